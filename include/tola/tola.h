@@ -1,0 +1,13 @@
+/* Everything public. */
+#ifndef TOLA_TOLA_H
+#define TOLA_TOLA_H
+
+#include <tola/base.h>
+#include <tola/checkpoint.h>
+#include <tola/insight.h>
+#include <tola/json.h>
+#include <tola/tensor.h>
+#include <tola/transform.h>
+#include <tola/value.h>
+
+#endif

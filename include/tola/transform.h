@@ -1,0 +1,55 @@
+/* Changing a checkpoint into another: a plan first (names, shapes, dtypes, sizes), then one streaming pass. */
+#ifndef TOLA_TRANSFORM_H
+#define TOLA_TRANSFORM_H
+
+#include <tola/checkpoint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum tola_overflow {
+    TOLA_OVERFLOW_IEEE = 0, /* beyond the range: infinity, NaN where the type has no infinity (as PyTorch does) */
+    TOLA_OVERFLOW_SATURATE  /* the largest finite number; integers always saturate and take NaN as 0 */
+} tola_overflow;
+
+typedef struct tola_convert_options {
+    size_t size;              /* sizeof(tola_convert_options) */
+    const char *format;       /* as tola_write_options.format */
+    tola_dtype dtype;         /* NONE keeps; floating-point tensors are cast, integers and booleans only by an override */
+    tola_overflow overflow;
+    uint64_t max_shard_size;
+    const char *const *include; /* globs on source names, NULL-terminated; NULL = all */
+    const char *const *exclude;
+    const char *const *rename;  /* "FROM=TO", NULL-terminated, applied in order; * in FROM captures, * in TO inserts */
+    const char *const *dtype_override; /* "GLOB=DTYPE", NULL-terminated; the first that matches wins */
+    bool overwrite;
+    bool folder;              /* output is a folder in the Hugging Face layout */
+    bool keep_names;          /* between Hugging Face and GGUF: do not map names and values, only the container */
+    unsigned threads;
+    tola_progress_fn progress;
+    void *progress_user;
+    uint64_t reserved[8];
+} tola_convert_options;
+
+#define TOLA_CONVERT_OPTIONS_INIT \
+    { sizeof(tola_convert_options), NULL, TOLA_DTYPE_NONE, TOLA_OVERFLOW_IEEE, 0, NULL, NULL, NULL, NULL, false, false, \
+      false, 0, NULL, NULL, { 0 } }
+
+typedef struct tola_convert_summary {
+    uint64_t tensors, bytes_in, bytes_out;
+    uint64_t files;
+    uint64_t overflowed; /* finite numbers that left the range of their new dtype */
+    double seconds;
+} tola_convert_summary;
+
+/* Converts `in` to `path`. Resident memory is bounded by threads * a few MiB, whatever the model.
+ * `summary` may be NULL. On failure or cancellation nothing is left at `path`. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_convert(const tola_checkpoint *in, const char *path,
+                                                  const tola_convert_options *options, tola_convert_summary *summary,
+                                                  tola_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

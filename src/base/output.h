@@ -1,0 +1,33 @@
+/* Output that appears whole or not at all.
+ *
+ * An output_set collects the files of one result. Each is written under a temporary name beside its target
+ * (".NAME.tola-XXXXXX", locked with flock while its writer lives); output_commit syncs all of them and renames them
+ * into place, the one added last, last. A process that is killed leaves temporary files without a lock;
+ * the next output_set_open for the same target removes those. */
+#ifndef BASE_OUTPUT_H
+#define BASE_OUTPUT_H
+
+#include <tola/base.h>
+
+typedef struct output_set output_set;
+typedef struct output_file output_file;
+
+tola_status output_set_open(bool overwrite, output_set **out, tola_error *err);
+/* Creates the temporary file for `path`; `bytes` (0 = unknown) is reserved, so that a full disk shows at once.
+ * TOLA_E_EXISTS where the target exists and overwriting was not asked for. Missing folders above are made
+ * (and removed again on abort) where `make_parents`. */
+tola_status output_add(output_set *set, const char *path, uint64_t bytes, bool make_parents, output_file **out,
+                       tola_error *err);
+/* pwrite of all bytes; any thread. */
+tola_status output_write(output_file *file, uint64_t offset, const void *data, size_t bytes, tola_error *err);
+/* What has been written so far is read back (for checksums). */
+tola_status output_read(output_file *file, uint64_t offset, void *dst, size_t bytes, tola_error *err);
+tola_status output_truncate(output_file *file, uint64_t bytes, tola_error *err);
+/* Starts write-back of a finished range, so that the final sync is short. A hint. */
+void output_flush_hint(output_file *file, uint64_t offset, uint64_t bytes);
+const char *output_path(const output_file *file);
+/* fsync, rename, fsync of the folders. Takes ownership; on failure everything not yet renamed is removed. */
+tola_status output_commit(output_set *set, tola_error *err);
+void output_abort(output_set *set); /* NULL is fine */
+
+#endif

@@ -1,0 +1,40 @@
+/* A source: read-only bytes at offsets, wherever they are: a file, memory, a server. Threads may share one. */
+#ifndef BASE_SOURCE_H
+#define BASE_SOURCE_H
+
+#include <tola/base.h>
+
+typedef struct source source;
+
+typedef struct source_ops {
+    /* Exactly `bytes` bytes at `offset`; the caller has checked the range against size. */
+    tola_status (*read)(source *s, uint64_t offset, void *dst, size_t bytes, tola_error *err);
+    /* The whole source mapped into memory, or NULL where that cannot be done. Stays valid until close. */
+    const uint8_t *(*map)(source *s);
+    /* A hint that [offset, offset+bytes) will not be wanted again soon. May be NULL. */
+    void (*release)(source *s, uint64_t offset, uint64_t bytes);
+    void (*close)(source *s);
+} source_ops;
+
+/* The first member of every implementation. */
+struct source {
+    const source_ops *ops;
+    const char *path; /* for messages; owned by the implementation */
+    uint64_t size;
+    bool remote; /* reads are round trips: fetch headers in few large pieces */
+};
+
+/* Regular files only (a FIFO, a device, a directory is TOLA_E_ARG with a message). */
+tola_status source_open_file(const char *path, source **out, tola_error *err);
+/* Bytes in memory, borrowed until close. */
+tola_status source_open_memory(const char *name, const void *data, size_t bytes, source **out, tola_error *err);
+/* A window [offset, offset+bytes) of `base`, which is borrowed until close. */
+tola_status source_open_window(source *base, const char *name, uint64_t offset, uint64_t bytes, source **out,
+                               tola_error *err);
+/* Range-checked read: beyond the end is TOLA_E_FORMAT "truncated: ... N bytes missing". Error carries no path. */
+tola_status source_read(source *s, uint64_t offset, void *dst, size_t bytes, tola_error *err);
+const uint8_t *source_map(source *s); /* NULL where it cannot be mapped */
+void source_release(source *s, uint64_t offset, uint64_t bytes);
+void source_close(source *s); /* NULL is fine */
+
+#endif

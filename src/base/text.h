@@ -1,0 +1,20 @@
+/* Small things done to text. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bool utf8_valid(const char *text, size_t length);
+/* Copies text into dst (cap > 0) for a message: control bytes and bad UTF-8 as \xNN, long text cut with "...". */
+const char *text_quote(char *dst, size_t cap, const char *text, size_t length);
+/* Shell glob over the whole text: * ? [a-z] [!a-z] {a,b} and backslash; * crosses dots and slashes. Linear time. */
+bool glob_match(const char *pattern, const char *text);
+bool text_ends_with(const char *text, const char *suffix);
+/* "4GiB", "4GB", "512MiB", "1.5G" (= GB), "123" -> bytes; false where it says nothing or overflows. */
+bool text_parse_size(const char *text, uint64_t *bytes);
+/* Compares as people count: "layer.2" before "layer.10". */
+int text_compare_natural(const char *a, const char *b);
+
+#endif

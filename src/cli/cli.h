@@ -1,0 +1,101 @@
+/* The frame of the command line: one option table per verb, one output sink, one exit. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdio.h>
+#include <tola/tola.h>
+
+/* Exit codes. */
+enum { CLI_YES = 0, CLI_NO = 1, CLI_ERROR = 2 };
+
+typedef enum cli_kind {
+    CLI_FLAG,     /* bool */
+    CLI_STRING,   /* const char * */
+    CLI_OPTIONAL, /* const char *: --tensors or --tensors=GLOB; "" where no value is given */
+    CLI_LIST,     /* may be repeated: cli_list */
+    CLI_UINT,     /* uint64_t */
+    CLI_SIZE,     /* uint64_t, "4GiB" */
+    CLI_DOUBLE,   /* double */
+    CLI_DTYPE,    /* tola_dtype */
+    CLI_CHOICE    /* const char *, one of the words in `choices` */
+} cli_kind;
+
+typedef struct cli_list {
+    const char **items; /* NULL-terminated; NULL where the option was not given */
+    size_t count;
+} cli_list;
+
+/* One row: parsing, -h, --help, the man page and the completions all come from it. */
+typedef struct cli_option {
+    const char *name;     /* "dtype" for --dtype */
+    char letter;          /* 'q' for -q, 0 for none */
+    cli_kind kind;
+    const char *argument; /* "GLOB", shown in help */
+    const char *help;     /* one line, a full sentence without a full stop */
+    size_t offset;        /* offsetof in the verb's struct */
+    const char *choices;  /* CLI_CHOICE: space-separated */
+    const char *complete; /* "file", "model", "dtype" or NULL: hint for completions */
+} cli_option;
+
+typedef struct cli_verb {
+    const char *name;        /* "inspect" */
+    const char *summary;     /* one line */
+    const char *usage;       /* "tola inspect MODEL [options]" */
+    const char *description; /* paragraphs for --help and the man page, separated by empty lines */
+    const char *examples;    /* lines "command\twhat it does" */
+    const char *exits;       /* lines "0\tdone" */
+    const cli_option *options; /* ends with a row whose name is NULL; the common ones are added by the frame */
+    size_t settings_size;    /* of the verb's struct, zeroed before parsing */
+    unsigned min_args, max_args;
+    int (*run)(const void *settings, char **args, int n_args); /* returns an exit code */
+} cli_verb;
+
+extern const cli_verb *const cli_verbs[]; /* NULL-terminated, in the order of the help */
+
+/* ---- common options, valid while a verb runs ---- */
+typedef struct cli_common {
+    bool json, quiet, verbose, force;
+    unsigned threads;
+    const char *progress; /* "auto", "always", "never" */
+    bool colour;          /* stdout is a terminal, no NO_COLOR, TERM not dumb */
+    int columns;          /* width of the terminal, 80 where unknown */
+} cli_common;
+extern cli_common cli;
+
+/* ---- output ---- */
+/* "tola: message" on stderr, one line, control bytes quoted; returns CLI_ERROR. */
+int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int cli_fail_error(const tola_error *err);
+void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Everything on stdout goes through these, so that EPIPE is quiet and a full disk is an error. */
+void out_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Text from files: control bytes made visible, never raw escape sequences. */
+void out_text(const char *text);
+typedef enum { OUT_PLAIN, OUT_BOLD, OUT_DIM, OUT_RED, OUT_GREEN, OUT_YELLOW, OUT_BLUE, OUT_MAGENTA, OUT_CYAN } out_style;
+void out_styled(out_style style, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* An emitter to stdout (2 spaces of indentation), for --json. */
+void out_json_begin(tola_json *json);
+void out_json_end(tola_json *json);
+/* Flushes; CLI_ERROR where stdout could not take everything, else `code`. */
+int out_close(int code);
+
+/* A table: columns are aligned when it is printed. Cells are copied. Numbers right, text left. */
+typedef struct out_table out_table;
+out_table *out_table_new(int columns, const char *alignment /* "lrrl" */, const char *const *headings);
+void out_table_cell(out_table *t, out_style style, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void out_table_print(out_table *t); /* frees it */
+
+/* "7.24 G" style counts, "13.5 GB (12.6 GiB)" style sizes; into buf. */
+const char *text_count(char *buf, size_t n, uint64_t value);      /* 7241732096 -> "7.24 B" */
+const char *text_bytes(char *buf, size_t n, uint64_t bytes);      /* "14.48 GB" (1e9) */
+const char *text_grouped(char *buf, size_t n, uint64_t value);    /* "7,241,732,096" */
+
+/* ---- long work ---- */
+/* A tola_progress_fn: draws phase, bar, rate, time left on stderr; returns false after SIGINT or SIGTERM. */
+bool cli_progress(void *user, const tola_progress *progress);
+void cli_progress_end(void); /* clears the line */
+/* SIGINT/SIGTERM are caught from here on: the first asks the job to stop, the second ends the process. */
+void cli_catch_interrupts(void);
+bool cli_interrupted(void);
+
+#endif

@@ -1,0 +1,25 @@
+/* Between element types: any number type to any other, a run of elements at a time.
+ *
+ * Rules. Float to a narrower float rounds to nearest, ties to even, once (f64 and 64-bit integers are not rounded by
+ * way of f32). Beyond the range: TOLA_OVERFLOW_IEEE gives infinity, or NaN in types that have none (e4m3, fnuz, e8m0);
+ * f6 and f4, which have neither, saturate. Float to integer rounds to nearest even, saturates, NaN gives 0. Integer to
+ * integer saturates. To bool: 0 is false, everything else (NaN too) true. Complex converts to complex only.
+ * NaN stays NaN; its payload need not survive except where from == to, which copies bytes. */
+#ifndef CODECS_CODEC_H
+#define CODECS_CODEC_H
+
+#include <tola/transform.h>
+
+/* Can elements of this type be turned into numbers / made from numbers? */
+bool codec_decodes(tola_dtype dtype);
+bool codec_encodes(tola_dtype dtype);
+/* Converts `elements` elements (whole blocks of both types). src and dst may be unaligned and must not overlap.
+ * *overflowed (may be NULL) grows by the finite inputs that became infinite, NaN or were clamped.
+ * Thread-safe, no allocation. TOLA_E_UNSUPPORTED where the pair has no conversion. */
+tola_status codec_convert(tola_dtype from, tola_dtype to, const void *src, void *dst, size_t elements,
+                          tola_overflow overflow, uint64_t *overflowed);
+/* The working type in which every value of `dtype` is exact: f32 for narrow floats and integers up to 16 bits, f64 for
+ * f64, i32, u32; i64 and u64 have none (f64 rounds them). */
+tola_dtype codec_exact(tola_dtype dtype);
+
+#endif

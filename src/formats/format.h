@@ -1,0 +1,173 @@
+/* What a file format's reader sees: the checkpoint under construction, and how it is registered.
+ *
+ * A reader parses the header of one file and calls ck_add_tensor for each tensor. It never reads payloads and never
+ * allocates by a count from the file without a limit. Everything it keeps lives in ck->arena. */
+#ifndef FORMATS_FORMAT_H
+#define FORMATS_FORMAT_H
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/reader.h"
+#include "base/source.h"
+#include <tola/checkpoint.h>
+
+typedef struct ck_tensor ck_tensor;
+
+/* How the stored bytes of a tensor become the canonical ones. */
+typedef enum ck_layout {
+    CK_PLAIN,   /* contiguous at info.offset of info.file */
+    CK_STRIDED, /* element strides over a storage */
+    CK_CUSTOM   /* a reader's own function (inflate, inline data, ...) */
+} ck_layout;
+
+typedef tola_status (*ck_read_fn)(const tola_checkpoint *ck, const ck_tensor *t, uint64_t offset, void *dst,
+                                  size_t bytes, tola_error *err);
+
+struct ck_tensor {
+    tola_tensor_info info;
+    uint8_t layout;          /* ck_layout */
+    const int64_t *strides;  /* CK_STRIDED: in elements, outermost first; info.offset is element 0's place */
+    ck_read_fn read;         /* CK_CUSTOM */
+    const void *context;     /* CK_CUSTOM */
+};
+
+typedef struct ck_file {
+    tola_file_info info;
+    source *src; /* NULL where it is missing */
+} ck_file;
+
+struct tola_checkpoint {
+    arena arena;
+    const char *format;
+    ck_tensor *tensors;
+    size_t tensor_count, tensor_cap;
+    ck_file *files;
+    size_t file_count, file_cap;
+    tola_value metadata; /* map or NULL value */
+    tola_value config;
+    char *folder;        /* where companions lie; NULL where there is none. May be a reference */
+    char **warnings;
+    size_t warning_count, warning_cap;
+    uint32_t next_storage;
+    uint32_t *by_name;   /* hash table of indices + 1, built once after reading */
+    size_t by_name_cap;
+    tola_open_options options;
+};
+
+/* Limits on what a header may claim, with their reasons. */
+#define CK_MAX_TENSORS (1u << 22)  /* 4 M: DeepSeek-V3 has 92 k, optimizer states a few times that */
+#define CK_MAX_NAME 4096           /* bytes; real names stay below 200 */
+#define CK_MAX_HEADER 100000000u   /* safetensors' own limit, used for the other headers too */
+#define CK_MAX_WARNINGS 64         /* later ones are counted in the last */
+
+/* A reader fills one of these for each tensor; name and shape are copied. */
+typedef struct ck_add {
+    const char *name;
+    size_t name_length;
+    const uint64_t *shape;
+    unsigned n_dims;
+    tola_dtype dtype;
+    uint32_t file;
+    uint64_t offset;       /* absolute in the file */
+    uint32_t flags;
+    uint64_t bytes;        /* for TOLA_DTYPE_OPAQUE only; otherwise computed from dtype and shape */
+    uint32_t storage;      /* from ck_new_storage where tensors may share one; 0 = its own */
+    const int64_t *strides; /* not NULL: CK_STRIDED (copied) */
+    ck_read_fn read;       /* not NULL: CK_CUSTOM */
+    const void *context;
+} ck_add;
+/* Checks: name (UTF-8, no NUL, length; duplicates are found afterwards by ck_finish), product of the shape,
+ * whole blocks along the innermost dimension, and for plain layouts that the bytes lie inside the file.
+ * The message names the tensor. */
+tola_status ck_add_tensor(tola_checkpoint *ck, const ck_add *add, tola_error *err);
+uint32_t ck_new_storage(tola_checkpoint *ck);
+/* Takes ownership of src whether it succeeds or not. */
+tola_status ck_add_file(tola_checkpoint *ck, const char *path, source *src, uint32_t *file, tola_error *err);
+void ck_warn(tola_checkpoint *ck, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Appends to ck->metadata (a map). Key and value must live in ck->arena or be static. */
+tola_status ck_add_metadata(tola_checkpoint *ck, const char *key, tola_value value, tola_error *err);
+
+/* ---- registered formats ---- */
+
+typedef struct format {
+    const char *name;
+    /* Is this file in my format? Judged by content: `head` is the first `bytes` bytes (up to 4096, all of a smaller
+     * file), `name` the last path component, used only where content cannot tell. 0 = no, larger = surer (100 = has
+     * my magic number). */
+    int (*probe)(const uint8_t *head, size_t bytes, const char *name, uint64_t file_bytes);
+    /* Adds the tensors and metadata of files[file] to ck. Errors carry offset and tensor but no path: the caller adds
+     * it. May add further files (external data, split parts) beside it. */
+    tola_status (*read)(tola_checkpoint *ck, uint32_t file, tola_error *err);
+} format;
+
+extern const format format_safetensors, format_gguf, format_pytorch_zip, format_pytorch_legacy, format_pytorch_tar,
+    format_npy, format_npz, format_onnx;
+
+/* ---- openers of references, registered by rooms below (share/ registers https:// and hf://) ---- */
+typedef struct opener {
+    const char *prefix; /* "https://" */
+    /* Opens `ref` as one source. */
+    tola_status (*open)(const char *ref, source **out, tola_error *err);
+    /* Resolves a reference that names a whole model (hf://org/name) to the file to open (an index, a single file) and
+     * the folder of its companions; NULL where every reference of this kind is a file. Results freed with mem_free. */
+    tola_status (*resolve)(const char *ref, char **file, char **folder, tola_error *err);
+} opener;
+void opener_register(const opener *o); /* at start, before threads; static storage */
+const opener *opener_find(const char *ref); /* NULL: a plain path */
+
+/* Opens path or reference as a source. */
+tola_status ck_open_source(const char *path, source **out, tola_error *err);
+
+/* ---- writers ---- */
+
+typedef struct writer_format writer_format;
+
+/* Where a tensor's bytes go. */
+typedef struct writer_slot {
+    uint32_t file;
+    uint64_t offset;
+    uint64_t bytes;
+} writer_slot;
+
+struct tola_writer {
+    const writer_format *format;
+    struct output_set *outputs;
+    struct output_file **files;
+    size_t file_count;
+    writer_slot *slots; /* one a tensor */
+    size_t count;
+    char *path;         /* as asked for */
+    char *folder;       /* of companions; NULL for a single file */
+    void *state;        /* the format's own */
+    uint64_t written;   /* atomic: bytes so far, checked by finish */
+    uint64_t expected;
+};
+
+struct writer_format {
+    const char *name;        /* "safetensors" */
+    const char *extensions;  /* space-separated, with dots: ".pt .pth .bin" */
+    bool (*holds)(tola_dtype dtype);
+    /* Lays out all tensors into w->slots and w->files and writes every header. Plans shards by options. */
+    tola_status (*open)(tola_writer *w, const tola_tensor_spec *tensors, size_t count,
+                        const tola_write_options *options, tola_error *err);
+    /* Told of each block written, any thread (zip checksums). May be NULL. */
+    tola_status (*wrote)(tola_writer *w, size_t index, uint64_t offset, const void *data, size_t bytes,
+                         tola_error *err);
+    /* Trailers and checksums, before everything is synced and renamed. May be NULL. */
+    tola_status (*finish)(tola_writer *w, tola_error *err);
+    void (*free)(tola_writer *w); /* of state; may be NULL */
+};
+
+extern const writer_format writer_safetensors, writer_gguf, writer_pytorch, writer_npz;
+
+/* The writer for options->format or, where that is NULL, the extension of path. */
+tola_status writer_find(const char *path, const tola_write_options *options, const writer_format **out,
+                        tola_error *err);
+/* Adds an output file to w->files. */
+tola_status writer_add_file(tola_writer *w, const char *path, uint64_t bytes, uint32_t *file, tola_error *err);
+
+/* Which shard each tensor goes to: fills in tensors in order until max_shard_size would be passed (a larger tensor
+ * has one of its own). Returns the number of shards; shard[i] is 0-based. */
+uint32_t writer_plan_shards(const tola_tensor_spec *tensors, size_t count, uint64_t max_shard_size, uint32_t *shard);
+
+#endif
