@@ -13,11 +13,12 @@ typedef struct output_set output_set;
 typedef struct output_file output_file;
 
 tola_status output_set_open(bool overwrite, output_set **out, tola_error *err);
+/* Everything of this set lies in the folder `path`, before the first output_add. Where the folder does not exist, a
+ * temporary one is filled and renamed into place as a whole; where it exists, its files are replaced one by one. */
+tola_status output_set_folder(output_set *set, const char *path, tola_error *err);
 /* Creates the temporary file for `path`; `bytes` (0 = unknown) is reserved, so that a full disk shows at once.
- * TOLA_E_EXISTS where the target exists and overwriting was not asked for. Missing folders above are made
- * (and removed again on abort) where `make_parents`. */
-tola_status output_add(output_set *set, const char *path, uint64_t bytes, bool make_parents, output_file **out,
-                       tola_error *err);
+ * TOLA_E_EXISTS where the target exists and overwriting was not asked for. */
+tola_status output_add(output_set *set, const char *path, uint64_t bytes, output_file **out, tola_error *err);
 /* pwrite of all bytes; any thread. */
 tola_status output_write(output_file *file, uint64_t offset, const void *data, size_t bytes, tola_error *err);
 /* What has been written so far is read back (for checksums). */

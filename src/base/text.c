@@ -1,0 +1,243 @@
+/* UTF-8, quoting for messages, globs, sizes, natural order. */
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Length of the well-formed UTF-8 sequence at p (Unicode table 3-7), 0 where there is none. */
+static size_t utf8_sequence(const unsigned char *p, size_t left) {
+    unsigned c = p[0];
+    if (c < 0x80) return 1;
+    if (c < 0xc2 || c > 0xf4) return 0;
+    size_t n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    if (left < n) return 0;
+    unsigned low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    if (p[1] < low || p[1] > high) return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    return n;
+}
+
+bool utf8_valid(const char *text, size_t length) {
+    const unsigned char *p = (const unsigned char *)text;
+    size_t i = 0;
+    while (i < length) {
+        uint64_t word;
+        if (length - i >= 8) {
+            memcpy(&word, p + i, 8);
+            if (!(word & 0x8080808080808080u)) {
+                i += 8;
+                continue;
+            }
+        }
+        size_t n = utf8_sequence(p + i, length - i);
+        if (!n) return false;
+        i += n;
+    }
+    return true;
+}
+
+const char *text_quote(char *dst, size_t cap, const char *text, size_t length) {
+    const unsigned char *p = (const unsigned char *)text;
+    size_t out = 0;
+    for (size_t i = 0; i < length;) {
+        size_t n = utf8_sequence(p + i, length - i);
+        /* C0, DEL and C1 controls could drive a terminal */
+        bool control = n == 0 || p[i] < 0x20 || p[i] == 0x7f || (n == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
+        size_t take = n ? n : 1, need = control ? 4 * take : take;
+        if (out + need + 4 > cap) { /* keep room for "..." and the NUL */
+            for (int dots = 0; dots < 3 && out + 1 < cap; dots++) dst[out++] = '.';
+            break;
+        }
+        for (size_t k = 0; k < take; k++) {
+            if (control)
+                out += (size_t)snprintf(dst + out, 5, "\\x%02x", p[i + k]);
+            else
+                dst[out++] = (char)p[i + k];
+        }
+        i += take;
+    }
+    dst[out] = 0;
+    return dst;
+}
+
+bool text_ends_with(const char *text, const char *suffix) {
+    size_t n = strlen(text), m = strlen(suffix);
+    return n >= m && memcmp(text + n - m, suffix, m) == 0;
+}
+
+/* ---- glob ---- */
+
+/* [a-z] at p (behind the bracket): does it hold c? Returns the place behind ], NULL where there is none. */
+static const char *glob_class(const char *p, const char *end, unsigned char c, bool *hit) {
+    bool negate = p < end && (*p == '!' || *p == '^');
+    if (negate) p++;
+    bool found = false, first = true;
+    while (p < end && (*p != ']' || first)) {
+        first = false;
+        if (*p == '\\' && p + 1 < end) p++;
+        unsigned char low = (unsigned char)*p++, high = low;
+        if (p + 1 < end && *p == '-' && p[1] != ']') {
+            p++;
+            if (*p == '\\' && p + 1 < end) p++;
+            high = (unsigned char)*p++;
+        }
+        if (c >= low && c <= high) found = true;
+    }
+    if (p >= end) return NULL;
+    *hit = found != negate;
+    return p + 1;
+}
+
+/* One alternative without braces. Greedy with one backtracking point: linear in pattern * text. */
+static bool glob_plain(const char *p, const char *end, const char *t) {
+    const char *star = NULL, *star_text = NULL;
+    for (;;) {
+        if (p < end && *p == '*') {
+            star = ++p;
+            star_text = t;
+            continue;
+        }
+        bool hit = false;
+        const char *next = p;
+        if (p < end && *t) {
+            if (*p == '?') {
+                hit = true;
+                next = p + 1;
+                while (((unsigned char)t[1] & 0xc0) == 0x80) t++; /* a whole UTF-8 character */
+            } else if (*p == '[') {
+                const char *behind = glob_class(p + 1, end, (unsigned char)*t, &hit);
+                if (!behind) hit = *t == '[';
+                next = behind ? behind : p + 1;
+            } else {
+                const char *literal = *p == '\\' && p + 1 < end ? p + 1 : p;
+                hit = *literal == *t;
+                next = literal + 1;
+            }
+        }
+        if (hit) {
+            p = next;
+            t++;
+        } else if (p >= end && !*t) {
+            return true;
+        } else if (star && *star_text) {
+            p = star;
+            t = ++star_text;
+        } else {
+            return false;
+        }
+    }
+}
+
+#define GLOB_LONGEST 1024
+#define GLOB_ALTERNATIVES 256
+
+/* Replaces the first {a,b} by each of its words in turn. */
+static bool glob_braces(const char *pattern, size_t length, const char *text, int *budget) {
+    const char *open = NULL, *end = pattern + length;
+    for (const char *p = pattern; p < end; p++) {
+        if (*p == '\\' && p + 1 < end) p++;
+        else if (*p == '{') {
+            open = p;
+            break;
+        }
+    }
+    const char *close = NULL;
+    int depth = 0;
+    for (const char *p = open; p && p < end; p++) {
+        if (*p == '\\' && p + 1 < end) p++;
+        else if (*p == '{') depth++;
+        else if (*p == '}' && --depth == 0) {
+            close = p;
+            break;
+        }
+    }
+    if (!close) return (*budget)-- > 0 && glob_plain(pattern, end, text);
+    const char *word = open + 1;
+    depth = 0;
+    for (const char *p = open + 1; p <= close; p++) {
+        if (*p == '\\' && p + 1 < close) {
+            p++;
+            continue;
+        }
+        if (*p == '{') depth++;
+        if (*p == '}' && p != close) depth--;
+        if ((*p == ',' && depth == 0) || p == close) {
+            char joined[GLOB_LONGEST];
+            size_t a = (size_t)(open - pattern), b = (size_t)(p - word), c = (size_t)(end - close - 1);
+            if (a + b + c > sizeof joined || *budget <= 0) return false;
+            memcpy(joined, pattern, a);
+            memcpy(joined + a, word, b);
+            memcpy(joined + a + b, close + 1, c);
+            if (glob_braces(joined, a + b + c, text, budget)) return true;
+            word = p + 1;
+        }
+    }
+    return false;
+}
+
+bool glob_match(const char *pattern, const char *text) {
+    int budget = GLOB_ALTERNATIVES;
+    return glob_braces(pattern, strlen(pattern), text, &budget);
+}
+
+/* ---- sizes ---- */
+
+bool text_parse_size(const char *text, uint64_t *bytes) {
+    static const struct { const char *unit; uint64_t factor; } units[] = {
+        { "", 1 }, { "b", 1 }, { "k", 1000 }, { "kb", 1000 }, { "kib", 1ull << 10 }, { "m", 1000000 },
+        { "mb", 1000000 }, { "mib", 1ull << 20 }, { "g", 1000000000 }, { "gb", 1000000000 }, { "gib", 1ull << 30 },
+        { "t", 1000000000000 }, { "tb", 1000000000000 }, { "tib", 1ull << 40 },
+    };
+    uint64_t whole = 0, fraction = 0, scale = 1;
+    const char *p = text;
+    if (*p < '0' || *p > '9') return false;
+    for (; *p >= '0' && *p <= '9'; p++)
+        if (__builtin_mul_overflow(whole, (uint64_t)10, &whole) ||
+            __builtin_add_overflow(whole, (uint64_t)(*p - '0'), &whole))
+            return false;
+    if (*p == '.') {
+        if (*++p < '0' || *p > '9') return false;
+        for (; *p >= '0' && *p <= '9'; p++)
+            if (scale < 1000000) { /* six digits of fraction are plenty */
+                fraction = fraction * 10 + (uint64_t)(*p - '0');
+                scale *= 10;
+            }
+    }
+    while (*p == ' ') p++;
+    char unit[8];
+    size_t n = strlen(p);
+    if (n >= sizeof unit) return false;
+    for (size_t i = 0; i <= n; i++) unit[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(unit, units[i].unit) != 0) continue;
+        uint64_t product, part = (uint64_t)((__extension__(unsigned __int128)fraction * units[i].factor) / scale);
+        if (__builtin_mul_overflow(whole, units[i].factor, &product)) return false;
+        return !__builtin_add_overflow(product, part, bytes);
+    }
+    return false;
+}
+
+int text_compare_natural(const char *a, const char *b) {
+    const unsigned char *p = (const unsigned char *)a, *q = (const unsigned char *)b;
+    while (*p && *q) {
+        if (*p >= '0' && *p <= '9' && *q >= '0' && *q <= '9') {
+            while (*p == '0') p++;
+            while (*q == '0') q++;
+            size_t n = 0, m = 0;
+            while (p[n] >= '0' && p[n] <= '9') n++;
+            while (q[m] >= '0' && q[m] <= '9') m++;
+            if (n != m) return n < m ? -1 : 1;
+            int order = memcmp(p, q, n);
+            if (order) return order;
+            p += n;
+            q += n;
+        } else {
+            if (*p != *q) return *p < *q ? -1 : 1;
+            p++;
+            q++;
+        }
+    }
+    if (*p || *q) return *p ? 1 : -1;
+    return strcmp(a, b); /* "1" and "01" differ after all */
+}
