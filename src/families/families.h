@@ -54,7 +54,7 @@ typedef enum family_rope {
     FAMILY_ROPE_OTHER
 } family_rope;
 
-/* 0 (or NULL, NaN for factors) where the source says nothing; nothing is guessed but what the comment says. */
+/* 0 or NULL where the source says nothing; nothing is guessed but what a comment here or in hyper.c says. */
 typedef struct family_hyper {
     uint64_t layers;
     uint64_t width;          /* hidden_size */
@@ -94,6 +94,10 @@ const tola_value *families_text_config(const tola_value *config);
 /* What a tensor is for, judged by its name (Hugging Face's, GGUF's and general PyTorch words) and, where the name does
  * not tell, by its dtype and number of dimensions. Integers and booleans that carry no packed weights are buffers. */
 tola_role families_role(const char *name, tola_dtype dtype, unsigned n_dims);
+
+/* Roles of all tensors of a checkpoint, a tola_role each, into roles[tensor count]; several times faster than asking
+ * one by one where layers repeat. A norm's bias counts as norm. */
+void families_roles(const tola_checkpoint *ck, uint8_t *roles);
 
 /* Finds the index of the layer in a name: "model.layers.12.mlp.up_proj.weight" -> prefix_length 13 ("model.layers."),
  * index 12. The first path component that is a number counts. False where there is none. */

@@ -1,0 +1,269 @@
+/* Configuration in one set of words, from config.json or from GGUF's key-values.
+ *
+ * Each field has a list of the names that model authors gave it; the first that holds a usable value wins. Values are
+ * read, never checked for sense: a converter that depends on one checks it against the tensors. */
+#include "families/families.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Names separated by single spaces; a dot descends: "rope_parameters.rope_theta". */
+static const tola_value *find(const tola_value *map, const char *names)
+{
+    char part[64];
+    for (const char *p = names; *p != '\0';) {
+        size_t n = strcspn(p, " ");
+        const tola_value *at = map;
+        for (size_t i = 0; i < n && at != NULL;) {
+            size_t m = 0;
+            while (i + m < n && p[i + m] != '.') m++;
+            if (m >= sizeof part) return NULL;
+            memcpy(part, p + i, m);
+            part[m] = '\0';
+            at = tola_value_get(at, part);
+            i += m + 1;
+        }
+        if (at != NULL && at->kind != TOLA_VALUE_NULL) return at;
+        p += n;
+        p += strspn(p, " ");
+    }
+    return NULL;
+}
+
+/* A count; of an array (one number a layer) the largest. */
+static uint64_t count_of(const tola_value *value)
+{
+    if (value == NULL) return 0;
+    if (value->kind != TOLA_VALUE_ARRAY) return tola_value_u64(value, 0);
+    uint64_t largest = 0;
+    for (size_t i = 0; i < value->as.array.count; i++) {
+        tola_value item = tola_value_at(value, i);
+        uint64_t n = tola_value_u64(&item, 0);
+        if (n > largest) largest = n;
+    }
+    return largest;
+}
+
+static uint64_t find_count(const tola_value *map, const char *names) { return count_of(find(map, names)); }
+
+static size_t length_of(const tola_value *value)
+{
+    if (value == NULL) return 0;
+    if (value->kind == TOLA_VALUE_STRING) return value->as.string.length;
+    return value->kind == TOLA_VALUE_ARRAY ? value->as.array.count : 0;
+}
+
+const tola_value *families_text_config(const tola_value *config)
+{
+    const tola_value *text =
+        find(config, "text_config llm_config language_config thinker_config.text_config language_model_config");
+    return text != NULL && text->kind == TOLA_VALUE_MAP ? text : config;
+}
+
+static family_rope rope_kind(const char *word)
+{
+    static const struct {
+        const char *word;
+        family_rope rope;
+    } words[] = { { "default", FAMILY_ROPE_NONE },    { "none", FAMILY_ROPE_NONE },
+                  { "linear", FAMILY_ROPE_LINEAR },   { "dynamic", FAMILY_ROPE_DYNAMIC },
+                  { "yarn", FAMILY_ROPE_YARN },       { "llama3", FAMILY_ROPE_LLAMA3 },
+                  { "longrope", FAMILY_ROPE_LONGROPE }, { "su", FAMILY_ROPE_LONGROPE },
+                  { "mrope", FAMILY_ROPE_MROPE } };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(word, words[i].word) == 0) return words[i].rope;
+    return FAMILY_ROPE_OTHER;
+}
+
+/* rope_scaling (until transformers 4) or rope_parameters (from 5), where layers of two kinds may have one each. */
+static void rope_from_hf(const tola_value *c, family_hyper *out)
+{
+    const tola_value *rope = find(c, "rope_parameters.full_attention rope_parameters rope_scaling");
+    const tola_value *theta = find(c, "rope_theta rotary_emb_base rope_base rotary_base");
+    if (theta == NULL) theta = find(rope, "rope_theta");
+    if (theta == NULL) theta = find(c, "attn_config.rope_theta");
+    out->rope_theta = tola_value_f64(theta, 0);
+    if (rope == NULL || rope->kind != TOLA_VALUE_MAP) return;
+    const char *word = tola_value_str(find(rope, "rope_type type"), "default");
+    out->rope = rope_kind(word);
+    if (out->rope == FAMILY_ROPE_NONE && find(rope, "mrope_section") != NULL) out->rope = FAMILY_ROPE_MROPE;
+    out->rope_factor = tola_value_f64(find(rope, "factor"), 0);
+    out->rope_low_freq = tola_value_f64(find(rope, "low_freq_factor"), 0);
+    out->rope_high_freq = tola_value_f64(find(rope, "high_freq_factor"), 0);
+    out->rope_attn_factor = tola_value_f64(find(rope, "attention_factor"), 0);
+    out->rope_beta_fast = tola_value_f64(find(rope, "beta_fast"), 0);
+    out->rope_beta_slow = tola_value_f64(find(rope, "beta_slow"), 0);
+    out->rope_original_context = find_count(rope, "original_max_position_embeddings");
+    out->rope_short = find(rope, "short_factor");
+    out->rope_long = find(rope, "long_factor");
+}
+
+static void experts_from_hf(const tola_value *c, family_hyper *out)
+{
+    out->experts = find_count(c, "num_local_experts n_routed_experts num_experts moe_num_experts num_moe_experts "
+                                 "ffn_config.moe_num_experts");
+    out->shared_experts = find_count(c, "n_shared_experts num_shared_experts moe_num_shared_experts num_shared_expert");
+    out->first_dense = find_count(c, "first_k_dense_replace moe_layer_start_index num_dense_layers");
+    if (out->experts == 0) {
+        out->shared_experts = 0;
+        return;
+    }
+    out->experts_used = find_count(c, "num_experts_per_tok num_experts_per_token experts_per_token moe_top_k moe_topk "
+                                      "top_k_experts moe_k num_selected_experts ffn_config.moe_top_k");
+    out->expert_feed_forward =
+        find_count(c, "moe_intermediate_size expert_intermediate_size moe_ffn_hidden_size expert_ffn_hidden_size");
+    out->shared_feed_forward = find_count(c, "shared_expert_intermediate_size moe_shared_expert_intermediate_size "
+                                             "shared_intermediate_size share_expert_dim");
+    uint64_t dense = find_count(c, "intermediate_size_mlp dense_intermediate_size");
+    if (out->expert_feed_forward == 0) out->expert_feed_forward = out->feed_forward;
+    if (dense != 0) out->feed_forward = dense;
+    if (out->shared_feed_forward == 0)
+        __builtin_mul_overflow(out->shared_experts, out->expert_feed_forward, &out->shared_feed_forward);
+}
+
+/* Deci's per-layer blocks say how many query heads share one key head. */
+static uint64_t deci_kv_heads(const tola_value *c, uint64_t heads)
+{
+    const tola_value *blocks = find(c, "block_configs");
+    uint64_t largest = 0;
+    for (size_t i = 0; blocks != NULL && i < length_of(blocks); i++) {
+        tola_value block = tola_value_at(blocks, i);
+        uint64_t group = find_count(&block, "attention.n_heads_in_group");
+        if (group != 0 && heads / group > largest) largest = heads / group;
+    }
+    return largest;
+}
+
+static void heads_from_hf(const tola_value *c, family_hyper *out)
+{
+    out->heads = find_count(c, "num_attention_heads n_head n_heads num_heads encoder_attention_heads");
+    out->kv_heads = find_count(c, "num_key_value_heads n_head_kv num_kv_heads multi_query_group_num "
+                                  "num_attention_groups attn_config.kv_n_heads");
+    if (out->kv_heads == 0) out->kv_heads = deci_kv_heads(c, out->heads);
+    if (out->kv_heads == 0 && tola_value_bool(find(c, "multi_query"), false)) out->kv_heads = 1;
+    if (out->kv_heads == 0) out->kv_heads = out->heads;
+    uint64_t rotated = find_count(c, "qk_rope_head_dim"), plain = find_count(c, "qk_nope_head_dim");
+    out->head_dim = find_count(c, "head_dim attention_head_dim kv_channels d_kv");
+    if (rotated != 0 && plain != 0 && plain < UINT32_MAX && rotated < UINT32_MAX) out->head_dim = plain + rotated;
+    if (out->head_dim == 0 && out->heads != 0) out->head_dim = out->width / out->heads;
+    out->rope_partial = tola_value_f64(
+        find(c, "partial_rotary_factor rotary_pct rope_pct rope_parameters.partial_rotary_factor "
+                "rope_parameters.full_attention.partial_rotary_factor"),
+        1);
+    uint64_t dims = rotated != 0 && plain != 0 ? rotated : find_count(c, "rotary_dim");
+    if (dims != 0 && out->head_dim != 0 && find(c, "partial_rotary_factor") == NULL)
+        out->rope_partial = (double)dims / (double)out->head_dim;
+}
+
+void families_hyper_hf(const tola_value *config, family_hyper *out)
+{
+    memset(out, 0, sizeof *out);
+    const tola_value *c = families_text_config(config);
+    out->text = c;
+    out->layers = find_count(c, "num_hidden_layers n_layer n_layers num_layers encoder_layers");
+    if (out->layers == 0) out->layers = length_of(find(c, "layers_block_type hybrid_override_pattern layer_types"));
+    out->width = find_count(c, "hidden_size n_embd d_model dim hidden_dim");
+    const tola_value *inner =
+        find(c, "intermediate_size n_inner ffn_dim d_ff ffn_hidden_size hidden_dim_ff encoder_ffn_dim");
+    out->feed_forward = count_of(inner);
+    /* GPT-2 and its kin say "n_inner": null for four times the width. */
+    if (inner == NULL && tola_value_get(c, "n_embd") != NULL && out->width <= UINT32_MAX)
+        out->feed_forward = 4 * out->width;
+    out->context = find_count(c, "max_position_embeddings n_positions n_ctx max_seq_len max_sequence_length "
+                                 "seq_length max_target_positions");
+    out->vocabulary = find_count(c, "vocab_size padded_vocab_size");
+    if (out->vocabulary == 0) out->vocabulary = find_count(config, "vocab_size");
+    heads_from_hf(c, out);
+    experts_from_hf(c, out);
+    bool slides = tola_value_bool(find(c, "use_sliding_window"), true);
+    out->sliding_window = slides ? find_count(c, "sliding_window sliding_window_size") : 0;
+    out->norm_eps = tola_value_f64(
+        find(c, "rms_norm_eps layer_norm_eps layer_norm_epsilon norm_eps norm_epsilon layernorm_epsilon"), 0);
+    rope_from_hf(c, out);
+    /* Configurations leave out what equals their class's default: tied for these, untied for most others. */
+    static const char *const tied[] = { "gemma", "gemma2", "gemma3_text", "gemma3", "gpt2", "opt", "bloom", "t5",
+                                        "whisper", "falcon", "cohere", "gpt_neo", "gpt_bigcode" };
+    const char *model_type = tola_value_str(tola_value_get(config, "model_type"), "");
+    bool fallback = false;
+    for (size_t i = 0; i < sizeof tied / sizeof tied[0]; i++) fallback |= strcmp(model_type, tied[i]) == 0;
+    const tola_value *tie = find(c, "tie_word_embeddings");
+    if (tie == NULL) tie = find(config, "tie_word_embeddings");
+    out->tie_embeddings = tola_value_bool(tie, fallback);
+    out->activation = tola_value_str(
+        find(c, "hidden_activation hidden_act activation_function mlp_hidden_act hidden_activation"), NULL);
+}
+
+/* A key-value under the architecture's name. */
+static const tola_value *under(const tola_value *metadata, const char *architecture, const char *key)
+{
+    char name[192];
+    int n = snprintf(name, sizeof name, "%s.%s", architecture, key);
+    return n > 0 && (size_t)n < sizeof name ? tola_value_get(metadata, name) : NULL;
+}
+
+static void rope_from_gguf(const tola_value *m, const char *a, family_hyper *out)
+{
+    out->rope_theta = tola_value_f64(under(m, a, "rope.freq_base"), 0);
+    uint64_t dims = count_of(under(m, a, "rope.dimension_count"));
+    out->rope_partial = dims != 0 && out->head_dim != 0 ? (double)dims / (double)out->head_dim : 1;
+    const char *word = tola_value_str(under(m, a, "rope.scaling.type"), NULL);
+    out->rope_factor = tola_value_f64(under(m, a, "rope.scaling.factor"), 0);
+    if (word == NULL && out->rope_factor == 0) {
+        out->rope_factor = tola_value_f64(under(m, a, "rope.scale_linear"), 0);
+        if (out->rope_factor != 0) word = "linear";
+    }
+    if (word != NULL) out->rope = rope_kind(word);
+    out->rope_attn_factor = tola_value_f64(under(m, a, "rope.scaling.attn_factor"), 0);
+    out->rope_beta_fast = tola_value_f64(under(m, a, "rope.scaling.yarn_beta_fast"), 0);
+    out->rope_beta_slow = tola_value_f64(under(m, a, "rope.scaling.yarn_beta_slow"), 0);
+    out->rope_original_context = count_of(under(m, a, "rope.scaling.original_context_length"));
+}
+
+void families_hyper_gguf(const tola_value *m, family_hyper *out)
+{
+    memset(out, 0, sizeof *out);
+    const char *a = tola_value_str(tola_value_get(m, "general.architecture"), NULL);
+    if (a == NULL) return;
+    out->layers = count_of(under(m, a, "block_count"));
+    out->width = count_of(under(m, a, "embedding_length"));
+    out->heads = count_of(under(m, a, "attention.head_count"));
+    out->kv_heads = count_of(under(m, a, "attention.head_count_kv"));
+    if (out->kv_heads == 0) out->kv_heads = out->heads;
+    out->head_dim = count_of(under(m, a, "attention.key_length_mla"));
+    if (out->head_dim == 0) out->head_dim = count_of(under(m, a, "attention.key_length"));
+    if (out->head_dim == 0 && out->heads != 0) out->head_dim = out->width / out->heads;
+    out->feed_forward = count_of(under(m, a, "feed_forward_length"));
+    out->context = count_of(under(m, a, "context_length"));
+    out->vocabulary = count_of(under(m, a, "vocab_size"));
+    if (out->vocabulary == 0) out->vocabulary = length_of(tola_value_get(m, "tokenizer.ggml.tokens"));
+    out->experts = count_of(under(m, a, "expert_count"));
+    out->experts_used = count_of(under(m, a, "expert_used_count"));
+    out->shared_experts = count_of(under(m, a, "expert_shared_count"));
+    out->expert_feed_forward = count_of(under(m, a, "expert_feed_forward_length"));
+    if (out->expert_feed_forward == 0 && out->experts != 0) out->expert_feed_forward = out->feed_forward;
+    out->shared_feed_forward = count_of(under(m, a, "expert_shared_feed_forward_length"));
+    out->first_dense = count_of(under(m, a, "leading_dense_block_count"));
+    out->sliding_window = count_of(under(m, a, "attention.sliding_window"));
+    out->norm_eps = tola_value_f64(under(m, a, "attention.layer_norm_rms_epsilon"), 0);
+    if (out->norm_eps == 0) out->norm_eps = tola_value_f64(under(m, a, "attention.layer_norm_epsilon"), 0);
+    rope_from_gguf(m, a, out);
+}
+
+bool families_hyper_of(const tola_checkpoint *ck, family_hyper *out)
+{
+    const tola_value *metadata = tola_checkpoint_metadata(ck);
+    if (tola_value_get(metadata, "general.architecture") != NULL) {
+        families_hyper_gguf(metadata, out);
+        out->tie_embeddings = tola_checkpoint_find(ck, "output.weight") == SIZE_MAX &&
+                              tola_checkpoint_find(ck, "token_embd.weight") != SIZE_MAX;
+        return true;
+    }
+    const tola_value *config = tola_checkpoint_config(ck);
+    if (config != NULL) {
+        families_hyper_hf(config, out);
+        return true;
+    }
+    memset(out, 0, sizeof *out);
+    return false;
+}
