@@ -1,0 +1,62 @@
+/* What the files of the frame share with each other; verbs see only cli.h. */
+#ifndef CLI_FRAME_H
+#define CLI_FRAME_H
+
+#include "cli.h"
+#include <stdarg.h>
+
+#define CLI_MAX_THREADS 1024 /* more than any machine has processors; a larger number is a slip of the keyboard */
+
+/* ---- memory: the frame cannot go on without it, so these end the process where there is none ---- */
+void *frame_alloc(size_t bytes);
+void *frame_realloc(void *block, size_t bytes);
+char *frame_format(const char *format, va_list args) __attribute__((format(printf, 1, 0))); /* freed with free */
+
+/* ---- verbs and options ---- */
+const cli_verb *frame_find_verb(const char *name);
+extern const cli_option frame_common_options[]; /* ends with a row whose name is NULL */
+/* Row i of the verb's options followed by the common ones; NULL beyond the end. */
+const cli_option *frame_option(const cli_verb *verb, size_t i);
+/* Word i of a space-separated list copied into buf; false beyond the end. */
+bool frame_word(const char *words, size_t i, char *buf, size_t cap);
+
+typedef struct frame_parsed {
+    void *settings;
+    char **args; /* the arguments that are no options; NULL-terminated */
+    int n_args;
+    bool help_short, help_long;
+} frame_parsed;
+/* Parses argv[0 .. argc-1] (what follows the verb) into out and into `cli`. CLI_YES, or CLI_ERROR after a message. */
+int frame_parse(const cli_verb *verb, int argc, char **argv, frame_parsed *out);
+void frame_parsed_free(const cli_verb *verb, frame_parsed *parsed);
+
+/* Keeps the best of the candidates shown to it. */
+typedef struct frame_nearest {
+    const char *word;
+    const char *best;
+    unsigned distance;
+} frame_nearest;
+void frame_nearest_init(frame_nearest *n, const char *word);
+void frame_nearest_try(frame_nearest *n, const char *candidate);
+
+/* ---- help and documents made from the tables ---- */
+void help_overview(void);
+void help_verb(const cli_verb *verb, bool longer);
+/* "--dtype DTYPE", "--tensors[=GLOB]" into buf. */
+const char *help_option_form(const cli_option *o, char *buf, size_t cap);
+void doc_man_overview(void);
+void doc_man_verb(const cli_verb *verb);
+bool doc_completions(const char *shell); /* false for an unknown shell */
+
+/* ---- output ---- */
+void frame_out_init(void); /* colours, width, closed descriptors */
+void frame_out_flush(void);
+void frame_progress_clear(void); /* before anything else is written to stderr */
+int frame_interrupt_signal(void); /* the signal that came, 0 for none */
+/* Appends `text` with control bytes, escape sequences, bidirectional overrides and bad UTF-8 made visible; keeps
+ * newlines and tabs where `keep_lines`. The result is freed with free. */
+char *frame_quote(const char *text, size_t length, bool keep_lines);
+/* Cells of a terminal that `length` bytes of UTF-8 take. */
+size_t frame_width(const char *text, size_t length);
+
+#endif
