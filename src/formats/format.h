@@ -83,7 +83,7 @@ tola_status ck_add_tensor(tola_checkpoint *ck, const ck_add *add, tola_error *er
 uint32_t ck_new_storage(tola_checkpoint *ck);
 /* Takes ownership of src whether it succeeds or not. */
 tola_status ck_add_file(tola_checkpoint *ck, const char *path, source *src, uint32_t *file, tola_error *err);
-void ck_warn(tola_checkpoint *ck, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ck_warn(tola_checkpoint *ck, const char *message, ...) __attribute__((format(printf, 2, 3)));
 /* Appends to ck->metadata (a map). Key and value must live in ck->arena or be static. */
 tola_status ck_add_metadata(tola_checkpoint *ck, const char *key, tola_value value, tola_error *err);
 

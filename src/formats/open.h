@@ -1,0 +1,27 @@
+/* Steps of opening a checkpoint, shared by the files that do them. */
+#ifndef FORMATS_OPEN_H
+#define FORMATS_OPEN_H
+
+#include "formats/format.h"
+
+/* checkpoint.c */
+tola_status ck_create(const tola_open_options *options, tola_checkpoint **out, tola_error *err);
+/* Moves files, tensors, warnings and memory of `part` to the end of `ck`; `part` is only good for closing after. */
+tola_status ck_append(tola_checkpoint *ck, tola_checkpoint *part, tola_error *err);
+/* Indexes names (duplicates are an error) and marks shared storages. Once, when all tensors are there. */
+tola_status ck_finish(tola_checkpoint *ck, tola_error *err);
+
+/* open.c: recognizes the format of `src` (taken over) and reads its header into ck. Errors carry the path. */
+tola_status ck_read_source(tola_checkpoint *ck, const char *path, source *src, tola_error *err);
+/* Opens and reads one file into ck. */
+tola_status ck_read_path(tola_checkpoint *ck, const char *path, tola_error *err);
+/* A companion read whole into memory (freed with mem_free), at most `limit` bytes. */
+tola_status ck_read_whole(const char *path, uint64_t limit, char **data, size_t *bytes, tola_error *err);
+/* "folder/name"; freed with mem_free, NULL without memory. */
+char *path_join(const char *folder, const char *name);
+
+/* folder.c */
+tola_status ck_read_index(tola_checkpoint *ck, const char *path, tola_error *err);
+tola_status ck_read_folder(tola_checkpoint *ck, const char *path, tola_error *err);
+
+#endif

@@ -1,0 +1,31 @@
+/* Openers of references: which rooms below formats/ can turn "https://..." into a source. */
+#include <string.h>
+
+#include "formats/format.h"
+
+#define MAX_OPENERS 16
+
+static const opener *openers[MAX_OPENERS];
+static size_t opener_count;
+
+void opener_register(const opener *o) {
+    for (size_t i = 0; i < opener_count; i++)
+        if (openers[i] == o) return;
+    if (opener_count < MAX_OPENERS) openers[opener_count++] = o;
+}
+
+const opener *opener_find(const char *ref) {
+    for (size_t i = 0; i < opener_count; i++)
+        if (strncmp(ref, openers[i]->prefix, strlen(openers[i]->prefix)) == 0) return openers[i];
+    return NULL;
+}
+
+tola_status ck_open_source(const char *path, source **out, tola_error *err) {
+    const opener *o = opener_find(path);
+    if (o) return o->open(path, out, err);
+    if (strstr(path, "://")) {
+        err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "nothing here can open references of this kind");
+        return err_in_file(err, TOLA_E_UNSUPPORTED, path);
+    }
+    return source_open_file(path, out, err);
+}
