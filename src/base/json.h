@@ -39,6 +39,7 @@ typedef struct json_reader {
     buf scratch;
     int depth;
     uint8_t state;
+    bool nonfinite; /* set after init: NaN, Infinity and -Infinity are numbers, as Python's json module writes them */
     uint8_t stack[JSON_MAX_DEPTH];
     tola_status status;
     tola_error error;
@@ -53,9 +54,12 @@ bool json_skip(json_reader *r);
 json_token json_fail(json_reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 tola_status json_check(const json_reader *r, tola_error *err);
 
-/* The whole document as a tree in `a`. Duplicate keys in one object are TOLA_E_FORMAT. */
+/* The whole document as a tree in `a`. Duplicate keys in one object are TOLA_E_FORMAT. Takes NaN and infinities, which
+ * real configurations hold; numbers beyond the range of a double are refused. */
 tola_status json_parse(const char *data, size_t length, arena *a, tola_value *out, tola_error *err);
 /* The value that starts at the next token of `r`. */
 tola_status json_parse_next(json_reader *r, arena *a, tola_value *out, tola_error *err);
+/* strtod with a decimal point, whatever the locale; `text` is NUL-terminated. */
+double json_strtod(const char *text);
 
 #endif

@@ -1,0 +1,97 @@
+/* Finding out, once, what the processor and the operating system let us use.
+ * x86: CPUID leaves 1 and 7, XGETBV (Intel SDM vol. 2). aarch64: the kernel's HWCAP bits. Nothing else here. */
+#include "base/cpu.h"
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static cpu_features features;
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Which register files the operating system saves (XCR0). */
+static uint64_t saved_state(void) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static void detect(cpu_features *f) {
+    unsigned a, b, c, d, c1, b7, c7, d7;
+    if (!__get_cpuid(1, &a, &b, &c1, &d)) return;
+    f->pclmul = (c1 & bit_PCLMUL) && (c1 & bit_SSE4_1);
+    uint64_t state = c1 & bit_OSXSAVE ? saved_state() : 0;
+    bool ymm = (state & 0x06) == 0x06, zmm = (state & 0xe6) == 0xe6;
+    if (!ymm || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7)) return;
+    bool avx2 = (c1 & bit_AVX) && (c1 & bit_FMA) && (c1 & bit_F16C) && (b7 & bit_AVX2) && (b7 & bit_BMI) &&
+                (b7 & bit_BMI2);
+    if (avx2) f->level = CPU_AVX2;
+    bool avx512 = avx2 && zmm && (b7 & bit_AVX512F) && (b7 & bit_AVX512BW) && (b7 & bit_AVX512VL) &&
+                  (b7 & bit_AVX512DQ);
+    if (!avx512) return;
+    f->level = CPU_AVX512;
+    f->avx512_vnni = c7 & bit_AVX512VNNI;
+    f->avx512_vbmi = c7 & bit_AVX512VBMI;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) f->avx512_bf16 = a & (1u << 5);
+}
+
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#ifndef HWCAP2_I8MM
+#define HWCAP2_I8MM (1 << 13)
+#endif
+#ifndef HWCAP2_BF16
+#define HWCAP2_BF16 (1 << 14)
+#endif
+#ifndef HWCAP_ASIMDHP
+#define HWCAP_ASIMDHP (1 << 10)
+#endif
+#ifndef HWCAP_ASIMDDP
+#define HWCAP_ASIMDDP (1 << 20)
+#endif
+
+static void detect(cpu_features *f) {
+    unsigned long one = getauxval(AT_HWCAP), two = getauxval(AT_HWCAP2);
+    f->level = CPU_NEON;
+    f->neon_fp16 = one & HWCAP_ASIMDHP;
+    f->neon_dotprod = one & HWCAP_ASIMDDP;
+    f->neon_i8mm = two & HWCAP2_I8MM;
+    f->neon_bf16 = two & HWCAP2_BF16;
+}
+
+#else
+static void detect(cpu_features *f) {
+    (void)f;
+}
+#endif
+
+/* TOLA_CPU never raises the level: a name beyond the processor, or an unknown one, changes nothing. */
+static void lower(cpu_features *f, const char *name) {
+    cpu_level wanted;
+    if (strcmp(name, "scalar") == 0 || strcmp(name, "sse") == 0) wanted = CPU_SCALAR;
+    else if (strcmp(name, "avx2") == 0) wanted = CPU_AVX2;
+    else return;
+    if (f->level == CPU_NEON && wanted != CPU_SCALAR) return;
+    if (f->level <= wanted) return;
+    bool pclmul = f->pclmul && wanted != CPU_SCALAR;
+    *f = (cpu_features){ .level = wanted, .pclmul = pclmul };
+}
+
+static void initialize(void) {
+    detect(&features);
+    const char *name = getenv("TOLA_CPU");
+    if (name) lower(&features, name);
+}
+
+const cpu_features *cpu_get(void) {
+    pthread_once(&once, initialize);
+    return &features;
+}
+
+const char *cpu_level_name(cpu_level level) {
+    static const char *const names[] = { "scalar", "avx2", "avx512", "neon" };
+    return (unsigned)level < sizeof names / sizeof *names ? names[level] : "?";
+}
