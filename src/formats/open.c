@@ -14,9 +14,9 @@
 #define COMPANION_LIMIT ((uint64_t)256 << 20)
 #define CONFIG_LIMIT ((uint64_t)16 << 20) /* config.json of large quantized models reaches 100 kB */
 
+/* Every format that can be read, one a line. */
 static const format *const formats[] = {
-    &format_safetensors, &format_gguf, &format_pytorch_zip, &format_pytorch_legacy,
-    &format_pytorch_tar, &format_npy,  &format_npz,         &format_onnx,
+    &format_safetensors,
 };
 
 char *path_join(const char *folder, const char *name) {

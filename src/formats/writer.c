@@ -8,7 +8,10 @@
 #include "formats/format.h"
 #include "formats/open.h"
 
-static const writer_format *const writers[] = { &writer_safetensors, &writer_gguf, &writer_pytorch, &writer_npz };
+/* Every format that can be written, one a line. */
+static const writer_format *const writers[] = {
+    &writer_safetensors,
+};
 #define N_WRITERS (sizeof writers / sizeof *writers)
 
 /* Is `extension` one of the space-separated `list`? */
