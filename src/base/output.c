@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,18 +70,15 @@ static int open_parent(const char *path) {
     const char *slash = strrchr(path, '/');
     if (!slash) return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (slash == path) return open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    char *dir = mem_alloc((size_t)(slash - path) + 1);
-    if (!dir) {
-        errno = ENOMEM;
+    /* no allocation: this must not fail between a rename and the sync of its folder */
+    char dir[PATH_MAX];
+    if ((size_t)(slash - path) >= sizeof dir) {
+        errno = ENAMETOOLONG;
         return -1;
     }
     memcpy(dir, path, (size_t)(slash - path));
     dir[slash - path] = 0;
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int saved = errno;
-    mem_free(dir);
-    errno = saved;
-    return fd;
+    return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* ---- what killed processes left ---- */

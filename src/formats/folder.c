@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/pool.h"
 #include "base/text.h"
@@ -15,6 +16,7 @@
 
 #define INDEX_LIMIT CK_MAX_HEADER
 #define MAX_SHARDS 16384 /* the largest models have a few hundred */
+#define SHARD_SLOTS (2 * MAX_SHARDS)
 
 /* ---- shards read in parallel ---- */
 
@@ -23,6 +25,7 @@ typedef struct shard_set {
     char **names; /* in their arena */
     size_t count, cap;
     arena names_arena;
+    uint32_t *slots; /* SHARD_SLOTS: a hash table over names (number + 1), only while an index is read */
     bool *missing;
     tola_checkpoint **parts;
     const tola_open_options *options;
@@ -37,6 +40,7 @@ static void shards_free(shard_set *s) {
     for (size_t i = 0; s->parts && i < s->count; i++) tola_checkpoint_close(s->parts[i]);
     mem_free(s->parts);
     mem_free(s->missing);
+    mem_free(s->slots);
     mem_free(s->names);
     arena_free(&s->names_arena);
 }
@@ -124,17 +128,21 @@ static bool shard_name_is_safe(const char *name) {
     return true;
 }
 
-/* Position of `name` among the shards; appended where it is new. Most entries name the same shard as the one before. */
+/* Position of `name` among the shards; appended where it is new. Entries often name the same shard as the one before;
+ * otherwise a table over the names answers (an index of 100,000 tensors must not cost a search each). */
 static tola_status shard_number(shard_set *s, const char *name, size_t length, uint32_t *last, json_reader *r,
                                 tola_error *err) {
-    for (size_t k = 0; k < s->count; k++) {
-        size_t i = (*last + k) % s->count;
-        if (strlen(s->names[i]) == length && memcmp(s->names[i], name, length) == 0) {
-            *last = (uint32_t)i;
+    if (s->count && strlen(s->names[*last]) == length && memcmp(s->names[*last], name, length) == 0) return TOLA_OK;
+    size_t slot = (size_t)hash_string(name, length) % SHARD_SLOTS;
+    for (; s->slots[slot]; slot = (slot + 1) % SHARD_SLOTS) {
+        const char *known = s->names[s->slots[slot] - 1];
+        if (strlen(known) == length && memcmp(known, name, length) == 0) {
+            *last = s->slots[slot] - 1;
             return TOLA_OK;
         }
     }
     TRY(shards_add(s, name, length, err));
+    s->slots[slot] = (uint32_t)s->count;
     *last = (uint32_t)s->count - 1;
     if (memchr(name, 0, length) || !shard_name_is_safe(s->names[*last])) {
         char quoted[200];
@@ -318,7 +326,9 @@ tola_status ck_read_index(tola_checkpoint *ck, const char *path, tola_error *err
     shard_set s;
     index_map map = { 0 };
     shards_init(&s, ck->folder, &ck->options);
-    tola_status status = read_indexed(ck, path, text, bytes, &s, &map, err);
+    s.slots = mem_calloc(SHARD_SLOTS, sizeof *s.slots);
+    tola_status status =
+        s.slots ? read_indexed(ck, path, text, bytes, &s, &map, err) : err_nomem(err, "reading the index");
     if (status == TOLA_OK && !ck->format) /* no shard is there to ask */
         ck->format = strstr(path, ".safetensors") ? "safetensors" : "pytorch";
     mem_free(map.entries);

@@ -1,0 +1,40 @@
+/* What every unit test includes. */
+#ifndef UNIT_H
+#define UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tola/tola.h>
+
+/* A fresh folder under TMPDIR; remove_tree removes it. Static storage, one at a time. */
+static inline const char *unit_folder(void) {
+    static char path[256];
+    const char *base = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/tola-unit-XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(path)) abort();
+    return path;
+}
+
+static inline void unit_remove(const char *folder) {
+    char command[512];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    if (system(command) != 0) abort();
+}
+
+static inline void unit_write(const char *path, const void *data, size_t bytes) {
+    FILE *f = fopen(path, "wb");
+    if (!f || (bytes && fwrite(data, 1, bytes, f) != bytes)) abort();
+    if (fclose(f) != 0) abort();
+}
+
+#endif
