@@ -164,6 +164,8 @@ static const uint8_t *memory_map(source *s) { return ((memory_source *)s)->data;
 static void memory_close(source *s) { mem_free(s); }
 static const source_ops memory_ops = { memory_read, memory_map, NULL, memory_close };
 
+bool source_in_memory(const source *s) { return s->ops == &memory_ops; }
+
 tola_status source_open_memory(const char *name, const void *data, size_t bytes, source **out, tola_error *err) {
     size_t n = strlen(name) + 1;
     memory_source *m = mem_calloc(1, sizeof *m + n);
