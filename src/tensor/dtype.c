@@ -10,10 +10,17 @@
 #define SCALAR(n, k, bytes, st, gg) { n, k, 1, 1, bytes, st, gg, { { bytes, 1, 0 } } }
 #define PACKED(n, k, elements, bytes, st) { n, k, 1, elements, bytes, st, -1, { { 0, 0, 0 } } }
 #define BLOCK(n, elements, bytes, gg, ...) { n, TOLA_KIND_BLOCK, 1, elements, bytes, NULL, gg, { __VA_ARGS__ } }
+/* Blocks of which no byte order but little-endian is defined, see below. */
+#define LITTLE(n, elements, bytes, gg) { n, TOLA_KIND_BLOCK, 0, elements, bytes, NULL, gg, { NOTHING } }
 #define NO_TYPE { "?", TOLA_KIND_NONE, 0, 1, 0, NULL, -1, { NOTHING } }
 #define F16_AT(offset) { 2, 1, offset }
 #define NOTHING { 0, 0, 0 }
 
+/* Byte order of blocks: what ggml's own code makes of the structs. Half-precision scales are 16-bit words; qh of q5_0 and
+ * q5_1, declared as bytes, is written and read as one 32-bit word (ggml-quants.c). The iq1, iq2 and iq3 types have no
+ * big-endian form: their values come from tables of 64- and 32-bit words that ggml reads byte by byte, so that a
+ * big-endian machine would write them in one order and read them in another; gguf-py's gguf_convert_endian.py refuses
+ * them, too. */
 static const dtype_row rows[TOLA_DTYPE_COUNT] = {
     [TOLA_DTYPE_NONE] = NO_TYPE,
     [TOLA_DTYPE_OPAQUE] = { "opaque", TOLA_KIND_OPAQUE, 0, 1, 1, NULL, -1, { NOTHING } },
@@ -49,8 +56,8 @@ static const dtype_row rows[TOLA_DTYPE_COUNT] = {
     [31] = NO_TYPE,
     [TOLA_DTYPE_Q4_0] = BLOCK("q4_0", 32, 18, 2, F16_AT(0)),            /* d, qs[16] */
     [TOLA_DTYPE_Q4_1] = BLOCK("q4_1", 32, 20, 3, { 2, 2, 0 }),          /* d, m, qs[16] */
-    [TOLA_DTYPE_Q5_0] = BLOCK("q5_0", 32, 22, 6, F16_AT(0)),            /* d, qh[4] bytes, qs[16] */
-    [TOLA_DTYPE_Q5_1] = BLOCK("q5_1", 32, 24, 7, { 2, 2, 0 }),          /* d, m, qh[4] bytes, qs[16] */
+    [TOLA_DTYPE_Q5_0] = BLOCK("q5_0", 32, 22, 6, F16_AT(0), { 4, 1, 2 }),   /* d, qh (32 bits), qs[16] */
+    [TOLA_DTYPE_Q5_1] = BLOCK("q5_1", 32, 24, 7, { 2, 2, 0 }, { 4, 1, 4 }), /* d, m, qh (32 bits), qs[16] */
     [TOLA_DTYPE_Q8_0] = BLOCK("q8_0", 32, 34, 8, F16_AT(0)),            /* d, qs[32] */
     [TOLA_DTYPE_Q8_1] = BLOCK("q8_1", 32, 36, 9, { 2, 2, 0 }),          /* d, s, qs[32] */
     [TOLA_DTYPE_Q2_K] = BLOCK("q2_k", 256, 84, 10, { 2, 2, 80 }),       /* scales[16], qs[64], d, dmin */
@@ -59,15 +66,15 @@ static const dtype_row rows[TOLA_DTYPE_COUNT] = {
     [TOLA_DTYPE_Q5_K] = BLOCK("q5_k", 256, 176, 13, { 2, 2, 0 }),       /* d, dmin, scales[12], qh[32], qs[128] */
     [TOLA_DTYPE_Q6_K] = BLOCK("q6_k", 256, 210, 14, F16_AT(208)),       /* ql[128], qh[64], scales[16], d */
     [TOLA_DTYPE_Q8_K] = BLOCK("q8_k", 256, 292, 15, { 4, 1, 0 }, { 2, 16, 260 }), /* f32 d, qs[256], i16 bsums[16] */
-    [TOLA_DTYPE_IQ2_XXS] = BLOCK("iq2_xxs", 256, 66, 16, { 2, 33, 0 }), /* d, u16 qs[32] */
-    [TOLA_DTYPE_IQ2_XS] = BLOCK("iq2_xs", 256, 74, 17, { 2, 33, 0 }),   /* d, u16 qs[32], scales[8] */
-    [TOLA_DTYPE_IQ3_XXS] = BLOCK("iq3_xxs", 256, 98, 18, F16_AT(0)),    /* d, qs[96] */
-    [TOLA_DTYPE_IQ1_S] = BLOCK("iq1_s", 256, 50, 19, F16_AT(0), { 2, 8, 34 }), /* d, qs[32], u16 qh[8] */
+    [TOLA_DTYPE_IQ2_XXS] = LITTLE("iq2_xxs", 256, 66, 16),              /* d, u16 qs[32] */
+    [TOLA_DTYPE_IQ2_XS] = LITTLE("iq2_xs", 256, 74, 17),                /* d, u16 qs[32], scales[8] */
+    [TOLA_DTYPE_IQ3_XXS] = LITTLE("iq3_xxs", 256, 98, 18),              /* d, qs[96] */
+    [TOLA_DTYPE_IQ1_S] = LITTLE("iq1_s", 256, 50, 19),                  /* d, qs[32], u16 qh[8] */
     [TOLA_DTYPE_IQ4_NL] = BLOCK("iq4_nl", 32, 18, 20, F16_AT(0)),       /* d, qs[16] */
-    [TOLA_DTYPE_IQ3_S] = BLOCK("iq3_s", 256, 110, 21, F16_AT(0)),       /* d, qs[64], qh[8], signs[32], scales[4] */
-    [TOLA_DTYPE_IQ2_S] = BLOCK("iq2_s", 256, 82, 22, F16_AT(0)),        /* d, qs[64], qh[8], scales[8] */
+    [TOLA_DTYPE_IQ3_S] = LITTLE("iq3_s", 256, 110, 21),                 /* d, qs[64], qh[8], signs[32], scales[4] */
+    [TOLA_DTYPE_IQ2_S] = LITTLE("iq2_s", 256, 82, 22),                  /* d, qs[64], qh[8], scales[8] */
     [TOLA_DTYPE_IQ4_XS] = BLOCK("iq4_xs", 256, 136, 23, { 2, 2, 0 }),   /* d, u16 scales_h, scales_l[4], qs[128] */
-    [TOLA_DTYPE_IQ1_M] = BLOCK("iq1_m", 256, 56, 29, NOTHING),          /* qs[32], qh[16], scales[8], all bytes */
+    [TOLA_DTYPE_IQ1_M] = LITTLE("iq1_m", 256, 56, 29),                  /* qs[32], qh[16], scales[8], all bytes */
     [TOLA_DTYPE_TQ1_0] = BLOCK("tq1_0", 256, 54, 34, F16_AT(52)),       /* qs[48], qh[4], d */
     [TOLA_DTYPE_TQ2_0] = BLOCK("tq2_0", 256, 66, 35, F16_AT(64)),       /* qs[64], d */
     [TOLA_DTYPE_MXFP4] = BLOCK("mxfp4", 32, 17, 39, NOTHING),           /* e8m0 e, qs[16] */
