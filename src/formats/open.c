@@ -17,6 +17,7 @@
 /* Every format that can be read, one a line. */
 static const format *const formats[] = {
     &format_safetensors,
+    &format_gguf,
 };
 
 char *path_join(const char *folder, const char *name) {

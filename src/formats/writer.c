@@ -11,6 +11,7 @@
 /* Every format that can be written, one a line. */
 static const writer_format *const writers[] = {
     &writer_safetensors,
+    &writer_gguf,
 };
 #define N_WRITERS (sizeof writers / sizeof *writers)
 
