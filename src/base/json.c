@@ -638,7 +638,7 @@ static bool keys_differ(tree *t, const tola_member *m, size_t count) {
 /* Takes the members of the innermost level off the stack as one value. */
 static bool tree_close(tree *t, bool object, tola_value *out) {
     size_t first = t->levels[t->depth - 1].first, count = t->count - first;
-    const tola_member *from = t->members + first;
+    const tola_member *from = count ? t->members + first : NULL;
     *out = (tola_value){ .kind = object ? TOLA_VALUE_MAP : TOLA_VALUE_ARRAY };
     if (count > 0 && object) {
         if (!keys_differ(t, from, count)) return false;
