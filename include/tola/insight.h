@@ -8,6 +8,10 @@
 extern "C" {
 #endif
 
+/* Shell glob over a whole name, as every option called glob takes it: * ? [a-z] [!a-z] {a,b} and backslash;
+ * * crosses dots and slashes. */
+TOLA_API bool tola_glob_match(const char *pattern, const char *name);
+
 /* ---- summary (headers only) ---- */
 
 typedef enum tola_role {
@@ -25,6 +29,7 @@ typedef enum tola_role {
     TOLA_ROLE_ADAPTER,   /* LoRA and its kin */
     TOLA_ROLE_BUFFER,    /* integers, booleans, running statistics: not parameters */
     TOLA_ROLE_QUANT,     /* scales, zero points, group indices of quantized weights: not parameters */
+    TOLA_ROLE_STATE,     /* optimizer state and other bookkeeping: not parameters */
     TOLA_ROLE_COUNT
 } tola_role;
 TOLA_API const char *tola_role_name(tola_role role); /* "embedding", "attention", "feed_forward", ... */
@@ -54,7 +59,12 @@ typedef struct tola_summary {
     size_t warning_count;
     const char *const *warnings; /* the checkpoint's and those found here */
     void *owner;               /* private */
-    uint64_t reserved[8];
+    uint64_t states, state_elements; /* tensors that are optimizer state or other bookkeeping: in no other count but
+                                        bytes_files, bytes_tensors and dtypes */
+    uint64_t missing_tensors;  /* named by the index, but their shard is not there */
+    uint64_t expected_bytes;   /* of all tensors, as the index says; 0 where it does not */
+    uint64_t expected_parameters;
+    uint64_t reserved[3];
 } tola_summary;
 
 /* Fills `out` (tola_summary_dispose afterwards). `roles`, if not NULL, receives a tola_role for each tensor. */
@@ -88,8 +98,8 @@ typedef struct tola_tensor_stats {
     size_t tensor;        /* index in the checkpoint */
     uint64_t count;       /* elements */
     uint64_t zeros, nans, infinities; /* -0 counts as zero */
-    uint64_t outliers;    /* finite elements further than 6 standard deviations from the mean (second look: bound from
-                             the histogram where exact would need a second pass; see docs) */
+    uint64_t outliers;    /* finite elements further than 6 standard deviations from the mean, counted exactly: blocks
+                             whose extremes reach that far are looked at a second time */
     double min, max, mean, std, norm, kurtosis; /* over finite elements; std with n in the denominator; kurtosis is
                                                    m4/m2^2, 3 for a Gaussian; NaN where undefined */
     uint64_t histogram[TOLA_HISTOGRAM_BINS];
@@ -127,13 +137,16 @@ typedef struct tola_diff {
     bool same;             /* no difference beyond the tolerance */
     size_t count;
     tola_diff_tensor *tensors; /* every tensor of either, A's order then those only in B */
-    uint64_t reserved[4];
+    uint64_t bytes;        /* read, both sides */
+    double seconds;
+    uint64_t reserved[2];
 } tola_diff;
 
 typedef struct tola_diff_options {
     size_t size;
     unsigned threads;
-    double tolerance;      /* |a - b| <= tolerance counts as unchanged; 0 = every bit of the value */
+    double tolerance;      /* |a - b| <= tolerance counts as unchanged; 0 = every value equal (0 and -0 are, NaN and NaN
+                              are) */
     tola_progress_fn progress;
     void *progress_user;
     uint64_t reserved[4];
