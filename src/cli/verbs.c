@@ -1,6 +1,9 @@
 /* The verbs, in the order of the help. Each is defined in cmd_<verb>.c. */
 #include "cli.h"
 
+extern const cli_verb cmd_inspect;
+
 const cli_verb *const cli_verbs[] = {
+    &cmd_inspect,
     NULL,
 };

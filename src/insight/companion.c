@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/json.h"
 #include "formats/format.h"
 
 #define COMPANION_JSON_MAX (4u << 20)
@@ -52,4 +51,14 @@ bool companion_json(const companions *c, const char *name, arena *a, tola_value 
     bool parsed = file.whole && json_parse(file.data, file.bytes, a, out, NULL) == TOLA_OK && out->kind == TOLA_VALUE_MAP;
     companion_free(&file);
     return parsed;
+}
+
+bool companion_find(json_reader *r, const char *key) {
+    if (json_next(r) != JSON_BEGIN_OBJECT) return false;
+    size_t length = strlen(key);
+    while (json_next(r) == JSON_KEY) {
+        if (r->text_length == length && memcmp(r->text, key, length) == 0) return true;
+        if (!json_skip(r)) return false;
+    }
+    return false;
 }

@@ -2,6 +2,7 @@
 #ifndef INSIGHT_COMPANION_H
 #define INSIGHT_COMPANION_H
 
+#include "base/json.h"
 #include "base/mem.h"
 #include <tola/checkpoint.h>
 
@@ -22,5 +23,7 @@ bool companion_read(const companions *c, const char *name, size_t most, companio
 void companion_free(companion *file);
 /* A JSON object of at most 4 MiB as a tree in `a`. */
 bool companion_json(const companions *c, const char *name, arena *a, tola_value *out);
+/* Moves r to the value of `key` in the object at its beginning; false where it is not in what can be read. */
+bool companion_find(json_reader *r, const char *key);
 
 #endif

@@ -92,15 +92,7 @@ static void read_tokenizer_model(json_reader *r, bool whole, tokenizer_facts *ou
 static void read_tokenizer_json(const char *data, size_t bytes, bool whole, tokenizer_facts *out) {
     json_reader r;
     json_reader_init(&r, data, bytes, 0);
-    if (json_next(&r) == JSON_BEGIN_OBJECT) {
-        for (json_token t = json_next(&r); t == JSON_KEY; t = json_next(&r)) {
-            if (key_is(&r, "model")) {
-                read_tokenizer_model(&r, whole, out);
-                break;
-            }
-            if (!json_skip(&r)) break;
-        }
-    }
+    if (companion_find(&r, "model")) read_tokenizer_model(&r, whole, out);
     json_reader_free(&r);
 }
 

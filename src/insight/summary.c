@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "families/families.h"
+#include "insight/companion.h"
 #include "insight/describe.h"
 #include "insight/packed.h"
 #include "insight/shared.h"
@@ -23,6 +24,9 @@ const char *tola_role_name(tola_role role) {
         "output", "convolution", "recurrent", "adapter",      "buffer",  "quantization", "state" };
     return (unsigned)role < TOLA_ROLE_COUNT ? names[role] : "?";
 }
+
+/* Of an index only its metadata is wanted, which comes before the list of tensors. */
+#define INDEX_HEAD (64u << 10)
 
 /* What is kept until tola_summary_dispose. */
 typedef struct summary_owner {
@@ -184,11 +188,25 @@ static void finish_sums(summing *w) {
         s->bytes_files += tola_checkpoint_file(w->ck, i)->bytes;
 }
 
-/* What an index promises about tensors whose shards need not be there. */
+/* What the index promises about tensors whose shards are not there: {"metadata": {"total_size": ...}, ...}. */
 static void read_index(summing *w) {
-    const tola_value *metadata = tola_checkpoint_metadata(w->ck);
-    w->s->expected_bytes = tola_value_u64(tola_value_get(metadata, "total_size"), 0);
-    w->s->expected_parameters = tola_value_u64(tola_value_get(metadata, "total_parameters"), 0);
+    static const char *const names[] = { "model.safetensors.index.json", "pytorch_model.bin.index.json" };
+    companions c;
+    companion file;
+    tola_value metadata;
+    companions_init(&c, w->ck);
+    for (size_t i = 0; i < 2 && w->s->missing_tensors; i++) {
+        if (!companion_read(&c, names[i], INDEX_HEAD, &file)) continue;
+        json_reader r;
+        json_reader_init(&r, file.data, file.bytes, 0);
+        if (companion_find(&r, "metadata") && json_parse_next(&r, w->a, &metadata, NULL) == TOLA_OK) {
+            w->s->expected_bytes = tola_value_u64(tola_value_get(&metadata, "total_size"), 0);
+            w->s->expected_parameters = tola_value_u64(tola_value_get(&metadata, "total_parameters"), 0);
+        }
+        json_reader_free(&r);
+        companion_free(&file);
+        return;
+    }
 }
 
 static void describe_quantization(summing *w) {
