@@ -13,6 +13,9 @@ typedef enum tola_overflow {
     TOLA_OVERFLOW_SATURATE  /* the largest finite number; integers always saturate and take NaN as 0 */
 } tola_overflow;
 
+/* Receives one line about something that went well enough but not perfectly. Called by the calling thread only. */
+typedef void (*tola_warning_fn)(void *user, const char *message);
+
 typedef struct tola_convert_options {
     size_t size;              /* sizeof(tola_convert_options) */
     const char *format;       /* as tola_write_options.format */
@@ -29,16 +32,19 @@ typedef struct tola_convert_options {
     unsigned threads;
     tola_progress_fn progress;
     void *progress_user;
-    uint64_t reserved[8];
+    tola_warning_fn warning;  /* may be NULL */
+    void *warning_user;
+    uint64_t reserved[6];
 } tola_convert_options;
 
 #define TOLA_CONVERT_OPTIONS_INIT \
     { sizeof(tola_convert_options), NULL, TOLA_DTYPE_NONE, TOLA_OVERFLOW_IEEE, 0, NULL, NULL, NULL, NULL, false, false, \
-      false, 0, NULL, NULL, { 0 } }
+      false, 0, NULL, NULL, NULL, NULL, { 0 } }
 
 typedef struct tola_convert_summary {
-    uint64_t tensors, bytes_in, bytes_out;
-    uint64_t files;
+    uint64_t tensors;
+    uint64_t bytes_in, bytes_out; /* of tensors: read and written */
+    uint64_t files;               /* of weights */
     uint64_t overflowed; /* finite numbers that left the range of their new dtype */
     double seconds;
 } tola_convert_summary;

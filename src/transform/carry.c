@@ -1,0 +1,183 @@
+/* See carry.h. Names of companions are those that huggingface/transformers and huggingface/tokenizers save. */
+#include "transform/carry.h"
+#include "base/err.h"
+#include "base/json.h"
+
+#include <string.h>
+
+/* ---- metadata ---- */
+
+static bool key_is(const tola_member *m, const char *key) {
+    return m->key.length == strlen(key) && memcmp(m->key.data, key, m->key.length) == 0;
+}
+
+static bool key_starts(const tola_member *m, const char *start) {
+    return m->key.length >= strlen(start) && memcmp(m->key.data, start, strlen(start)) == 0;
+}
+
+/* Adds the values in `v` to *count, stopping soon after CARRY_MAX_VALUES. Readers bound the depth of what they make. */
+static void count_values(const tola_value *v, size_t *count) {
+    (*count)++;
+    if (v->kind == TOLA_VALUE_ARRAY && v->element != TOLA_VALUE_NULL) *count += v->as.array.count;
+    if (v->kind == TOLA_VALUE_ARRAY && v->element == TOLA_VALUE_NULL)
+        for (size_t i = 0; i < v->as.array.count && *count <= CARRY_MAX_VALUES; i++)
+            count_values((const tola_value *)v->as.array.items + i, count);
+    if (v->kind == TOLA_VALUE_MAP)
+        for (size_t i = 0; i < v->as.map.count && *count <= CARRY_MAX_VALUES; i++)
+            count_values(&v->as.map.members[i].value, count);
+}
+
+static bool is_large(const tola_value *v) {
+    size_t count = 0;
+    count_values(v, &count);
+    return count > CARRY_MAX_VALUES;
+}
+
+/* general.file_type of a file whose matrices are of `dtype` (enum llama_ftype in llama.cpp's include/llama.h). */
+static void follow_file_type(tola_member *m, tola_dtype dtype) {
+    if (!key_is(m, "general.file_type") || m->value.kind != TOLA_VALUE_UINT) return;
+    if (dtype == TOLA_DTYPE_F32) m->value.as.u64 = 0;
+    if (dtype == TOLA_DTYPE_F16) m->value.as.u64 = 1;
+    if (dtype == TOLA_DTYPE_BF16) m->value.as.u64 = 32;
+}
+
+static tola_value string_value(const char *text) {
+    tola_value v = { .kind = TOLA_VALUE_STRING };
+    v.as.string = (tola_string){ text, strlen(text) };
+    return v;
+}
+
+tola_status carry_metadata(const tola_checkpoint *in, const char *to_format, tola_dtype dtype, arena *a,
+                           tola_value *out, uint64_t *dropped, tola_error *err) {
+    const tola_value *from = tola_checkpoint_metadata(in);
+    const char *from_format = tola_checkpoint_format(in);
+    size_t count = from && from->kind == TOLA_VALUE_MAP ? from->as.map.count : 0, kept = 0;
+    tola_member *members = arena_alloc_array(a, count + 1, sizeof *members);
+    if (!members) return err_nomem(err, "carrying metadata over");
+    bool safetensors = strcmp(to_format, "safetensors") == 0, gguf = strcmp(to_format, "gguf") == 0;
+    bool same = from_format && strcmp(from_format, to_format) == 0, none = strcmp(to_format, "npz") == 0;
+    if (safetensors && !same) members[kept++] = (tola_member){ { "format", 6 }, string_value("pt") };
+    for (size_t i = 0; i < count; i++) {
+        const tola_member *m = &from->as.map.members[i];
+        if (gguf && same && key_starts(m, "split.")) continue;
+        if (!same && key_is(m, "format")) continue;
+        if (!same && (none || is_large(&m->value))) {
+            ++*dropped;
+            continue;
+        }
+        members[kept] = *m;
+        if (gguf && same) follow_file_type(&members[kept], dtype);
+        kept++;
+    }
+    memset(out, 0, sizeof *out);
+    out->kind = TOLA_VALUE_MAP;
+    out->as.map.members = members;
+    out->as.map.count = kept;
+    return TOLA_OK;
+}
+
+/* ---- config.json ---- */
+
+/* PyTorch's names, as transformers writes them. */
+static const char *torch_name(tola_dtype dtype) {
+    switch (dtype) {
+    case TOLA_DTYPE_F64: return "float64";
+    case TOLA_DTYPE_F32: return "float32";
+    case TOLA_DTYPE_F16: return "float16";
+    case TOLA_DTYPE_BF16: return "bfloat16";
+    case TOLA_DTYPE_F8_E4M3: return "float8_e4m3fn";
+    case TOLA_DTYPE_F8_E5M2: return "float8_e5m2";
+    default: return NULL;
+    }
+}
+
+static bool text_is(const json_reader *r, const char *word) {
+    return r->text_length == strlen(word) && memcmp(r->text, word, r->text_length) == 0;
+}
+
+/* Is this key of the outermost object one whose value describes another part of the same weights? */
+static bool is_nested_config(const json_reader *r) {
+    static const char tail[] = "_config";
+    size_t n = sizeof tail - 1;
+    return r->text_length > n && memcmp(r->text + r->text_length - n, tail, n) == 0 &&
+           !text_is(r, "quantization_config");
+}
+
+/* The next string in the document that says the weights' dtype; false at the end. `*nested` is the walk's memory. */
+static bool next_dtype(json_reader *r, bool *nested) {
+    bool key_matched = false;
+    for (;;) {
+        json_token token = json_next(r);
+        if (token == JSON_ERROR || token == JSON_END) return false;
+        if (token == JSON_KEY) {
+            if (r->depth == 1) *nested = is_nested_config(r);
+            key_matched = (r->depth == 1 || (r->depth == 2 && *nested)) &&
+                          (text_is(r, "torch_dtype") || text_is(r, "dtype"));
+            continue;
+        }
+        if (key_matched && token == JSON_STRING) return true;
+        key_matched = false;
+    }
+}
+
+tola_status carry_config(const char *text, size_t length, tola_dtype dtype, buf *out, tola_error *err) {
+    const char *name = torch_name(dtype);
+    size_t start = out->length, done = 0;
+    bool nested = false;
+    json_reader r;
+    json_reader_init(&r, text, length, 0);
+    while (name && next_dtype(&r, &nested)) {
+        buf_append(out, text + done, r.token_at - done);
+        buf_printf(out, "\"%s\"", name);
+        done = r.pos;
+    }
+    if (name && json_check(&r, NULL) != TOLA_OK) {
+        out->length = start;
+        done = 0;
+    }
+    buf_append(out, text + done, length - done);
+    json_reader_free(&r);
+    return out->failed ? err_nomem(err, "writing config.json") : TOLA_OK;
+}
+
+/* ---- companions ---- */
+
+static const char *const companions[] = {
+    "config.json", "generation_config.json", "adapter_config.json", "configuration.json",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "tokenizer.model.v3", "spiece.model",
+    "sentencepiece.bpe.model", "source.spm", "target.spm", "bpe.codes", "tekken.json", "qwen.tiktoken",
+    "tokenizer.tiktoken", "chat_template.jinja", "chat_template.json",
+    "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
+    "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "Notice.txt", "USE_POLICY.md",
+};
+
+static tola_status carry_one(const tola_checkpoint *in, const char *name, tola_writer *writer, tola_dtype dtype,
+                             tola_error *err) {
+    void *data = NULL;
+    size_t bytes = 0;
+    tola_error detail = TOLA_ERROR_INIT;
+    tola_status status = tola_checkpoint_companion(in, name, &data, &bytes, &detail);
+    if (status == TOLA_E_NOT_FOUND) return TOLA_OK;
+    if (status != TOLA_OK) {
+        if (err) *err = detail;
+        return status;
+    }
+    if (dtype != TOLA_DTYPE_NONE && strcmp(name, "config.json") == 0) {
+        buf text;
+        buf_init(&text, 0);
+        status = carry_config(data, bytes, dtype, &text, err);
+        if (status == TOLA_OK) status = tola_writer_companion(writer, name, text.data, text.length, err);
+        buf_free(&text);
+    } else {
+        status = tola_writer_companion(writer, name, data, bytes, err);
+    }
+    tola_free(data);
+    return status;
+}
+
+tola_status carry_companions(const tola_checkpoint *in, tola_writer *writer, tola_dtype dtype, tola_error *err) {
+    for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
+        TRY(carry_one(in, companions[i], writer, dtype, err));
+    return TOLA_OK;
+}
