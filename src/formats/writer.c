@@ -14,6 +14,7 @@ static const writer_format *const writers[] = {
     &writer_gguf,
 };
 #define N_WRITERS (sizeof writers / sizeof *writers)
+#define FLUSH_BYTES (1u << 20) /* smaller writes share pages with their neighbours and are left to the final sync */
 
 /* Is `extension` one of the space-separated `list`? */
 static bool has_extension(const char *path, const char *list) {
@@ -163,7 +164,7 @@ tola_status tola_writer_write(tola_writer *w, size_t index, uint64_t offset, con
     const writer_slot *slot = &w->slots[index];
     TRY(output_write(w->files[slot->file], slot->offset + offset, data, bytes, err));
     if (w->format->wrote) TRY(w->format->wrote(w, index, offset, data, bytes, err));
-    output_flush_hint(w->files[slot->file], slot->offset + offset, bytes);
+    if (bytes >= FLUSH_BYTES) output_flush_hint(w->files[slot->file], slot->offset + offset, bytes);
     __atomic_add_fetch(&w->written, bytes, __ATOMIC_RELAXED);
     return TOLA_OK;
 }
