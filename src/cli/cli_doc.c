@@ -11,28 +11,47 @@
 
 /* ---- mdoc ---- */
 
-/* Text outside of macro lines. Lines never begin with a control character; blanks at ends of sentences make new lines,
- * as mdoc wants them. */
-static void roff_text(const char *text, size_t length) {
-    bool line_start = true;
+static void roff_word(const char *word, size_t length) {
     for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        if (c == '\n' || (c == ' ' && i && strchr(".?!", text[i - 1]) && i + 1 < length && isupper((unsigned char)text[i + 1]))) {
-            if (!line_start) out_printf("\n");
-            line_start = true;
-            continue;
-        }
-        if (line_start && c == ' ') continue;
-        if (line_start && (c == '.' || c == '\'')) out_printf("\\&");
-        if (c == '\\')
-            out_printf("\\e");
-        else if (c == '-')
-            out_printf("\\-");
-        else
-            out_printf("%c", c);
-        line_start = false;
+        if (word[i] == '\\') out_printf("\\e");
+        else if (word[i] == '-') out_printf("\\-");
+        else out_printf("%c", word[i]);
     }
-    if (!line_start) out_printf("\n");
+}
+
+/* Text outside of macro lines, filled to lines below 80 columns; a sentence ends its line, as mdoc wants it, and no
+ * line begins with a control character. */
+static void roff_text(const char *text, size_t length) {
+    const char *end = text + length;
+    size_t column = 0;
+    while (text < end) {
+        size_t n = 0;
+        while (text < end && (*text == ' ' || *text == '\n')) text++;
+        while (text + n < end && text[n] != ' ' && text[n] != '\n') n++;
+        if (n == 0) break;
+        if (column && column + 1 + n > 72) {
+            out_printf("\n");
+            column = 0;
+        }
+        if (column) out_printf(" ");
+        else if (*text == '.' || *text == '\'') out_printf("\\&");
+        roff_word(text, n);
+        column += n + (column > 0);
+        bool sentence = strchr(".?!", text[n - 1]) && text + n + 1 < end && isupper((unsigned char)text[n + 1]);
+        if (sentence || text + n == end) {
+            out_printf("\n");
+            column = 0;
+        }
+        text += n;
+    }
+    if (column) out_printf("\n");
+}
+
+/* A row of a table, which has no full stop. */
+static void roff_sentence(const char *text) {
+    char buf[1024];
+    snprintf(buf, sizeof buf, "%s.", text);
+    roff_text(buf, strlen(buf));
 }
 
 static void roff_paragraphs(const char *text) {
@@ -51,9 +70,7 @@ static void roff_argument(const char *text, size_t length) {
     out_printf("\"");
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '"') out_printf("\\(dq");
-        else if (text[i] == '\\') out_printf("\\e");
-        else if (text[i] == '-') out_printf("\\-");
-        else out_printf("%c", text[i]);
+        else roff_word(text + i, 1);
     }
     out_printf("\"");
 }
@@ -69,14 +86,14 @@ static void man_option(const cli_option *o) {
         else if (o->kind != CLI_FLAG) out_printf(" Ar %s", o->argument ? o->argument : "VALUE");
         out_printf("\n");
     }
-    roff_text(o->help, strlen(o->help));
+    roff_sentence(o->help);
     if (o->choices) {
         char word[64];
-        out_printf("(one of");
+        out_printf("One of");
         for (size_t i = 0; frame_word(o->choices, i, word, sizeof word); i++) out_printf("%s %s", i ? "," : "", word);
-        out_printf(").\n");
+        out_printf(".\n");
     }
-    if (o->kind == CLI_LIST) out_printf("(may be given more than once).\n");
+    if (o->kind == CLI_LIST) out_printf("May be given more than once.\n");
 }
 
 static void man_options(const cli_option *o) {
@@ -123,8 +140,7 @@ void doc_man_verb(const cli_verb *verb) {
     if (verb->description) {
         roff_paragraphs(verb->description);
     } else {
-        roff_text(verb->summary, strlen(verb->summary));
-        out_printf(".\n");
+        roff_sentence(verb->summary);
     }
     if (verb->options && verb->options[0].name) {
         out_printf(".Pp\nThe options are:\n");
@@ -147,14 +163,16 @@ void doc_man_overview(void) {
     man_head("tola", "tola", "model weights, opened, inspected, compared and converted");
     out_printf(".Sh SYNOPSIS\n.Nm\n.Ar verb\n.Op Ar argument ...\n.Op Ar option ...\n");
     out_printf(".Nm\n.Cm help\n.Op Ar verb\n.Nm\n.Fl \\-version\n.Sh DESCRIPTION\n");
-    out_printf("A MODEL on the command line is a file, a shard index, a folder in the Hugging Face layout,\n"
-               "or a reference: https://... or hf://org/name[@revision].\n"
-               "Nothing in a file is ever executed, and no network connection is opened unless a reference names it.\n");
+    static const char intro[] =
+        "A MODEL on the command line is a file, a shard index, a folder in the Hugging Face layout, or a reference: "
+        "https://... or hf://org/name[@revision]. Nothing in a file is ever executed, and no network connection is "
+        "opened unless a reference names it.";
+    roff_text(intro, sizeof intro - 1);
     if (cli_verbs[0]) {
         out_printf(".Pp\nThe verbs are:\n.Bl -tag -width Ds\n");
         for (size_t i = 0; cli_verbs[i]; i++) {
             out_printf(".It Cm %s\n", cli_verbs[i]->name);
-            roff_text(cli_verbs[i]->summary, strlen(cli_verbs[i]->summary));
+            roff_sentence(cli_verbs[i]->summary);
             out_printf("See\n.Xr tola-%s 1 .\n", cli_verbs[i]->name);
         }
         out_printf(".El\n");
@@ -165,8 +183,8 @@ void doc_man_overview(void) {
                ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
                ".It Ev NO_COLOR\nIf set and not empty, nothing is coloured.\n"
                ".It Ev COLUMNS\nThe width of the terminal.\n"
-               ".It Ev TOLA_CPU\nThe highest instruction set that is used, for tests and for reports of errors: "
-               "scalar and others.\n"
+               ".It Ev TOLA_CPU\nThe highest instruction set that is used, as in scalar;\n"
+               "for tests and for reports of errors.\n"
                ".It Ev HF_ENDPOINT , HF_TOKEN\nThe server behind hf:// references and the token it is given.\n.El\n"
                ".Sh EXIT STATUS\n.Bl -tag -width Ds\n.It 0\nDone, or the answer is yes.\n"
                ".It 1\nIt ran, and the answer is no: the two differ.\n"
@@ -176,9 +194,12 @@ void doc_man_overview(void) {
 /* ---- completions ---- */
 
 static void dtype_words(void) {
+    const char *gap = "";
     for (int i = TOLA_DTYPE_OPAQUE + 1; i < TOLA_DTYPE_COUNT; i++) {
         const char *name = tola_dtype_name((tola_dtype)i);
-        if (strcmp(name, "?") != 0) out_printf("%s%s", i > TOLA_DTYPE_OPAQUE + 1 ? " " : "", name);
+        if (strcmp(name, "?") == 0) continue;
+        out_printf("%s%s", gap, name);
+        gap = " ";
     }
 }
 

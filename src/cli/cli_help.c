@@ -135,6 +135,7 @@ void help_verb(const cli_verb *verb, bool longer) {
 void help_overview(void) {
     static const char model[] = "MODEL is a file, a shard index, a folder in the Hugging Face layout, or a reference "
                                 "(https://..., hf://org/name[@revision]).";
+    static const char more[] = "'tola help VERB' says how a verb is used, 'tola --version' which version this is.";
     out_printf("tola %s: model weights, opened, inspected, compared and converted\n\n", tola_version());
     out_styled(OUT_BOLD, "Usage:");
     out_printf(" tola VERB [arguments] [options]\n");
@@ -150,5 +151,6 @@ void help_overview(void) {
     }
     out_printf("\n");
     wrap(model, sizeof model - 1, 0, 0);
-    out_printf("\n'tola help VERB' says how a verb is used, 'tola --version' which version this is.\n");
+    out_printf("\n");
+    wrap(more, sizeof more - 1, 0, 0);
 }
