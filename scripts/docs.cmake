@@ -1,0 +1,17 @@
+# cmake -DTOLA=program -DOUT=folder -P docs.cmake: writes the man pages and completions that the program makes from its
+# option tables.
+function(write name)
+  execute_process(COMMAND ${TOLA} ${ARGN} OUTPUT_FILE ${OUT}/${name} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+file(REMOVE_RECURSE ${OUT})
+file(MAKE_DIRECTORY ${OUT}/man)
+execute_process(COMMAND ${TOLA} __verbs OUTPUT_VARIABLE verbs COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" verbs "${verbs}")
+write(man/tola.1 __man)
+foreach(verb ${verbs})
+  write(man/tola-${verb}.1 __man ${verb})
+endforeach()
+write(tola.bash __complete-script bash)
+write(_tola __complete-script zsh)
+write(tola.fish __complete-script fish)
+file(TOUCH ${OUT}/stamp)
