@@ -174,7 +174,7 @@ tola_status tola_writer_companion(tola_writer *w, const char *name, const void *
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "'%s' cannot be put beside the weights", name);
     char *path = path_join(w->folder, name);
     if (!path) return err_nomem(err, "preparing output");
-    uint32_t file;
+    uint32_t file = 0;
     tola_status status = writer_add_file(w, path, bytes, &file, err);
     mem_free(path);
     if (status == TOLA_OK) status = output_write(w->files[file], 0, data, bytes, err);

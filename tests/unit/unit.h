@@ -26,7 +26,7 @@ static inline const char *unit_folder(void) {
 }
 
 static inline void unit_remove(const char *folder) {
-    char command[512];
+    char command[1100];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     if (system(command) != 0) abort();
 }
