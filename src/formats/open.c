@@ -18,6 +18,8 @@
 static const format *const formats[] = {
     &format_safetensors,
     &format_gguf,
+    &format_npy,
+    &format_npz,
 };
 
 char *path_join(const char *folder, const char *name) {
