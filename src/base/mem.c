@@ -82,11 +82,9 @@ void tola_free(void *data) { mem_free(data); }
 
 bool mem_grow(void *items_pointer, size_t *cap, size_t need, size_t size) {
     if (need <= *cap) return true;
-    size_t want = *cap < 8 ? 8 : *cap;
-    while (want < need) {
-        if (want > SIZE_MAX / 2) return false;
-        want += want / 2;
-    }
+    size_t want = *cap > SIZE_MAX / 2 ? need : *cap + *cap / 2;
+    if (want < 8) want = 8;
+    if (want < need) want = need; /* exactly, where the caller knows how many will come */
     void *items;
     memcpy(&items, items_pointer, sizeof items);
     items = mem_realloc_array(items, want, size);

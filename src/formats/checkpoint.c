@@ -188,6 +188,9 @@ tola_status ck_append(tola_checkpoint *ck, tola_checkpoint *part, tola_error *er
     ck->next_storage += part->next_storage;
     for (size_t i = 0; i < part->file_count; i++) ck->files[ck->file_count++] = part->files[i];
     part->file_count = 0;
+    mem_free(part->tensors); /* now, not when it is closed: hundreds of shards add up */
+    part->tensors = NULL;
+    part->tensor_count = part->tensor_cap = 0;
     for (size_t i = 0; i < part->warning_count; i++) ck_warn(ck, "%s", part->warnings[i]);
     part->warning_count = 0;
     if (!ck->format) ck->format = part->format;
@@ -198,13 +201,24 @@ tola_status ck_append(tola_checkpoint *ck, tola_checkpoint *part, tola_error *er
 
 /* ---- after reading: names and shared storages ---- */
 
-static size_t name_slot(const tola_checkpoint *ck, const char *name, size_t length) {
-    size_t mask = ck->by_name_cap - 1, i = (size_t)hash_string(name, length) & mask;
-    while (ck->by_name[i] && strcmp(ck->tensors[ck->by_name[i] - 1].info.name, name) != 0) i = (i + 1) & mask;
+/* An entry of the table: the upper half of the name's hash and the tensor's number + 1; 0 = free. The hash saves
+ * looking at tensors that only share the slot, which would be a cache miss each. */
+static size_t name_slot(const tola_checkpoint *ck, const char *name, size_t length, uint64_t *tag) {
+    uint64_t hash = hash_string(name, length);
+    size_t mask = ck->by_name_cap - 1, i = (size_t)hash & mask;
+    *tag = hash & 0xffffffff00000000u;
+    for (; ck->by_name[i]; i = (i + 1) & mask) {
+        if ((ck->by_name[i] ^ *tag) >> 32) continue;
+        const char *known = ck->tensors[(uint32_t)ck->by_name[i] - 1].info.name;
+        if (strncmp(known, name, length) == 0 && known[length] == 0) break;
+    }
     return i;
 }
 
-static tola_status index_names(tola_checkpoint *ck, tola_error *err) {
+tola_status ck_index_names(tola_checkpoint *ck, tola_error *err) {
+    if (ck->by_name && ck->indexed == ck->tensor_count) return TOLA_OK;
+    mem_free(ck->by_name);
+    ck->by_name = NULL;
     size_t cap = 16;
     while (cap < ck->tensor_count * 2) cap *= 2;
     ck->by_name = mem_calloc(cap, sizeof *ck->by_name);
@@ -212,9 +226,10 @@ static tola_status index_names(tola_checkpoint *ck, tola_error *err) {
     ck->by_name_cap = cap;
     for (size_t i = 0; i < ck->tensor_count; i++) {
         const tola_tensor_info *t = &ck->tensors[i].info;
-        size_t slot = name_slot(ck, t->name, strlen(t->name));
+        uint64_t tag;
+        size_t slot = name_slot(ck, t->name, strlen(t->name), &tag);
         if (ck->by_name[slot]) {
-            const tola_tensor_info *other = &ck->tensors[ck->by_name[slot] - 1].info;
+            const tola_tensor_info *other = &ck->tensors[(uint32_t)ck->by_name[slot] - 1].info;
             char quoted[200];
             text_quote(quoted, sizeof quoted, t->name, strlen(t->name));
             if (other->file == t->file)
@@ -222,9 +237,15 @@ static tola_status index_names(tola_checkpoint *ck, tola_error *err) {
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tensor '%s' is in %s and again in %s", quoted,
                            ck->files[other->file].info.path, ck->files[t->file].info.path);
         }
-        ck->by_name[slot] = (uint32_t)i + 1;
+        ck->by_name[slot] = tag | ((uint32_t)i + 1);
     }
+    ck->indexed = ck->tensor_count;
     return TOLA_OK;
+}
+
+size_t ck_find(const tola_checkpoint *ck, const char *name, size_t length) {
+    uint64_t tag;
+    return (size_t)(uint32_t)ck->by_name[name_slot(ck, name, length, &tag)] - 1; /* 0 - 1 = SIZE_MAX */
 }
 
 static tola_status mark_shared(tola_checkpoint *ck, tola_error *err) {
@@ -241,7 +262,7 @@ static tola_status mark_shared(tola_checkpoint *ck, tola_error *err) {
 }
 
 tola_status ck_finish(tola_checkpoint *ck, tola_error *err) {
-    TRY(index_names(ck, err));
+    TRY(ck_index_names(ck, err));
     return mark_shared(ck, err);
 }
 
@@ -253,7 +274,7 @@ const tola_tensor_info *tola_checkpoint_tensor(const tola_checkpoint *ck, size_t
     return i < ck->tensor_count ? &ck->tensors[i].info : NULL;
 }
 size_t tola_checkpoint_find(const tola_checkpoint *ck, const char *name) {
-    return (size_t)ck->by_name[name_slot(ck, name, strlen(name))] - 1; /* 0 - 1 = SIZE_MAX */
+    return ck_find(ck, name, strlen(name));
 }
 size_t tola_checkpoint_file_count(const tola_checkpoint *ck) { return ck->file_count; }
 const tola_file_info *tola_checkpoint_file(const tola_checkpoint *ck, size_t i) {

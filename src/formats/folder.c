@@ -93,6 +93,9 @@ static tola_status shards_read(shard_set *s, tola_error *err) {
 
 /* Moves all shards into ck, in order. */
 static tola_status shards_join(shard_set *s, tola_checkpoint *ck, tola_error *err) {
+    size_t tensors = ck->tensor_count;
+    for (size_t i = 0; i < s->count; i++) tensors += s->parts[i]->tensor_count;
+    if (!mem_grow(&ck->tensors, &ck->tensor_cap, tensors, sizeof *ck->tensors)) return err_nomem(err, "joining shards");
     for (size_t i = 0; i < s->count; i++) {
         tola_checkpoint *part = s->parts[i];
         if (ck->format && part->format && strcmp(ck->format, part->format) != 0)
@@ -106,7 +109,8 @@ static tola_status shards_join(shard_set *s, tola_checkpoint *ck, tola_error *er
 /* ---- the index ---- */
 
 typedef struct index_entry {
-    const char *tensor; /* in the arena of the shard set */
+    const char *tensor; /* in the text of the index, or unescaped in the arena of the shard set; does not end in NUL */
+    uint32_t length;
     uint32_t shard;
 } index_entry;
 
@@ -163,7 +167,10 @@ static tola_status parse_weight_map(json_reader *r, shard_set *s, index_map *map
     while ((token = json_next(r)) == JSON_KEY) {
         if (map->count >= CK_MAX_TENSORS)
             return err_set(err, TOLA_E_LIMIT, r->token_at, "more than %u tensors", CK_MAX_TENSORS);
-        char *tensor = arena_strndup(&s->names_arena, r->text, r->text_length);
+        const char *tensor = r->text;
+        uint32_t length = (uint32_t)r->text_length; /* the index has at most 100 MB */
+        if (tensor < r->data || tensor >= r->data + r->length)
+            tensor = arena_strndup(&s->names_arena, tensor, length);
         if (!tensor || !mem_grow(&map->entries, &map->cap, map->count + 1, sizeof *map->entries))
             return err_nomem(err, "reading the index");
         if (json_next(r) != JSON_STRING) {
@@ -171,7 +178,7 @@ static tola_status parse_weight_map(json_reader *r, shard_set *s, index_map *map
             return json_check(r, err);
         }
         TRY(shard_number(s, r->text, r->text_length, &shard, r, err));
-        map->entries[map->count++] = (index_entry){ tensor, shard };
+        map->entries[map->count++] = (index_entry){ tensor, length, shard };
     }
     return json_check(r, err);
 }
@@ -216,43 +223,39 @@ static tola_status parse_index(json_reader *r, shard_set *s, index_map *map, tol
     return TOLA_OK;
 }
 
-static int by_tensor(const void *a, const void *b) {
-    return strcmp(((const index_entry *)a)->tensor, ((const index_entry *)b)->tensor);
+static tola_status check_entry(tola_checkpoint *ck, const shard_set *s, const index_entry *e, bool *found,
+                               tola_error *err) {
+    size_t i = ck_find(ck, e->tensor, e->length);
+    if (i == SIZE_MAX && s->missing[e->shard])
+        return ck_add_tensor(ck, &(ck_add){ .name = e->tensor, .name_length = e->length, .dtype = TOLA_DTYPE_OPAQUE,
+                                            .flags = TOLA_TENSOR_MISSING, .file = e->shard }, err);
+    if (i == SIZE_MAX)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tensor '%.*s' should be in %s but is not there",
+                       (int)(e->length < 200 ? e->length : 200), e->tensor, s->names[e->shard]);
+    if (found[i])
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the index names tensor '%s' twice", ck->tensors[i].info.name);
+    found[i] = true;
+    return TOLA_OK;
 }
 
 /* The index and its shards must tell the same story. */
-static tola_status check_index(tola_checkpoint *ck, const shard_set *s, index_map *map, size_t first_tensor,
-                               tola_error *err) {
-    if (map->count) qsort(map->entries, map->count, sizeof *map->entries, by_tensor);
-    bool *found = mem_calloc(map->count, sizeof *found);
+static tola_status check_index(tola_checkpoint *ck, const shard_set *s, const index_map *map, tola_error *err) {
+    TRY(ck_index_names(ck, err));
+    size_t count = ck->tensor_count;
+    bool *found = mem_calloc(count, sizeof *found);
     if (!found) return err_nomem(err, "checking the index");
-    size_t unlisted = 0;
-    const char *example = NULL;
-    for (size_t i = first_tensor; i < ck->tensor_count; i++) {
-        index_entry key = { ck->tensors[i].info.name, 0 };
-        index_entry *e = map->count ? bsearch(&key, map->entries, map->count, sizeof key, by_tensor) : NULL;
-        if (e) {
-            found[e - map->entries] = true;
-        } else if (unlisted++ == 0) {
-            example = key.tensor;
-        }
-    }
-    if (unlisted) ck_warn(ck, "%zu tensors of the shards are not in the index ('%s' first)", unlisted, example);
     tola_status status = TOLA_OK;
-    for (size_t i = 0; i < map->count && status == TOLA_OK; i++) {
-        const index_entry *e = &map->entries[i];
-        if (i && strcmp(e->tensor, e[-1].tensor) == 0)
-            status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the index names tensor '%s' twice", e->tensor);
-        else if (found[i])
-            continue;
-        else if (s->missing[e->shard])
-            status = ck_add_tensor(ck, &(ck_add){ .name = e->tensor, .name_length = strlen(e->tensor),
-                                                  .dtype = TOLA_DTYPE_OPAQUE, .flags = TOLA_TENSOR_MISSING,
-                                                  .file = e->shard, .offset = 0 }, err);
-        else
-            status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tensor '%s' should be in %s but is not there",
-                             e->tensor, s->names[e->shard]);
-    }
+    for (size_t i = 0; i < map->count && status == TOLA_OK; i++)
+        status = check_entry(ck, s, &map->entries[i], found, err);
+    size_t unlisted = 0, example = 0;
+    for (size_t i = count; i-- > 0;)
+        if (!found[i]) {
+            unlisted++;
+            example = i;
+        }
+    if (status == TOLA_OK && unlisted)
+        ck_warn(ck, "%zu tensors of the shards are not in the index ('%s' first)", unlisted,
+                ck->tensors[example].info.name);
     mem_free(found);
     return status;
 }
@@ -310,9 +313,8 @@ static tola_status read_indexed(tola_checkpoint *ck, const char *path, const cha
     if (status != TOLA_OK) return err_in_file(err, status, path);
     if (s->count == 0) return TOLA_OK;
     TRY(shards_read(s, err)); /* its errors name the shard */
-    size_t first = ck->tensor_count;
     status = shards_join(s, ck, err);
-    if (status == TOLA_OK) status = check_index(ck, s, map, first, err);
+    if (status == TOLA_OK) status = check_index(ck, s, map, err);
     if (status != TOLA_OK) return err_in_file(err, status, path);
     warn_missing(ck, s);
     warn_total(ck, s, map);

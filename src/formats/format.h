@@ -49,8 +49,9 @@ struct tola_checkpoint {
     char **warnings;
     size_t warning_count, warning_cap;
     uint32_t next_storage;
-    uint32_t *by_name;   /* hash table of indices + 1, built once after reading */
+    uint64_t *by_name;   /* hash table of tensor numbers + 1, built once after reading */
     size_t by_name_cap;
+    size_t indexed;      /* tensors in it */
     tola_open_options options;
 };
 

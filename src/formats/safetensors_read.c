@@ -164,6 +164,23 @@ static tola_status st_metadata(st_header *h, json_reader *r, tola_error *err) {
     return TOLA_OK;
 }
 
+/* The entry whose key is the current token. */
+static tola_status st_named_tensor(st_header *h, json_reader *r, uint64_t at, tola_error *err) {
+    const char *name = r->text;
+    size_t length = r->text_length;
+    bool in_place = name >= r->data && name + length <= r->data + r->length;
+    /* an unescaped key lies in scratch space that the next token overwrites */
+    if (!in_place && !(name = arena_strndup(&h->ck->arena, name, length))) return err_nomem(err, "reading the header");
+    tola_status status = st_tensor(h, r, name, length, at, err);
+    /* ck_add_tensor has named the tensor already */
+    if (status == TOLA_OK || (err && strncmp(err->message, "tensor '", 8) == 0)) return status;
+    char shown[160];
+    size_t n = length < sizeof shown - 1 ? length : sizeof shown - 1;
+    memcpy(shown, name, n);
+    shown[n] = 0;
+    return err_in_tensor(err, status, shown);
+}
+
 static tola_status st_entries(st_header *h, json_reader *r, tola_error *err) {
     bool metadata_seen = false;
     if (json_next(r) != JSON_BEGIN_OBJECT) {
@@ -178,16 +195,8 @@ static tola_status st_entries(st_header *h, json_reader *r, tola_error *err) {
             TRY(st_metadata(h, r, err));
             continue;
         }
-        char *name = arena_strndup(&h->ck->arena, r->text, r->text_length);
-        size_t length = r->text_length;
-        if (!name) return err_nomem(err, "reading the header");
-        size_t before = h->ck->tensor_count;
-        tola_status status = st_tensor(h, r, name, length, at, err);
-        if (status != TOLA_OK) {
-            /* ck_add_tensor has named the tensor already */
-            bool named = err && strncmp(err->message, "tensor '", 8) == 0;
-            return named || before != h->ck->tensor_count ? status : err_in_tensor(err, status, name);
-        }
+        tola_status status = st_named_tensor(h, r, at, err);
+        if (status != TOLA_OK) return status;
     }
     TRY(json_check(r, err));
     if (json_next(r) != JSON_END) json_fail(r, "text after the end of the header");
