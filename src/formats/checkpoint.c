@@ -128,7 +128,7 @@ static tola_status add_checked(tola_checkpoint *ck, const ck_add *add, tola_erro
         return err_set(err, TOLA_E_LIMIT, add->offset, "has %u dimensions, %d are allowed", add->n_dims, TOLA_MAX_DIMS);
     if (ck->tensor_count >= CK_MAX_TENSORS)
         return err_set(err, TOLA_E_LIMIT, add->offset, "the file names more than %u tensors", CK_MAX_TENSORS);
-    uint64_t elements = 0, bytes = 0;
+    uint64_t elements, bytes;
     TRY(measure(add, &elements, &bytes, err));
     if (!add->read && !add->strides) {
         uint64_t end, size = add->file < ck->file_count ? ck->files[add->file].info.bytes : 0;
