@@ -109,8 +109,8 @@ bool gguf_set_add(gguf_set *set, const char *text, size_t length); /* false: it 
 
 /* ---- writing ---- */
 
-/* Appends the metadata entries of `metadata` (a map or NULL) to `b` and counts them. Leaves out nulls and what
- * describes a container rather than a model (split.*, general.alignment: the writer's own). */
+/* Appends the metadata entries of `metadata` (a map or NULL) to `b` and counts them. Leaves out nulls, split.*, and a
+ * general.alignment that is no number. */
 tola_status gguf_write_values(buf *b, const tola_value *metadata, uint64_t *count, tola_error *err);
 void gguf_write_key(buf *b, const char *key, size_t length, gguf_value_type type);
 

@@ -116,8 +116,9 @@ static void put_u32_entry(buf *b, const char *key, gguf_value_type type, uint32_
 /* Metadata of shard `no`; the alignment goes into each, because readers look at each file by itself. */
 static tola_status put_values(const layout *l, uint32_t no, buf *b, uint64_t *count, tola_error *err) {
     *count = 0;
-    if (no == 0) TRY(gguf_write_values(b, l->metadata, count, err));
-    if (l->alignment != GGUF_DEFAULT_ALIGNMENT) {
+    if (no == 0) {
+        TRY(gguf_write_values(b, l->metadata, count, err));
+    } else if (l->alignment != GGUF_DEFAULT_ALIGNMENT) {
         put_u32_entry(b, "general.alignment", GGUF_U32, l->alignment);
         ++*count;
     }

@@ -165,11 +165,16 @@ static tola_status put_json(buf *b, const tola_value *v, tola_error *err) {
 
 /* ---- entries ---- */
 
+static bool key_is(const tola_string *key, const char *name) {
+    return strlen(name) == key->length && memcmp(name, key->data, key->length) == 0;
+}
+
 static tola_status write_entry(buf *b, const tola_member *m, tola_error *err) {
     const tola_value *v = &m->value;
     gguf_value_type type = gguf_value_for((tola_value_kind)v->kind, (tola_dtype)v->dtype);
     bool json = v->kind == TOLA_VALUE_MAP || (v->kind == TOLA_VALUE_ARRAY && element_type(v, 0) == AS_JSON);
     if (json) type = GGUF_STRING;
+    if (key_is(&m->key, "general.alignment")) type = GGUF_U32; /* readers insist; the writer has checked the number */
     gguf_write_key(b, m->key.data, m->key.length, type);
     if (json) return put_json(b, v, err);
     if (type == GGUF_ARRAY)
@@ -179,11 +184,10 @@ static tola_status write_entry(buf *b, const tola_member *m, tola_error *err) {
     return TOLA_OK;
 }
 
-static bool describes_container(const tola_string *key) {
-    static const char *const own[] = { "general.alignment", "split.no", "split.count", "split.tensors.count" };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (strlen(own[i]) == key->length && memcmp(own[i], key->data, key->length) == 0) return true;
-    return false;
+/* What a container says about itself does not pass into another; the writer says it anew where it is so. */
+static bool describes_container(const tola_member *m) {
+    return key_is(&m->key, "split.no") || key_is(&m->key, "split.count") || key_is(&m->key, "split.tensors.count") ||
+           (key_is(&m->key, "general.alignment") && m->value.kind != TOLA_VALUE_UINT && m->value.kind != TOLA_VALUE_INT);
 }
 
 static tola_status check_key(const tola_string *key, gguf_set *seen, tola_error *err) {
@@ -202,7 +206,7 @@ static tola_status check_key(const tola_string *key, gguf_set *seen, tola_error 
 static tola_status write_members(buf *b, const tola_value *map, gguf_set *seen, uint64_t *count, tola_error *err) {
     for (size_t i = 0; i < map->as.map.count; i++) {
         const tola_member *m = &map->as.map.members[i];
-        if (m->value.kind == TOLA_VALUE_NULL || describes_container(&m->key)) continue;
+        if (m->value.kind == TOLA_VALUE_NULL || describes_container(m)) continue;
         TRY(check_key(&m->key, seen, err));
         TRY(write_entry(b, m, err));
         ++*count;
