@@ -213,7 +213,8 @@ static int by_offset(const void *a, const void *b) {
 /* Sorted by place, the tensors must touch each other from the first byte of the payload to the last. */
 static tola_status st_check_cover(const st_header *h, size_t first, tola_error *err) {
     tola_checkpoint *ck = h->ck;
-    qsort(ck->tensors + first, ck->tensor_count - first, sizeof *ck->tensors, by_offset);
+    if (ck->tensor_count > first) /* without tensors there is no array to sort */
+        qsort(ck->tensors + first, ck->tensor_count - first, sizeof *ck->tensors, by_offset);
     uint64_t at = h->data_at;
     for (size_t i = first; i < ck->tensor_count; i++) {
         const tola_tensor_info *t = &ck->tensors[i].info;
