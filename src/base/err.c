@@ -48,10 +48,27 @@ static void put_before(tola_error *err, const char *front) {
     if (used < sizeof err->message - 1) snprintf(err->message + used, sizeof err->message - used, "%s", old);
 }
 
+/* A path for a message. Addresses lose their user information and their query, where passwords and signatures are. */
+static void show_path(char *dst, size_t cap, const char *path) {
+    const char *rest = strstr(path, "://");
+    bool web = rest && (strncmp(path, "https", 5) == 0 || strncmp(path, "http:", 5) == 0);
+    if (!web) {
+        text_quote(dst, cap, path, strlen(path));
+        return;
+    }
+    rest += 3;
+    size_t host = strcspn(rest, "/?#"), skip = 0;
+    for (size_t i = 0; i < host; i++)
+        if (rest[i] == '@') skip = i + 1;
+    char plain[512];
+    snprintf(plain, sizeof plain, "%.*s%.*s", (int)(rest - path), path, (int)(strcspn(rest, "?#") - skip), rest + skip);
+    text_quote(dst, cap, plain, strlen(plain));
+}
+
 tola_status err_in_file(tola_error *err, tola_status status, const char *path) {
     if (!err) return status;
     char quoted[512], front[600];
-    text_quote(quoted, sizeof quoted, path, strlen(path));
+    show_path(quoted, sizeof quoted, path);
     if (err->offset != TOLA_NO_OFFSET)
         snprintf(front, sizeof front, "%s: offset %" PRIu64 ": ", quoted, err->offset);
     else

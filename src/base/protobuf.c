@@ -8,8 +8,7 @@
 
 #define PB_MAX_FIELD ((1u << 29) - 1) /* the specification's largest field number */
 
-static uint64_t read_varint(reader *r, uint64_t end)
-{
+static uint64_t read_varint(reader *r, uint64_t end) {
     uint64_t at = r->pos, value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         if (r->pos >= end) {
@@ -28,8 +27,7 @@ static uint64_t read_varint(reader *r, uint64_t end)
 }
 
 /* Fixed-width numbers are little-endian whatever the reader is set to. */
-static uint64_t read_fixed(reader *r, uint64_t end, unsigned bytes)
-{
+static uint64_t read_fixed(reader *r, uint64_t end, unsigned bytes) {
     if (end - r->pos < bytes) {
         reader_fail(r, TOLA_E_FORMAT, r->pos, "truncated: a %u-byte number runs past the end of its message at %llu",
                     bytes, (unsigned long long)end);
@@ -40,13 +38,11 @@ static uint64_t read_fixed(reader *r, uint64_t end, unsigned bytes)
     return value;
 }
 
-void pb_open(pb_message *m, reader *r, uint64_t start, uint64_t end)
-{
+void pb_open(pb_message *m, reader *r, uint64_t start, uint64_t end) {
     *m = (pb_message){ .r = r, .pos = start, .end = end };
 }
 
-bool pb_next(pb_message *m, pb_field *f)
-{
+bool pb_next(pb_message *m, pb_field *f) {
     reader *r = m->r;
     if (!reader_ok(r) || m->pos >= m->end) return false;
     reader_seek(r, m->pos);
@@ -84,16 +80,14 @@ bool pb_next(pb_message *m, pb_field *f)
     return reader_ok(r);
 }
 
-bool pb_expect(const pb_message *m, const pb_field *f, int wire)
-{
+bool pb_expect(const pb_message *m, const pb_field *f, int wire) {
     if (f->wire == wire) return true;
     reader_fail(m->r, TOLA_E_FORMAT, f->at, "field %u has wire type %u where %d belongs", f->number, (unsigned)f->wire,
                 wire);
     return false;
 }
 
-bool pb_enter(const pb_message *m, const pb_field *f, pb_message *child)
-{
+bool pb_enter(const pb_message *m, const pb_field *f, pb_message *child) {
     if (!pb_expect(m, f, PB_BYTES)) return false;
     if (m->depth + 1 >= PB_MAX_DEPTH) {
         reader_fail(m->r, TOLA_E_LIMIT, f->at, "messages are nested deeper than %d levels", PB_MAX_DEPTH);
@@ -103,12 +97,11 @@ bool pb_enter(const pb_message *m, const pb_field *f, pb_message *child)
     return true;
 }
 
-char *pb_text(const pb_message *m, const pb_field *f, size_t limit, arena *a)
-{
+char *pb_text(const pb_message *m, const pb_field *f, size_t limit, arena *a) {
     if (!pb_expect(m, f, PB_BYTES)) return NULL;
     if (f->bytes > limit) {
-        reader_fail(m->r, TOLA_E_LIMIT, f->at, "field %u is a text of %llu bytes, more than the limit of %zu", f->number,
-                    (unsigned long long)f->bytes, limit);
+        reader_fail(m->r, TOLA_E_LIMIT, f->at, "field %u is a text of %llu bytes, more than the limit of %zu",
+                    f->number, (unsigned long long)f->bytes, limit);
         return NULL;
     }
     size_t bytes = (size_t)f->bytes;
@@ -123,23 +116,20 @@ char *pb_text(const pb_message *m, const pb_field *f, size_t limit, arena *a)
     return reader_ok(m->r) ? text : NULL;
 }
 
-float pb_float(const pb_field *f)
-{
+float pb_float(const pb_field *f) {
     uint32_t bits = (uint32_t)f->value;
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-double pb_double(const pb_field *f)
-{
+double pb_double(const pb_field *f) {
     double value;
     memcpy(&value, &f->value, sizeof value);
     return value;
 }
 
-bool pb_numbers_begin(const pb_message *m, const pb_field *f, int wire, pb_numbers *n)
-{
+bool pb_numbers_begin(const pb_message *m, const pb_field *f, int wire, pb_numbers *n) {
     *n = (pb_numbers){ .r = m->r, .wire = (uint8_t)wire };
     if (f->wire == wire) {
         n->single = f->value;
@@ -159,8 +149,7 @@ bool pb_numbers_begin(const pb_message *m, const pb_field *f, int wire, pb_numbe
     return true;
 }
 
-bool pb_numbers_next(pb_numbers *n, uint64_t *bits)
-{
+bool pb_numbers_next(pb_numbers *n, uint64_t *bits) {
     if (!reader_ok(n->r) || n->pos >= n->end) return false;
     if (!n->packed) {
         *bits = n->single;

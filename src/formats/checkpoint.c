@@ -48,6 +48,7 @@ void tola_checkpoint_close(tola_checkpoint *ck) {
 uint32_t ck_new_storage(tola_checkpoint *ck) { return ck->next_storage++; }
 
 tola_status ck_add_file(tola_checkpoint *ck, const char *path, source *src, uint32_t *file, tola_error *err) {
+    if (src && src->remote) path = src->path; /* an address as typed may hold a password or a signature */
     char *copy = arena_strndup(&ck->arena, path, strlen(path));
     if (!copy || ck->file_count >= UINT32_MAX ||
         !mem_grow(&ck->files, &ck->file_cap, ck->file_count + 1, sizeof *ck->files)) {

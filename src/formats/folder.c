@@ -70,7 +70,8 @@ static tola_status read_shard(void *context, size_t i, unsigned worker, tola_err
             uint32_t file;
             status = ck_add_file(s->parts[i], path, NULL, &file, &detail);
         } else if (status == TOLA_E_NOT_FOUND) {
-            err_set(&detail, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "%s: shard %zu of %zu is missing", path, i + 1, s->count);
+            err_set(&detail, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "shard %zu of %zu is missing", i + 1, s->count);
+            err_in_file(&detail, TOLA_E_NOT_FOUND, path);
         } else if (status == TOLA_OK) {
             status = ck_read_source(s->parts[i], path, src, &detail);
         }

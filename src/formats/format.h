@@ -104,7 +104,7 @@ typedef struct format {
 extern const format format_safetensors, format_gguf, format_pytorch_zip, format_pytorch_legacy, format_pytorch_tar,
     format_npy, format_npz, format_onnx;
 
-/* ---- openers of references, registered by rooms below (share/ registers https:// and hf://) ---- */
+/* ---- openers of references ("https://...", "hf://..."), which rooms below provide ---- */
 typedef struct opener {
     const char *prefix; /* "https://" */
     /* Opens `ref` as one source. */
@@ -113,7 +113,10 @@ typedef struct opener {
      * the folder of its companions; NULL where every reference of this kind is a file. Results freed with mem_free. */
     tola_status (*resolve)(const char *ref, char **file, char **folder, tola_error *err);
 } opener;
-void opener_register(const opener *o); /* at start, before threads; static storage */
+/* The openers that belong to the library, NULL at the end. Declared here and defined in share/: the linker then joins
+ * them in static and shared builds alike, with no call upwards and nothing to run at start. */
+extern const opener *const opener_table[];
+void opener_register(const opener *o); /* a further one: at start, before threads; static storage */
 const opener *opener_find(const char *ref); /* NULL: a plain path */
 
 /* Opens path or reference as a source. */

@@ -15,6 +15,8 @@ void opener_register(const opener *o) {
 }
 
 const opener *opener_find(const char *ref) {
+    for (size_t i = 0; opener_table[i]; i++)
+        if (strncmp(ref, opener_table[i]->prefix, strlen(opener_table[i]->prefix)) == 0) return opener_table[i];
     for (size_t i = 0; i < opener_count; i++)
         if (strncmp(ref, openers[i]->prefix, strlen(openers[i]->prefix)) == 0) return openers[i];
     return NULL;
