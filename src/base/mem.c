@@ -188,7 +188,8 @@ void buf_free(buf *b) {
 
 static bool buf_room(buf *b, size_t bytes) {
     if (b->failed) return false;
-    if (bytes > b->limit || b->length > b->limit - bytes || !mem_grow(&b->data, &b->cap, b->length + bytes, 1)) {
+    b->full = bytes > b->limit || b->length > b->limit - bytes;
+    if (b->full || !mem_grow(&b->data, &b->cap, b->length + bytes, 1)) {
         b->failed = true;
         return false;
     }

@@ -37,6 +37,7 @@ typedef struct buf {
     uint8_t *data;
     size_t length, cap, limit; /* limit 0 = 1 GiB */
     bool failed;               /* sticky: an append did not fit */
+    bool full;                 /* it failed because of the limit, not for want of memory */
 } buf;
 void buf_init(buf *b, size_t limit);
 void buf_free(buf *b);

@@ -86,9 +86,9 @@ static size_t split_prefix(const char *path, const split *s) {
 typedef struct parts {
     tola_checkpoint *ck;
     arena scratch;
-    gguf_part *part;   /* by number */
-    uint32_t *file;    /* UINT32_MAX: missing */
-    uint64_t missing;
+    uint32_t *file; /* by number; UINT32_MAX: missing */
+    uint64_t missing, tensors;
+    bool described; /* metadata is there: gguf-split puts all of it into the first part */
     split split;
 } parts;
 
@@ -110,78 +110,73 @@ static tola_status missing_part(parts *p, uint64_t no, const char *path, tola_er
     return TOLA_OK;
 }
 
-static tola_status open_part(parts *p, uint64_t no, const char *path, tola_error *err) {
-    tola_checkpoint *ck = p->ck;
-    source *src;
+static tola_status add_part(parts *p, uint64_t no, const gguf_part *part, tola_error *err) {
+    if (!p->described) TRY(add_metadata(p->ck, part, err));
+    p->described = true;
+    p->tensors += part->tensor_count;
+    return add_tensors(p->ck, p->file[no], part, err);
+}
+
+static tola_status read_other(parts *p, uint64_t no, source *src, arena *scratch, tola_error *err) {
+    gguf_part part;
     split own;
+    TRY(gguf_read_header(p->ck, src, &p->ck->arena, scratch, &part, err));
+    TRY(read_split(&part, &own, err));
+    if (own.no != no || own.count != p->split.count)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "says that it is part %" PRIu64 " of %" PRIu64 ", its name says part %" PRIu64 " of %" PRIu64,
+                       own.no + 1, own.count, no + 1, p->split.count);
+    return add_part(p, no, &part, err);
+}
+
+static tola_status open_other(parts *p, uint64_t no, const char *path, tola_error *err) {
+    source *src;
     tola_status status = ck_open_source(path, &src, err);
     if (status == TOLA_E_NOT_FOUND) return missing_part(p, no, path, err);
     if (status != TOLA_OK) return status;
-    TRY(ck_add_file(ck, path, src, &p->file[no], err));
-    status = gguf_read_header(ck, src, &ck->arena, &p->scratch, &p->part[no], err);
-    if (status == TOLA_OK) status = read_split(&p->part[no], &own, err);
-    if (status == TOLA_OK && (own.no != no || own.count != p->split.count))
-        status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
-                         "says that it is part %" PRIu64 " of %" PRIu64 ", its name says part %" PRIu64 " of %" PRIu64,
-                         own.no + 1, own.count, no + 1, p->split.count);
+    TRY(ck_add_file(p->ck, path, src, &p->file[no], err));
+    arena scratch; /* of this part only, so that memory does not grow with their number */
+    arena_init(&scratch, 0);
+    status = read_other(p, no, src, &scratch, err);
+    arena_free(&scratch);
     return status == TOLA_OK ? TOLA_OK : in_part(err, status, path);
 }
 
-static tola_status open_others(parts *p, const char *path, size_t prefix, tola_error *err) {
-    size_t room = prefix + 64;
-    char *other = arena_alloc(&p->scratch, room);
-    if (!other) return err_nomem(err, "opening the parts of a split model");
-    for (uint64_t no = 0; no < p->split.count; no++) {
-        if (no == p->split.no) continue;
-        snprintf(other, room, "%.*s-%05" PRIu64 "-of-%05" PRIu64 ".gguf", (int)prefix, path, no + 1, p->split.count);
-        TRY(open_part(p, no, other, err));
-    }
-    return TOLA_OK;
-}
-
-/* Files in the order of their parts, whichever was opened first; before any tensor refers to one. */
-static void order_files(parts *p, uint32_t first) {
+/* Puts the files into the order of their parts, whichever was opened first. */
+static tola_status order_files(parts *p, uint32_t first, size_t first_tensor, tola_error *err) {
     tola_checkpoint *ck = p->ck;
-    uint32_t place = first;
+    size_t count = ck->file_count - first;
+    uint32_t *place = arena_alloc_array(&p->scratch, count, sizeof *place), next = 0;
+    ck_file *files = arena_alloc_array(&p->scratch, count, sizeof *files);
+    if (!place || !files) return err_nomem(err, "opening the parts of a split model");
     for (uint64_t no = 0; no < p->split.count; no++) {
         if (p->file[no] == UINT32_MAX) continue;
-        for (uint64_t other = no + 1; other < p->split.count; other++)
-            if (p->file[other] == place) p->file[other] = p->file[no];
-        ck_file file = ck->files[p->file[no]];
-        ck->files[p->file[no]] = ck->files[place];
-        ck->files[place] = file;
-        p->file[no] = place++;
+        files[next] = ck->files[p->file[no]];
+        place[p->file[no] - first] = first + next++;
     }
-}
-
-static tola_status add_parts(parts *p, tola_error *err) {
-    uint64_t tensors = 0;
-    bool described = false; /* gguf-split puts all of the metadata into the first part */
-    for (uint64_t no = 0; no < p->split.count; no++) {
-        if (p->file[no] == UINT32_MAX) continue;
-        if (!described) TRY(add_metadata(p->ck, &p->part[no], err));
-        described = true;
-        TRY(add_tensors(p->ck, p->file[no], &p->part[no], err));
-        tensors += p->part[no].tensor_count;
-    }
-    if (p->split.counts_tensors && p->missing == 0 && tensors != p->split.tensors)
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
-                       "metadata 'split.tensors.count': is %" PRIu64 ", but the parts hold %" PRIu64 " tensors",
-                       p->split.tensors, tensors);
+    memcpy(ck->files + first, files, count * sizeof *files);
+    for (size_t i = first_tensor; i < ck->tensor_count; i++)
+        ck->tensors[i].info.file = place[ck->tensors[i].info.file - first];
     return TOLA_OK;
 }
 
 static tola_status read_parts(parts *p, uint32_t file, const gguf_part *first, size_t prefix, tola_error *err) {
-    size_t n = (size_t)p->split.count;
-    p->part = arena_alloc_array(&p->scratch, n, sizeof *p->part);
+    size_t n = (size_t)p->split.count, room = prefix + 64, first_tensor = p->ck->tensor_count;
+    const char *path = p->ck->files[file].info.path;
+    char *other = arena_alloc(&p->scratch, room);
     p->file = arena_alloc_array(&p->scratch, n, sizeof *p->file);
-    if (!p->part || !p->file) return err_nomem(err, "opening the parts of a split model");
-    for (size_t i = 0; i < n; i++) p->file[i] = UINT32_MAX;
-    p->part[p->split.no] = *first;
+    if (!other || !p->file) return err_nomem(err, "opening the parts of a split model");
+    for (size_t no = 0; no < n; no++) p->file[no] = UINT32_MAX;
     p->file[p->split.no] = file;
-    TRY(open_others(p, p->ck->files[file].info.path, prefix, err));
-    order_files(p, file);
-    return add_parts(p, err);
+    for (size_t no = 0; no < n; no++) {
+        snprintf(other, room, "%.*s-%05zu-of-%05zu.gguf", (int)prefix, path, no + 1, n);
+        TRY(no == p->split.no ? add_part(p, no, first, err) : open_other(p, no, other, err));
+    }
+    if (p->split.counts_tensors && p->missing == 0 && p->tensors != p->split.tensors)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "metadata 'split.tensors.count': is %" PRIu64 ", but the parts hold %" PRIu64 " tensors",
+                       p->split.tensors, p->tensors);
+    return order_files(p, file, first_tensor, err);
 }
 
 static tola_status read_all(parts *p, uint32_t file, tola_error *err) {

@@ -153,6 +153,7 @@ static tola_status make_header(const layout *l, uint32_t no, buf *b, uint64_t *d
     buf_u64le(b, value_count);
     buf_append(b, values.data, values.length);
     b->failed = b->failed || values.failed;
+    b->full = b->full || values.full;
     buf_free(&values);
     TRY(status);
     *data_bytes = 0;
@@ -163,9 +164,10 @@ static tola_status make_header(const layout *l, uint32_t no, buf *b, uint64_t *d
             return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the file would be longer than 2^63 bytes");
     }
     buf_zeros(b, (size_t)(round_up(b->length, l->alignment) - b->length));
-    if (b->failed)
+    if (b->full)
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET,
-                       "the header needs too much memory or more than the %u bytes that readers take", CK_MAX_HEADER);
+                       "the header would have more than the %u bytes that are allowed", CK_MAX_HEADER);
+    if (b->failed) return err_nomem(err, "laying out tensors");
     return TOLA_OK;
 }
 

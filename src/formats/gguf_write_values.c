@@ -156,10 +156,11 @@ static tola_status put_json(buf *b, const tola_value *v, tola_error *err) {
     buf_init(&text, CK_MAX_HEADER);
     tola_json_init(&json, json_sink, &text, 0);
     tola_json_value(&json, v);
-    bool done = tola_json_finish(&json);
+    bool done = tola_json_finish(&json), memory = !text.failed || text.full;
     if (done) put_string(b, (const char *)text.data, text.length);
     buf_free(&text);
     if (done) return TOLA_OK;
+    if (!memory) return err_nomem(err, "writing metadata");
     return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "metadata too deep or too long to be written as JSON text");
 }
 
@@ -186,8 +187,9 @@ static tola_status write_entry(buf *b, const tola_member *m, tola_error *err) {
 
 /* What a container says about itself does not pass into another; the writer says it anew where it is so. */
 static bool describes_container(const tola_member *m) {
+    bool number = m->value.kind == TOLA_VALUE_UINT || m->value.kind == TOLA_VALUE_INT;
     return key_is(&m->key, "split.no") || key_is(&m->key, "split.count") || key_is(&m->key, "split.tensors.count") ||
-           (key_is(&m->key, "general.alignment") && m->value.kind != TOLA_VALUE_UINT && m->value.kind != TOLA_VALUE_INT);
+           (key_is(&m->key, "general.alignment") && !number);
 }
 
 static tola_status check_key(const tola_string *key, gguf_set *seen, tola_error *err) {

@@ -1,8 +1,8 @@
 """GGUF against its reference implementations.
 
-The gguf Python package (GGUFReader) must see the same names, shapes, types, bytes and metadata as tola in real files and
-in generated ones: every element type, versions 2 and 3, both byte orders, split, arrays, other alignments. What tola
-writes, GGUFReader must read with equal contents, llama.cpp must load, and generate the same tokens from."""
+The gguf Python package (GGUFReader) must see the same names, shapes, types, bytes and metadata as tola in real files
+and in generated ones: every element type, versions 2 and 3, both byte orders, split, arrays, other alignments. What
+tola writes, GGUFReader must read with equal contents, llama.cpp must load, and generate the same tokens from."""
 
 import ctypes
 import hashlib
@@ -90,7 +90,8 @@ def compare(what, path, others=(), readers=None):
             data = little_endian(t, reader.byte_order == "S")
             expected[t.name] = (t.tensor_type.name.lower(), [int(d) for d in reversed(t.shape.tolist())],
                                 hashlib.sha256(data).hexdigest(), int(t.data_offset))
-    tensors = {t["name"]: (t["dtype"], t["shape"], t.get("sha256", t.get("error")), t["offset"]) for t in got["tensors"]}
+    tensors = {t["name"]: (t["dtype"], t["shape"], t.get("sha256", t.get("error")), t["offset"])
+               for t in got["tensors"]}
     tally.equal(f"{what}: names", list(tensors), list(expected))
     for name in tensors.keys() & expected.keys():
         tally.equal(f"{what}: {name}", tensors[name], expected[name])
@@ -295,8 +296,8 @@ def check_generation(llama_cpp, folder):
     folder.mkdir()
     expected = greedy(llama_cpp, source, "Once upon a time", 64)
     common.rewrite(source, folder / "one.gguf")
-    tally.equal("llama.cpp: tokens from a rewritten file", greedy(llama_cpp, folder / "one.gguf", "Once upon a time", 64),
-                expected)
+    tally.equal("llama.cpp: tokens from a rewritten file",
+                greedy(llama_cpp, folder / "one.gguf", "Once upon a time", 64), expected)
     common.rewrite(source, folder / "many.gguf", "--shard", "300000")
     parts = sorted(folder.glob("many-*.gguf"))
     tally.check("llama.cpp: the model is split", len(parts) > 2, str(parts))
@@ -309,7 +310,7 @@ def check_generation(llama_cpp, folder):
 # ---- real files ----
 
 def check_real(folder):
-    files = sorted(p for p in common.DATA.rglob("*.gguf") if p.read_bytes()[:4] == b"GGUF") if common.DATA.exists() else []
+    files = sorted(p for p in common.DATA.rglob("*.gguf") if p.read_bytes()[:4] == b"GGUF")
     if not files:
         tally.skip(f"no .gguf files under {common.DATA}")
     for path in files:
