@@ -45,6 +45,9 @@ typedef enum tola_status {
 /* A short English name, "ok", "out of memory", ... Static storage. */
 TOLA_API const char *tola_status_name(tola_status status);
 
+/* Frees what a function of this library says is to be freed with tola_free. NULL is fine. */
+TOLA_API void tola_free(void *data);
+
 #define TOLA_NO_OFFSET UINT64_MAX
 
 /* Detail of a failure, owned by the caller; every function that takes one accepts NULL.

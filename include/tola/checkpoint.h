@@ -59,7 +59,6 @@ TOLA_API const tola_value *tola_checkpoint_config(const tola_checkpoint *checkpo
  * `*data` is freed with tola_free. At most 256 MiB. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_checkpoint_companion(const tola_checkpoint *checkpoint, const char *name,
                                                                void **data, size_t *bytes, tola_error *err);
-TOLA_API void tola_free(void *data);
 
 /* What is odd though readable: misaligned payloads, missing shards, trailing bytes, ... One line each. */
 TOLA_API size_t tola_checkpoint_warning_count(const tola_checkpoint *checkpoint);

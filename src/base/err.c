@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 
-tola_status (err_set)(tola_error *err, tola_status status, uint64_t offset, const char *format, ...) {
+tola_status err_set(tola_error *err, tola_status status, uint64_t offset, const char *format, ...) {
     if (!err) return status;
     char text[sizeof err->message];
     va_list args;
@@ -23,11 +23,11 @@ tola_status (err_set)(tola_error *err, tola_status status, uint64_t offset, cons
     return status;
 }
 
-tola_status (err_nomem)(tola_error *err, const char *what) {
+tola_status err_nomem(tola_error *err, const char *what) {
     return err_set(err, TOLA_E_NOMEM, TOLA_NO_OFFSET, "out of memory while %s", what);
 }
 
-tola_status (err_errno)(tola_error *err, int error_number, const char *what, const char *path) {
+tola_status err_errno(tola_error *err, int error_number, const char *what, const char *path) {
     tola_status status = TOLA_E_IO;
     if (error_number == ENOENT || error_number == ENOTDIR) status = TOLA_E_NOT_FOUND;
     if (error_number == EEXIST) status = TOLA_E_EXISTS;

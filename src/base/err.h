@@ -17,17 +17,6 @@ tola_status err_in_file(tola_error *err, tola_status status, const char *path);
 /* Puts "tensor 'name': " before the message. */
 tola_status err_in_tensor(tola_error *err, tola_status status, const char *name);
 
-/* These never return TOLA_OK. Saying so keeps the compiler from warning about outputs that only a success fills in. */
-#define ERR_NEVER_OK(call)                                    \
-    __extension__({                                           \
-        tola_status err_status_ = (call);                     \
-        if (err_status_ == TOLA_OK) __builtin_unreachable();  \
-        err_status_;                                          \
-    })
-#define err_set(...) ERR_NEVER_OK(err_set(__VA_ARGS__))
-#define err_nomem(...) ERR_NEVER_OK(err_nomem(__VA_ARGS__))
-#define err_errno(...) ERR_NEVER_OK(err_errno(__VA_ARGS__))
-
 /* if (op fails) return its status */
 #define TRY(expression)                                       \
     do {                                                      \

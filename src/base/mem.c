@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tola/checkpoint.h>
+#include <tola/base.h>
 
 /* ---- fault injection ---- */
 

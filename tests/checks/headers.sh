@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Each public header compiles alone, as C17 and as C++17, without warnings, and each internal one as C17.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+passed=0 failed=0
+warnings="-Wall -Wextra -Wshadow -Wpointer-arith -Werror -fsyntax-only"
+
+try() { # name command...
+    local name=$1 log
+    shift
+    if log=$("$@" 2>&1); then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf '%s does not compile alone:\n%s\n' "$name" "$log"
+    fi
+}
+
+for header in include/tola/*.h; do
+    # shellcheck disable=SC2086 # the warnings are words
+    try "$header as C" "${CC:-cc}" -std=c17 -pedantic -Wstrict-prototypes $warnings -Iinclude -include "$header" -x c /dev/null
+    # shellcheck disable=SC2086
+    try "$header as C++" "${CXX:-c++}" -std=c++17 -pedantic $warnings -Iinclude -include "$header" -x c++ /dev/null
+done
+while IFS= read -r header; do
+    case $header in *_body.h | *_template.h | *.inc.h) continue ;; esac # included several times, by files that define what they need
+    # shellcheck disable=SC2086
+    try "$header" "${CC:-cc}" -std=gnu17 $warnings -Wno-unused-function -Iinclude -Isrc -include "$header" -x c /dev/null
+done < <(find src -name '*.h' | sort)
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
