@@ -10,7 +10,7 @@
 
 #include <tola/transform.h>
 
-/* Can elements of this type be turned into numbers / made from numbers? */
+/* Can codec_convert read / make elements of this type? Complex types too, from and to complex ones only. */
 bool codec_decodes(tola_dtype dtype);
 bool codec_encodes(tola_dtype dtype);
 /* Converts `elements` elements (whole blocks of both types). src and dst may be unaligned and must not overlap.
@@ -19,7 +19,7 @@ bool codec_encodes(tola_dtype dtype);
 tola_status codec_convert(tola_dtype from, tola_dtype to, const void *src, void *dst, size_t elements,
                           tola_overflow overflow, uint64_t *overflowed);
 /* The working type in which every value of `dtype` is exact: f32 for narrow floats and integers up to 16 bits, f64 for
- * f64, i32, u32; i64 and u64 have none (f64 rounds them). */
+ * f64, i32, u32; i64 and u64 have none and get f64, which rounds them; NONE for complex and for what is no number. */
 tola_dtype codec_exact(tola_dtype dtype);
 
 #endif
