@@ -5,11 +5,14 @@
  * is decoded: block types are delivered as blocks, big-endian ones turned around by payload.c.
  * Specification: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; split files:
  * https://github.com/ggml-org/llama.cpp/tree/master/tools/gguf-split */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "formats/gguf.h"
+#include "formats/open.h"
 #include "tensor/dtype.h"
 
 static int gguf_probe(const uint8_t *head, size_t bytes, const char *name, uint64_t file_bytes) {
@@ -85,126 +88,164 @@ static size_t split_prefix(const char *path, const split *s) {
 
 typedef struct parts {
     tola_checkpoint *ck;
-    arena scratch;
-    uint32_t *file; /* by number; UINT32_MAX: missing */
-    uint64_t missing, tensors;
-    bool described; /* metadata is there: gguf-split puts all of it into the first part */
+    tola_checkpoint **part; /* by number */
+    bool *missing;
+    const char *path;       /* of the part that was asked for */
+    size_t prefix;
     split split;
 } parts;
 
-/* Errors in another file than the one asked for name that file themselves; the caller's path comes before. */
-static tola_status in_part(tola_error *err, tola_status status, const char *path) {
+static tola_status add_all(tola_checkpoint *ck, uint32_t file, const gguf_part *part, tola_error *err) {
+    TRY(add_metadata(ck, part, err));
+    return add_tensors(ck, file, part, err);
+}
+
+static char *part_path(const parts *p, size_t no) {
+    size_t room = p->prefix + 64;
+    char *path = mem_alloc(room);
+    if (path)
+        snprintf(path, room, "%.*s-%05zu-of-%05" PRIu64 ".gguf", (int)p->prefix, p->path, no + 1, p->split.count);
+    return path;
+}
+
+static tola_status read_header_of(const parts *p, size_t no, uint32_t file, arena *scratch, tola_error *err) {
+    tola_checkpoint *ck = p->part[no];
+    gguf_part part;
+    split own;
+    TRY(gguf_read_header(ck, ck->files[file].src, &ck->arena, scratch, &part, err));
+    TRY(read_split(&part, &own, err));
+    if (own.no != no || own.count != p->split.count)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "says that it is part %" PRIu64 " of %" PRIu64 ", its name says part %zu of %" PRIu64,
+                       own.no + 1, own.count, no + 1, p->split.count);
+    return add_all(ck, file, &part, err);
+}
+
+static tola_status open_part(parts *p, size_t no, const char *path, tola_error *err) {
+    source *src;
+    uint32_t file;
+    tola_status status = ck_open_source(path, &src, err);
+    if (status == TOLA_E_NOT_FOUND && p->ck->options.tolerant) {
+        p->missing[no] = true;
+        return TOLA_OK;
+    }
+    if (status == TOLA_E_NOT_FOUND)
+        return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET,
+                       "the model is split into %" PRIu64 " files and part %zu is not there: %s", p->split.count,
+                       no + 1, path);
+    if (status != TOLA_OK) return status;
+    TRY(ck_add_file(p->part[no], path, src, &file, err));
+    arena scratch;
+    arena_init(&scratch, 0);
+    status = read_header_of(p, no, file, &scratch, err);
+    arena_free(&scratch);
+    if (status == TOLA_OK) return TOLA_OK;
+    /* the caller's path, which comes before, is that of another part, and so no place for an offset */
     status = err_in_file(err, status, path);
     if (err) err->offset = TOLA_NO_OFFSET;
     return status;
 }
 
-static tola_status missing_part(parts *p, uint64_t no, const char *path, tola_error *err) {
-    if (!p->ck->options.tolerant)
-        return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET,
-                       "the model is split into %" PRIu64 " files and part %" PRIu64 " is not there: %s",
-                       p->split.count, no + 1, path);
-    p->missing++;
-    ck_warn(p->ck, "part %" PRIu64 " of %" PRIu64 " is not there, its tensors are not listed: %s", no + 1,
-            p->split.count, path);
+/* A pool_task: one part into a checkpoint of its own. The one that was asked for is there already. */
+static tola_status read_part(void *context, size_t no, unsigned worker, tola_error *err) {
+    (void)worker;
+    parts *p = context;
+    if (no == p->split.no) return TOLA_OK;
+    TRY(ck_create(&p->ck->options, &p->part[no], err));
+    char *path = part_path(p, no);
+    tola_status status = path ? open_part(p, no, path, err) : err_nomem(err, "opening the parts of a split model");
+    mem_free(path);
+    return status;
+}
+
+static tola_status run_parts(parts *p, bool remote, tola_error *err) {
+    unsigned threads = p->ck->options.threads;
+    pool *workers;
+    if (threads == 0 && remote) threads = 16; /* they wait for a server, not for a processor */
+    TRY(pool_create(threads, &workers, err));
+    tola_status status = pool_run(workers, (size_t)p->split.count, read_part, p, err);
+    pool_free(workers);
+    return status;
+}
+
+/* All parts into the checkpoint, in order. Metadata is that of the first one: gguf-split puts all of it there. */
+static tola_status join_parts(parts *p, tola_error *err) {
+    size_t first = p->ck->tensor_count, missing = 0;
+    for (size_t no = 0; no < p->split.count; no++) {
+        if (p->missing[no]) {
+            char *path = part_path(p, no);
+            ck_warn(p->ck, "part %zu of %" PRIu64 " is not there, its tensors are not listed: %s", no + 1,
+                    p->split.count, path ? path : "");
+            mem_free(path);
+            missing++;
+        }
+        TRY(ck_append(p->ck, p->part[no], err));
+        tola_checkpoint_close(p->part[no]); /* its list is in ck now */
+        p->part[no] = NULL;
+    }
+    size_t tensors = p->ck->tensor_count - first;
+    if (p->split.counts_tensors && missing == 0 && tensors != p->split.tensors)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "metadata 'split.tensors.count': is %" PRIu64 ", but the parts hold %zu tensors",
+                       p->split.tensors, tensors);
     return TOLA_OK;
 }
 
-static tola_status add_part(parts *p, uint64_t no, const gguf_part *part, tola_error *err) {
-    if (!p->described) TRY(add_metadata(p->ck, part, err));
-    p->described = true;
-    p->tensors += part->tensor_count;
-    return add_tensors(p->ck, p->file[no], part, err);
+/* Moves file `file`, the last of ck, into the checkpoint of its part. */
+static tola_status take_first(parts *p, uint32_t file, const gguf_part *first, tola_error *err) {
+    tola_checkpoint *ck = p->ck, *part;
+    uint32_t own;
+    TRY(ck_create(&ck->options, &p->part[p->split.no], err));
+    part = p->part[p->split.no];
+    source *src = ck->files[file].src;
+    assert(file + 1 == ck->file_count);
+    ck->file_count--;
+    TRY(ck_add_file(part, p->path, src, &own, err));
+    return add_all(part, own, first, err);
 }
 
-static tola_status read_other(parts *p, uint64_t no, source *src, arena *scratch, tola_error *err) {
+static tola_status read_parts(tola_checkpoint *ck, uint32_t file, const gguf_part *first, const split *s, size_t prefix,
+                              tola_error *err) {
+    size_t n = (size_t)s->count;
+    bool remote = ck->files[file].src->remote;
+    parts p = { .ck = ck, .path = ck->files[file].info.path, .prefix = prefix, .split = *s };
+    p.part = mem_calloc(n, sizeof *p.part);
+    p.missing = mem_calloc(n, sizeof *p.missing);
+    tola_status status = p.part && p.missing ? TOLA_OK : err_nomem(err, "opening the parts of a split model");
+    if (status == TOLA_OK) status = take_first(&p, file, first, err);
+    if (status == TOLA_OK) status = run_parts(&p, remote, err);
+    if (status == TOLA_OK) status = join_parts(&p, err);
+    for (size_t no = 0; p.part && no < n; no++) tola_checkpoint_close(p.part[no]);
+    mem_free(p.part);
+    mem_free(p.missing);
+    return status;
+}
+
+static tola_status read_all(tola_checkpoint *ck, uint32_t file, arena *scratch, tola_error *err) {
     gguf_part part;
-    split own;
-    TRY(gguf_read_header(p->ck, src, &p->ck->arena, scratch, &part, err));
-    TRY(read_split(&part, &own, err));
-    if (own.no != no || own.count != p->split.count)
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
-                       "says that it is part %" PRIu64 " of %" PRIu64 ", its name says part %" PRIu64 " of %" PRIu64,
-                       own.no + 1, own.count, no + 1, p->split.count);
-    return add_part(p, no, &part, err);
-}
-
-static tola_status open_other(parts *p, uint64_t no, const char *path, tola_error *err) {
-    source *src;
-    tola_status status = ck_open_source(path, &src, err);
-    if (status == TOLA_E_NOT_FOUND) return missing_part(p, no, path, err);
-    if (status != TOLA_OK) return status;
-    TRY(ck_add_file(p->ck, path, src, &p->file[no], err));
-    arena scratch; /* of this part only, so that memory does not grow with their number */
-    arena_init(&scratch, 0);
-    status = read_other(p, no, src, &scratch, err);
-    arena_free(&scratch);
-    return status == TOLA_OK ? TOLA_OK : in_part(err, status, path);
-}
-
-/* Puts the files into the order of their parts, whichever was opened first. */
-static tola_status order_files(parts *p, uint32_t first, size_t first_tensor, tola_error *err) {
-    tola_checkpoint *ck = p->ck;
-    size_t count = ck->file_count - first;
-    uint32_t *place = arena_alloc_array(&p->scratch, count, sizeof *place), next = 0;
-    ck_file *files = arena_alloc_array(&p->scratch, count, sizeof *files);
-    if (!place || !files) return err_nomem(err, "opening the parts of a split model");
-    for (uint64_t no = 0; no < p->split.count; no++) {
-        if (p->file[no] == UINT32_MAX) continue;
-        files[next] = ck->files[p->file[no]];
-        place[p->file[no] - first] = first + next++;
-    }
-    memcpy(ck->files + first, files, count * sizeof *files);
-    for (size_t i = first_tensor; i < ck->tensor_count; i++)
-        ck->tensors[i].info.file = place[ck->tensors[i].info.file - first];
-    return TOLA_OK;
-}
-
-static tola_status read_parts(parts *p, uint32_t file, const gguf_part *first, size_t prefix, tola_error *err) {
-    size_t n = (size_t)p->split.count, room = prefix + 64, first_tensor = p->ck->tensor_count;
-    const char *path = p->ck->files[file].info.path;
-    char *other = arena_alloc(&p->scratch, room);
-    p->file = arena_alloc_array(&p->scratch, n, sizeof *p->file);
-    if (!other || !p->file) return err_nomem(err, "opening the parts of a split model");
-    for (size_t no = 0; no < n; no++) p->file[no] = UINT32_MAX;
-    p->file[p->split.no] = file;
-    for (size_t no = 0; no < n; no++) {
-        snprintf(other, room, "%.*s-%05zu-of-%05zu.gguf", (int)prefix, path, no + 1, n);
-        TRY(no == p->split.no ? add_part(p, no, first, err) : open_other(p, no, other, err));
-    }
-    if (p->split.counts_tensors && p->missing == 0 && p->tensors != p->split.tensors)
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
-                       "metadata 'split.tensors.count': is %" PRIu64 ", but the parts hold %" PRIu64 " tensors",
-                       p->split.tensors, p->tensors);
-    return order_files(p, file, first_tensor, err);
-}
-
-static tola_status read_all(parts *p, uint32_t file, tola_error *err) {
-    tola_checkpoint *ck = p->ck;
-    gguf_part part;
-    TRY(gguf_read_header(ck, ck->files[file].src, &ck->arena, &p->scratch, &part, err));
-    TRY(read_split(&part, &p->split, err));
-    if (p->split.count > 1) {
-        const ck_file *own = &ck->files[file];
-        size_t prefix = source_in_memory(own->src) ? 0 : split_prefix(own->info.path, &p->split);
-        if (prefix) return read_parts(p, file, &part, prefix, err);
+    split s;
+    const ck_file *own = &ck->files[file];
+    TRY(gguf_read_header(ck, own->src, &ck->arena, scratch, &part, err));
+    TRY(read_split(&part, &s, err));
+    if (s.count > 1) {
+        size_t prefix = source_in_memory(own->src) ? 0 : split_prefix(own->info.path, &s);
+        if (prefix) return read_parts(ck, file, &part, &s, prefix, err);
         if (!ck->options.tolerant)
             return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET,
                            "part %" PRIu64 " of %" PRIu64 " of a split model, but its name does not end in -%05" PRIu64
-                           "-of-%05" PRIu64 ".gguf, so the other parts cannot be found", p->split.no + 1,
-                           p->split.count, p->split.no + 1, p->split.count);
-        ck_warn(ck, "part %" PRIu64 " of %" PRIu64 " of a split model; the other parts are not listed",
-                p->split.no + 1, p->split.count);
+                           "-of-%05" PRIu64 ".gguf, so the other parts cannot be found", s.no + 1, s.count, s.no + 1,
+                           s.count);
+        ck_warn(ck, "part %" PRIu64 " of %" PRIu64 " of a split model; the other parts are not listed", s.no + 1,
+                s.count);
     }
-    TRY(add_metadata(ck, &part, err));
-    return add_tensors(ck, file, &part, err);
+    return add_all(ck, file, &part, err);
 }
 
 static tola_status gguf_read(tola_checkpoint *ck, uint32_t file, tola_error *err) {
-    parts p = { .ck = ck };
-    arena_init(&p.scratch, 0);
-    tola_status status = read_all(&p, file, err);
-    arena_free(&p.scratch);
+    arena scratch;
+    arena_init(&scratch, 0);
+    tola_status status = read_all(ck, file, &scratch, err);
+    arena_free(&scratch);
     return status;
 }
 
