@@ -1,0 +1,254 @@
+/* How text is cut before byte-pair encoding: the regular expressions of tokenizer.json, and GGUF's names for them.
+ *
+ * llama.cpp's converter finds the name by tokenizing a test text and hashing the ids; here the rules themselves are
+ * compared, which needs no tokenizer and does not depend on the vocabulary. Rules are those of the published
+ * tokenizer.json of each model; names are those of llama.cpp (src/llama-vocab.cpp). */
+#include "families/tokens.h"
+
+#include "base/hash.h"
+
+#include <string.h>
+
+/* A pre_tokenizer is written as one line of steps, separated by a tab:
+ *   R<regex>  Split by a regular expression, matches isolated      D  Digits, one by one
+ *   B         ByteLevel with GPT-2's own expression                b  ByteLevel without one
+ *   P         Punctuation, contiguous                              d  Digits, runs of them */
+typedef struct pre_row {
+    const char *name;
+    const char *steps;
+    bool ignore_merges;
+    const char *normalizer; /* JSON of tokenizer.json's normalizer; NULL: none */
+} pre_row;
+
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define WORDS_DIGITS(n) "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" n
+#define PUNCT_SPACE "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define CASED_UP "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"
+#define CASED_LOW "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"
+#define PUNCT_SLASH "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define NFC "{\"type\":\"NFC\"}"
+
+/* Where rules are equal, the first row names them; all rows serve the way back. */
+static const pre_row pre_rows[] = {
+    { "llama-bpe", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", true, NULL },
+    { "llama3", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", true, NULL },
+    { "llama-v3", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", true, NULL },
+    { "dbrx", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", false, NULL },
+    { "smaug-bpe", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", false, NULL },
+    { "qwen2", "R" CONTRACTIONS "|" WORDS_DIGITS("") PUNCT_SPACE "\tb", false, NFC },
+    { "deepseek-r1-qwen", "R" CONTRACTIONS "|" WORDS_DIGITS("") PUNCT_SPACE "\tb", false, NFC },
+    { "stablelm2", "R" CONTRACTIONS "|" WORDS_DIGITS("") PUNCT_SPACE "\tb", false, NULL },
+    { "qwen35",
+      "R" CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"
+      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+\tb",
+      false, NFC },
+    { "tekken", "R" CASED_UP "|" CASED_LOW "|\\p{N}" PUNCT_SLASH "\tb", true, NULL },
+    { "gpt-4o", "R" CASED_UP CONTRACTIONS "?|" CASED_LOW CONTRACTIONS "?|\\p{N}{1,3}" PUNCT_SLASH "\tb", false, NULL },
+    { "llama4", "R" CASED_UP CONTRACTIONS "?|" CASED_LOW CONTRACTIONS "?|\\p{N}{1,3}" PUNCT_SLASH "\tb", false, NULL },
+    { "gpt-2", "B", false, NULL },
+    { "mpt", "B", false, NULL },
+    { "olmo", "B", false, NULL },
+    { "phi-2", "B", false, NULL },
+    { "smollm", "D\tB", false, NULL },
+    { "starcoder", "D\tB", false, NULL },
+    { "refact", "D\tB", false, NULL },
+    { "command-r", "D\tB", false, NFC },
+    { "falcon", "P\tB\td\tR[0-9][0-9][0-9]", false, NULL },
+    { "deepseek-coder", "R[\\r\\n]\tR\\s?\\p{L}+\tR\\s?\\p{P}+\tR[一-龥ࠀ-一가-퟿]+\tD\tb", false, NULL },
+    { "deepseek-v3",
+      "R\\p{N}{1,3}\tR[一-龥぀-ゟ゠-ヿ]+\t"
+      "R[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
+      " ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+\tb",
+      false, NULL },
+};
+
+#define PRE_COUNT (sizeof pre_rows / sizeof pre_rows[0])
+
+/* Writes an expression as the table has it: raw line ends become \r and \n. */
+static void append_regex(buf *out, const char *regex)
+{
+    buf_u8(out, 'R');
+    for (const char *p = regex; *p != '\0'; p++) {
+        if (*p == '\r')
+            buf_append(out, "\\r", 2);
+        else if (*p == '\n')
+            buf_append(out, "\\n", 2);
+        else
+            buf_u8(out, (uint8_t)*p);
+    }
+}
+
+/* One step of a pre_tokenizer; false where it is of a kind that the table does not know. */
+static bool append_step(buf *out, const tola_value *step)
+{
+    const char *type = tola_value_str(tola_value_get(step, "type"), "");
+    if (out->length != 0) buf_u8(out, '\t');
+    if (strcmp(type, "ByteLevel") == 0) {
+        if (tola_value_bool(tola_value_get(step, "add_prefix_space"), false)) return false;
+        buf_u8(out, tola_value_bool(tola_value_get(step, "use_regex"), true) ? 'B' : 'b');
+        return true;
+    }
+    if (strcmp(type, "Digits") == 0) {
+        buf_u8(out, tola_value_bool(tola_value_get(step, "individual_digits"), false) ? 'D' : 'd');
+        return true;
+    }
+    if (strcmp(type, "Punctuation") == 0) {
+        buf_u8(out, 'P');
+        return true;
+    }
+    if (strcmp(type, "Split") != 0 || tola_value_bool(tola_value_get(step, "invert"), false)) return false;
+    const char *regex = tola_value_str(tola_value_get(tola_value_get(step, "pattern"), "Regex"), NULL);
+    if (regex == NULL) return false;
+    append_regex(out, regex);
+    return true;
+}
+
+/* Possessive quantifiers (cl100k's "?+", "++") cut the same texts as the plain ones in these expressions. */
+static void drop_possessive(buf *steps)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < steps->length; i++) {
+        if (steps->data[i] == '+' && n > 0 && (steps->data[n - 1] == '+' || steps->data[n - 1] == '?')) continue;
+        steps->data[n++] = steps->data[i];
+    }
+    steps->length = n;
+}
+
+const char *pre_from_tokenizer(const tola_value *tokenizer)
+{
+    const tola_value *pre = tola_value_get(tokenizer, "pre_tokenizer");
+    bool ignore = tola_value_bool(tola_value_get(tola_value_get(tokenizer, "model"), "ignore_merges"), false);
+    const char *found = NULL;
+    buf steps;
+    bool known = true;
+    buf_init(&steps, 1u << 16);
+    if (strcmp(tola_value_str(tola_value_get(pre, "type"), ""), "Sequence") == 0) {
+        const tola_value *list = tola_value_get(pre, "pretokenizers");
+        size_t count = list != NULL && list->kind == TOLA_VALUE_ARRAY ? list->as.array.count : 0;
+        for (size_t i = 0; i < count && known; i++) {
+            tola_value step = tola_value_at(list, i);
+            known = append_step(&steps, &step);
+        }
+    } else {
+        known = append_step(&steps, pre);
+    }
+    if (known && !steps.failed) {
+        drop_possessive(&steps);
+        for (int pass = 0; pass < 2 && found == NULL; pass++) {
+            for (size_t i = 0; i < PRE_COUNT && found == NULL; i++) {
+                bool same = strlen(pre_rows[i].steps) == steps.length &&
+                            memcmp(pre_rows[i].steps, steps.data, steps.length) == 0;
+                if (same && (pass == 1 || pre_rows[i].ignore_merges == ignore)) found = pre_rows[i].name;
+            }
+        }
+    }
+    buf_free(&steps);
+    return found;
+}
+
+static void append_json_string(buf *out, const char *text, size_t length)
+{
+    buf_u8(out, '"');
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '"' || text[i] == '\\') buf_u8(out, '\\');
+        buf_u8(out, (uint8_t)text[i]);
+    }
+    buf_u8(out, '"');
+}
+
+static void append_step_json(buf *out, const char *step, size_t length)
+{
+    switch (step[0]) {
+    case 'B':
+    case 'b':
+        buf_printf(out, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":%s,\"use_regex\":%s}",
+                   step[0] == 'B' ? "true" : "false", step[0] == 'B' ? "true" : "false");
+        break;
+    case 'D':
+    case 'd':
+        buf_printf(out, "{\"type\":\"Digits\",\"individual_digits\":%s}", step[0] == 'D' ? "true" : "false");
+        break;
+    case 'P': buf_printf(out, "{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}"); break;
+    default:
+        buf_printf(out, "{\"type\":\"Split\",\"pattern\":{\"Regex\":");
+        append_json_string(out, step + 1, length - 1);
+        buf_printf(out, "},\"behavior\":\"Isolated\",\"invert\":false}");
+        break;
+    }
+}
+
+bool pre_to_tokenizer(const char *pre, buf *pre_tokenizer, const char **normalizer, bool *ignore_merges)
+{
+    size_t row = 0;
+    while (row < PRE_COUNT && strcmp(pre_rows[row].name, pre) != 0) row++;
+    if (row == PRE_COUNT) return false;
+    const char *steps = pre_rows[row].steps;
+    bool sequence = strchr(steps, '\t') != NULL;
+    if (sequence) buf_printf(pre_tokenizer, "{\"type\":\"Sequence\",\"pretokenizers\":[");
+    for (const char *p = steps; *p != '\0';) {
+        size_t n = strcspn(p, "\t");
+        if (p != steps) buf_u8(pre_tokenizer, ',');
+        append_step_json(pre_tokenizer, p, n);
+        p += n;
+        if (*p == '\t') p++;
+    }
+    if (sequence) buf_printf(pre_tokenizer, "]}");
+    *normalizer = pre_rows[row].normalizer;
+    *ignore_merges = pre_rows[row].ignore_merges;
+    return true;
+}
+
+/* ---- tokens ---- */
+
+bool token_table_init(token_table *t, size_t count)
+{
+    size_t size = 64;
+    while (size < count * 2) size *= 2;
+    t->slots = mem_calloc(size, sizeof *t->slots);
+    t->mask = size - 1;
+    t->count = 0;
+    return t->slots != NULL;
+}
+
+void token_table_free(token_table *t)
+{
+    mem_free(t->slots);
+    t->slots = NULL;
+}
+
+static struct token_slot *slot_of(const token_table *t, const char *text, size_t length)
+{
+    size_t i = (size_t)hash_string(text, length) & t->mask;
+    while (t->slots[i].text != NULL &&
+           (t->slots[i].length != length || memcmp(t->slots[i].text, text, length) != 0))
+        i = (i + 1) & t->mask;
+    return &t->slots[i];
+}
+
+void token_table_add(token_table *t, const char *text, size_t length, uint32_t id)
+{
+    struct token_slot *slot = slot_of(t, text, length);
+    if (slot->text != NULL || t->count * 2 > t->mask) return;
+    *slot = (struct token_slot){ text, length, id };
+    t->count++;
+}
+
+uint32_t token_table_find(const token_table *t, const char *text, size_t length)
+{
+    const struct token_slot *slot = slot_of(t, text, length);
+    return slot->text != NULL ? slot->id : UINT32_MAX;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int token_byte(const char *text, size_t length)
+{
+    if (length != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
+    int high = hex_digit(text[3]), low = hex_digit(text[4]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
