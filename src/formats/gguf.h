@@ -22,7 +22,8 @@
 /* Smallest number of bytes that one of these takes in a file: counts are checked against it before anything is
  * allocated. */
 #define GGUF_MIN_VALUE_BYTES 14u  /* length 8, key 1, type 4, value 1 */
-#define GGUF_MIN_TENSOR_BYTES 24u /* name length 8, dimensions 4, type 4, offset 8 */
+#define GGUF_MIN_TENSOR_BYTES 24u /* name length 8, dimensions 4, type 4, offset 8; a header of CK_MAX_HEADER bytes thus
+                                     has fewer than CK_MAX_TENSORS */
 
 typedef enum gguf_value_type {
     GGUF_U8 = 0,

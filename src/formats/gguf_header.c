@@ -137,8 +137,6 @@ static void check_tensor_count(reader *r, uint64_t count, uint64_t count_at) {
         reader_fail(r, TOLA_E_FORMAT, count_at,
                     "the header claims %" PRIu64 " tensors, which cannot fit in the %" PRIu64 " bytes that follow",
                     count, reader_left(r));
-    else if (count > CK_MAX_TENSORS)
-        reader_fail(r, TOLA_E_LIMIT, count_at, "%" PRIu64 " tensors; at most %u are read", count, CK_MAX_TENSORS);
 }
 
 static void read_tensors(reader *r, arena *scratch, uint64_t count, uint64_t count_at, gguf_part *out) {
@@ -226,7 +224,7 @@ static void check_extents(tola_checkpoint *ck, reader *r, arena *scratch, const 
     }
     if (holes)
         ck_warn(ck, "%s: %" PRIu64 " bytes between tensors belong to none (in %" PRIu64
-                " places); llama.cpp refuses such a file", r->src->path, hole_bytes, holes);
+                " place%s); llama.cpp refuses such a file", r->src->path, hole_bytes, holes, holes == 1 ? "" : "s");
     if (!in_order)
         ck_warn(ck, "%s: tensors are not stored in the order in which they are listed; llama.cpp refuses such a file",
                 r->src->path);

@@ -189,7 +189,7 @@ static void test_odd_but_readable(void **state) {
     tensor1(f, "b", 8, 0, 96);
     pad(f, 32);
     payload(f, 128);
-    expect_warning(f, "t.gguf: 64 bytes between tensors belong to none (in 1 places); llama.cpp refuses such a file");
+    expect_warning(f, "t.gguf: 64 bytes between tensors belong to none (in 1 place); llama.cpp refuses such a file");
     begin(f, 2, 0);
     tensor1(f, "a", 8, 0, 32);
     tensor1(f, "b", 8, 0, 0);

@@ -186,6 +186,41 @@ static void test_split_in_memory_opens_no_files(void **state) {
     assert_non_null(strstr(err.message, "part 1 of 3 of a split model"));
 }
 
+static void test_split_with_part_of_another_kind(void **state) {
+    (void)state;
+    save_model();
+    file *f = fresh();
+    put(f, "FUGG", 4);
+    payload(f, 60);
+    save("m-00003-of-00003.gguf", f);
+    free(f);
+    refused("m-00001-of-00003.gguf", TOLA_E_FORMAT,
+            "/m-00003-of-00003.gguf: offset 0: starts with 46 55 47 47, not with 'GGUF'");
+}
+
+/* Claims that fit in the file, but in no header. */
+static void test_limits(void **state) {
+    (void)state;
+    file *f = fresh();
+    begin(f, 0, 1);
+    key(f, "k", GGUF_STRING), u64(f, 120000000);
+    save("long.gguf", f);
+    assert_int_equal(truncate(in_folder("long.gguf"), 200000000), 0);
+    refused("long.gguf", TOLA_E_LIMIT,
+            "offset 37: metadata 'k': string ends beyond the first 100000000 bytes: no header is that long");
+    begin(f, 0, 70000);
+    save("long.gguf", f);
+    assert_int_equal(truncate(in_folder("long.gguf"), 2000000), 0);
+    refused("long.gguf", TOLA_E_LIMIT, "offset 24: 70000 metadata entries; at most 65536 are read");
+    begin(f, 0, 1);
+    u64(f, 65536);
+    save("long.gguf", f);
+    assert_int_equal(truncate(in_folder("long.gguf"), 2000000), 0);
+    refused("long.gguf", TOLA_E_LIMIT, "offset 24: metadata key of 65536 bytes; at most 65535 are allowed");
+    remove_file("long.gguf");
+    free(f);
+}
+
 /* ---- the writer ---- */
 
 static tola_status write_all(const char *name, const tola_tensor_spec *specs, size_t count,
@@ -253,6 +288,25 @@ static void test_written_single(void **state) {
     tola_error err = TOLA_ERROR_INIT;
     assert_int_equal(write_all("one.gguf", specs, SPECS, &options, &err), TOLA_E_EXISTS);
     remove_file("one.gguf");
+}
+
+static void test_written_into_folder(void **state) {
+    (void)state;
+    tola_write_options options = TOLA_WRITE_OPTIONS_INIT;
+    options.format = "gguf";
+    options.folder = true;
+    written("model/", specs, SPECS, &options);
+    tola_checkpoint *ck = opened("model/model.gguf", false);
+    check_written(ck, specs, SPECS);
+    tola_checkpoint_close(ck);
+    options.max_shard_size = 430;
+    written("split/", specs, SPECS, &options);
+    ck = opened("split/model-00003-of-00003.gguf", false);
+    check_written(ck, specs, SPECS);
+    tola_checkpoint_close(ck);
+    ck = opened("split", false); /* a folder, too, finds them */
+    check_written(ck, specs, SPECS);
+    tola_checkpoint_close(ck);
 }
 
 static void test_written_every_type(void **state) {
@@ -425,8 +479,11 @@ int main(void) {
         cmocka_unit_test(test_split_with_missing_part),
         cmocka_unit_test(test_split_that_contradicts_itself),
         cmocka_unit_test(test_split_with_broken_part),
+        cmocka_unit_test(test_split_with_part_of_another_kind),
         cmocka_unit_test(test_split_in_memory_opens_no_files),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_written_single),
+        cmocka_unit_test(test_written_into_folder),
         cmocka_unit_test(test_written_every_type),
         cmocka_unit_test(test_written_split),
         cmocka_unit_test(test_written_metadata),
