@@ -20,6 +20,9 @@ static const format *const formats[] = {
     &format_gguf,
     &format_npy,
     &format_npz,
+    &format_pytorch_zip,
+    &format_pytorch_legacy,
+    &format_pytorch_tar,
 };
 
 char *path_join(const char *folder, const char *name) {

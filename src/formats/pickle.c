@@ -414,6 +414,11 @@ static tola_status persistent_opcode(pickle_vm *vm, uint8_t op) {
     TRY(pop(vm, &id));
     TRY(vm_new(vm, PICKLE_PERSISTENT, &v));
     v->as.object.args = id;
+    if (vm->last_persistent)
+        vm->last_persistent->as.object.entries = v;
+    else
+        vm->first_persistent = v;
+    vm->last_persistent = v;
     return vm_push(vm, v);
 }
 
@@ -522,7 +527,8 @@ static tola_status run(pickle_vm *vm, pickle_value **out) {
     return vm_unsafe(vm, "refers to", vm->unknown->as.global);
 }
 
-tola_status pickle_load(reader *r, unsigned flags, arena *a, pickle_value **out, tola_error *err) {
+tola_status pickle_load_linked(reader *r, unsigned flags, arena *a, pickle_value **out, pickle_value **persistent,
+                               tola_error *err) {
     pickle_vm vm = { .r = r, .a = a, .flags = flags, .start = r->pos, .op_at = r->pos, .err = err };
     buf_init(&vm.line, 0);
     tola_status status = run(&vm, out);
@@ -530,7 +536,13 @@ tola_status pickle_load(reader *r, unsigned flags, arena *a, pickle_value **out,
     mem_free(vm.stack);
     mem_free(vm.marks);
     mem_free(vm.memo);
+    if (status == TOLA_OK) *persistent = vm.first_persistent;
     return status;
+}
+
+tola_status pickle_load(reader *r, unsigned flags, arena *a, pickle_value **out, tola_error *err) {
+    pickle_value *ignored;
+    return pickle_load_linked(r, flags, a, out, &ignored, err);
 }
 
 /* ---- looking at values ---- */

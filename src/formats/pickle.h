@@ -93,7 +93,7 @@ struct pickle_value {
             pickle_value *callee; /* a GLOBAL; NULL for PERSISTENT */
             pickle_value *args;   /* usually a TUPLE */
             pickle_value *state;  /* of BUILD; NULL where there was none */
-            pickle_value *entries; /* a DICT or LIST of what SETITEMS or APPENDS put in; NULL */
+            pickle_value *entries; /* a DICT or LIST of what SETITEMS or APPENDS put in; NULL. PERSISTENT: the next */
         } object;
     } as;
 };
@@ -110,6 +110,9 @@ struct pickle_value {
 /* Runs the pickle at r->pos up to and including its STOP. Values live in `a`. Offsets in errors are absolute in the
  * source; those in messages count from the pickle's start. */
 tola_status pickle_load(reader *r, unsigned flags, arena *a, pickle_value **out, tola_error *err);
+/* The same; `*persistent` becomes the first of all PERSISTENT values, in file order, linked by object.entries. */
+tola_status pickle_load_linked(reader *r, unsigned flags, arena *a, pickle_value **out, pickle_value **persistent,
+                               tola_error *err);
 
 /* The entry of the list, or one made in `a` with ROLE_UNKNOWN. NULL when out of memory. */
 const pickle_global *pickle_find_global(const char *module, const char *name, unsigned flags, arena *a);

@@ -27,6 +27,7 @@ typedef struct pickle_vm {
     pickle_value *small[256];
     pickle_value *none, *yes, *no;
     const pickle_value *unknown; /* the first name that is not on the list */
+    pickle_value *first_persistent, *last_persistent;
     buf line;
     tola_error *err;
 } pickle_vm;

@@ -19,6 +19,7 @@
 #define CURSORS 16          /* threads that may be out of step by a block each */
 #define INPUT_BYTES 32768
 #define SKIP_BYTES 16384
+#define COPY_BYTES 65536     /* shorter skips are not worth a copy of a decompressor */
 /* zlib asks for a state (7 KiB in 1.2.13) and a window (32 KiB, a little more in some builds) per stream */
 #define SMALL_BYTES 16384
 #define LARGE_BYTES 65536
@@ -167,7 +168,7 @@ static cursor *take_cursor(zip_inflater *f, const zip_member *m, uint64_t offset
     c->busy = true;
     c->target = end;
     c->used = ++f->clock;
-    if (c->pos < offset && c->pos > 0) {
+    if (c->pos > 0 && offset - c->pos >= COPY_BYTES) {
         cursor *copy = idle_cursor(f);
         if (copy && cursor_copy(copy, c)) {
             copy->target = copy->pos;
