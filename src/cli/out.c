@@ -68,6 +68,7 @@ void frame_out_init(void) {
         if (opened != fd) _exit(CLI_ERROR);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error with a message, not a death */
     const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
     cli.colour = isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && *term && strcmp(term, "dumb") != 0;
     cli.columns = columns_of_terminal();

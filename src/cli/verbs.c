@@ -2,8 +2,10 @@
 #include "cli.h"
 
 extern const cli_verb cmd_inspect;
+extern const cli_verb cmd_convert;
 
 const cli_verb *const cli_verbs[] = {
     &cmd_inspect,
+    &cmd_convert,
     NULL,
 };

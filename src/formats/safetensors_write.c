@@ -99,8 +99,10 @@ static tola_status make_header(const st_layout *l, uint32_t shard, const writer_
     tola_json_init(&j, buf_sink, out, 0);
     tola_json_begin_object(&j);
     put_metadata(&j, l->metadata);
-    for (size_t i = 0; i < l->count; i++)
-        if (l->shard[i] == shard) put_tensor(&j, &l->tensors[i], &slots[i]);
+    for (unsigned alignment = 8; alignment >= 1; alignment /= 2) /* in the order of the payload */
+        for (size_t i = 0; i < l->count; i++)
+            if (l->shard[i] == shard && alignment_of(&l->tensors[i]) == alignment)
+                put_tensor(&j, &l->tensors[i], &slots[i]);
     tola_json_end_object(&j);
     bool done = tola_json_finish(&j);
     while (out->length % 8 && !out->failed) buf_u8(out, ' ');

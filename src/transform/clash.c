@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1 /* memccpy */
 /* See clash.h. Files are told apart by device and inode, so links and roundabout paths do not hide anything. */
 #include "transform/clash.h"
 #include "base/err.h"
@@ -66,18 +67,22 @@ static bool is_output(const tola_writer *w, const char *name) {
 
 static tola_status check_leftovers(const tola_writer *w, tola_error *err) {
     static const char weights[] = "{model,adapter_model,pytorch_model}*{.safetensors,.bin,.gguf,.index.json}";
+    static const char configuration[] = "{config,adapter_config}.json";
     DIR *dir = w->folder ? opendir(w->folder) : NULL;
     if (!dir) return TOLA_OK; /* the folder is new */
-    tola_status status = TOLA_OK;
-    for (struct dirent *e; status == TOLA_OK && (e = readdir(dir));) {
-        if (!glob_match(weights, e->d_name) || is_output(w, e->d_name)) continue;
-        char quoted[300];
-        err_set(err, TOLA_E_EXISTS, TOLA_NO_OFFSET, "the folder holds %s, which this output would not replace; two "
-                "models would lie in one folder", text_quote(quoted, sizeof quoted, e->d_name, strlen(e->d_name)));
-        status = err_in_file(err, TOLA_E_EXISTS, w->folder);
+    char first[256] = ""; /* by name, so that the message is always the same */
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (!glob_match(weights, e->d_name) && !glob_match(configuration, e->d_name)) continue;
+        if (is_output(w, e->d_name) || (*first && strcmp(e->d_name, first) > 0)) continue;
+        memccpy(first, e->d_name, '\0', sizeof first - 1);
     }
     closedir(dir);
-    return status;
+    if (!*first) return TOLA_OK;
+    char quoted[300];
+    err_set(err, TOLA_E_EXISTS, TOLA_NO_OFFSET,
+            "the folder holds %s, which this output would not replace: two models would lie in one folder",
+            text_quote(quoted, sizeof quoted, first, strlen(first)));
+    return err_in_file(err, TOLA_E_EXISTS, w->folder);
 }
 
 tola_status clash_check_outputs(const tola_checkpoint *in, const tola_writer *w, tola_error *err) {

@@ -9,7 +9,7 @@
 tola_status clash_check_path(const tola_checkpoint *in, const char *path, bool folder, bool sharded, tola_error *err);
 
 /* With the writer's files known: the same for each of them; and TOLA_E_EXISTS where the output folder holds weights
- * that this output does not replace, so that two models would lie in one folder. */
+ * or a configuration that this output does not replace, so that two models would lie in one folder. */
 tola_status clash_check_outputs(const tola_checkpoint *in, const tola_writer *writer, tola_error *err);
 
 #endif

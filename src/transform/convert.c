@@ -154,8 +154,8 @@ static tola_status write_companions(const job *j, tola_writer *writer, tola_erro
 static tola_status fill(const job *j, tola_writer *writer, uint64_t *overflowed, tola_error *err) {
     stream_options options = { j->options.threads, j->options.overflow, j->options.progress, j->options.progress_user,
                                "converting" };
+    TRY(write_companions(j, writer, err)); /* before the long part, so that a clash shows at once */
     TRY(clash_check_outputs(j->in, writer, err));
-    TRY(write_companions(j, writer, err)); /* before the long part: a clash shows at once */
     return stream_run(&j->plan, writer, &options, overflowed, err);
 }
 

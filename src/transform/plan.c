@@ -261,7 +261,8 @@ static tola_status check_cast(const plan_tensor *t, tola_error *err) {
         cause = kind == TOLA_KIND_BLOCK ? "block-quantized weights cannot be cast; leave out --dtype for them or --exclude them"
                                         : "these bytes are not numbers";
     else if (!codec_encodes(to))
-        cause = "this dtype can be read but not made";
+        cause = tola_dtype_get_kind(to) == TOLA_KIND_BLOCK ? "block types are made by quantizing, not by a cast"
+                                                           : "this dtype can be read but not made";
     else if ((kind == TOLA_KIND_COMPLEX) != (tola_dtype_get_kind(to) == TOLA_KIND_COMPLEX))
         cause = "complex numbers convert to complex numbers only";
     if (!cause) return TOLA_OK;
