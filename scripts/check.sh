@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Every check there is, one line each, and the sum at the end: "N passed, N failed[, N skipped]".
+#
+# A stage prints its own counts as its last line; a build counts as one failure where it fails. The logs are in
+# build/check/. Stages that need a tool which is absent say so. Exits with 1 where anything failed or nothing ran.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+
+logs=build/check
+rm -rf "$logs"
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0 started=$SECONDS
+jobs=$(nproc)
+
+# stage NAME COMMAND...: runs it and adds up its counts; returns its exit code.
+stage() {
+    local name=$1 log=$logs/$1.log code=0 begin=$SECONDS counts p=0 f=0 s=0
+    shift
+    "$@" >"$log" 2>&1 </dev/null || code=$?
+    counts=$(grep -Eo '[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
+    if [ -n "$counts" ]; then
+        read -r p _ f _ s _ <<<"${counts//,/} 0"
+    fi
+    if [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    printf '%-28s %6d passed %4d failed %4d skipped  %4d s\n' "$name" "$p" "$f" "$s" $((SECONDS - begin))
+    grep -E '^skipped: |skipped, .* is absent$' "$log" | sort | uniq -c | sed 's/^ *\([0-9]*\) /    \1 x /' | head -n 20
+    if [ "$f" -gt 0 ]; then
+        sed 's/^/    | /' "$log" | grep -Ev '\[[0-9]+/[0-9]+\]' | tail -n 60
+    fi
+    return "$code"
+}
+
+# shellcheck disable=SC2317 # called through stage
+build() { # PRESET
+    cmake --preset "$1" && cmake --build --preset "$1" -- -j "$jobs" -k 0
+}
+
+finish() {
+    echo "the whole took $((SECONDS - started)) s"
+    local total="$passed passed, $failed failed"
+    if [ "$skipped" -gt 0 ]; then total="$total, $skipped skipped"; fi
+    echo "$total" | tee "$logs/total"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit
+}
+
+python=$(scripts/oracles.sh | tail -n 1)
+export TOLA_PYTHON=$python
+
+stage include-graph tests/checks/include_graph.py
+stage headers tests/checks/headers.sh
+if command -v shellcheck >/dev/null; then
+    stage shellcheck tests/checks/shell.sh
+fi
+
+stage build-gcc build check-gcc || finish
+stage unit-gcc tests/run_tests.py unit build/check-gcc
+stage symbols tests/checks/symbols.py build/check-gcc
+stage docs tests/checks/docs.py build/check-gcc
+stage install tests/checks/install.sh build/check-gcc
+stage cli-gcc tests/cli/run.py --tola build/check-gcc/tola
+for script in tests/oracle/*.py; do
+    if [ "$script" = tests/oracle/common.py ] || ! grep -qE 'Tally\(|passed, ' "$script"; then continue; fi
+    stage "oracle-$(basename "$script" .py)" env TOLA_BUILD=build/check-gcc "$python" "$script"
+done
+
+stage build-clang build check-clang && stage unit-clang tests/run_tests.py unit build/check-clang
+
+# The sanitizers end a program at the first fault; leaks are faults.
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=print_stacktrace=1
+if stage build-asan build asan; then
+    stage unit-asan tests/run_tests.py unit build/asan
+    stage cli-asan tests/cli/run.py --tola build/asan/tola
+    stage fuzz-corpora tests/run_tests.py fuzz build/asan
+fi
+stage aarch64 tests/checks/aarch64.sh
+finish
