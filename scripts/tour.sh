@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# A tour: builds the release, then inspects, compares and converts real weights, printing each command before it runs.
+#
+# The weights are those of $TOLA_DATA (or ../shared/data); where that is absent, small ones are generated. What is
+# written goes to a fresh folder that is removed at the end. Ends with an error where a step does not come out as it says.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cmake --preset release >/dev/null
+cmake --build --preset release
+PATH=$PWD/build/release:$PATH
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+steps=0
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+# run [N] COMMAND...: shows the command, runs it, and takes exit code N (0) as right.
+run() {
+    local expected=0 code=0
+    if [[ $1 =~ ^[0-9]+$ ]]; then expected=$1; shift; fi
+    printf '$ %s\n' "$*"
+    "$@" || code=$?
+    if [ "$code" -ne "$expected" ]; then
+        echo "tour: that ended with $code, not with $expected" >&2
+        exit 1
+    fi
+    steps=$((steps + 1))
+}
+
+# first PATTERN...: the first file there is.
+first() {
+    local f
+    for f in "$@"; do [ -e "$f" ] && { echo "$f"; return; }; done
+    return 1
+}
+
+data=${TOLA_DATA:-../shared/data}
+python3 tests/fixtures/make_fixtures.py "$work/made"
+if [ -d "$data" ]; then
+    say "Real weights from $data"
+    gguf=$(first "$data"/llm/*/*.gguf "$data"/llm/*.gguf "$data"/gguf/*/*.gguf "$work/made/tiny.gguf")
+    folder=$(dirname "$(find -L "$data/llm" -name config.json | sort | head -n 1)")
+    torch=$(find -L "$data/pytorch" -name '*.pt' -size -4M | sort | head -n 1)
+    safetensors=$(find -L "$data/safetensors" -name '*.safetensors' -size +1k | sort | head -n 1)
+else
+    say "There is no $data: small generated files stand in"
+    gguf=$work/made/tiny.gguf folder=$work/made/llama torch=$work/made/tiny.pt safetensors=$work/made/tiny.safetensors
+fi
+
+say "What is in a file? GGUF, a Hugging Face folder, PyTorch, safetensors: one command"
+run tola inspect "$gguf"
+run tola inspect "$folder"
+run tola inspect "$torch"
+run tola inspect "$safetensors" --tensors
+say "The numbers themselves"
+run tola stats "$safetensors"
+
+say "Into another container and back: the same tensors, the same fingerprint"
+run tola convert "$safetensors" "$work/copy.pt"
+run tola convert "$work/copy.pt" "$work/back.safetensors"
+run tola diff "$safetensors" "$work/back.safetensors"
+fingerprint() { tola inspect "$1" --digest --json | grep '"digest"'; }
+printf '$ tola inspect FILE --digest\n'
+for file in "$safetensors" "$work/copy.pt" "$work/back.safetensors"; do fingerprint "$file"; done
+[ "$(fingerprint "$safetensors")" = "$(fingerprint "$work/back.safetensors")" ] || { echo "tour: the fingerprints differ" >&2; exit 1; }
+
+say "A Llama in the Hugging Face layout, to GGUF and back: bit-equal"
+run tola convert "$work/made/llama" "$work/llama.gguf"
+run tola inspect "$work/llama.gguf"
+run tola convert "$work/llama.gguf" "$work/llama/"
+run tola diff "$work/made/llama" "$work/llama"
+
+say "Fewer bits, several shards"
+run tola convert "$folder" "$work/half/" --dtype bf16 --max-shard-size 1MB
+run ls "$work/half"
+say "And what that changed: the answer is 'different', exit code 1"
+run 1 tola diff "$work/made/tiny.safetensors" "$work/made/changed.safetensors"
+
+say "Bad files get one line with the file, the place and the cause, and exit code 2"
+for bad in lfs.safetensors truncated-payload.safetensors overlap.safetensors tensor-count.gguf calls-system.pt; do
+    run 2 tola inspect "$work/made/bad/$bad"
+done
+say "Done: $steps commands, each came out as it should. 'tola help' lists what there is."
