@@ -23,6 +23,7 @@ static const format *const formats[] = {
     &format_pytorch_zip,
     &format_pytorch_legacy,
     &format_pytorch_tar,
+    &format_onnx,
 };
 
 char *path_join(const char *folder, const char *name) {

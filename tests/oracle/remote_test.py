@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Remote models against a server that behaves well, badly and maliciously. Standard library only.
 
-usage: remote_test.py [TOLA]     (TOLA: the program, default $TOLA or build/*/tola)
+usage: remote_test.py [TOLA]     (TOLA: the program; default: that of $TOLA_BUILD, else of the newest build folder)
 
 Every test runs `tola inspect --json` against an http.server on 127.0.0.1; the first component of the URL's path says how
 the server behaves. The server counts requests and bytes, and keeps the headers it was sent.
 """
+import glob
 import hashlib
 import http.server
 import json
@@ -26,14 +27,10 @@ TOKEN = "hf_secretTokenThatMustNotLeak"
 def find_tola():
     if len(sys.argv) > 1:
         return sys.argv[1]
-    if os.environ.get("TOLA"):
-        return os.environ["TOLA"]
-    build = os.path.join(ROOT, "build")
-    for name in ["", *(sorted(os.listdir(build)) if os.path.isdir(build) else [])]:
-        path = os.path.join(build, name, "tola")
-        if os.access(path, os.X_OK):
-            return path
-    sys.exit("remote_test: no tola found; give its path")
+    if os.environ.get("TOLA_BUILD"):
+        return os.path.join(os.environ["TOLA_BUILD"], "tola")
+    built = glob.glob(os.path.join(ROOT, "build", "*", "tola"))
+    return max(built, key=os.path.getmtime) if built else sys.exit("remote_test: no tola under build/: build it first")
 
 
 TOLA = find_tola()
