@@ -188,7 +188,7 @@ const family *families_by_gguf(const char *architecture)
     return NULL;
 }
 
-static const family *by_config(const tola_value *config)
+const family *families_by_config(const tola_value *config)
 {
     const family *f = families_by_model_type(tola_value_str(tola_value_get(config, "model_type"), NULL));
     if (f != NULL) return f;
@@ -263,7 +263,7 @@ const family *families_detect(const tola_checkpoint *ck)
         f = by_gguf_metadata(metadata);
         if (f != NULL) return f;
     }
-    if (config != NULL) f = by_config(config);
+    if (config != NULL) f = families_by_config(config);
     if (f == NULL) f = by_names(ck);
     return f;
 }

@@ -38,6 +38,8 @@ const family *families_detect(const tola_checkpoint *ck);
 const family *families_by_model_type(const char *model_type);
 const family *families_by_class(const char *class_name);
 const family *families_by_gguf(const char *architecture);
+/* By a whole config.json: model_type, else architectures, else the same of the language model nested in it. */
+const family *families_by_config(const tola_value *config);
 /* All rows, for tests and listings; NULL beyond the end. */
 const family *families_row(size_t index);
 

@@ -321,7 +321,7 @@ tola_role families_role(const char *name, tola_dtype dtype, unsigned n_dims)
         /* GPT-2's causal mask is called "attn.bias" and has four dimensions. */
         return n_dims >= 3 && role == TOLA_ROLE_ATTENTION ? TOLA_ROLE_BUFFER : TOLA_ROLE_BIAS;
     }
-    if (n_dims >= 4 && role != TOLA_ROLE_EMBEDDING && role != TOLA_ROLE_BUFFER) return TOLA_ROLE_CONVOLUTION;
+    if (n_dims >= 4 && role != TOLA_ROLE_EMBEDDING && role != TOLA_ROLE_EXPERTS) return TOLA_ROLE_CONVOLUTION;
     /* A "weight" of one dimension is neither a product's nor a convolution's: only norms have such. */
     if (n_dims == 1 && rank <= RANK_PLAIN && last_length == 6 && memcmp(last, "weight", 6) == 0 &&
         role != TOLA_ROLE_RECURRENT)
