@@ -116,6 +116,8 @@ def compare_rewritten(what, source, a, folder, *flags):
     old = [(t.name, t.tensor_type, t.shape.tolist(), little_endian(t, a.byte_order == "S")) for t in a.tensors]
     new = [(t.name, t.tensor_type, t.shape.tolist(), little_endian(t, False)) for r in readers for t in r.tensors]
     tally.check(f"{what}: rewritten tensors", old == new, f"{len(new)} of {len(old)} tensors, or other contents")
+    if len(parts) == 1 and a.tensors and a.byte_order == "I":
+        tally.check(f"{what}: rewritten byte for byte", parts[0].read_bytes() == pathlib.Path(source).read_bytes())
     own = ("split.no", "split.count", "split.tensors.count")
     old = {k: (f.types, f.contents()) for k, f in metadata_of(a).items() if k not in own}
     new = {k: (f.types, f.contents()) for k, f in metadata_of(readers[0]).items() if k not in own}
