@@ -202,26 +202,34 @@ static char *name_of(group *g) {
     return out.data;
 }
 
+static fold_list finish(folding *f, size_t tensors) {
+    fold_list list = { frame_alloc(f->count * sizeof *list.rows), f->count, tensors };
+    for (size_t i = 0; i < f->count; i++) {
+        group *g = &f->groups[i];
+        list.rows[i] = (fold_row){ name_of(g), g->first, g->count, g->bytes };
+        for (unsigned k = 0; k < g->n_places; k++) free(g->places[k].seen);
+    }
+    free(f->groups);
+    free(f->table);
+    return list;
+}
+
 fold_list fold_tensors(const tola_checkpoint *checkpoint, const char *glob) {
     folding f = { NULL, 0, 0, NULL, 0 };
-    fold_list list = { NULL, 0, 0 };
-    size_t count = tola_checkpoint_tensor_count(checkpoint);
+    size_t count = tola_checkpoint_tensor_count(checkpoint), n = 0;
     for (size_t i = 0; i < count; i++) {
         const tola_tensor_info *t = tola_checkpoint_tensor(checkpoint, i);
         if (glob && !tola_glob_match(glob, t->name)) continue;
         add_tensor(&f, t);
-        list.tensors++;
+        n++;
     }
-    list.rows = frame_alloc(f.count * sizeof *list.rows);
-    list.count = f.count;
-    for (size_t i = 0; i < f.count; i++) {
-        group *g = &f.groups[i];
-        list.rows[i] = (fold_row){ name_of(g), g->first, g->count, g->bytes };
-        for (unsigned k = 0; k < g->n_places; k++) free(g->places[k].seen);
-    }
-    free(f.groups);
-    free(f.table);
-    return list;
+    return finish(&f, n);
+}
+
+fold_list fold_chosen(const tola_checkpoint *checkpoint, const size_t *indices, size_t count) {
+    folding f = { NULL, 0, 0, NULL, 0 };
+    for (size_t i = 0; i < count; i++) add_tensor(&f, tola_checkpoint_tensor(checkpoint, indices[i]));
+    return finish(&f, count);
 }
 
 void fold_free(fold_list *list) {

@@ -20,6 +20,8 @@ typedef struct fold_list {
 
 /* All tensors that match `glob` (NULL: all). */
 fold_list fold_tensors(const tola_checkpoint *checkpoint, const char *glob);
+/* Those whose index is in indices[0 .. count). */
+fold_list fold_chosen(const tola_checkpoint *checkpoint, const size_t *indices, size_t count);
 void fold_free(fold_list *list);
 
 /* "[4096, 14336]", "scalar" */

@@ -348,8 +348,9 @@ bool families_layer(const char *name, size_t *prefix_length, uint64_t *index)
 }
 
 /* Layers repeat the same names with other numbers, so roles are remembered by the name with its numbers left out:
- * a hash of that (FNV-1a, 64 bits) in a direct-mapped table. */
-enum { MEMO_SLOTS = 512 };
+ * a hash of that (FNV-1a, 64 bits) in a small table. Two names that take turns in every layer must not push each other
+ * out, so a few slots are tried. */
+enum { MEMO_SLOTS = 1024, MEMO_PROBES = 8 };
 
 static uint64_t shape_of_name(const char *name, tola_dtype dtype, unsigned n_dims)
 {
@@ -380,6 +381,7 @@ void families_roles(const tola_checkpoint *ck, uint8_t *roles)
         const tola_tensor_info *t = tola_checkpoint_tensor(ck, i);
         uint64_t hash = shape_of_name(t->name, (tola_dtype)t->dtype, t->n_dims);
         size_t slot = (size_t)(hash >> 1) % MEMO_SLOTS;
+        for (int k = 0; k < MEMO_PROBES && memo[slot].hash && memo[slot].hash != hash; k++) slot = (slot + 1) % MEMO_SLOTS;
         if (memo[slot].hash != hash) {
             memo[slot].hash = hash;
             memo[slot].role = (uint8_t)families_role(t->name, (tola_dtype)t->dtype, t->n_dims);

@@ -296,10 +296,10 @@ static const char *adapter_of_tensors(const tola_checkpoint *ck, arena *a) {
     return pairs ? describe_text(a, "LoRA r=%" PRIu64 " in %zu places", rank, pairs) : NULL;
 }
 
-static const char *adapter_of(const tola_checkpoint *ck, const companions *c, arena *a) {
+static const char *adapter_of(const tola_checkpoint *ck, const companions *c, arena *a, bool tensors) {
     const char *text = adapter_of_config(tola_checkpoint_config(ck), a);
     if (!text) text = adapter_of_gguf(tola_checkpoint_metadata(ck), a);
-    if (!text) text = adapter_of_tensors(ck, a);
+    if (!text && tensors) text = adapter_of_tensors(ck, a);
     tola_value tree;
     if (!text && !c->remote && companion_json(c, "adapter_config.json", a, &tree)) text = adapter_of_config(&tree, a);
     return text;
@@ -324,5 +324,5 @@ void describe(const tola_checkpoint *ck, arena *a, tola_summary *s) {
     describe_tokenizer_gguf(tola_checkpoint_metadata(ck), a, s);
     if (!s->tokenizer) describe_tokenizer_files(&c, a, s);
     s->licence = licence_of(ck, &c, a);
-    s->adapter = adapter_of(ck, &c, a);
+    s->adapter = adapter_of(ck, &c, a, s->by_role[TOLA_ROLE_ADAPTER] != 0);
 }

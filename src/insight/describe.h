@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include <tola/insight.h>
 
-/* Fills in tokenizer, chat_template, licence, adapter and name of `s`; texts live in `a` or in the checkpoint.
+/* Fills in tokenizer, chat_template, licence, adapter and name of `s`, whose counts are known; texts live in `a` or in the checkpoint.
  * Companion files that are absent or cannot be understood leave their member as it is: they are no part of the
  * weights. */
 void describe(const tola_checkpoint *ck, arena *a, tola_summary *s);

@@ -37,16 +37,15 @@ void job_phase(job *j, const char *phase, uint64_t total) {
     j->shown = 0;
 }
 
-uint64_t job_pieces(const job_item *item, uint64_t piece) {
-    if (item->whole || item->bytes <= piece) return 1;
-    return item->bytes / piece + (item->bytes % piece != 0);
+uint64_t job_pieces(const job_item *item) {
+    if (item->piece == 0 || item->size <= item->piece) return 1;
+    return item->size / item->piece + (item->size % item->piece != 0);
 }
 
 typedef struct job_loop {
     const job_item *items;
     uint64_t *first; /* first[i]: number of item i's first piece; first[count]: all pieces */
     size_t count;
-    uint64_t piece;
     job_fn fn;
     void *context;
 } job_loop;
@@ -62,23 +61,22 @@ static tola_status run_piece(void *context, size_t task, unsigned worker, tola_e
             high = middle;
     }
     const job_item *item = &loop->items[low];
-    job_piece p = { low, (size_t)(task - loop->first[low]), 0, item->bytes, worker };
-    if (!item->whole) {
-        p.offset = p.piece * loop->piece;
-        uint64_t left = item->bytes - p.offset;
-        p.bytes = left < loop->piece ? left : loop->piece;
+    job_piece p = { low, (size_t)(task - loop->first[low]), 0, item->size, worker };
+    if (item->piece) {
+        p.offset = p.piece * item->piece;
+        uint64_t left = item->size - p.offset;
+        p.size = left < item->piece ? left : item->piece;
     }
     return loop->fn(loop->context, &p, err);
 }
 
-tola_status job_run(job *j, const job_item *items, size_t count, uint64_t piece, job_fn fn, void *context,
-                    tola_error *err) {
+tola_status job_run(job *j, const job_item *items, size_t count, job_fn fn, void *context, tola_error *err) {
     if (count == 0) return TOLA_OK;
     uint64_t *first = mem_alloc((count + 1) * sizeof *first);
     if (!first) return err_nomem(err, "cutting the work into pieces");
     first[0] = 0;
-    for (size_t i = 0; i < count; i++) first[i + 1] = first[i] + job_pieces(&items[i], piece);
-    job_loop loop = { items, first, count, piece, fn, context };
+    for (size_t i = 0; i < count; i++) first[i + 1] = first[i] + job_pieces(&items[i]);
+    job_loop loop = { items, first, count, fn, context };
     tola_status status = pool_run(j->pool, (size_t)first[count], run_piece, &loop, err);
     mem_free(first);
     return status;
@@ -97,10 +95,7 @@ tola_status job_advance(job *j, uint64_t bytes, tola_error *err) {
     return cancelled ? err_set(err, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "cancelled") : TOLA_OK;
 }
 
-job_item job_item_of(const tola_checkpoint *ck, size_t index) {
-    const tola_tensor_info *t = tola_checkpoint_tensor(ck, index);
-    return (job_item){ index, t->bytes, (t->flags & TOLA_TENSOR_PACKED) != 0 };
-}
+bool job_can_cut(const tola_tensor_info *t) { return (t->flags & TOLA_TENSOR_PACKED) == 0; }
 
 tola_status job_need_all(const tola_checkpoint *ck, tola_error *err) {
     size_t count = tola_checkpoint_tensor_count(ck), missing = 0;

@@ -105,13 +105,30 @@ static uint64_t scale_u64(uint64_t value, uint64_t numerator, uint64_t denominat
     return denominator ? (uint64_t)((unsigned __int128)value * numerator / denominator) : 0;
 }
 
-static bool is_layer_prefix(const char *name, size_t length) {
-    static const char *const words[] = { "layers.", "layer.", "blk.", "h.", "blocks.", "block." };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        size_t n = strlen(words[i]);
-        if (length >= n && memcmp(name + length - n, words[i], n) == 0) return true;
-    }
+/* Does the component name[0 .. length) stand before the number of a layer? */
+static bool is_layer_word(const char *name, size_t length) {
+    static const char *const words[] = { "layers", "layer", "blk", "h", "blocks", "block" };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i]) == length && memcmp(name, words[i], length) == 0) return true;
     return false;
+}
+
+/* "model.layers.12.mlp.up_proj.weight" -> 12. One walk over the characters: models have 100,000 names. */
+static bool layer_of(const char *name, uint64_t *layer) {
+    const char *before = NULL, *component = name;
+    for (const char *p = name;; p++) {
+        if (*p && *p != '.') continue;
+        if (before && *component >= '0' && *component <= '9') {
+            uint64_t value = 0;
+            const char *d = component;
+            while (d < p && d - component < 9 && *d >= '0' && *d <= '9') value = value * 10 + (uint64_t)(*d++ - '0');
+            *layer = value;
+            return d == p && is_layer_word(before, (size_t)(component - 1 - before));
+        }
+        if (!*p) return false;
+        before = component;
+        component = p + 1;
+    }
 }
 
 /* Does generating a token leave this tensor alone? */
@@ -134,8 +151,7 @@ static void learn_from(summing *w, const tola_tensor_info *t, tola_role role) {
 
 static void count_parameters(summing *w, const tola_tensor_info *t, tola_role role, uint64_t weights) {
     uint64_t layer = 0;
-    size_t prefix = 0;
-    bool in_layer = families_layer(t->name, &prefix, &layer) && is_layer_prefix(t->name, prefix);
+    bool in_layer = layer_of(t->name, &layer);
     if (in_layer && layer + 1 > w->counted_layers && layer < w->first_extra) w->counted_layers = layer + 1;
     w->s->parameters += weights;
     w->s->by_role[role] += weights;

@@ -19,8 +19,8 @@ static tola_status hash_piece(void *context, const job_piece *p, tola_error *err
     size_t tensor = h->items[p->item].tensor;
     uint8_t *buffer = h->buffers + (size_t)p->worker * TENSOR_HASH_CHUNK;
     uint8_t *digest = h->chunks[p->item] + p->piece * SHA256_BYTES;
-    for (uint64_t done = 0; done < p->bytes;) {
-        uint64_t left = p->bytes - done;
+    for (uint64_t done = 0; done < p->size;) {
+        uint64_t left = p->size - done;
         size_t n = left < TENSOR_HASH_CHUNK ? (size_t)left : TENSOR_HASH_CHUNK;
         TRY(tola_checkpoint_read(h->ck, tensor, p->offset + done, buffer, n, err));
         TRY(sha256(buffer, n, digest, err));
@@ -40,11 +40,11 @@ static tola_status run(hashing *h, const job_item *items, size_t count, uint8_t 
     uint8_t *at = digests;
     for (size_t i = 0; i < count; i++) {
         h->chunks[i] = at;
-        at += chunks_of(items[i].bytes) * SHA256_BYTES;
+        at += chunks_of(items[i].size) * SHA256_BYTES;
     }
-    TRY(job_run(h->j, items, count, TENSOR_HASH_CHUNK, hash_piece, h, err));
+    TRY(job_run(h->j, items, count, hash_piece, h, err));
     for (size_t i = 0; i < count; i++)
-        TRY(sha256(h->chunks[i], (size_t)chunks_of(items[i].bytes) * SHA256_BYTES, roots + i * SHA256_BYTES, err));
+        TRY(sha256(h->chunks[i], (size_t)chunks_of(items[i].size) * SHA256_BYTES, roots + i * SHA256_BYTES, err));
     return TOLA_OK;
 }
 
@@ -56,8 +56,9 @@ tola_status tensor_hash_all(job *j, const tola_checkpoint *ck, const size_t *sel
     h.buffers = mem_alloc_aligned(64, (size_t)job_threads(j) * TENSOR_HASH_CHUNK);
     uint64_t chunks = 1; /* never nothing, so that pointers into it are pointers */
     for (size_t i = 0; items && i < count; i++) {
-        items[i] = job_item_of(ck, selected[i]);
-        chunks += chunks_of(items[i].bytes); /* a file of 2^63 bytes has 2^43 chunks: no overflow */
+        const tola_tensor_info *t = tola_checkpoint_tensor(ck, selected[i]);
+        items[i] = (job_item){ selected[i], t->bytes, job_can_cut(t) ? TENSOR_HASH_CHUNK : 0 };
+        chunks += chunks_of(items[i].size); /* a file of 2^63 bytes has 2^43 chunks: no overflow */
     }
     uint8_t *digests = mem_calloc((size_t)chunks, SHA256_BYTES);
     tola_status status;
