@@ -221,13 +221,17 @@ static tola_status write_headers(tola_writer *w, npz_state *s, const uint8_t *he
     return TOLA_OK;
 }
 
-static tola_status plan_and_write(tola_writer *w, npz_state *s, const tola_tensor_spec *tensors, buf *headers,
-                                  tola_error *err) {
+static tola_status plan_and_write(tola_writer *w, npz_state *s, const tola_tensor_spec *tensors, uint64_t max_shard_size,
+                                  buf *headers, tola_error *err) {
     for (size_t i = 0; i < w->count; i++) TRY(plan_member(s, i, &tensors[i], headers, &w->slots[i].bytes, err));
+    uint64_t total_bytes = zip_writer_total(s->zip);
+    if (max_shard_size && total_bytes > max_shard_size)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, ".npz archives are written as one file of %" PRIu64
+                       " bytes, not in shards", total_bytes);
     uint32_t file;
     char *path = w->folder ? path_join(w->path, "model.npz") : mem_strdup(w->path);
     if (!path) return err_nomem(err, "preparing output");
-    tola_status status = writer_add_file(w, path, zip_writer_total(s->zip), &file, err);
+    tola_status status = writer_add_file(w, path, total_bytes, &file, err);
     mem_free(path);
     TRY(status);
     for (size_t i = 0; i < w->count; i++) w->slots[i].file = file;
@@ -236,8 +240,6 @@ static tola_status plan_and_write(tola_writer *w, npz_state *s, const tola_tenso
 
 static tola_status npz_open(tola_writer *w, const tola_tensor_spec *tensors, size_t count,
                             const tola_write_options *options, tola_error *err) {
-    if (options->max_shard_size)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, ".npz archives are not written in shards");
     npz_state *s = mem_calloc(1, sizeof *s);
     if (!s) return err_nomem(err, "laying out an .npz archive");
     w->state = s;
@@ -247,7 +249,7 @@ static tola_status npz_open(tola_writer *w, const tola_tensor_spec *tensors, siz
     TRY(zip_writer_new(&s->zip, err));
     buf headers;
     buf_init(&headers, 0);
-    tola_status status = plan_and_write(w, s, tensors, &headers, err);
+    tola_status status = plan_and_write(w, s, tensors, options->max_shard_size, &headers, err);
     buf_free(&headers);
     return status;
 }

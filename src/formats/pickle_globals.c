@@ -37,6 +37,7 @@ static const pickle_global globals[] = {
     PLAIN("torch._utils", "_rebuild_parameter", ROLE_PARAMETER),
     PLAIN("torch._utils", "_rebuild_parameter_with_state", ROLE_PARAMETER),
     PLAIN("torch._utils", "_rebuild_qtensor", ROLE_QTENSOR), PLAIN("torch._utils", "_rebuild_sparse_tensor", ROLE_SPARSE),
+    PLAIN("torch._utils", "_rebuild_sparse_csr_tensor", ROLE_SPARSE),
     PLAIN("torch._utils", "_rebuild_meta_tensor_no_storage", ROLE_META_TENSOR),
     PLAIN("torch._utils", "_rebuild_wrapper_subclass", ROLE_WRAPPER),
     PLAIN("torch._utils", "_rebuild_device_tensor_from_cpu_tensor", ROLE_DEVICE_TENSOR),

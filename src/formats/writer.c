@@ -13,6 +13,7 @@ static const writer_format *const writers[] = {
     &writer_safetensors,
     &writer_gguf,
     &writer_npz,
+    &writer_pytorch,
 };
 #define N_WRITERS (sizeof writers / sizeof *writers)
 #define FLUSH_BYTES (1u << 20) /* smaller writes share pages with their neighbours and are left to the final sync */
