@@ -200,6 +200,26 @@ def check_casts(folder):
         tally.equal("overflows are counted", report["overflowed"], count)
 
 
+def check_storage(folder):
+    """Views of one storage, transposed and sliced, and compressed arrays longer than a block."""
+    base = torch.arange(3000 * 1700, dtype=torch.float32).reshape(3000, 1700)
+    views = {"whole": base, "turned": base.t(), "rows": base[5:9], "columns": base[:, 3:700:7], "scalar": base[2, 2],
+             "parameter": torch.nn.Parameter(base[:2])}
+    wanted = {k: v.detach().contiguous() for k, v in views.items()}
+    torch.save(views, folder / "views.pt")
+    for target in HOLDS:
+        if target != "gguf":
+            out = folder / f"views_out.{target}"
+            if convert(folder / "views.pt", out).returncode == 0:
+                same_model(f"views of one storage to {target}", load(out), wanted)
+    if convert(folder / "views.pt", folder / "views_cast.safetensors", "--dtype=bf16").returncode == 0:
+        same_model("views, cast", load(folder / "views_cast.safetensors"), {k: cast(v, "bf16") for k, v in wanted.items()})
+    np.savez_compressed(folder / "packed.npz", a=base.numpy(), b=np.asfortranarray(base.numpy()), c=base.numpy()[:, 0])
+    if convert(folder / "packed.npz", folder / "packed.safetensors", "--dtype=f64").returncode == 0:
+        wide = base.to(torch.float64)
+        same_model("compressed arrays", load(folder / "packed.safetensors"), {"a": wide, "b": wide, "c": wide[:, 0].contiguous()})
+
+
 def check_choices(folder):
     model = {f"model.layers.{i}.{n}": torch.full((3, 5), float(i)) for i in range(12) for n in ("q", "k")}
     model["head"] = torch.arange(6.0)
@@ -281,6 +301,8 @@ with common.folder() as name:
     check_containers(pathlib.Path(name))
 with common.folder() as name:
     check_casts(pathlib.Path(name))
+with common.folder() as name:
+    check_storage(pathlib.Path(name))
 with common.folder() as name:
     check_choices(pathlib.Path(name))
 with common.folder() as name:

@@ -477,6 +477,32 @@ static void test_clashes(void **state) {
     tola_checkpoint_close(ck);
 }
 
+static void test_missing(void **state) {
+    (void)state;
+    model m;
+    make_mixed(&m);
+    tola_checkpoint *memory = model_open(&m);
+    tola_convert_options o = TOLA_CONVERT_OPTIONS_INIT;
+    tola_error err = TOLA_ERROR_INIT;
+    o.max_shard_size = 100;
+    assert_int_equal(tola_convert(memory, in_folder("m.safetensors"), &o, NULL, &err), TOLA_OK);
+    tola_checkpoint_close(memory);
+    model_free(&m);
+    assert_int_equal(unlink(in_folder("m-00001-of-00002.safetensors")), 0);
+    tola_open_options tolerant = TOLA_OPEN_OPTIONS_INIT;
+    tolerant.tolerant = true;
+    tola_checkpoint *ck = NULL;
+    if (tola_checkpoint_open(in_folder("m.safetensors.index.json"), &tolerant, &ck, &err) != TOLA_OK)
+        fail_msg("%s", err.message);
+    o.max_shard_size = 0;
+    assert_int_equal(tola_convert(ck, in_folder("o.safetensors"), &o, NULL, &err), TOLA_E_ARG);
+    assert_non_null(strstr(err.message, "tensor 'model.w' cannot be converted: its shard "));
+    assert_non_null(strstr(err.message, "m-00001-of-00002.safetensors is not there"));
+    o.exclude = RULES("model.w");
+    if (tola_convert(ck, in_folder("o.safetensors"), &o, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
+    tola_checkpoint_close(ck);
+}
+
 /* ---- folders: configuration and companions ---- */
 
 static void expect_config(const char *text, const char *wanted) {
@@ -630,6 +656,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_adopted_refuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_clashes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
         cmocka_unit_test(test_config),
         cmocka_unit_test_setup_teardown(test_companions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_progress, set_up, tear_down),
