@@ -1,0 +1,59 @@
+/* Addresses, hub references and Content-Range headers: parsing, and what must hold of everything that is taken. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "share/share.h"
+#include "share/url.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+static void check(bool good) {
+    if (!good) abort();
+}
+
+/* What is sent holds no control bytes, and taking it apart again changes nothing. */
+static void try_url(const char *text) {
+    static url u, again;
+    static char shown[URL_MAX];
+    tola_error err = TOLA_ERROR_INIT;
+    if (url_parse(text, &u, &err) != TOLA_OK) {
+        check(err.message[0] != 0);
+        return;
+    }
+    for (const unsigned char *p = (const unsigned char *)u.text; *p; p++) check(*p > ' ' && *p < 0x7f);
+    check(url_parse(u.text, &again, NULL) == TOLA_OK);
+    check(strcmp(u.text, again.text) == 0 && !again.user[0] && url_same_origin(&u, &again));
+    check(u.text[u.path_at] == '/' && u.query_at <= strlen(u.text));
+    check(!strchr(url_show(&u, shown, sizeof shown), '?'));
+}
+
+/* No path that is taken leads out of its folder. */
+static void try_hub(const char *text) {
+    hub_ref r;
+    if (hub_parse(text, &r, NULL) != TOLA_OK) return;
+    check(!strstr(r.repo, "..") && strlen(r.repo) < sizeof r.repo);
+    check(strcmp(r.path, "..") != 0 && strncmp(r.path, "../", 3) != 0 && !strstr(r.path, "/../"));
+    check(r.path[0] != '/' && r.revision[0] && r.revision[0] != '/');
+    check(strcmp(r.revision, "..") != 0 && strncmp(r.revision, "../", 3) != 0 && !strstr(r.revision, "/../"));
+}
+
+static void try_range(const char *text) {
+    uint64_t first, last, total;
+    if (!url_content_range(text, &first, &last, &total)) return;
+    check(first <= last ? total == UINT64_MAX || last < total : first == 1 && last == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
+    char *text = malloc(bytes + 1);
+    if (!text) return 0;
+    memcpy(text, data, bytes);
+    text[bytes] = 0;
+    try_url(text);
+    try_hub(text);
+    try_range(text);
+    tola_error err = TOLA_ERROR_INIT;
+    err_set(&err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "m");
+    err_in_file(&err, TOLA_E_FORMAT, text);
+    free(text);
+    return 0;
+}
