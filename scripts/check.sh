@@ -17,7 +17,7 @@ stage() {
     local name=$1 log=$logs/$1.log code=0 begin=$SECONDS counts p=0 f=0 s=0
     shift
     "$@" >"$log" 2>&1 </dev/null || code=$?
-    counts=$(grep -Eo '[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
+    counts=$(grep -Eo '[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?' "$log" | tail -n 1)
     if [ -n "$counts" ]; then
         read -r p _ f _ s _ <<<"${counts//,/} 0"
     fi

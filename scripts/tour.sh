@@ -13,7 +13,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 steps=0
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
 # run [N] COMMAND...: shows the command, runs it, and takes exit code N (0) as right.
 run() {
@@ -28,21 +30,17 @@ run() {
     steps=$((steps + 1))
 }
 
-# first PATTERN...: the first file there is.
-first() {
-    local f
-    for f in "$@"; do [ -e "$f" ] && { echo "$f"; return; }; done
-    return 1
-}
+# largest FOLDER PATTERN: the largest such file below 4 MB.
+largest() { find -L "$1" -name "$2" -size -4M -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-; }
 
 data=${TOLA_DATA:-../shared/data}
 python3 tests/fixtures/make_fixtures.py "$work/made"
 if [ -d "$data" ]; then
     say "Real weights from $data"
-    gguf=$(first "$data"/llm/*/*.gguf "$data"/llm/*.gguf "$data"/gguf/*/*.gguf "$work/made/tiny.gguf")
+    gguf=$(largest "$data/llm" '*.gguf')
     folder=$(dirname "$(find -L "$data/llm" -name config.json | sort | head -n 1)")
-    torch=$(find -L "$data/pytorch" -name '*.pt' -size -4M | sort | head -n 1)
-    safetensors=$(find -L "$data/safetensors" -name '*.safetensors' -size +1k | sort | head -n 1)
+    torch=$(largest "$data/pytorch" '*.pt')
+    safetensors=$(largest "$data/safetensors" '*.safetensors')
 else
     say "There is no $data: small generated files stand in"
     gguf=$work/made/tiny.gguf folder=$work/made/llama torch=$work/made/tiny.pt safetensors=$work/made/tiny.safetensors
@@ -72,7 +70,8 @@ run tola convert "$work/llama.gguf" "$work/llama/"
 run tola diff "$work/made/llama" "$work/llama"
 
 say "Fewer bits, several shards"
-run tola convert "$folder" "$work/half/" --dtype bf16 --max-shard-size 1MB
+size=$(stat -L -c %s "$safetensors")
+run tola convert "$safetensors" "$work/half/" --dtype bf16 --max-shard-size $((size / 6))
 run ls "$work/half"
 say "And what that changed: the answer is 'different', exit code 1"
 run 1 tola diff "$work/made/tiny.safetensors" "$work/made/changed.safetensors"

@@ -17,7 +17,7 @@ DECLARED = re.compile(r"TOLA_API\b(?:(?!;|\{).)*?\b(tola_\w+)\s*\(", re.S)
 FORBIDDEN = {
     "printf", "fprintf", "vprintf", "vfprintf", "puts", "fputs", "putchar", "fputc", "putc", "perror", "psignal",
     "exit", "_exit", "_Exit", "quick_exit", "abort", "atexit", "signal", "sigaction", "setlocale", "system", "popen",
-    "execv", "execve", "execvp", "execlp", "fork", "vfork", "posix_spawn", "strcpy", "strcat", "sprintf", "vsprintf",
+    "execv", "execve", "execvp", "execlp", "fork", "vfork", "posix_spawn", "sprintf", "vsprintf",
     "gets", "tmpnam", "mktemp", "strtok", "rand", "srand",
 }
 ALLOCATOR = {"malloc", "calloc", "realloc", "reallocarray", "free", "strdup", "strndup", "aligned_alloc",
