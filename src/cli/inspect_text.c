@@ -160,7 +160,7 @@ static void print_roles(const tola_summary *s) {
             rows[n][0] = i;
             rows[n++][1] = s->by_role[i];
         }
-    if (n == 0) return;
+    if (n == 0 || (n == 1 && rows[0][0] == TOLA_ROLE_OTHER)) return; /* a table that says nothing */
     qsort(rows, n, sizeof rows[0], by_size_down);
     static const char *const headings[] = { "  role", "parameters", "share", "" };
     out_printf("\n");
