@@ -467,6 +467,14 @@ static void test_what_cannot_be_written(void **state) {
     tola_member empty_key = { { "", 0 }, { .kind = TOLA_VALUE_BOOL } };
     tola_value metadata = { .kind = TOLA_VALUE_MAP, .as.map = { &empty_key, 1 } };
     write_refused(fine, &metadata, TOLA_E_UNSUPPORTED, "metadata key '' has 0 bytes; gguf allows 1 to 65535");
+    tola_member control = { { "a\0b", 3 }, { .kind = TOLA_VALUE_BOOL } };
+    metadata.as.map.members = &control;
+    write_refused(fine, &metadata, TOLA_E_UNSUPPORTED, "metadata key 'a\\x00b' is not text");
+    tola_member twice[] = { { { "k", 1 }, { .kind = TOLA_VALUE_BOOL } }, { { "k", 1 }, { .kind = TOLA_VALUE_BOOL } } };
+    metadata.as.map.members = twice;
+    metadata.as.map.count = 2;
+    write_refused(fine, &metadata, TOLA_E_ARG, "metadata key 'k' occurs twice");
+    metadata.as.map.count = 1;
     tola_member alignment = { { "general.alignment", 17 },
                               { .kind = TOLA_VALUE_UINT, .dtype = TOLA_DTYPE_U32, .as.u64 = 48 } };
     metadata.as.map.members = &alignment;

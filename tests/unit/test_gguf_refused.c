@@ -296,6 +296,13 @@ static void test_bad_extents(void **state) {
     payload(f, 64);
     refused(f, TOLA_E_FORMAT, 128, "tensor 'b': its bytes 128 to 160 overlap those of tensor 'a' (96 to 160)");
     f = fresh();
+    begin(f, 2, 0);
+    tensor1(f, "a", 8, 0, 32);
+    tensor1(f, "b", 8, 0, 32);
+    pad(f, 32);
+    payload(f, 64);
+    refused(f, TOLA_E_FORMAT, 128, "tensor 'b': its bytes 128 to 160 overlap those of tensor 'a' (128 to 160)");
+    f = fresh();
     begin(f, 1, 0); /* the file ends before the data section begins */
     tensor1(f, "a", 8, 0, 0);
     refused(f, TOLA_E_FORMAT, 64,
