@@ -23,6 +23,8 @@ typedef struct vocab {
     float *scores;
     int32_t *types;
     token_table ids;
+    size_t left_out;          /* tokens beyond the rows of the embedding */
+    uint64_t first_left_out;
     tola_value tokenizer, config, special, generation; /* the files, parsed; NULL values where they are not there */
 } vocab;
 
@@ -51,8 +53,7 @@ static bool looks_special(tola_string t)
 static void set_token(vocab *v, uint64_t id, tola_string text, float score, int type)
 {
     if (id >= v->count) {
-        build_warn(v->b, "token %llu ('%.40s') lies beyond the %zu rows of the embedding and is left out",
-                   (unsigned long long)id, text.data, v->count);
+        if (v->left_out++ == 0) v->first_left_out = id;
         return;
     }
     v->tokens[id] = text;
@@ -600,6 +601,9 @@ tola_status tokenizer_to_gguf(builder *b, uint64_t vocabulary, tola_error *err)
 {
     vocab v = { .b = b };
     tola_status status = convert(&v, vocabulary, err);
+    if (v.left_out != 0)
+        build_warn(b, "%zu tokens, the first with id %llu, lie beyond the %zu rows of the embedding and are left out",
+                   v.left_out, (unsigned long long)v.first_left_out, v.count);
     token_table_free(&v.ids);
     return status;
 }

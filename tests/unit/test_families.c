@@ -75,10 +75,19 @@ static void names_go_both_ways(void **state) {
 static void near_misses_are_no_names(void **state) {
     (void)state;
     static const char *const wrong[] = {
-        "model.layers.01.mlp.up_proj.weight",  "model.layers..mlp.up_proj.weight",    "model.layers.1.mlp.up_proj.weightx",
-        "model.layers.1.mlp.up_proj",          "model.layers.-1.mlp.up_proj.weight",  "Model.norm.weight",
-        "model.layers.9999999999.mlp.up_proj.weight", "lm_head.weight.1", "", "model.", "model.layers.1.",
-        "model.layers.1.self_attn.q_norm.weight", "model.layers.1.self_attn.qkv_proj.weight",
+        "model.layers.01.mlp.up_proj.weight",
+        "model.layers..mlp.up_proj.weight",
+        "model.layers.1.mlp.up_proj.weightx",
+        "model.layers.1.mlp.up_proj",
+        "model.layers.-1.mlp.up_proj.weight",
+        "Model.norm.weight",
+        "model.layers.9999999999.mlp.up_proj.weight",
+        "lm_head.weight.1",
+        "",
+        "model.",
+        "model.layers.1.",
+        "model.layers.1.self_attn.q_norm.weight",
+        "model.layers.1.self_attn.qkv_proj.weight",
     };
     name_match match;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
