@@ -1,6 +1,6 @@
 /* Folding names: "h.0.ln.weight" .. "h.11.ln.weight" -> "h.{0-11}.ln.weight".
  *
- * A component is what lies between dots or slashes. Tensors are grouped by a hash table over the name with its numbers
+ * A number counts where it stands alone between dots, slashes or underscores. Tensors are grouped by a hash table over the name with its numbers
  * left out, dtype and shape; the numbers seen at each place are kept and written as ranges. */
 #include "cli_fold.h"
 
@@ -33,13 +33,17 @@ typedef struct folding {
     size_t table_cap;
 } folding;
 
-/* Length of the number that a component starting at p consists of; 0 where it is none. */
-static size_t number_at(const char *p, uint32_t *value) {
+static bool separates(char c) { return c == '.' || c == '/' || c == '_' || c == 0; }
+
+/* Length of the number that starts at p, behind a separator; 0 where there is none. *zeros: its digits, where it starts
+ * with a zero that says nothing ("007"), else 0. */
+static size_t number_at(const char *p, uint32_t *value, unsigned *zeros) {
     size_t n = 0;
     uint32_t v = 0;
     while (n < 7 && p[n] >= '0' && p[n] <= '9') v = v * 10 + (uint32_t)(p[n++] - '0');
-    if (n == 0 || (p[n] && p[n] != '.' && p[n] != '/') || (n > 1 && p[0] == '0')) return 0;
+    if (n == 0 || !separates(p[n])) return 0;
     *value = v;
+    *zeros = n > 1 && p[0] == '0' ? (unsigned)n : 0;
     return n;
 }
 
@@ -49,15 +53,16 @@ static unsigned split(const char *name, uint32_t values[FOLD_PLACES], uint64_t *
     uint64_t h = *hash;
     bool start = true;
     for (const char *p = name; *p;) {
-        size_t digits = start && n < FOLD_PLACES ? number_at(p, &values[n]) : 0;
+        unsigned zeros;
+        size_t digits = start && n < FOLD_PLACES ? number_at(p, &values[n], &zeros) : 0;
         if (digits) {
             n++;
             p += digits;
-            h = (h ^ 1) * 0x100000001b3u; /* no byte of a name is 1 often enough to matter: rows are compared below */
+            h = (h ^ (1 + zeros)) * 0x100000001b3u; /* what hashes alike is compared below */
             start = false;
             continue;
         }
-        start = *p == '.' || *p == '/';
+        start = separates(*p);
         h = (h ^ (uint8_t)*p++) * 0x100000001b3u;
     }
     *hash = h;
@@ -70,8 +75,10 @@ static bool same_pattern(const char *a, const char *b) {
     unsigned n = 0;
     while (*a && *b) {
         uint32_t unused;
-        size_t x = start && n < FOLD_PLACES ? number_at(a, &unused) : 0, y = x ? number_at(b, &unused) : 0;
-        if (x && y) {
+        unsigned zeros_a, zeros_b;
+        size_t x = start && n < FOLD_PLACES ? number_at(a, &unused, &zeros_a) : 0;
+        size_t y = x ? number_at(b, &unused, &zeros_b) : 0;
+        if (x && y && zeros_a == zeros_b) {
             n++;
             a += x;
             b += y;
@@ -79,7 +86,7 @@ static bool same_pattern(const char *a, const char *b) {
             continue;
         }
         if (*a != *b) return false;
-        start = *a == '.' || *a == '/';
+        start = separates(*a);
         a++;
         b++;
     }
@@ -165,7 +172,7 @@ static void put(text *t, const char *data, size_t length) {
 }
 
 /* "{0-3,5}", or the number alone where there is one. */
-static void put_place(text *out, place *p) {
+static void put_place(text *out, place *p, int digits) {
     char number[32];
     qsort(p->seen, p->count, sizeof *p->seen, by_value);
     bool many = p->count && p->seen[0] != p->seen[p->count - 1];
@@ -174,9 +181,9 @@ static void put_place(text *out, place *p) {
         size_t last = i;
         while (last + 1 < p->count && p->seen[last + 1] - p->seen[last] <= 1) last++;
         if (i) put(out, ",", 1);
-        int n = p->seen[i] == p->seen[last] ? snprintf(number, sizeof number, "%" PRIu32, p->seen[i])
-                                            : snprintf(number, sizeof number, "%" PRIu32 "-%" PRIu32, p->seen[i], p->seen[last]);
-        put(out, number, (size_t)n);
+        put(out, number, (size_t)snprintf(number, sizeof number, "%0*" PRIu32, digits, p->seen[i]));
+        if (p->seen[i] != p->seen[last])
+            put(out, number, (size_t)snprintf(number, sizeof number, "-%0*" PRIu32, digits, p->seen[last]));
         i = last + 1;
     }
     if (many) put(out, "}", 1);
@@ -189,14 +196,15 @@ static char *name_of(group *g) {
     put(&out, "", 0);
     for (const char *p = g->first->name; *p;) {
         uint32_t unused;
-        size_t digits = start && n < g->n_places ? number_at(p, &unused) : 0;
+        unsigned zeros;
+        size_t digits = start && n < g->n_places ? number_at(p, &unused, &zeros) : 0;
         if (digits) {
-            put_place(&out, &g->places[n++]);
+            put_place(&out, &g->places[n++], (int)zeros);
             p += digits;
             start = false;
             continue;
         }
-        start = *p == '.' || *p == '/';
+        start = separates(*p);
         put(&out, p++, 1);
     }
     return out.data;

@@ -1,5 +1,6 @@
 /* tola inspect for people: facts first, then tables, then whatever was asked for. */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,18 +13,11 @@
 
 #define FACT_COLUMN 16
 
-static void fact(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* One line "  name            text"; longer texts are broken between words. */
-static void fact(const char *name, const char *format, ...) {
-    char text[2048];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
+/* One line "  name          text"; longer texts are broken between words. */
+static void labelled(out_style label, out_style style, const char *name, const char *text) {
     int room = cli.columns - FACT_COLUMN - 2;
     if (room < 24) room = 24;
-    out_styled(OUT_CYAN, "  %-*s", FACT_COLUMN - 2, name);
+    out_styled(label, "  %-*s", FACT_COLUMN - 2, name);
     int column = 0;
     for (const char *p = text; *p;) {
         size_t n = strcspn(p, " ");
@@ -35,7 +29,7 @@ static void fact(const char *name, const char *format, ...) {
             out_printf(" ");
             column++;
         }
-        out_printf("%.*s", (int)n, p);
+        out_styled(style, "%.*s", (int)n, p);
         column += width;
         p += n;
         while (*p == ' ') p++;
@@ -43,20 +37,35 @@ static void fact(const char *name, const char *format, ...) {
     out_printf("\n");
 }
 
+static void fact(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void fact(const char *name, const char *format, ...) {
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    labelled(OUT_CYAN, OUT_PLAIN, name, text);
+}
+
 static const char *plural(uint64_t n) { return n == 1 ? "" : "s"; }
 
 static void print_size(const inspection *in) {
     const tola_summary *s = in->summary;
     char files[32], tensors[32], grouped[32];
-    size_t n = tola_checkpoint_file_count(in->checkpoint);
-    fact("format", "%s, %zu file%s, %s", tola_checkpoint_format(in->checkpoint), n, plural(n),
-         text_bytes(files, sizeof files, s->bytes_files));
-    size_t count = tola_checkpoint_tensor_count(in->checkpoint);
-    if (s->missing_tensors == count && count) {
+    size_t n = tola_checkpoint_file_count(in->checkpoint), count = tola_checkpoint_tensor_count(in->checkpoint);
+    bool nothing = s->missing_tensors == count && count;
+    if (nothing)
+        fact("format", "%s, %zu file%s that %s not here", tola_checkpoint_format(in->checkpoint), n, plural(n),
+             n == 1 ? "is" : "are");
+    else
+        fact("format", "%s, %zu file%s, %s", tola_checkpoint_format(in->checkpoint), n, plural(n),
+             text_bytes(files, sizeof files, s->bytes_files));
+    if (nothing) {
         char size[32] = "", parameters[32];
         if (s->expected_bytes) text_bytes(size, sizeof size, s->expected_bytes);
-        fact("tensors", "%s named by the index, none of their shards is here%s%s", text_grouped(grouped, sizeof grouped, count),
-             s->expected_bytes ? "; they take " : "", size);
+        fact("tensors", "%s named by the index%s%s", text_grouped(grouped, sizeof grouped, count),
+             s->expected_bytes ? ", taking " : "", size);
         if (s->expected_parameters)
             fact("parameters", "%s, says the index", text_count(parameters, sizeof parameters, s->expected_parameters));
         return;
@@ -74,11 +83,11 @@ static void print_parameters(const inspection *in) {
         if (s->active != s->parameters)
             fact("parameters", "%s (%s), %s active for one token", text_count(total, sizeof total, s->parameters),
                  text_grouped(grouped, sizeof grouped, s->parameters), text_count(active, sizeof active, s->active));
-        else if (s->parameters >= 1000)
+        else if (s->parameters >= 1000000)
             fact("parameters", "%s (%s)", text_count(total, sizeof total, s->parameters),
                  text_grouped(grouped, sizeof grouped, s->parameters));
         else
-            fact("parameters", "%" PRIu64, s->parameters);
+            fact("parameters", "%s", text_grouped(grouped, sizeof grouped, s->parameters));
     }
     if (s->buffers) fact("buffers", "%s elements, not counted", text_grouped(grouped, sizeof grouped, s->buffers));
     if (s->states)
@@ -139,8 +148,9 @@ static void print_facts(const inspection *in) {
     if (s->licence) fact("licence", "%s", s->licence);
     if (in->digest) fact("digest", "%s", in->digest);
     for (size_t i = 0; i < s->warning_count; i++) {
-        out_styled(OUT_YELLOW, "  %-*s", FACT_COLUMN - 2, "warning");
-        out_styled(OUT_YELLOW, "%s\n", s->warnings[i]);
+        char *text = frame_quote(s->warnings[i], strlen(s->warnings[i]), false);
+        labelled(OUT_YELLOW, OUT_YELLOW, "warning", text);
+        free(text);
     }
 }
 

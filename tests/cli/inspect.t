@@ -29,7 +29,7 @@ $ tola inspect "$FIXTURES/llama" --tensors='*mlp*'
   format        safetensors, 2 files, 7.59 kB
   tensors       21, 5.54 kB
   architecture  llama (LlamaForCausalLM)
-  parameters    1.38 K (1,384)
+  parameters    1,384
   precision     32 bits per weight
   layers        2 of width 8, feed-forward 16
   attention     2 heads of 4, 1 for keys and values
@@ -66,7 +66,8 @@ part
   context       64 tokens
   vocabulary    12
   tokenizer     BPE, 12 tokens (PreTrainedTokenizerFast); with a chat template
-  warning       1 of 2 shards are missing (model-00002-of-00002.safetensors first)
+  warning       1 of 2 shards are missing (model-00002-of-00002.safetensors
+                first)
 \
   role          parameters   share  
   feed_forward         384  51.1 %  ██████████████████▍
