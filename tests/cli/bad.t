@@ -132,7 +132,8 @@ $ tola inspect "$FIXTURES/bad/missing-shard"
   context       64 tokens
   vocabulary    12
   tokenizer     BPE, 12 tokens (PreTrainedTokenizerFast); with a chat template
-  warning       1 of 2 shards are missing (model-00002-of-00002.safetensors first)
+  warning       1 of 2 shards are missing (model-00002-of-00002.safetensors
+                first)
 \
   role          parameters   share  
   feed_forward         384  51.1 %  ██████████████████▍
