@@ -374,6 +374,12 @@ static tola_status walk(torch_state *s, const pickle_value *v, int depth, uint32
         out->value = (tola_value){ .kind = TOLA_VALUE_FLOAT, .dtype = TOLA_DTYPE_F64, .as.f64 = v->as.f64 };
         return TOLA_OK;
     case PICKLE_BIGINT:
+        if (v->as.text.length == 9 && v->as.text.data[8] == 0) { /* fits 64 bits without a sign */
+            uint64_t number = 0;
+            for (size_t i = 8; i-- > 0;) number = number << 8 | (uint8_t)v->as.text.data[i];
+            out->value = (tola_value){ .kind = TOLA_VALUE_UINT, .dtype = TOLA_DTYPE_U64, .as.u64 = number };
+            return TOLA_OK;
+        }
         snprintf(name, sizeof name, "an integer of %zu bytes", v->as.text.length);
         return copy_string(s, name, strlen(name), &out->value, err);
     case PICKLE_STR:

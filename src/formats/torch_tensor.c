@@ -99,13 +99,14 @@ tola_status torch_check_bounds(const torch_state *s, const pickle_value *v, cons
     for (unsigned d = 0; d < t->n_dims && good && !empty; d++)
         good = mul_u64(elements, t->shape[d], &elements) && elements <= INT64_MAX &&
                mul_u64(t->shape[d] - 1, (uint64_t)t->strides[d], &step) && add_u64(last, step, &last);
+    if (!good) return torch_fail(s, v, err, TOLA_E_FORMAT, "the product of size, stride and offset overflows");
     uint64_t there = item ? t->storage.bytes / item : 0;
     if (dtype_get(t->dtype)->block_elements > 1) there *= dtype_get(t->dtype)->block_elements;
     if (empty) {
         good = t->offset <= there;
         last = t->offset;
     } else {
-        good = good && last < there;
+        good = last < there;
     }
     if (!good)
         return torch_fail(s, v, err, TOLA_E_FORMAT, "size, stride and offset reach element %" PRIu64
