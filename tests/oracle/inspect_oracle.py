@@ -117,6 +117,140 @@ def check_packed(folder):
                     tally.check(f"{what}: named", got["quantization"], got["quantization"])
 
 
+# ---- torch: shared storages, buffers, optimizers, quantized tensors ----
+
+
+def check_torch(folder):
+    try:
+        import torch
+    except ImportError as error:
+        return tally.skip(f"no torch ({error})")
+
+    def parameters(what, content, **kinds):
+        path = folder / "x.pt"
+        torch.save(content, path)
+        got = inspect(path)
+        for key, want in kinds.items():
+            place = got["parameters"] if key in ("total", "active") else got
+            place = got["states"] if key == "elements" else place
+            tally.equal(f"torch, {what}: {key}", place[key], want)
+        return got
+
+    embedding = torch.randn(50, 8)
+    parameters("tied weights", {"embed_tokens.weight": embedding, "lm_head.weight": embedding}, total=400,
+               shared_tensors=2)
+    parameters("a transposed view", {"a.weight": embedding, "b.weight": embedding.t()}, total=400)
+    parameters("disjoint slices", {"q": embedding[:20], "k": embedding[20:]}, total=400)
+    parameters("overlapping slices", {"q": embedding[:30], "k": embedding[20:]}, total=400)
+    parameters("one inside the other", {"all": embedding, "row": embedding[3]}, total=400)
+    parameters("an expanded row", {"w": torch.randn(8).expand(4, 8), "v": torch.randn(3)}, total=35)
+    norm = torch.nn.BatchNorm2d(6)
+    parameters("buffers", norm.state_dict(), total=12, buffers=13)
+    model = torch.nn.Sequential(torch.nn.Linear(10, 5), torch.nn.LSTM(5, 3))
+    count = sum(p.numel() for p in model.parameters())
+    parameters("a model", model.state_dict(), total=count)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.randn(2, 10))[0].sum().backward()
+    optimizer.step()
+    parameters("a training checkpoint", {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, total=count)
+    values = torch.quantize_per_tensor(torch.randn(16, 4), 0.1, 0, torch.qint8)
+    parameters("a quantized tensor", {"fc.weight": values}, total=64)
+
+
+# ---- GGUF: experts, quantized blocks ----
+
+
+def check_gguf(folder):
+    try:
+        import gguf
+        import numpy as np
+    except ImportError as error:
+        return tally.skip(f"no gguf package ({error})")
+    writer = gguf.GGUFWriter(folder / "x.gguf", "llama")
+    for add, value in ((writer.add_block_count, 2), (writer.add_embedding_length, 256), (writer.add_context_length, 4096),
+                       (writer.add_head_count, 4), (writer.add_head_count_kv, 2), (writer.add_feed_forward_length, 512),
+                       (writer.add_expert_count, 4), (writer.add_expert_used_count, 1), (writer.add_vocab_size, 100),
+                       (writer.add_file_type, 15), (writer.add_license, "mit"), (writer.add_name, "Tiny"),
+                       (writer.add_tokenizer_model, "gpt2"), (writer.add_chat_template, "{{ x }}")):
+        add(value)
+    writer.add_token_list([f"t{i}" for i in range(100)])
+    q4 = gguf.GGMLQuantizationType.Q4_K
+
+    def blocks(*shape):
+        return np.zeros((*shape[:-1], shape[-1] // 256 * 144), np.uint8)
+
+    writer.add_tensor("token_embd.weight", np.zeros((100, 256), "f4"))
+    for i in range(2):
+        writer.add_tensor(f"blk.{i}.attn_q.weight", blocks(256, 256), raw_dtype=q4)
+        writer.add_tensor(f"blk.{i}.ffn_gate_inp.weight", np.zeros((4, 256), "f4"))
+        for kind in ("gate", "up", "down"):
+            writer.add_tensor(f"blk.{i}.ffn_{kind}_exps.weight", blocks(4, 512, 256), raw_dtype=q4)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    got = inspect(folder / "x.gguf")
+    experts, rest = 2 * 3 * 4 * 512 * 256, 100 * 256 + 2 * (256 * 256 + 4 * 256)
+    tally.equal("gguf: parameters", got["parameters"]["total"], experts + rest)
+    tally.equal("gguf: active parameters", got["parameters"]["active"], experts // 4 + rest)
+    tally.equal("gguf: experts", got["parameters"]["by_role"]["experts"], experts)
+    tally.equal("gguf: attention", got["parameters"]["by_role"]["attention"], 2 * 256 * 256)
+    want = dict(format="gguf", architecture="llama", layers=2, heads=4, kv_heads=2, head_dim=64, width=256, feed_forward=512,
+                vocabulary=100, context_length=4096, experts=4, experts_used=1, quantization="Q4_K - Medium", licence="mit",
+                name="Tiny", tokenizer="BPE, 100 tokens", chat_template=True)
+    for key, value in want.items():
+        if key != "architecture":  # several families write "llama"; which one is the business of families/
+            tally.equal(f"gguf: {key}", got[key], value)
+    bits = (100 * 256 * 32 + 2 * 4 * 256 * 32 + (experts + 2 * 256 * 256) * 4.5) / (experts + rest)
+    tally.check("gguf: bits per weight", abs(got["bits_per_weight"] - bits) < 1e-9, got["bits_per_weight"])
+    tally.equal("gguf: long arrays are summarised", got["metadata"]["tokenizer.ggml.tokens"], {"array": 100})
+    tally.equal("gguf: or listed", len(inspect(folder / "x.gguf", "--metadata")["metadata"]["tokenizer.ggml.tokens"]), 100)
+
+
+# ---- what lies beside the weights ----
+
+
+def check_companions(folder):
+    def of(files):
+        shape = dict(CONFIGS["llama-3.1-8b"], num_hidden_layers=1)
+        home = folder / "model"
+        make_shape.write(make_shape.make(shape), home, 1, shape)
+        for name, text in files.items():
+            (home / name).write_text(text)
+        got = inspect(home)
+        for name in files:
+            (home / name).unlink()
+        return got
+
+    card = "---\nlanguage: en\nlicense: {}\nlicense_name: {}\n---\n# x\nlicense: wrong\n"
+    tally.equal("licence of a card", of({"README.md": "---\nlicense: apache-2.0\ntags: [x]\n---\n"})["licence"], "apache-2.0")
+    tally.equal("a licence with a name of its own", of({"README.md": card.format("other", "acme-1.0")})["licence"], "acme-1.0")
+    tally.equal("a card without licence", of({"README.md": "---\ntags: [x]\n---\nlicense: mit\n"})["licence"], None)
+    tally.equal("a licence file", of({"LICENSE": "                 Apache License\n Version 2.0"})["licence"], "apache-2.0 (LICENSE)")
+    model = {"type": "BPE", "vocab": {f"t{i}": i for i in range(321)}, "merges": []}
+    got = of({"tokenizer.json": json.dumps({"version": "1.0", "added_tokens": [{"id": 1, "content": "x"}], "model": model}),
+              "tokenizer_config.json": json.dumps({"tokenizer_class": "LlamaTokenizerFast", "chat_template": "{{ x }}"})})
+    tally.equal("tokenizer", got["tokenizer"], "BPE, 321 tokens (LlamaTokenizerFast)")
+    tally.equal("chat template", got["chat_template"], True)
+    unigram = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.5], ["b", -2.5]]}
+    got = of({"tokenizer.json": json.dumps({"model": unigram})})
+    tally.equal("a Unigram tokenizer", got["tokenizer"], "Unigram, 3 tokens")
+    big = {"type": "BPE", "vocab": {f"token number {i}": i for i in range(300000)}, "merges": []}
+    tally.equal("a large tokenizer is not counted", of({"tokenizer.json": json.dumps({"model": big})})["tokenizer"],
+                "BPE, 128256 tokens")
+    tally.equal("half a tokenizer.json", of({"tokenizer.json": '{"model": {"type": "BP'})["tokenizer"], None)
+    tally.equal("a vocab.txt", of({"vocab.txt": "a\nb\nc\n"})["tokenizer"], "WordPiece, 3 tokens")
+    tally.equal("a template of its own", of({"chat_template.jinja": "x"})["chat_template"], True)
+    got = of({"adapter_config.json": json.dumps({"peft_type": "LORA", "r": 16, "lora_alpha": 32,
+                                                 "base_model_name_or_path": "meta/base"})})
+    tally.equal("adapter", got["adapter"], "LoRA r=16 alpha=32 on meta/base")
+    tally.equal("no adapter", of({})["adapter"], None)
+    short = dict(CONFIGS["llama-3.1-8b"], num_hidden_layers=4)
+    make_shape.write(make_shape.make(dict(short, num_hidden_layers=3)), folder / "short", 1, short)
+    tally.equal("layers that the configuration promises", inspect(folder / "short")["warnings"],
+                ["the configuration has 4 layers, the tensors 3"])
+
+
 # ---- real files ----
 
 KEYS = ["schema", "format", "architecture", "parameters", "buffers", "bytes", "bits_per_weight", "dtypes",
@@ -166,5 +300,8 @@ with common.folder() as temporary:
     check_published(where)
     check_further_tokens(where)
     check_packed(where)
+    check_torch(where)
+    check_gguf(where)
+    check_companions(where)
 check_real()
 tally.finish()
