@@ -60,6 +60,7 @@ stage symbols tests/checks/symbols.py build/check-gcc
 stage docs tests/checks/docs.py build/check-gcc
 stage install tests/checks/install.sh build/check-gcc
 stage cli-gcc tests/cli/run.py --tola build/check-gcc/tola
+stage bad-input-gcc tests/cli/bad_input.py build/check-gcc/tola
 for script in tests/oracle/*.py; do
     if [ "$script" = tests/oracle/common.py ] || ! grep -qE 'Tally\(|passed, ' "$script"; then continue; fi
     stage "oracle-$(basename "$script" .py)" env TOLA_BUILD=build/check-gcc "$python" "$script"
@@ -73,6 +74,7 @@ export UBSAN_OPTIONS=print_stacktrace=1
 if stage build-asan build asan; then
     stage unit-asan tests/run_tests.py unit build/asan
     stage cli-asan tests/cli/run.py --tola build/asan/tola
+    stage bad-input-asan tests/cli/bad_input.py build/asan/tola
     stage fuzz-corpora tests/run_tests.py fuzz build/asan
 fi
 stage aarch64 tests/checks/aarch64.sh

@@ -249,8 +249,8 @@ def test_external_refused(folder):
 
 
 def test_graphs(folder):
-    inner = helper.make_graph([helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.float32([1, 2])))],
-                              "inner", [], [], initializer=[numpy_helper.from_array(np.float32([3]), "w")])
+    value = helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.float32([1, 2])))
+    inner = helper.make_graph([value], "inner", [], [], initializer=[numpy_helper.from_array(np.float32([3]), "w")])
     node = helper.make_node("If", ["c"], ["y"], name="branch", then_branch=inner, else_branch=inner)
     constant = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.bool_([True])))
     other = helper.make_node("Constant", [], ["ints"], value_ints=[1, 2, 3])
