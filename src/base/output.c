@@ -312,6 +312,18 @@ void output_flush_hint(output_file *f, uint64_t offset, uint64_t bytes) {
     sync_file_range(f->fd, (off_t)offset, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
 }
 
+tola_status output_flush_wait(output_file *f, uint64_t offset, uint64_t bytes, tola_error *err) {
+    int result = sync_file_range(f->fd, (off_t)offset, (off_t)bytes,
+                                 SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    if (fault_hit(FAULT_WRITE)) {
+        errno = EIO;
+        result = -1;
+    }
+    /* a file system that has no such call has the final fsync */
+    if (result == 0 || errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EINTR) return TOLA_OK;
+    return err_errno(err, errno, "cannot sync", f->path);
+}
+
 const char *output_path(const output_file *f) { return f->path; }
 
 /* ---- the end ---- */

@@ -26,6 +26,9 @@ tola_status output_read(output_file *file, uint64_t offset, void *dst, size_t by
 tola_status output_truncate(output_file *file, uint64_t bytes, tola_error *err);
 /* Starts write-back of a finished range, so that the final sync is short. A hint. */
 void output_flush_hint(output_file *file, uint64_t offset, uint64_t bytes);
+/* Starts write-back of a finished range and waits for it, so that the final sync, which nothing can stop, is short.
+ * The system reports a failed write-back once, to whoever waits first: here it is an error, too. */
+tola_status output_flush_wait(output_file *file, uint64_t offset, uint64_t bytes, tola_error *err);
 const char *output_path(const output_file *file);
 /* fsync, rename, fsync of the folders. Takes ownership; on failure everything not yet renamed is removed. */
 tola_status output_commit(output_set *set, tola_error *err);

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#define SETTLE_STEP ((uint64_t)32 << 20) /* a tenth of a second on a slow disk */
+
 typedef struct job {
     const tola_checkpoint *in;
     const char *path;
@@ -151,12 +153,38 @@ static tola_status write_companions(const job *j, tola_writer *writer, tola_erro
     return TOLA_OK;
 }
 
+/* The last block is in the page cache; on a slow disk most of the wait is still to come. Done here in steps, it can be
+ * watched and stopped, which the final fsync cannot. */
+static tola_status settle(const job *j, tola_writer *writer, tola_error *err) {
+    if (!j->options.progress || !writer->file_count) return TOLA_OK;
+    uint64_t *ends = mem_calloc(writer->file_count, sizeof *ends);
+    if (!ends) return err_nomem(err, "syncing output");
+    for (size_t i = 0; i < writer->count; i++) {
+        const writer_slot *slot = &writer->slots[i];
+        if (slot->offset + slot->bytes > ends[slot->file]) ends[slot->file] = slot->offset + slot->bytes;
+    }
+    tola_progress progress = { "syncing", 0, 0 };
+    for (size_t i = 0; i < writer->file_count; i++) progress.total += ends[i];
+    tola_status status = TOLA_OK;
+    for (size_t i = 0; i < writer->file_count; i++)
+        for (uint64_t at = 0; at < ends[i] && status == TOLA_OK; at += SETTLE_STEP) {
+            uint64_t bytes = ends[i] - at < SETTLE_STEP ? ends[i] - at : SETTLE_STEP;
+            status = output_flush_wait(writer->files[i], at, bytes, err);
+            progress.done += bytes;
+            if (status == TOLA_OK && !j->options.progress(j->options.progress_user, &progress))
+                status = err_set(err, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "cancelled");
+        }
+    mem_free(ends);
+    return status;
+}
+
 static tola_status fill(const job *j, tola_writer *writer, uint64_t *overflowed, tola_error *err) {
     stream_options options = { j->options.threads, j->options.overflow, j->options.progress, j->options.progress_user,
                                "converting" };
     TRY(write_companions(j, writer, err)); /* before the long part, so that a clash shows at once */
     TRY(clash_check_outputs(j->in, writer, err));
-    return stream_run(&j->plan, writer, &options, overflowed, err);
+    TRY(stream_run(&j->plan, writer, &options, overflowed, err));
+    return settle(j, writer, err);
 }
 
 static tola_status run(job *j, tola_convert_summary *summary, tola_error *err) {
