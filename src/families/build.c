@@ -42,6 +42,10 @@ tola_status build_finish(builder *b, tola_status status, hf_gguf_plan **out, tol
         plan->warnings = settle(b, b->warnings, b->warning_count, sizeof *b->warnings);
         plan->warning_count = b->warning_count;
         if (b->failed) status = err_nomem(err, "planning the conversion");
+        if (b->status != TOLA_OK) {
+            status = b->status;
+            if (err != NULL) *err = b->error;
+        }
     }
     mem_free(b->items);
     mem_free(b->members);
@@ -221,10 +225,13 @@ void build_json_begin(build_json *j, int indent)
     tola_json_init(&j->json, sink_to_buf, &j->text, indent);
 }
 
-bool build_json_end(build_json *j)
+tola_status build_json_end(build_json *j, const char *what, tola_error *err)
 {
     bool ok = tola_json_finish(&j->json);
-    return ok && !j->text.failed;
+    if (j->text.failed && !j->text.full) return err_nomem(err, what);
+    if (!ok || j->text.failed)
+        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%s would be nested too deeply or larger than 1 GiB", what);
+    return TOLA_OK;
 }
 
 void build_json_free(build_json *j) { buf_free(&j->text); }
@@ -259,6 +266,25 @@ tola_status build_read_json(builder *b, const char *name, tola_value *out, tola_
     if (text == NULL) return TOLA_OK;
     tola_status status = json_parse(text, length, &b->plan->arena, out, err);
     return status == TOLA_OK ? TOLA_OK : err_in_file(err, status, name);
+}
+
+tola_value build_parse(builder *b, const char *text, size_t length)
+{
+    tola_value v = { 0 };
+    tola_status status = json_parse(text, length, &b->plan->arena, &v, NULL);
+    if (status == TOLA_E_NOMEM) b->failed = true;
+    if (status != TOLA_OK) memset(&v, 0, sizeof v);
+    return v;
+}
+
+float *build_read_f32(builder *b, size_t tensor)
+{
+    const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, tensor);
+    if (t->dtype != TOLA_DTYPE_F32 || t->bytes > 1u << 20 || b->status != TOLA_OK) return NULL;
+    float *values = build_alloc(b, (size_t)t->elements + 1, sizeof *values);
+    if (values == NULL) return NULL;
+    b->status = tola_checkpoint_read(b->ck, tensor, 0, values, (size_t)t->bytes, &b->error);
+    return b->status == TOLA_OK ? values : NULL;
 }
 
 double build_shortest(float value)

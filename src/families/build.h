@@ -29,7 +29,9 @@ typedef struct builder {
     size_t companion_count, companion_cap;
     const char **warnings;
     size_t warning_count, warning_cap;
-    bool failed;
+    bool failed;          /* out of memory */
+    tola_status status;   /* the first failure of a part that has no way to return it, and its message */
+    tola_error error;
 } builder;
 
 tola_status build_begin(builder *b, const tola_checkpoint *ck, const hf_gguf_options *options, tola_error *err);
@@ -66,9 +68,13 @@ typedef struct build_json {
     buf text;
 } build_json;
 void build_json_begin(build_json *j, int indent);
-/* Ends the document; the text stays in j->text until build_json_free. */
-bool build_json_end(build_json *j);
+/* Ends the document called `what`; the text stays in j->text until build_json_free. */
+tola_status build_json_end(build_json *j, const char *what, tola_error *err);
 void build_json_free(build_json *j);
+/* Parses JSON text that may be anything into the plan's arena: a NULL value where it is no JSON. */
+tola_value build_parse(builder *b, const char *text, size_t length);
+/* A whole f32 tensor of at most 1 MiB; NULL where it is another type or larger, or cannot be read (which sticks). */
+float *build_read_f32(builder *b, size_t tensor);
 /* A companion of the source, parsed into the plan's arena; a NULL value where it is not there. */
 tola_status build_read_json(builder *b, const char *name, tola_value *out, tola_error *err);
 /* A companion as text with a NUL behind it, in the plan's arena; NULL where it is not there. */

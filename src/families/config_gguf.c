@@ -107,10 +107,10 @@ static void phi3_to_gguf(builder *b)
 }
 
 /* config.json as text, without what may hold a path of the machine it was saved on. */
-static void keep_config(builder *b)
+static tola_status keep_config(builder *b, tola_error *err)
 {
     const tola_value *config = tola_checkpoint_config(b->ck);
-    if (b->hyper.text != config) return; /* the way back yields the text part alone: its own configuration */
+    if (b->hyper.text != config) return TOLA_OK; /* the way back yields the text part alone: its own configuration */
     build_json j;
     build_json_begin(&j, 0);
     tola_json_begin_object(&j.json);
@@ -121,11 +121,10 @@ static void keep_config(builder *b)
         tola_json_value(&j.json, &m->value);
     }
     tola_json_end_object(&j.json);
-    if (build_json_end(&j))
-        build_string_n(b, "tola.source.config", (const char *)j.text.data, j.text.length);
-    else
-        b->failed = true;
+    tola_status status = build_json_end(&j, "config.json", err);
+    if (status == TOLA_OK) build_string_n(b, "tola.source.config", (const char *)j.text.data, j.text.length);
     build_json_free(&j);
+    return status;
 }
 
 tola_status config_to_gguf(builder *b, tola_error *err)
@@ -170,8 +169,7 @@ tola_status config_to_gguf(builder *b, tola_error *err)
         build_f32(b, ".attn_logit_softcapping", tola_value_f64(member(b, "attn_logit_softcapping"), 50));
         build_f32(b, ".final_logit_softcapping", tola_value_f64(member(b, "final_logit_softcapping"), 30));
     }
-    keep_config(b);
-    return TOLA_OK;
+    return keep_config(b, err);
 }
 
 void config_llama3_factors(const family_hyper *h, float *factors)
@@ -242,13 +240,12 @@ static double shortest_of(const tola_value *v, double fallback)
 static void put_factors(builder *b, tola_json *j, const char *key, const char *tensor)
 {
     size_t index = tola_checkpoint_find(b->ck, tensor);
-    const tola_tensor_info *t = index != SIZE_MAX ? tola_checkpoint_tensor(b->ck, index) : NULL;
-    if (t == NULL || t->dtype != TOLA_DTYPE_F32 || t->bytes > 1u << 20) return;
-    float *values = build_alloc(b, (size_t)t->elements + 1, sizeof *values);
-    if (values == NULL || tola_checkpoint_read(b->ck, index, 0, values, (size_t)t->bytes, NULL) != TOLA_OK) return;
+    float *values = index != SIZE_MAX ? build_read_f32(b, index) : NULL;
+    if (values == NULL) return;
+    uint64_t n = tola_checkpoint_tensor(b->ck, index)->elements;
     tola_json_key(j, key);
     tola_json_begin_array(j);
-    for (uint64_t i = 0; i < t->elements; i++) tola_json_f64(j, build_shortest(values[i]));
+    for (uint64_t i = 0; i < n; i++) tola_json_f64(j, build_shortest(values[i]));
     tola_json_end_array(j);
 }
 
@@ -257,16 +254,10 @@ static void put_factors(builder *b, tola_json *j, const char *key, const char *t
  * was trained first is the power of two that gives exactly these numbers, 8192 where none does. */
 static void put_llama3(builder *b, tola_json *j, size_t index)
 {
-    const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, index);
-    float *values = NULL, *again = NULL;
-    size_t n = (size_t)t->elements;
-    if (t->dtype == TOLA_DTYPE_F32 && t->bytes <= 1u << 20) {
-        values = build_alloc(b, n + 1, sizeof *values);
-        again = build_alloc(b, n + 1, sizeof *again);
-    }
-    if (values == NULL || again == NULL ||
-        tola_checkpoint_read(b->ck, index, 0, values, (size_t)t->bytes, NULL) != TOLA_OK) {
-        build_warn(b, "rope_freqs.weight cannot be read: its rope scaling is left out");
+    size_t n = (size_t)tola_checkpoint_tensor(b->ck, index)->elements;
+    float *values = build_read_f32(b, index), *again = values != NULL ? build_alloc(b, n + 1, sizeof *again) : NULL;
+    if (again == NULL) {
+        build_warn(b, "rope_freqs.weight is no small f32 vector: its rope scaling is left out");
         return;
     }
     family_hyper h = b->hyper;
@@ -467,11 +458,12 @@ tola_status config_to_hf(builder *b, tola_error *err)
 {
     const tola_value *text = tola_value_get(tola_checkpoint_metadata(b->ck), "tola.source.config");
     tola_value config = { 0 };
-    if (text != NULL && text->kind == TOLA_VALUE_STRING &&
-        (json_parse(text->as.string.data, text->as.string.length, &b->plan->arena, &config, NULL) != TOLA_OK ||
-         config.kind != TOLA_VALUE_MAP || !same_model(b, &config))) {
-        memset(&config, 0, sizeof config);
-        build_warn(b, "the config.json stored in the file no longer describes it; a new one is made from its keys");
+    if (text != NULL && text->kind == TOLA_VALUE_STRING) {
+        config = build_parse(b, text->as.string.data, text->as.string.length);
+        if (config.kind != TOLA_VALUE_MAP || !same_model(b, &config)) {
+            memset(&config, 0, sizeof config);
+            build_warn(b, "the config.json stored in the file does not describe it; a new one is made from its keys");
+        }
     }
     /* The dtype of most of what is written, by elements. */
     uint64_t elements[TOLA_DTYPE_COUNT] = { 0 };
@@ -492,9 +484,8 @@ tola_status config_to_hf(builder *b, tola_error *err)
         put_stored(&j.json, &config, b->options->dtype != TOLA_DTYPE_NONE ? torch_name(most) : NULL);
     else
         put_config(b, &j.json, row, torch_name(most));
-    bool ok = build_json_end(&j);
-    buf_u8(&j.text, '\n');
-    if (ok) build_companion(b, "config.json", j.text.data, j.text.length);
+    tola_status status = build_json_end(&j, "config.json", err);
+    if (status == TOLA_OK) build_companion(b, "config.json", j.text.data, j.text.length);
     build_json_free(&j);
-    return ok ? TOLA_OK : err_nomem(err, "config.json");
+    return status;
 }

@@ -114,7 +114,7 @@ static void drop_possessive(buf *steps)
     steps->length = n;
 }
 
-const char *pre_from_tokenizer(const tola_value *tokenizer)
+bool pre_from_tokenizer(const tola_value *tokenizer, const char **out)
 {
     const tola_value *pre = tola_value_get(tokenizer, "pre_tokenizer");
     bool ignore = tola_value_bool(tola_value_get(tola_value_get(tokenizer, "model"), "ignore_merges"), false);
@@ -142,8 +142,10 @@ const char *pre_from_tokenizer(const tola_value *tokenizer)
             }
         }
     }
+    bool out_of_memory = steps.failed && !steps.full; /* 64 KiB of rules are none that the table knows */
     buf_free(&steps);
-    return found;
+    *out = found;
+    return !out_of_memory;
 }
 
 static void append_json_string(buf *out, const char *text, size_t length)

@@ -384,22 +384,22 @@ static void put_without(tola_json *j, const tola_value *map, const char *a, cons
     tola_json_end_object(j);
 }
 
-static void keep_file(vocab *v, const char *key, const tola_value *file, const char *without, const char *and_without)
+static tola_status keep_file(vocab *v, const char *key, const tola_value *file, const char *without,
+                             const char *and_without, tola_error *err)
 {
-    if (file->kind != TOLA_VALUE_MAP) return;
+    if (file->kind != TOLA_VALUE_MAP) return TOLA_OK;
     build_json j;
     build_json_begin(&j, 0);
     put_without(&j.json, file, without, and_without);
-    if (build_json_end(&j))
-        build_string_n(v->b, key, (const char *)j.text.data, j.text.length);
-    else
-        v->b->failed = true;
+    tola_status status = build_json_end(&j, key, err);
+    if (status == TOLA_OK) build_string_n(v->b, key, (const char *)j.text.data, j.text.length);
     build_json_free(&j);
+    return status;
 }
 
-static void keep_files(vocab *v)
+static tola_status keep_files(vocab *v, tola_error *err)
 {
-    keep_file(v, "tola.tokenizer.json", &v->tokenizer, "", "");
+    TRY(keep_file(v, "tola.tokenizer.json", &v->tokenizer, "", "", err));
     const tola_value *vocabulary = tola_value_get(tola_value_get(&v->tokenizer, "model"), "vocab");
     size_t count = vocabulary != NULL && vocabulary->kind == TOLA_VALUE_MAP ? vocabulary->as.map.count : 0;
     uint64_t largest = 0;
@@ -409,9 +409,9 @@ static void keep_files(vocab *v)
     }
     /* Where its ids have no holes, the number of tokens tells which added tokens are part of it. */
     if (count != 0 && largest == count - 1) build_u32(v->b, "tola.tokenizer.vocab", count);
-    keep_file(v, "tola.tokenizer_config.json", &v->config, "chat_template", "name_or_path");
-    keep_file(v, "tola.special_tokens_map.json", &v->special, "", "");
-    keep_file(v, "tola.generation_config.json", &v->generation, "_from_model_config", "");
+    TRY(keep_file(v, "tola.tokenizer_config.json", &v->config, "chat_template", "name_or_path", err));
+    TRY(keep_file(v, "tola.special_tokens_map.json", &v->special, "", "", err));
+    return keep_file(v, "tola.generation_config.json", &v->generation, "_from_model_config", "", err);
 }
 
 /* ---- the whole ---- */
@@ -488,7 +488,8 @@ static tola_status spm_to_gguf(vocab *v, const char *model, size_t model_bytes, 
 
 static const char *pre_of(vocab *v)
 {
-    const char *pre = v->tokenizer.kind == TOLA_VALUE_MAP ? pre_from_tokenizer(&v->tokenizer) : NULL;
+    const char *pre = NULL;
+    if (v->tokenizer.kind == TOLA_VALUE_MAP && !pre_from_tokenizer(&v->tokenizer, &pre)) v->b->failed = true;
     if (pre != NULL) return pre;
     family_map map = v->b->plan->family->map;
     pre = "gpt-2";
@@ -593,8 +594,7 @@ static tola_status convert(vocab *v, uint64_t vocabulary, tola_error *err)
     add_special_id(v, "mask", "tokenizer.ggml.mask_token_id");
     add_edges(v, bos, eos, sentencepiece);
     TRY(add_chat_template(v, err));
-    keep_files(v);
-    return TOLA_OK;
+    return keep_files(v, err);
 }
 
 tola_status tokenizer_to_gguf(builder *b, uint64_t vocabulary, tola_error *err)

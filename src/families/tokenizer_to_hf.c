@@ -33,14 +33,12 @@ static const tola_value *key(const maker *m, const char *name) { return tola_val
 static tola_value stored_json(maker *m, const char *name)
 {
     const tola_value *text = key(m, name);
-    tola_value out = { 0 };
-    if (text == NULL || text->kind != TOLA_VALUE_STRING) return out;
-    tola_value parsed;
-    if (json_parse(text->as.string.data, text->as.string.length, &m->b->plan->arena, &parsed, NULL) == TOLA_OK &&
-        parsed.kind == TOLA_VALUE_MAP)
-        return parsed;
+    tola_value none = { 0 };
+    if (text == NULL || text->kind != TOLA_VALUE_STRING) return none;
+    tola_value parsed = build_parse(m->b, text->as.string.data, text->as.string.length);
+    if (parsed.kind == TOLA_VALUE_MAP) return parsed;
     build_warn(m->b, "%s is no JSON object and is passed over", name);
-    return out;
+    return none;
 }
 
 static uint64_t special(const maker *m, const char *name)
@@ -204,11 +202,8 @@ static void put_vocab(maker *m)
 /* Text that is JSON already, at the place of a value. */
 static void put_json_text(maker *m, const char *text, size_t length)
 {
-    tola_value v;
-    if (json_parse(text, length, &m->b->plan->arena, &v, NULL) == TOLA_OK)
-        tola_json_value(&m->j.json, &v);
-    else
-        tola_json_null(&m->j.json);
+    tola_value v = build_parse(m->b, text, length);
+    tola_json_value(&m->j.json, &v);
 }
 
 static void put_text(maker *m, const char *name, const char *json)
@@ -343,6 +338,7 @@ static void put_bpe_rules(maker *m, bool *ignore_merges)
         if (!pre_to_tokenizer("gpt-2", &rules, &normalizer, ignore_merges)) m->b->failed = true;
     }
     put_text(m, "normalizer", normalizer != NULL ? normalizer : "null");
+    if (rules.failed) m->b->failed = true;
     tola_json_key(&m->j.json, "pre_tokenizer");
     put_json_text(m, (const char *)rules.data, rules.length);
     put_text(m, "decoder",
@@ -415,10 +411,10 @@ static void put_stored(maker *m)
 
 static tola_status end_file(maker *m, const char *name, tola_error *err)
 {
-    bool ok = build_json_end(&m->j);
-    if (ok) build_companion(m->b, name, m->j.text.data, m->j.text.length);
+    tola_status status = build_json_end(&m->j, name, err);
+    if (status == TOLA_OK) build_companion(m->b, name, m->j.text.data, m->j.text.length);
     build_json_free(&m->j);
-    return ok ? TOLA_OK : err_nomem(err, name);
+    return status;
 }
 
 /* ---- the other files ---- */

@@ -19,8 +19,9 @@ void token_table_free(token_table *t);
 void token_table_add(token_table *t, const char *text, size_t length, uint32_t id); /* the first of equal texts stays */
 uint32_t token_table_find(const token_table *t, const char *text, size_t length);   /* UINT32_MAX: not there */
 
-/* GGUF's tokenizer.ggml.pre for a byte-level BPE tokenizer.json, judged by its pre_tokenizer; NULL: not known. */
-const char *pre_from_tokenizer(const tola_value *tokenizer);
+/* GGUF's tokenizer.ggml.pre for a byte-level BPE tokenizer.json, judged by its pre_tokenizer; NULL: not known. False
+ * when out of memory. */
+bool pre_from_tokenizer(const tola_value *tokenizer, const char **pre);
 /* The pre_tokenizer and the normalizer of tokenizer.json for a `pre` as JSON text, and whether BPE ignores merges for
  * words that are tokens; false where `pre` is not known. *normalizer may become NULL (none). */
 bool pre_to_tokenizer(const char *pre, buf *pre_tokenizer, const char **normalizer, bool *ignore_merges);

@@ -41,6 +41,7 @@ VOCABULARY = 400
 CORPUS = common.DATA / "text" / "tinyshakespeare_input.txt"
 PIECES = common.DATA / "llm" / "stories260K" / "tok512.model"
 STORIES = common.DATA / "llm" / "stories260K" / "stories260Ktok512.gguf"
+VOCABULARIES = common.DATA / "gguf_vocab" / "llama.cpp"
 if not CORPUS.is_file() or not PIECES.is_file():
     tally.skip(f"no data folder at {common.DATA}")
     tally.finish()
@@ -380,6 +381,114 @@ def check_stories(base):
         llama.close()
 
 
+def vectors(name):
+    """llama.cpp's own tokenization vectors: texts, and their ids without special tokens."""
+    inputs = (VOCABULARIES / f"ggml-vocab-{name}.gguf.inp").read_bytes().decode()
+    outputs = (VOCABULARIES / f"ggml-vocab-{name}.gguf.out").read_text().splitlines()
+    texts = inputs.split("\n__ggml_vocab_test__\n")
+    return list(zip(texts, [[int(i) for i in line.split()] for line in outputs]))
+
+
+def with_weights(name, path):
+    """A Llama of one layer with the vocabulary of one of llama.cpp's vocabulary files."""
+    reader = gguf.GGUFReader(VOCABULARIES / f"ggml-vocab-{name}.gguf")
+    writer = gguf.GGUFWriter(path, "llama")
+    for field in reader.fields.values():
+        if field.name.startswith("tokenizer."):
+            sub = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=sub)
+    rows = len(reader.get_field("tokenizer.ggml.tokens").contents())
+    for add, number in ((writer.add_block_count, 1), (writer.add_context_length, 64), (writer.add_embedding_length, 32),
+                        (writer.add_feed_forward_length, 32), (writer.add_head_count, 2),
+                        (writer.add_rope_dimension_count, 16), (writer.add_vocab_size, rows)):
+        add(number)
+    writer.add_layer_norm_rms_eps(1e-5)
+    random = np.random.default_rng(1)
+    shapes = {"token_embd": (rows, 32), "output_norm": (32,), "blk.0.attn_norm": (32,), "blk.0.ffn_norm": (32,)}
+    for tensor in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
+        shapes[f"blk.0.{tensor}"] = (32, 32)
+    for tensor, shape in shapes.items():
+        writer.add_tensor(tensor + ".weight", random.standard_normal(shape, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def check_vocabularies(base):
+    """Vocabularies of real models, from GGUF to tokenizer.json and back, against llama.cpp's own vectors."""
+    for name in ("phi-3", "gpt-2", "falcon", "mpt"):
+        if not (VOCABULARIES / f"ggml-vocab-{name}.gguf").is_file():
+            tally.skip(f"no vocabulary {name}")
+            continue
+        source, folder, again = base / f"v-{name}.gguf", base / f"v-{name}", base / f"v-{name}-again.gguf"
+        with_weights(name, source)
+        try:
+            convert(source, f"{folder}/")
+            convert(folder, again)
+        except common.Refused as error:
+            tally.check(f"vocabulary {name}", False, str(error))
+            continue
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        llama = open_llama(again)
+        for text, ids in vectors(name):
+            tally.equal(f"{name}: transformers' ids of {text!r}",
+                        tokenizer(text, add_special_tokens=False)["input_ids"], ids)
+            tally.equal(f"{name}: llama.cpp's ids of {text!r}, after both ways",
+                        llama.tokenize(text.encode(), add_bos=False, special=False), ids)
+        llama.close()
+        check_merges(name, source, folder)
+
+
+def check_merges(name, source, folder):
+    """Byte-level merges are what they were."""
+    field = gguf.GGUFReader(source).get_field("tokenizer.ggml.merges")
+    if field is None:
+        return
+    merges = json.loads((folder / "tokenizer.json").read_text())["model"]["merges"]
+    merges = [m if isinstance(m, str) else " ".join(m) for m in merges]
+    tally.check(f"{name}: merges", merges == field.contents())
+
+
+def check_tokenizers(base):
+    """Tokenizers of real models as their folders have them, on a long text: llama.cpp's ids and transformers'."""
+    text = (common.DATA / "text" / "wikitext-2-raw" / "wiki.test.raw")
+    lines = text.read_text().splitlines(keepends=True)[:2000] if text.is_file() else []
+    folders = {"qwen2": ("Qwen2", common.DATA / "tokenizers" / "qwen2"),
+               "gpt2": ("Llama", common.DATA / "tokenizers" / "gpt2")}
+    for name, (kind, files) in folders.items():
+        if not files.is_dir() or not lines:
+            tally.skip(f"no tokenizer {name}, or no text")
+            continue
+        folder = base / f"t-{name}"
+        folder.mkdir()
+        for file in files.iterdir():
+            if file.name != "config.json":
+                shutil.copy(file, folder / file.name)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            folder, **({} if name == "qwen2" else {"tokenizer_type": "gpt2"}))
+        config = getattr(transformers, kind + "Config")(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+            num_key_value_heads=2, bos_token_id=None, eos_token_id=tokenizer.eos_token_id, tie_word_embeddings=True)
+        getattr(transformers, kind + "ForCausalLM")(config).save_pretrained(folder)
+        path, back = base / f"t-{name}.gguf", base / f"t-{name}-back"
+        try:
+            convert(folder, path)
+            convert(path, f"{back}/")
+        except common.Refused as error:
+            tally.check(f"tokenizer {name}", False, str(error))
+            continue
+        other, llama = transformers.AutoTokenizer.from_pretrained(back), open_llama(path)
+        ids = [tokenizer(line)["input_ids"] for line in lines]
+        wrong = [line for line, want in zip(lines, ids)
+                 if llama.tokenize(line.encode(), add_bos=True, special=True) != want]
+        tally.check(f"{name}: llama.cpp's ids of {len(lines)} lines", not wrong,
+                    f"{len(wrong)} differ, first {wrong[:1]}")
+        wrong = [line for line, want in zip(lines, ids) if other(line)["input_ids"] != want]
+        tally.check(f"{name}: ids of {len(lines)} lines, back", not wrong, f"{len(wrong)} differ, first {wrong[:1]}")
+        llama.close()
+
+
 def main():
     wanted = sys.argv[1:]
     with common.folder() as temporary:
@@ -389,6 +498,10 @@ def main():
                 check_family(base, name, kind, arguments, tokens)
         if not wanted or "casts" in wanted and "qwen3" in wanted:
             check_casts(base)
+        if not wanted or "vocabularies" in wanted:
+            check_vocabularies(base)
+        if not wanted or "tokenizers" in wanted:
+            check_tokenizers(base)
         if not wanted or "stories" in wanted:
             check_stories(base)
     tally.finish()
