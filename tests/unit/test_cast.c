@@ -49,11 +49,16 @@ typedef struct pair {
     size_t in, out;
 } pair;
 
+#define PAIR(name, in, out) { #name, offsetof(cast_kernels, name), in, out }
 static const pair pairs[] = {
-    { "bf16_to_f32", offsetof(cast_kernels, bf16_to_f32), 2, 4 }, { "f16_to_f32", offsetof(cast_kernels, f16_to_f32), 2, 4 },
-    { "f64_to_f32", offsetof(cast_kernels, f64_to_f32), 8, 4 },   { "e4m3_to_f32", offsetof(cast_kernels, e4m3_to_f32), 1, 4 },
-    { "e5m2_to_f32", offsetof(cast_kernels, e5m2_to_f32), 1, 4 }, { "f32_to_bf16", offsetof(cast_kernels, f32_to_bf16), 4, 2 },
-    { "f32_to_f16", offsetof(cast_kernels, f32_to_f16), 4, 2 },   { "f32_to_f64", offsetof(cast_kernels, f32_to_f64), 4, 8 },
+    PAIR(bf16_to_f32, 2, 4),
+    PAIR(f16_to_f32, 2, 4),
+    PAIR(f64_to_f32, 8, 4),
+    PAIR(e4m3_to_f32, 1, 4),
+    PAIR(e5m2_to_f32, 1, 4),
+    PAIR(f32_to_bf16, 4, 2),
+    PAIR(f32_to_f16, 4, 2),
+    PAIR(f32_to_f64, 4, 8),
 };
 
 static const struct {

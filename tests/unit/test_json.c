@@ -283,7 +283,8 @@ static void test_floats(void **state) {
 /* Every place where an allocation can fail gives TOLA_E_NOMEM and no leak. */
 static void test_out_of_memory(void **state) {
     (void)state;
-    const char *text = "{\"a\\n\":[1,\"x\\ty\"],\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1}";
+    const char *text = "{\"a\\n\":[1,\"x\\ty\"],"
+                       "\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1}";
     for (uint64_t n = 0;; n++) {
         arena a;
         arena_init(&a, 0);

@@ -64,6 +64,10 @@ static const struct {
     const compare_kernels *compare;
 } sets[] = {
     { CPU_SCALAR, &stats_scalar, &compare_scalar },
+#if defined(__x86_64__)
+    { CPU_AVX2, &stats_avx2, &compare_avx2 },
+    { CPU_AVX512, &stats_avx512, &compare_avx512 },
+#endif
 };
 
 static bool runs(cpu_level level) {
@@ -136,7 +140,9 @@ static double norms(size_t i) { (void)i; return 1 + 0.01 * gaussian(); }
 static double sparse(size_t i) { (void)i; return next_random() % 3 ? (next_random() & 1 ? 0.0 : -0.0) : gaussian(); }
 static double constant(size_t i) { (void)i; return (double)0.3f; }
 static double zeros(size_t i) { (void)i; return -0.0; }
-static double broken(size_t i) { return i % 97 == 5 ? NAN : i % 501 == 7 ? (i & 1 ? INFINITY : -INFINITY) : gaussian(); }
+static double broken(size_t i) {
+    return i % 97 == 5 ? NAN : i % 501 == 7 ? (i & 1 ? INFINITY : -INFINITY) : gaussian();
+}
 static double nothing(size_t i) { (void)i; return NAN; }
 static double growing(size_t i) { return gaussian() * ldexp(1, (int)(i / 100 % 30)) * 1e-3; }
 static double tiny(size_t i) { return gaussian() * (i % 3 ? 1e-7 : i % 2 ? 3e-39 : 1e-5); }
@@ -162,7 +168,8 @@ static void check_stats(size_t set, element t, size_t shape, size_t n) {
     stats_init(&got);
     add(sets[set].stats, t, &got, data + 1, n);
     char what[96];
-    snprintf(what, sizeof what, "%s %s %s n=%zu", cpu_level_name(sets[set].needs), type_names[t], shapes[shape].name, n);
+    const char *level = cpu_level_name(sets[set].needs);
+    snprintf(what, sizeof what, "%s %s %s n=%zu", level, type_names[t], shapes[shape].name, n);
     assert_same(what, &got, &want);
     free(data);
     free(x);

@@ -37,7 +37,8 @@ static uint64_t bf16_to_f32(const void *src, void *dst, size_t n, bool saturate)
     uint8_t *d = dst;
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
-        __m256i low = _mm256_cvtepu16_epi32(load_half(s + 2 * i)), high = _mm256_cvtepu16_epi32(load_half(s + 2 * i + 16));
+        __m256i low = _mm256_cvtepu16_epi32(load_half(s + 2 * i));
+        __m256i high = _mm256_cvtepu16_epi32(load_half(s + 2 * i + 16));
         store(d + 4 * i, _mm256_slli_epi32(low, 16));
         store(d + 4 * i + 32, _mm256_slli_epi32(high, 16));
     }

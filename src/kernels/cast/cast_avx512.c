@@ -34,7 +34,8 @@ static uint64_t bf16_to_f32(const void *src, void *dst, size_t n, bool saturate)
     uint8_t *d = dst;
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
-        __m512i low = _mm512_cvtepu16_epi32(load_half(s + 2 * i)), high = _mm512_cvtepu16_epi32(load_half(s + 2 * i + 32));
+        __m512i low = _mm512_cvtepu16_epi32(load_half(s + 2 * i));
+        __m512i high = _mm512_cvtepu16_epi32(load_half(s + 2 * i + 32));
         store(d + 4 * i, _mm512_slli_epi32(low, 16));
         store(d + 4 * i + 64, _mm512_slli_epi32(high, 16));
     }

@@ -1,5 +1,6 @@
 /* The readable definition of the comparison, and the choice of instruction set. Rules: see compare.h. */
 #include "kernels/compare/compare.h"
+#include "base/cpu.h"
 #include "kernels/compare/compare_kernels.h"
 #include <math.h>
 #include <stdbool.h>
@@ -63,7 +64,13 @@ void compare_block_f64(compare_acc *c, const void *a, const void *b, size_t n, d
 const compare_kernels compare_scalar = { compare_block_f32, compare_block_f64 };
 
 static const compare_kernels *kernels(void) {
-    return &compare_scalar;
+    switch (cpu_get()->level) {
+#if defined(__x86_64__)
+    case CPU_AVX512: return &compare_avx512;
+    case CPU_AVX2: return &compare_avx2;
+#endif
+    default: return &compare_scalar;
+    }
 }
 
 void compare_add_f32(compare_acc *c, const void *a, const void *b, size_t n, double tolerance) {

@@ -88,20 +88,35 @@ static bool classify(stats_acc *s, double x) {
     return true;
 }
 
-static void block(stats_acc *s, const double *x, size_t n) {
-    double shift = 0, sums[4] = { 0 };
-    uint64_t finite = 0;
+/* The mean of 16 elements: near the block's own, so that little cancels when the moments move there, and exact where
+ * they are equal, because each sum doubles. Few elements: the first. */
+static double shift_of(const double *x, size_t n) {
+    double sums[16];
+    if (n < 16) return x[0];
+    memcpy(sums, x, sizeof sums);
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) sums[i] += sums[i + half];
+    return sums[0] / 16;
+}
+
+/* `x` is used up. */
+static void block(stats_acc *s, double *x, size_t n) {
+    size_t finite = 0;
     s->count += n;
-    for (size_t i = 0; i < n; i++) {
-        if (!classify(s, x[i])) continue;
-        if (finite++ == 0) shift = x[i];
+    for (size_t i = 0; i < n; i++)
+        if (classify(s, x[i])) x[finite++] = x[i];
+    if (finite == 0) return;
+    enum { LANES = 4 }; /* shorter sums round less */
+    double shift = shift_of(x, finite), lanes[4][LANES] = { { 0 } }, sums[4];
+    for (size_t i = 0; i < finite; i++) {
         double d = x[i] - shift, d2 = d * d;
-        sums[0] += d;
-        sums[1] += d2;
-        sums[2] += d2 * d;
-        sums[3] += d2 * d2;
+        lanes[0][i % LANES] += d;
+        lanes[1][i % LANES] += d2;
+        lanes[2][i % LANES] += d2 * d;
+        lanes[3][i % LANES] += d2 * d2;
     }
-    if (finite > 0) stats_merge_powers(s, finite, shift, sums);
+    for (int k = 0; k < 4; k++) sums[k] = (lanes[k][0] + lanes[k][1]) + (lanes[k][2] + lanes[k][3]);
+    stats_merge_powers(s, finite, shift, sums);
 }
 
 static double load_f32(const uint8_t *p) {
@@ -155,7 +170,13 @@ const stats_kernels stats_scalar = { add_f32, add_f64, add_f16, add_bf16 };
 /* ---- choice ---- */
 
 static const stats_kernels *kernels(void) {
-    return &stats_scalar;
+    switch (cpu_get()->level) {
+#if defined(__x86_64__)
+    case CPU_AVX512: return &stats_avx512;
+    case CPU_AVX2: return &stats_avx2;
+#endif
+    default: return &stats_scalar;
+    }
 }
 
 void stats_add_f32(stats_acc *s, const void *data, size_t n) {

@@ -1,0 +1,253 @@
+/* bench_kernels [--bench]: checks every instruction set that this processor has against the plain C definition on
+ * random runs of edge sizes with canaries around the outputs, and with --bench prints GB/s of each, the best of many
+ * runs, bytes read, and written by casts, from the caches.
+ *
+ * The checks here are short; tests/unit/test_cast.c and test_stats.c go through all patterns. */
+#include "base/cpu.h"
+#include "base/hash.h"
+#include "kernels/cast/cast.h"
+#include "kernels/cast/scalar.h"
+#include "kernels/compare/compare_kernels.h"
+#include "kernels/stats/stats_kernels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MOST = 131072 }; /* elements a run */
+
+typedef struct set {
+    const char *name;
+    cpu_level needs;
+    const cast_kernels *cast;
+    const stats_kernels *stats;
+    const compare_kernels *compare;
+} set;
+
+static const set sets[] = {
+    { "scalar", CPU_SCALAR, &cast_scalar, &stats_scalar, &compare_scalar },
+#if defined(__x86_64__)
+    { "avx2", CPU_AVX2, &cast_avx2, &stats_avx2, &compare_avx2 },
+    { "avx512", CPU_AVX512, &cast_avx512, &stats_avx512, &compare_avx512 },
+#elif defined(__aarch64__)
+    { "neon", CPU_NEON, &cast_neon, &stats_scalar, &compare_scalar },
+#endif
+};
+enum { SETS = sizeof sets / sizeof *sets };
+
+static bool runs(const set *s) {
+    cpu_level have = cpu_get()->level;
+    return s->needs == CPU_SCALAR || s->needs == have || (s->needs == CPU_AVX2 && have == CPU_AVX512);
+}
+
+/* ---- what is measured: one operation on n elements of `in`, into `out` ---- */
+
+typedef struct operation {
+    const char *name;
+    size_t in, out;  /* bytes an element */
+    bool weights;    /* the input must look like weights; otherwise any bits will do */
+    void (*run)(const set *s, const void *in, void *out, size_t n);
+} operation;
+
+#define CAST(type)                                                                     \
+    static void run_##type(const set *s, const void *in, void *out, size_t n) {        \
+        s->cast->type(in, out, n, false);                                              \
+    }
+CAST(bf16_to_f32)
+CAST(f16_to_f32)
+CAST(f64_to_f32)
+CAST(e4m3_to_f32)
+CAST(e5m2_to_f32)
+CAST(f32_to_bf16)
+CAST(f32_to_f16)
+CAST(f32_to_f64)
+
+static void run_f32_to_e4m3(const set *s, const void *in, void *out, size_t n) {
+    s->cast->f32_to_small(&cast_e4m3, in, out, n, false);
+}
+
+static void run_f32_to_e5m2(const set *s, const void *in, void *out, size_t n) {
+    s->cast->f32_to_small(&cast_e5m2, in, out, n, false);
+}
+
+static const operation casts[] = {
+    { "bf16 -> f32", 2, 4, false, run_bf16_to_f32 }, { "f32 -> bf16", 4, 2, true, run_f32_to_bf16 },
+    { "f16 -> f32", 2, 4, false, run_f16_to_f32 },   { "f32 -> f16", 4, 2, true, run_f32_to_f16 },
+    { "f64 -> f32", 8, 4, true, run_f64_to_f32 },    { "f32 -> f64", 4, 8, false, run_f32_to_f64 },
+    { "f32 -> e4m3", 4, 1, true, run_f32_to_e4m3 },  { "e4m3 -> f32", 1, 4, false, run_e4m3_to_f32 },
+    { "f32 -> e5m2", 4, 1, true, run_f32_to_e5m2 },  { "e5m2 -> f32", 1, 4, false, run_e5m2_to_f32 },
+};
+
+#define STATS(type)                                                                    \
+    static void run_stats_##type(const set *s, const void *in, void *out, size_t n) {  \
+        stats_init(out);                                                               \
+        s->stats->type(out, in, n);                                                    \
+    }
+STATS(f32)
+STATS(f64)
+STATS(f16)
+STATS(bf16)
+
+static const operation statistics[] = {
+    { "stats bf16", 2, 0, true, run_stats_bf16 }, { "stats f16", 2, 0, true, run_stats_f16 },
+    { "stats f32", 4, 0, true, run_stats_f32 },   { "stats f64", 8, 0, true, run_stats_f64 },
+};
+
+/* Against itself moved by one element. */
+#define COMPARE(type, size)                                                                                     \
+    static void run_compare_##type(const set *s, const void *in, void *out, size_t n) {                         \
+        compare_init(out);                                                                                      \
+        for (size_t at = 0; at + 1 < n; at += COMPARE_BLOCK) {                                                  \
+            size_t m = n - 1 - at < COMPARE_BLOCK ? n - 1 - at : COMPARE_BLOCK;                                 \
+            s->compare->type(out, (const char *)in + at * (size), (const char *)in + (at + 1) * (size), m, 0); \
+        }                                                                                                       \
+    }
+COMPARE(f32, 4)
+COMPARE(f64, 8)
+
+static const operation comparisons[] = {
+    { "compare f32", 4, 0, true, run_compare_f32 },
+    { "compare f64", 8, 0, true, run_compare_f64 },
+};
+
+/* ---- inputs ---- */
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t next_random(void) {
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static float weight(void) {
+    double sum = 0; /* of twelve uniform numbers: nearly Gaussian */
+    for (int i = 0; i < 12; i++) sum += (double)(next_random() >> 11) * 0x1p-53;
+    return (float)((sum - 6) * 0.02);
+}
+
+static void fill(uint8_t *p, const operation *o, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits = next_random();
+        float f = weight();
+        double d = (double)f;
+        uint16_t h = cast_f32_to_bf16(cast_f32_bits(f));
+        if (o->weights && o->run == run_stats_f16) h = cast_f32_to_f16(cast_f32_bits(f));
+        const void *from = !o->weights ? (void *)&bits : o->in == 2 ? (void *)&h : o->in == 4 ? (void *)&f : (void *)&d;
+        memcpy(p + i * o->in, from, o->in);
+    }
+}
+
+/* ---- checking ---- */
+
+static uint8_t in[MOST * 8 + 64], out[MOST * 8 + 64], want[MOST * 8 + 64];
+
+static bool close_enough(double a, double b, double scale) {
+    return a == b || fabs(a - b) <= 1e-12 * scale;
+}
+
+static bool same_stats(const void *got, const void *expected) {
+    const stats_acc *a = got, *b = expected;
+    return a->count == b->count && a->zeros == b->zeros && a->nans == b->nans && a->infinities == b->infinities &&
+           a->finite == b->finite && a->min == b->min && a->max == b->max &&
+           memcmp(a->histogram, b->histogram, sizeof a->histogram) == 0 && close_enough(a->m2, b->m2, b->m2) &&
+           close_enough(a->m4, b->m4, b->m4);
+}
+
+static bool same_compare(const void *got, const void *expected) {
+    const compare_acc *a = got, *b = expected;
+    return a->count == b->count && a->changed == b->changed && a->infinite == b->infinite &&
+           a->max_abs == b->max_abs && close_enough(a->diff2, b->diff2, b->diff2) && close_enough(a->a2, b->a2, b->a2);
+}
+
+static int check(const operation *o, bool (*same)(const void *, const void *)) {
+    static const size_t counts[] = { 0, 1, 7, 16, 31, 63, 64, 65, 127, 129, 1000, 4095, 4096, 4097, 10000 };
+    int failures = 0;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        size_t n = counts[c];
+        fill(in + 1, o, n); /* unaligned */
+        memset(want, 0xa5, sizeof want);
+        o->run(&sets[0], in + 1, want + 16, n);
+        for (int s = 1; s < SETS; s++) {
+            if (!runs(&sets[s])) continue;
+            memset(out, 0xa5, sizeof out);
+            o->run(&sets[s], in + 1, out + 16, n);
+            bool good = same ? same(out + 16, want + 16) : memcmp(out, want, sizeof out) == 0;
+            if (good) continue;
+            printf("FAILED %s %s, %zu elements\n", o->name, sets[s].name, n);
+            failures++;
+        }
+    }
+    return failures;
+}
+
+/* ---- timing ---- */
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double best_seconds(const operation *o, const set *s, size_t n) {
+    double best = 1e9, until = now() + 0.25;
+    while (now() < until) {
+        double start = now();
+        for (int k = 0; k < 8; k++) o->run(s, in, out, n);
+        double each = (now() - start) / 8;
+        if (each < best) best = each;
+    }
+    return best;
+}
+
+static void bench(const operation *o, size_t n) {
+    fill(in, o, n);
+    printf("%-12s", o->name);
+    for (int s = 0; s < SETS; s++)
+        if (runs(&sets[s]))
+            printf("  %s %.1f", sets[s].name, (double)(n * (o->in + o->out)) / best_seconds(o, &sets[s], n) / 1e9);
+    printf("  GB/s\n");
+    fflush(stdout);
+}
+
+static void bench_crc32(void) {
+    double best = 1e9, until = now() + 0.25;
+    volatile uint32_t kept = 0;
+    while (now() < until) {
+        double start = now();
+        kept = crc32_update(kept, in, sizeof in);
+        double each = now() - start;
+        if (each < best) best = each;
+    }
+    printf("%-12s  %.1f GB/s\n", "crc32", (double)sizeof in / best / 1e9);
+}
+
+int main(int argc, char **argv) {
+    bool timing = argc == 2 && strcmp(argv[1], "--bench") == 0;
+    if (argc > 2 || (argc == 2 && !timing)) {
+        fprintf(stderr, "usage: bench_kernels [--bench]\n");
+        return 2;
+    }
+    static const struct {
+        const operation *operations;
+        size_t count;
+        size_t elements; /* a run when timed: casts stay in the second-level cache, the rest runs as insight/ does it */
+        bool (*same)(const void *, const void *);
+    } groups[] = {
+        { casts, sizeof casts / sizeof *casts, 32768, NULL },
+        { statistics, sizeof statistics / sizeof *statistics, MOST, same_stats },
+        { comparisons, sizeof comparisons / sizeof *comparisons, MOST, same_compare },
+    };
+    int failures = 0, checked = 0;
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
+        for (size_t i = 0; i < groups[g].count; i++, checked++) {
+            failures += check(&groups[g].operations[i], groups[g].same);
+            if (timing) bench(&groups[g].operations[i], groups[g].elements);
+        }
+    if (timing) bench_crc32();
+    printf("%d operations checked on %s, %d failed\n", checked, cpu_level_name(cpu_get()->level), failures);
+    return failures ? 1 : 0;
+}
