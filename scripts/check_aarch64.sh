@@ -1,0 +1,10 @@
+#!/bin/sh
+# Compiles the kernels for aarch64 and runs their checker under qemu: scripts/check_aarch64.sh
+# Needs gcc-aarch64-linux-gnu and qemu-user. The checker holds NEON against the plain C definition.
+set -eu
+cd "$(dirname "$0")/.."
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+aarch64-linux-gnu-gcc -std=gnu17 -O2 -Wall -Wextra -Werror -DBENCH_WITHOUT_ZLIB -Iinclude -Isrc -static -o "$out/check" \
+    bench/kernels.c src/kernels/*/*.c src/base/cpu.c -lm -lpthread
+qemu-aarch64 "$out/check"
