@@ -171,7 +171,7 @@ static void choose_kind(match *p) {
     } else if (x == y && (x == TOLA_DTYPE_I64 || x == TOLA_DTYPE_U64)) {
         p->kind = PAIR_INTEGERS;
         p->as = x;
-    } else if (codec_decodes(x) && codec_decodes(y)) {
+    } else if (codec_exact(x) != TOLA_DTYPE_NONE && codec_exact(y) != TOLA_DTYPE_NONE) {
         p->kind = PAIR_NUMBERS;
         p->as = working_type(x, y);
     } else if (x == y) {

@@ -257,7 +257,7 @@ static size_t select_tensors(const tola_checkpoint *ck, const char *glob, tola_t
     for (size_t i = 0; i < count; i++) {
         const tola_tensor_info *t = tola_checkpoint_tensor(ck, i);
         if (glob && !glob_match(glob, t->name)) continue;
-        bool numbers = codec_decodes((tola_dtype)t->dtype);
+        bool numbers = codec_exact((tola_dtype)t->dtype) != TOLA_DTYPE_NONE; /* real numbers */
         if (tensors && numbers) tensors[n].tensor = i;
         if (tensors) result->skipped += !numbers;
         if (tensors && numbers) result->bytes += t->bytes;
