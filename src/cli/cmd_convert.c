@@ -15,8 +15,8 @@ typedef struct settings {
 } settings;
 
 static const cli_option options[] = {
-    { "format", 0, CLI_STRING, "FORMAT",
-      "Write safetensors, gguf, pytorch or npz, whatever OUT is called", offsetof(settings, format), NULL, NULL },
+    { "format", 0, CLI_STRING, "FORMAT", "Write safetensors, gguf, pytorch or npz, whatever OUT is called",
+      offsetof(settings, format), NULL, NULL },
     { "dtype", 'd', CLI_DTYPE, "DTYPE", "Cast floating-point tensors; integers and booleans stay as they are",
       offsetof(settings, dtype), NULL, "dtype" },
     { "dtype-override", 0, CLI_LIST, "GLOB=DTYPE",

@@ -111,8 +111,8 @@ static bool next_dtype(json_reader *r, bool *nested) {
         if (token == JSON_ERROR || token == JSON_END) return false;
         if (token == JSON_KEY) {
             if (r->depth == 1) *nested = is_nested_config(r);
-            key_matched = (r->depth == 1 || (r->depth == 2 && *nested)) &&
-                          (text_is(r, "torch_dtype") || text_is(r, "dtype"));
+            key_matched =
+                (r->depth == 1 || (r->depth == 2 && *nested)) && (text_is(r, "torch_dtype") || text_is(r, "dtype"));
             continue;
         }
         if (key_matched && token == JSON_STRING) return true;
@@ -143,13 +143,40 @@ tola_status carry_config(const char *text, size_t length, tola_dtype dtype, buf 
 /* ---- companions ---- */
 
 static const char *const companions[] = {
-    "config.json", "generation_config.json", "adapter_config.json", "configuration.json",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "tokenizer.model.v3", "spiece.model",
-    "sentencepiece.bpe.model", "source.spm", "target.spm", "bpe.codes", "tekken.json", "qwen.tiktoken",
-    "tokenizer.tiktoken", "chat_template.jinja", "chat_template.json",
-    "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
-    "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "Notice.txt", "USE_POLICY.md",
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "configuration.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "tokenizer.model.v3",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "source.spm",
+    "target.spm",
+    "bpe.codes",
+    "tekken.json",
+    "qwen.tiktoken",
+    "tokenizer.tiktoken",
+    "chat_template.jinja",
+    "chat_template.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "README.md",
+    "LICENSE",
+    "LICENSE.txt",
+    "LICENSE.md",
+    "NOTICE",
+    "NOTICE.txt",
+    "Notice.txt",
+    "USE_POLICY.md",
 };
 
 static tola_status carry_one(const tola_checkpoint *in, const char *name, tola_writer *writer, tola_dtype dtype,

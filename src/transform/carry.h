@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include <tola/transform.h>
 
-#define CARRY_MAX_VALUES 1024 /* values in one entry that a format not made for it still takes (a vocabulary has more) */
+#define CARRY_MAX_VALUES                                                                                               \
+    1024 /* values in one entry that a format not made for it still takes (a vocabulary has more) */
 
 /* The map for tola_write_options.metadata; its entries are borrowed from `in`, the map lives in `a`.
  *   safetensors -> safetensors: everything as it is.

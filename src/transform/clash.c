@@ -50,7 +50,8 @@ tola_status clash_check_path(const tola_checkpoint *in, const char *path, bool f
         const char *input = tola_checkpoint_file(in, i)->path;
         if (stat(input, &file) != 0 || !stat_parent(input, &file_parent)) continue;
         if (there && !folder && same_file(&target, &file)) return refuse(path, input, "replace", err);
-        if (there && folder && same_file(&target, &file_parent)) return refuse(path, input, "lie in the folder of", err);
+        if (there && folder && same_file(&target, &file_parent))
+            return refuse(path, input, "lie in the folder of", err);
         if (sharded && !folder && parent_there && same_file(&parent, &file_parent) && in_shard_set(input, path))
             return refuse(path, input, "belong to the same shards as", err);
     }
@@ -70,7 +71,7 @@ static tola_status check_leftovers(const tola_writer *w, tola_error *err) {
     static const char configuration[] = "{config,adapter_config}.json";
     DIR *dir = w->folder ? opendir(w->folder) : NULL;
     if (!dir) return TOLA_OK; /* the folder is new */
-    char first[256] = ""; /* by name, so that the message is always the same */
+    char first[256] = "";     /* by name, so that the message is always the same */
     for (struct dirent *e; (e = readdir(dir));) {
         if (!glob_match(weights, e->d_name) && !glob_match(configuration, e->d_name)) continue;
         if (is_output(w, e->d_name) || (*first && strcmp(e->d_name, first) > 0)) continue;

@@ -58,8 +58,7 @@ static direction find_direction(const job *j) {
     bool to_gguf = strcmp(j->format->name, "gguf") == 0;
     if (j->options.keep_names || from_gguf == to_gguf) return NOT_MAPPED;
     if (to_gguf) return tola_checkpoint_config(j->in) ? TO_GGUF : NOT_MAPPED;
-    if (!j->write.folder || !tola_value_get(tola_checkpoint_metadata(j->in), "general.architecture"))
-        return NOT_MAPPED;
+    if (!j->write.folder || !tola_value_get(tola_checkpoint_metadata(j->in), "general.architecture")) return NOT_MAPPED;
     return TO_HF;
 }
 
@@ -68,13 +67,20 @@ static plan_tensor from_item(const hf_gguf_item *item, plan_piece *pieces) {
         pieces[i] = (plan_piece){ item->pieces[i].tensor, item->pieces[i].first_row * item->row_elements,
                                   item->pieces[i].rows * item->row_elements };
     return (plan_tensor){
-        .name = item->name, .shape = item->shape, .n_dims = item->n_dims, .dtype = item->dtype,
+        .name = item->name,
+        .shape = item->shape,
+        .n_dims = item->n_dims,
+        .dtype = item->dtype,
         .fixed_dtype = true, /* --dtype was known when the items were made */
         .order = item->order == HF_GGUF_INTERLEAVE     ? PLAN_INTERLEAVE
                  : item->order == HF_GGUF_DEINTERLEAVE ? PLAN_DEINTERLEAVE
                                                        : PLAN_IN_ORDER,
-        .heads = item->heads, .row_elements = item->row_elements, .add = item->add,
-        .pieces = pieces, .piece_count = item->piece_count, .data = item->inline_data,
+        .heads = item->heads,
+        .row_elements = item->row_elements,
+        .add = item->add,
+        .pieces = pieces,
+        .piece_count = item->piece_count,
+        .data = item->inline_data,
     };
 }
 
@@ -222,8 +228,7 @@ tola_status tola_convert(const tola_checkpoint *in, const char *path, const tola
     static const tola_write_options write_defaults = TOLA_WRITE_OPTIONS_INIT;
     double started = seconds();
     job j = { .in = in, .path = path, .options = defaults, .write = write_defaults };
-    if (options)
-        memcpy(&j.options, options, options->size < sizeof j.options ? options->size : sizeof j.options);
+    if (options) memcpy(&j.options, options, options->size < sizeof j.options ? options->size : sizeof j.options);
     if (!*path) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "the name of the output is empty");
     struct stat st;
     j.write.format = j.options.format;

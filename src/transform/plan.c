@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+/* A tensor's name in a message: names come from files. */
+#define Q(name) text_quote((char[160]){ 0 }, 160, (name), strlen(name))
+
 #define KEPT_FLAGS (TOLA_TENSOR_PARAMETER | TOLA_TENSOR_STATE)
 
 void plan_init(plan *p, const tola_checkpoint *in) {
@@ -45,7 +48,7 @@ static bool chosen(const tola_convert_options *options, const char *name) {
 static tola_status refuse_missing(const tola_checkpoint *in, const tola_tensor_info *info, tola_error *err) {
     const tola_file_info *file = tola_checkpoint_file(in, info->file);
     return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensor '%s' cannot be converted: its shard %s is not there",
-                   info->name, file ? file->path : "(unknown)");
+                   Q(info->name), file ? file->path : "(unknown)");
 }
 
 static tola_status nothing_left(const plan *p, const tola_convert_options *options, tola_error *err) {
@@ -67,9 +70,16 @@ tola_status plan_select(plan *p, const tola_convert_options *options, tola_error
         if (info->flags & TOLA_TENSOR_MISSING) return refuse_missing(p->in, info, err);
         pieces[p->count] = (plan_piece){ i, 0, info->elements };
         p->tensors[p->count] = (plan_tensor){
-            .name = info->name, .source = info->name, .shape = info->shape, .n_dims = info->n_dims,
-            .from = info->dtype, .dtype = info->dtype, .flags = info->flags & KEPT_FLAGS,
-            .pieces = &pieces[p->count], .piece_count = 1, .elements = info->elements,
+            .name = info->name,
+            .source = info->name,
+            .shape = info->shape,
+            .n_dims = info->n_dims,
+            .from = info->dtype,
+            .dtype = info->dtype,
+            .flags = info->flags & KEPT_FLAGS,
+            .pieces = &pieces[p->count],
+            .piece_count = 1,
+            .elements = info->elements,
         };
         p->count++;
     }
@@ -85,25 +95,30 @@ static tola_status check_pieces(const plan *p, plan_tensor *t, tola_error *err) 
         const plan_piece *piece = &t->pieces[i];
         const tola_tensor_info *info = tola_checkpoint_tensor(p->in, piece->tensor);
         if (!info)
-            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensor '%s' is made of tensor number %zu, which does not exist",
-                           t->name, piece->tensor);
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                           "tensor '%s' is made of tensor number %zu, which does not exist", Q(t->name), piece->tensor);
         if (info->flags & TOLA_TENSOR_MISSING) return refuse_missing(p->in, info, err);
         uint64_t end;
         if (!add_u64(piece->first, piece->elements, &end) || end > info->elements)
-            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensor '%s' takes elements beyond the end of '%s'", t->name,
-                           info->name);
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensor '%s' takes elements beyond the end of '%s'",
+                           Q(t->name), Q(info->name));
+        uint32_t block = tola_dtype_block_elements((tola_dtype)info->dtype);
+        if (piece->first % block != 0 || piece->elements % block != 0)
+            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "tensor '%s' takes parts of %s blocks of '%s'",
+                           Q(t->name), tola_dtype_name((tola_dtype)info->dtype), Q(info->name));
         if (i == 0) {
             t->from = info->dtype;
             t->source = info->name;
         } else if (info->dtype != t->from) {
             return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                            "tensor '%s' is made of '%s' (%s) and '%s' (%s): one tensor cannot be made of two dtypes",
-                           t->name, t->source, tola_dtype_name(t->from), info->name, tola_dtype_name(info->dtype));
+                           Q(t->name), Q(t->source), tola_dtype_name(t->from), Q(info->name),
+                           tola_dtype_name(info->dtype));
         }
         sum += piece->elements;
     }
     if (t->piece_count && sum != t->elements)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensor '%s' has %llu elements, its sources %llu", t->name,
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensor '%s' has %llu elements, its sources %llu", Q(t->name),
                        (unsigned long long)t->elements, (unsigned long long)sum);
     return TOLA_OK;
 }
@@ -115,12 +130,15 @@ static tola_status check_order(const plan_tensor *t, tola_error *err) {
                 (t->elements / t->row_elements) % t->heads == 0;
     if (fits) group = t->elements / t->row_elements / t->heads;
     if (!fits || group % 2 != 0 || group == 0)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensor '%s' (%llu elements) does not split into %u heads of an "
-                       "even number of rows", t->name, (unsigned long long)t->elements, t->heads);
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                       "tensor '%s' (%llu elements) does not split into %u heads of an "
+                       "even number of rows",
+                       Q(t->name), (unsigned long long)t->elements, t->heads);
     if (tola_dtype_block_elements((tola_dtype)t->from) > 1 &&
         t->row_elements % tola_dtype_block_elements((tola_dtype)t->from) != 0)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "tensor '%s': rows of %llu elements are not whole %s blocks",
-                       t->name, (unsigned long long)t->row_elements, tola_dtype_name((tola_dtype)t->from));
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                       "tensor '%s': rows of %llu elements are not whole %s blocks", Q(t->name),
+                       (unsigned long long)t->row_elements, tola_dtype_name((tola_dtype)t->from));
     return TOLA_OK;
 }
 
@@ -138,8 +156,10 @@ static tola_status adopt_chosen(const plan *p, const plan_tensor *t, const tola_
     }
     *keep = in != NULL;
     if (in && out)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensor '%s' needs both '%s', which include and exclude keep, and "
-                       "'%s', which they leave out", t->name, in, out);
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                       "tensor '%s' needs both '%s', which include and exclude keep, and "
+                       "'%s', which they leave out",
+                       Q(t->name), Q(in), Q(out));
     return TOLA_OK;
 }
 
@@ -168,8 +188,8 @@ tola_status plan_adopt(plan *p, const plan_tensor *items, size_t count, const to
 /* ---- names ---- */
 
 static tola_status refuse_collision(const plan_tensor *a, const plan_tensor *b, tola_error *err) {
-    return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensors '%s' and '%s' would both be called '%s'", a->source,
-                   b->source, b->name);
+    return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "tensors '%s' and '%s' would both be called '%s'", Q(a->source),
+                   Q(b->source), Q(b->name));
 }
 
 static tola_status check_unique(const plan *p, tola_error *err) {
@@ -207,7 +227,8 @@ typedef struct override {
     tola_dtype dtype;
 } override;
 
-static tola_status parse_overrides(plan *p, const char *const *texts, override **out, size_t *out_count, tola_error *err) {
+static tola_status parse_overrides(plan *p, const char *const *texts, override **out, size_t *out_count,
+                                   tola_error *err) {
     size_t count = 0;
     while (texts && texts[count]) count++;
     override *list = arena_alloc_array(&p->arena, count ? count : 1, sizeof *list);
@@ -215,10 +236,12 @@ static tola_status parse_overrides(plan *p, const char *const *texts, override *
     for (size_t i = 0; i < count; i++) {
         const char *equals = strrchr(texts[i], '=');
         if (!equals || equals == texts[i])
-            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "dtype override '%s' is not of the form GLOB=DTYPE", texts[i]);
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "dtype override '%s' is not of the form GLOB=DTYPE",
+                           texts[i]);
         list[i].dtype = tola_dtype_parse(equals + 1);
         if (list[i].dtype == TOLA_DTYPE_NONE)
-            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "dtype override '%s': '%s' is no dtype", texts[i], equals + 1);
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "dtype override '%s': '%s' is no dtype", texts[i],
+                           equals + 1);
         list[i].glob = arena_strndup(&p->arena, texts[i], (size_t)(equals - texts[i]));
         if (!list[i].glob) return err_nomem(err, "reading dtype overrides");
     }
@@ -258,7 +281,7 @@ static tola_status check_cast(const plan_tensor *t, tola_error *err) {
     if (t->piece_count == 0)
         cause = "its values are part of the format's configuration";
     else if (!codec_decodes(from))
-        cause = kind == TOLA_KIND_BLOCK ? "block-quantized weights cannot be cast; leave out --dtype for them or --exclude them"
+        cause = kind == TOLA_KIND_BLOCK ? "block-quantized weights cannot be cast; --exclude leaves them out"
                                         : "these bytes are not numbers";
     else if (!codec_encodes(to))
         cause = tola_dtype_get_kind(to) == TOLA_KIND_BLOCK ? "block types are made by quantizing, not by a cast"
@@ -266,7 +289,7 @@ static tola_status check_cast(const plan_tensor *t, tola_error *err) {
     else if ((kind == TOLA_KIND_COMPLEX) != (tola_dtype_get_kind(to) == TOLA_KIND_COMPLEX))
         cause = "complex numbers convert to complex numbers only";
     if (!cause) return TOLA_OK;
-    return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "tensor '%s' is %s and cannot become %s: %s", t->source,
+    return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "tensor '%s' is %s and cannot become %s: %s", Q(t->source),
                    tola_dtype_name(from), tola_dtype_name(to), cause);
 }
 
@@ -284,9 +307,7 @@ static tola_dtype suggest(tola_dtype from, bool (*holds)(tola_dtype dtype)) {
     case TOLA_KIND_BOOL: list = small; break;
     case TOLA_KIND_COMPLEX: list = complexes; break;
     case TOLA_KIND_INT:
-    case TOLA_KIND_UINT:
-        list = tola_dtype_bits(from) < 8 ? small : tola_dtype_bits(from) == 8 ? bytes : large;
-        break;
+    case TOLA_KIND_UINT: list = tola_dtype_bits(from) < 8 ? small : tola_dtype_bits(from) == 8 ? bytes : large; break;
     default: return TOLA_DTYPE_NONE;
     }
     for (; *list; list++)
@@ -301,13 +322,14 @@ static tola_status refuse_dtype(const plan_tensor *t, const char *format_name, b
     const char *name = tola_dtype_name(dtype);
     if (better == TOLA_DTYPE_NONE)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
-                       "tensor '%s': %s cannot hold %s; --exclude leaves the tensor out", t->source, format_name, name);
+                       "tensor '%s': %s cannot hold %s; --exclude leaves the tensor out", Q(t->source), format_name,
+                       name);
     if (dtype_applies((tola_dtype)t->from))
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "tensor '%s': %s cannot hold %s; --dtype %s would do",
-                       t->source, format_name, name, tola_dtype_name(better));
+                       Q(t->source), format_name, name, tola_dtype_name(better));
     return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                    "tensor '%s': %s cannot hold %s; --dtype-override '%s=%s' would do, --exclude leaves the tensor out",
-                   t->source, format_name, name, t->source, tola_dtype_name(better));
+                   Q(t->source), format_name, name, Q(t->source), tola_dtype_name(better));
 }
 
 /* Bytes as written, and as read. */
@@ -317,12 +339,12 @@ static tola_status measure(plan *p, plan_tensor *t, tola_error *err) {
     uint64_t innermost = t->n_dims ? t->shape[t->n_dims - 1] : 1, in = 0;
     if (block > 1 && innermost % block != 0)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
-                       "tensor '%s' cannot become %s: rows of %llu elements do not fill whole blocks of %u", t->source,
-                       tola_dtype_name(dtype), (unsigned long long)innermost, block);
+                       "tensor '%s' cannot become %s: rows of %llu elements do not fill whole blocks of %u",
+                       Q(t->source), tola_dtype_name(dtype), (unsigned long long)innermost, block);
     tola_status status = tola_dtype_size(dtype, t->elements, &t->bytes);
     if (status == TOLA_OK) status = tola_dtype_size((tola_dtype)t->from, t->elements, &in);
     if (status != TOLA_OK || !add_u64(p->bytes_in, in, &p->bytes_in) || !add_u64(p->bytes_out, t->bytes, &p->bytes_out))
-        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the size of tensor '%s' as %s overflows", t->source,
+        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the size of tensor '%s' as %s overflows", Q(t->source),
                        tola_dtype_name(dtype));
     return TOLA_OK;
 }

@@ -29,18 +29,18 @@ typedef struct plan_tensor {
     const char *source;    /* name of the first input tensor; `name` at first for inline data */
     const uint64_t *shape; /* outermost first */
     uint16_t n_dims;
-    uint16_t from, dtype;  /* tola_dtype of the pieces (or the inline data), and of what is written */
-    uint32_t flags;        /* TOLA_TENSOR_PARAMETER, _STATE */
-    bool fixed_dtype;      /* --dtype does not apply */
-    uint8_t order;         /* plan_order */
+    uint16_t from, dtype; /* tola_dtype of the pieces (or the inline data), and of what is written */
+    uint32_t flags;       /* TOLA_TENSOR_PARAMETER, _STATE */
+    bool fixed_dtype;     /* --dtype does not apply */
+    uint8_t order;        /* plan_order */
     uint32_t heads;
     uint64_t row_elements; /* used where order is not PLAN_IN_ORDER */
     double add;
     const plan_piece *pieces;
-    size_t piece_count;    /* 0: the tensor is `data` */
-    const void *data;      /* `bytes` bytes of dtype `dtype` */
+    size_t piece_count; /* 0: the tensor is `data` */
+    const void *data;   /* `bytes` bytes of dtype `dtype` */
     uint64_t elements;
-    uint64_t bytes;        /* as written */
+    uint64_t bytes; /* as written */
 } plan_tensor;
 
 typedef struct plan {

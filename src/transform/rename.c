@@ -64,8 +64,9 @@ static tola_status parse_rule(const char *text, arena *a, rename_rule *out, tola
         return why.status;
     }
     if (out->to.stars > out->from.stars)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "rename rule '%s' inserts %u captures, but FROM has only %u '*'",
-                       text, out->to.stars, out->from.stars);
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                       "rename rule '%s' inserts %u captures, but FROM has only %u '*'", text, out->to.stars,
+                       out->from.stars);
     return TOLA_OK;
 }
 

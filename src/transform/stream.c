@@ -12,9 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-#define WHOLE_BLOCKS 256       /* every dtype's block divides this many elements */
-#define ADD_CHUNK 2048         /* elements of the buffer on the stack in which constants are added */
-#define PROGRESS_NS 50000000   /* between two calls of the progress callback */
+#define WHOLE_BLOCKS 256     /* every dtype's block divides this many elements */
+#define ADD_CHUNK 2048       /* elements of the buffer on the stack in which constants are added */
+#define PROGRESS_NS 50000000 /* between two calls of the progress callback */
 
 typedef struct segment {
     uint64_t file_order; /* (file, offset) of the input as one number that sorts */
@@ -173,12 +173,14 @@ static tola_status run_block(stream *s, const plan_tensor *t, uint32_t tensor, u
     if (t->from != t->dtype || t->add != 0.0) {
         uint64_t overflowed = 0;
         tola_status status = t->add != 0.0
-            ? add_and_cast(t, w->in, w->out, (size_t)count, s->options->overflow, &overflowed)
-            : codec_convert((tola_dtype)t->from, (tola_dtype)t->dtype, w->in, w->out, (size_t)count,
-                            s->options->overflow, &overflowed);
+                                 ? add_and_cast(t, w->in, w->out, (size_t)count, s->options->overflow, &overflowed)
+                                 : codec_convert((tola_dtype)t->from, (tola_dtype)t->dtype, w->in, w->out,
+                                                 (size_t)count, s->options->overflow, &overflowed);
         if (status != TOLA_OK)
-            return err_set(err, status, TOLA_NO_OFFSET, "tensor '%s': no conversion from %s to %s", t->source,
-                           tola_dtype_name((tola_dtype)t->from), tola_dtype_name((tola_dtype)t->dtype));
+            return err_in_tensor(err,
+                                 err_set(err, status, TOLA_NO_OFFSET, "no conversion from %s to %s",
+                                         tola_dtype_name((tola_dtype)t->from), tola_dtype_name((tola_dtype)t->dtype)),
+                                 t->source);
         if (overflowed) atomic_fetch_add(&s->overflowed, overflowed);
         result = w->out;
     }
@@ -232,7 +234,8 @@ static tola_status run_task(void *context, size_t task, unsigned index, tola_err
 /* ---- laying out segments and tasks ---- */
 
 static tola_status add_segment(stream *s, segment g, tola_error *err) {
-    if (!mem_grow(&s->segments, &s->segment_cap, s->segment_count + 1, sizeof g)) return err_nomem(err, "planning the conversion");
+    if (!mem_grow(&s->segments, &s->segment_cap, s->segment_count + 1, sizeof g))
+        return err_nomem(err, "planning the conversion");
     s->segments[s->segment_count++] = g;
     return TOLA_OK;
 }
@@ -284,7 +287,8 @@ static int compare_segments(const void *a, const void *b) {
 }
 
 static tola_status add_task(stream *s, size_t first_segment, tola_error *err) {
-    if (!mem_grow(&s->tasks, &s->task_cap, s->task_count + 2, sizeof *s->tasks)) return err_nomem(err, "planning the conversion");
+    if (!mem_grow(&s->tasks, &s->task_cap, s->task_count + 2, sizeof *s->tasks))
+        return err_nomem(err, "planning the conversion");
     s->tasks[s->task_count++] = first_segment;
     return TOLA_OK;
 }

@@ -8,9 +8,9 @@
 
 #include "transform/plan.h"
 
-#define STREAM_BLOCK (4u << 20)     /* bytes of one block, input or output, whichever is larger */
+#define STREAM_BLOCK (4u << 20)       /* bytes of one block, input or output, whichever is larger */
 #define STREAM_MIN_BLOCK (256u << 10) /* with very many threads blocks shrink to this */
-#define STREAM_MEMORY (128u << 20)  /* bytes of all blocks of all workers, as long as STREAM_MIN_BLOCK allows */
+#define STREAM_MEMORY (128u << 20)    /* bytes of all blocks of all workers, as long as STREAM_MIN_BLOCK allows */
 
 typedef struct stream_options {
     unsigned threads; /* 0 = all */

@@ -141,7 +141,8 @@ static void test_refuses(void **state) {
     o.rename = RULES("model.*=x");
     refuse_convert(ck, "o.safetensors", &o, TOLA_E_ARG, "tensors 'model.w' and 'model.b' would both be called 'x'");
     o.rename = RULES("model.*=*", "w=");
-    refuse_convert(ck, "o.safetensors", &o, TOLA_E_ARG, "tensor 'model.w': rename rule 'w=' leaves nothing of the name");
+    refuse_convert(ck, "o.safetensors", &o, TOLA_E_ARG,
+                   "tensor 'model.w': rename rule 'w=' leaves nothing of the name");
     o.rename = NULL;
     o.include = RULES("nothing*");
     refuse_convert(ck, "o.safetensors", &o, TOLA_E_NOT_FOUND, "include and exclude leave none of the 5 tensors");
@@ -338,21 +339,59 @@ static void test_pieces(void **state) {
     plan_piece q = { tola_checkpoint_find(ck, "q"), 0, (uint64_t)ROWS * COLUMNS };
     plan_piece bias = { tola_checkpoint_find(ck, "bias"), 0, ROWS };
     plan_piece all = { tola_checkpoint_find(ck, "wide"), 0, 2400000 };
-    plan_piece halves[] = { { tola_checkpoint_find(ck, "k"), (uint64_t)ROWS / 2 * COLUMNS, (uint64_t)ROWS / 2 * COLUMNS },
+    plan_piece halves[] = { { tola_checkpoint_find(ck, "k"), (uint64_t)ROWS / 2 * COLUMNS,
+                              (uint64_t)ROWS / 2 * COLUMNS },
                             { q.tensor, 0, (uint64_t)ROWS / 2 * COLUMNS } };
     const int32_t numbers[] = { 7, 8, 9 };
     plan_tensor items[] = {
-        { .name = "q.in", .shape = matrix, .n_dims = 2, .dtype = TOLA_DTYPE_F32, .order = PLAN_INTERLEAVE, .heads = HEADS,
-          .row_elements = COLUMNS, .pieces = &q, .piece_count = 1 },
-        { .name = "q.de", .shape = matrix, .n_dims = 2, .dtype = TOLA_DTYPE_F64, .order = PLAN_DEINTERLEAVE,
-          .heads = HEADS, .row_elements = COLUMNS, .pieces = &q, .piece_count = 1 },
-        { .name = "bias", .shape = vector, .n_dims = 1, .dtype = TOLA_DTYPE_F32, .order = PLAN_INTERLEAVE, .heads = HEADS,
-          .row_elements = 1, .pieces = &bias, .piece_count = 1, .add = 0.5 },
+        { .name = "q.in",
+          .shape = matrix,
+          .n_dims = 2,
+          .dtype = TOLA_DTYPE_F32,
+          .order = PLAN_INTERLEAVE,
+          .heads = HEADS,
+          .row_elements = COLUMNS,
+          .pieces = &q,
+          .piece_count = 1 },
+        { .name = "q.de",
+          .shape = matrix,
+          .n_dims = 2,
+          .dtype = TOLA_DTYPE_F64,
+          .order = PLAN_DEINTERLEAVE,
+          .heads = HEADS,
+          .row_elements = COLUMNS,
+          .pieces = &q,
+          .piece_count = 1 },
+        { .name = "bias",
+          .shape = vector,
+          .n_dims = 1,
+          .dtype = TOLA_DTYPE_F32,
+          .order = PLAN_INTERLEAVE,
+          .heads = HEADS,
+          .row_elements = 1,
+          .pieces = &bias,
+          .piece_count = 1,
+          .add = 0.5 },
         { .name = "halves", .shape = both, .n_dims = 3, .dtype = TOLA_DTYPE_F32, .pieces = halves, .piece_count = 2 },
-        { .name = "halves.in", .shape = both, .n_dims = 3, .dtype = TOLA_DTYPE_F32, .order = PLAN_INTERLEAVE, .heads = 1,
-          .row_elements = COLUMNS, .pieces = halves, .piece_count = 2 },
-        { .name = "wide", .shape = wide, .n_dims = 2, .dtype = TOLA_DTYPE_F32, .order = PLAN_INTERLEAVE, .heads = 1,
-          .row_elements = 1200000, .pieces = &all, .piece_count = 1, .add = 1 },
+        { .name = "halves.in",
+          .shape = both,
+          .n_dims = 3,
+          .dtype = TOLA_DTYPE_F32,
+          .order = PLAN_INTERLEAVE,
+          .heads = 1,
+          .row_elements = COLUMNS,
+          .pieces = halves,
+          .piece_count = 2 },
+        { .name = "wide",
+          .shape = wide,
+          .n_dims = 2,
+          .dtype = TOLA_DTYPE_F32,
+          .order = PLAN_INTERLEAVE,
+          .heads = 1,
+          .row_elements = 1200000,
+          .pieces = &all,
+          .piece_count = 1,
+          .add = 1 },
         { .name = "constant", .shape = constant, .n_dims = 1, .dtype = TOLA_DTYPE_I32, .data = numbers },
     };
     plan p;
@@ -420,8 +459,9 @@ static void test_adopted_refuses(void **state) {
     tola_convert_options o = TOLA_CONVERT_OPTIONS_INIT, without_b = TOLA_CONVERT_OPTIONS_INIT;
     without_b.exclude = RULES("model.b");
     plan_piece pieces[] = { { w, 0, 32 }, { b, 0, 8 } };
-    plan_tensor t = { .name = "t", .shape = shape, .n_dims = 2, .dtype = TOLA_DTYPE_F32, .pieces = pieces,
-                      .piece_count = 2 };
+    plan_tensor t = {
+        .name = "t", .shape = shape, .n_dims = 2, .dtype = TOLA_DTYPE_F32, .pieces = pieces, .piece_count = 2
+    };
     refuse_adopted(ck, t, &without_b, "tensor 't' needs both 'model.w', which include and exclude keep, and 'model.b'");
     t.order = PLAN_INTERLEAVE;
     t.row_elements = 8;

@@ -26,8 +26,8 @@ static inline void model_free(model *m) {
 static inline void model_add(model *m, const char *name, const char *dtype, const char *shape, const void *data,
                              size_t bytes) {
     size_t at = m->payload.length;
-    buf_printf(&m->header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}", m->tensors++ ? "," : "",
-               name, dtype, shape, at, at + bytes);
+    buf_printf(&m->header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}",
+               m->tensors++ ? "," : "", name, dtype, shape, at, at + bytes);
     buf_append(&m->payload, data, bytes);
 }
 
