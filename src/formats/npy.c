@@ -304,7 +304,7 @@ void npy_build_header(buf *out, tola_dtype dtype, const uint64_t *shape, unsigne
     buf_printf(&text, "), }");
     size_t prefix = text.length > 65000 ? NPY_PREFIX : 10;
     size_t total = (prefix + text.length + 1 + 63) & ~(size_t)63;
-    while (prefix + text.length + 1 < total) buf_u8(&text, ' ');
+    while (!text.failed && prefix + text.length + 1 < total) buf_u8(&text, ' ');
     buf_u8(&text, '\n');
     buf_append(out, npy_magic, sizeof npy_magic);
     buf_u8(out, prefix == 10 ? 1 : 2);
