@@ -8,7 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-static tola_status find(torch_state *s, const torch_storage_id *id, uint64_t bytes, torch_storage *out, tola_error *err) {
+static tola_status find(torch_state *s, const torch_storage_id *id, uint64_t bytes, torch_storage *out,
+                        tola_error *err) {
     if (id->key_length > 8 || bytes > 64) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "no such storage");
     *out = (torch_storage){ .offset = 0, .bytes = s->ck->files[0].info.bytes < 64 ? s->ck->files[0].info.bytes : 64,
                             .id = ck_new_storage(s->ck) };

@@ -113,7 +113,8 @@ optimizer.step()
 nested = {"model": collections.OrderedDict(w=weight, tied=weight), "optimizer": optimizer.state_dict(), "epoch": 3,
           "args": argparse.Namespace(lr=0.5, layers=[1, 2]), 7: [torch.zeros(1), None], "name": "x"}
 quantized = {"q": torch.quantize_per_tensor(torch.ones(4), 0.5, 3, torch.quint8),
-             "c": torch.quantize_per_channel(torch.ones(2, 2), torch.tensor([0.5, 1.0]), torch.tensor([0, 1]), 0, torch.qint8)}
+             "c": torch.quantize_per_channel(torch.ones(2, 2),
+                                             torch.tensor([0.5, 1.0]), torch.tensor([0, 1]), 0, torch.qint8)}
 sparse = {"coo": torch.eye(2).to_sparse(), "csr": torch.eye(2).to_sparse_csr()}
 arrays = {"f": np.arange(6, dtype=np.float32).reshape(2, 3), "t": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
           "big": np.arange(3, dtype=">i2"), "s": np.float64(2.5), "o": np.array(["ab"])}
@@ -134,7 +135,8 @@ put("torch", "old.tar", old_tar())
 put("torch", "archive.zip", zipped({"data": b'{"n_envs": 1}', "policy.pth": saved({"w": torch.ones(2)}),
                                     "policy.optimizer.pth": saved(optimizer.state_dict()), "note.txt": b"x"}))
 if hasattr(torch, "float8_e4m3fn"):
-    put("torch", "float8.pt", saved({"a": torch.ones(4).to(torch.float8_e4m3fn), "b": torch.ones(2).to(torch.float8_e5m2)}))
+    put("torch", "float8.pt", saved({"a": torch.ones(4).to(torch.float8_e4m3fn),
+                                     "b": torch.ones(2).to(torch.float8_e5m2)}))
 put("torch", "big-endian.pt", torch_zip(tensor_pickle(), [struct.pack(">4f", 1, 2, 3, 4)], byteorder=b"big"))
 put("torch", "deflated.pt", zipped({"archive/data.pkl": tensor_pickle(size=(2, 2), stride=(1, 2)),
                                     "archive/data/0": struct.pack("<4f", 1, 2, 3, 4)}, zipfile.ZIP_DEFLATED))
@@ -148,7 +150,8 @@ put("torch", "bad-stride.pt", torch_zip(tensor_pickle(stride=(-1,))))
 put("torch", "bad-key.pt", torch_zip(tensor_pickle(key="9")))
 put("torch", "bad-system.pt", torch_zip(b"cos\nsystem\n(S'id'\ntR."))
 put("torch", "bad-dots.pt", torch_zip(tensor_pickle(key="../0")))
-put("torch", "bad-bomb.pt", torch_zip(b"\x80\x02]q\x00K\x01a" + b"".join(b"]q%c(h%ch%ce" % (i + 1, i, i) for i in range(40)) + b"."))
+doubled = b"".join(b"]q%c(h%ch%ce" % (i + 1, i, i) for i in range(40))
+put("torch", "bad-bomb.pt", torch_zip(b"\x80\x02]q\x00K\x01a" + doubled + b"."))
 put("torch", "bad-deep.pt", torch_zip(b"\x80\x02" + b"]" * 1000 + b"a" * 999 + b"."))
 put("torch", "bad-cycle.pt", torch_zip(b"\x80\x02]q\x00h\x00a."))
 put("torch", "bad-legacy-count.pt", legacy({"w": torch.ones(2)})[:-16] + struct.pack("<q2f", 3, 1, 1))
@@ -167,7 +170,8 @@ for name, text in {"system": b"cos\nsystem\n(S'id'\ntR.", "inst": b"(S'id'\nios\
                    "stack": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R."}.items():
     put("pickle", f"{name}.pkl", b"\0" + text)
 
-for name, array in {"f4": np.arange(6, dtype="<f4").reshape(2, 3), "big": np.arange(6, dtype=">i8"), "scalar": np.array(1.5),
+for name, array in {"f4": np.arange(6, dtype="<f4").reshape(2, 3), "big": np.arange(6, dtype=">i8"),
+                    "scalar": np.array(1.5),
                     "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)), "text": np.array(["ab", "c"]),
                     "record": np.zeros(2, [("a", "<f4"), ("b", "<i2", (2,))])}.items():
     for version in ((1, 0), (2, 0), (3, 0)):

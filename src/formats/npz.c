@@ -221,8 +221,8 @@ static tola_status write_headers(tola_writer *w, npz_state *s, const uint8_t *he
     return TOLA_OK;
 }
 
-static tola_status plan_and_write(tola_writer *w, npz_state *s, const tola_tensor_spec *tensors, uint64_t max_shard_size,
-                                  buf *headers, tola_error *err) {
+static tola_status plan_and_write(tola_writer *w, npz_state *s, const tola_tensor_spec *tensors,
+                                  uint64_t max_shard_size, buf *headers, tola_error *err) {
     for (size_t i = 0; i < w->count; i++) TRY(plan_member(s, i, &tensors[i], headers, &w->slots[i].bytes, err));
     uint64_t total_bytes = zip_writer_total(s->zip);
     if (max_shard_size && total_bytes > max_shard_size)

@@ -246,7 +246,8 @@ static tola_status memo_put(pickle_vm *vm, uint64_t key) {
 
 static tola_status memo_get(pickle_vm *vm, uint64_t key) {
     memo_slot *slot = vm->memo_cap ? memo_slot_of(vm->memo, vm->memo_cap, key) : NULL;
-    if (!slot || !slot->key) return vm_fail(vm, TOLA_E_FORMAT, "the pickle uses memo entry %" PRIu64 ", which it never set", key);
+    if (!slot || !slot->key)
+        return vm_fail(vm, TOLA_E_FORMAT, "the pickle uses memo entry %" PRIu64 ", which it never set", key);
     return vm_push(vm, slot->value);
 }
 

@@ -51,7 +51,8 @@ static tola_status push_decimal(pickle_vm *vm, const char *text, size_t length) 
     }
     if (length == 0 || length > MAX_DIGITS) return vm_fail(vm, TOLA_E_FORMAT, "an integer of %zu digits", length);
     for (size_t i = 0; i < length; i++) {
-        if (text[i] < '0' || text[i] > '9') return vm_fail(vm, TOLA_E_FORMAT, "an integer with something that is no digit");
+        if (text[i] < '0' || text[i] > '9')
+            return vm_fail(vm, TOLA_E_FORMAT, "an integer with something that is no digit");
         unsigned carry = (unsigned)(text[i] - '0');
         for (size_t k = 0; k < used; k++) {
             carry += number[k] * 10u;

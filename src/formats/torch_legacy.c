@@ -102,8 +102,9 @@ static tola_status place_storage(legacy_state *l, reader *r, const pickle_value 
         return err_set(err, TOLA_E_FORMAT, at, "storage '%s' should have %" PRIu64 " elements, here it has %" PRIu64,
                        quoted, s->count, count);
     if (!mul_u64(count, s->item, &bytes) || bytes > reader_left(r))
-        return err_set(err, TOLA_E_FORMAT, r->pos, "truncated: storage '%s' has %" PRIu64 " elements of %u bytes, %" PRIu64
-                       " bytes are left", quoted, count, s->item, reader_left(r));
+        return err_set(err, TOLA_E_FORMAT, r->pos,
+                       "truncated: storage '%s' has %" PRIu64 " elements of %u bytes, %" PRIu64 " bytes are left",
+                       quoted, count, s->item, reader_left(r));
     s->storage = (torch_storage){ .offset = r->pos, .bytes = bytes, .id = ck_new_storage(l->base.ck) };
     s->placed = true;
     reader_skip(r, bytes);
@@ -111,7 +112,8 @@ static tola_status place_storage(legacy_state *l, reader *r, const pickle_value 
 }
 
 static tola_status place_storages(legacy_state *l, reader *r, const pickle_value *keys, tola_error *err) {
-    if (keys->kind != PICKLE_LIST) return err_set(err, TOLA_E_FORMAT, r->pos, "no list of storage keys after the object");
+    if (keys->kind != PICKLE_LIST)
+        return err_set(err, TOLA_E_FORMAT, r->pos, "no list of storage keys after the object");
     for (size_t i = 0; i < keys->as.list.count; i++) TRY(place_storage(l, r, keys->as.list.items[i], err));
     for (size_t i = 0; i < l->count; i++) {
         if (l->storages[i].placed) continue;

@@ -23,8 +23,10 @@ static tola_status push_name(torch_state *s, const char *text, size_t bytes, siz
     if (s->path.length > strlen(s->prefix)) buf_u8(&s->path, '.');
     buf_append(&s->path, text, bytes);
     if (s->path.failed || s->path.length > CK_MAX_NAME)
-        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a tensor's name, made of the keys above it, is longer than %d "
-                       "bytes", CK_MAX_NAME);
+        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET,
+                       "a tensor's name, made of the keys above it, is longer than %d "
+                       "bytes",
+                       CK_MAX_NAME);
     return TOLA_OK;
 }
 
@@ -173,7 +175,8 @@ static tola_status walk_opaque(torch_state *s, const pickle_value *v, int depth,
         const pickle_value *name = pickle_item(args, 0), *index = pickle_item(args, 1);
         char text[64];
         snprintf(text, sizeof text, "%.40s", name->as.text.data);
-        if (index && index->kind == PICKLE_INT) snprintf(text, sizeof text, "%.40s:%" PRId64, name->as.text.data, index->as.i64);
+        if (index && index->kind == PICKLE_INT)
+            snprintf(text, sizeof text, "%.40s:%" PRId64, name->as.text.data, index->as.i64);
         out->present = true;
         return copy_string(s, text, strlen(text), &out->value, err);
     }
@@ -271,7 +274,8 @@ static tola_status walk_quantizer(torch_state *s, const pickle_value *q, int dep
         return torch_fail(s, q, err, TOLA_E_FORMAT, "a quantized tensor without its parameters");
     members m = { 0 };
     TRY(add_member(s, &m, "scheme", 6, string_value(scheme->as.global->name, strlen(scheme->as.global->name)), err));
-    for (size_t i = 1; i < n; i++) TRY(walk_part(s, pickle_item(q, i), (n == 4 ? vector : scalar)[i], depth, flags, &m, err));
+    for (size_t i = 1; i < n; i++)
+        TRY(walk_part(s, pickle_item(q, i), (n == 4 ? vector : scalar)[i], depth, flags, &m, err));
     *out = (found){ map_value(&m), true };
     return TOLA_OK;
 }

@@ -61,7 +61,8 @@ struct torch_state {
     bool swapped;         /* storages are big-endian */
     zip_archive *zip;     /* for members */
     /* Finds a storage and checks that it has `bytes` bytes. */
-    tola_status (*find)(torch_state *s, const torch_storage_id *id, uint64_t bytes, torch_storage *out, tola_error *err);
+    tola_status (*find)(torch_state *s, const torch_storage_id *id, uint64_t bytes, torch_storage *out,
+                        tola_error *err);
     /* Resolves a persistent id that names a whole tensor (tar); NULL elsewhere. */
     tola_status (*tensor)(torch_state *s, const pickle_value *id, torch_tensor *out, tola_error *err);
     void *user;

@@ -272,8 +272,9 @@ static tola_status find_storage(torch_state *s, const torch_storage_id *id, uint
     text_quote(quoted, sizeof quoted, id->key, id->key_length);
     if (!item) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "storage '%s' is not in the archive", quoted);
     if (bytes > item->tensor.storage.bytes)
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "storage '%s' should have %" PRIu64 " bytes, it has %" PRIu64,
-                       quoted, bytes, item->tensor.storage.bytes);
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "storage '%s' should have %" PRIu64 " bytes, it has %" PRIu64, quoted, bytes,
+                       item->tensor.storage.bytes);
     *out = item->tensor.storage;
     return TOLA_OK;
 }

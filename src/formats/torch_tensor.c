@@ -23,7 +23,8 @@ unsigned torch_item_bytes(tola_dtype dtype) { return dtype_get(dtype)->block_byt
 
 /* ---- storages ---- */
 
-tola_status torch_parse_storage_id(const torch_state *s, const pickle_value *v, torch_storage_id *out, tola_error *err) {
+tola_status torch_parse_storage_id(const torch_state *s, const pickle_value *v, torch_storage_id *out,
+                                   tola_error *err) {
     const pickle_value *type = pickle_item(v, 1), *key = pickle_item(v, 2), *count = pickle_item(v, 4);
     size_t n = pickle_count(v);
     if (n < 5 || n > 6 || !pickle_is_text(pickle_item(v, 0), "storage") || pickle_role_of(type) != ROLE_STORAGE ||
@@ -64,7 +65,8 @@ static tola_status parse_storage(torch_state *s, const pickle_value *v, torch_te
     uint64_t least = dtype_get((tola_dtype)id.type->dtype)->block_elements > 1 ? 0 : bytes;
     tola_status status = s->find(s, &id, least, &t->storage, err);
     if (status != TOLA_OK) {
-        if (err && err->offset == TOLA_NO_OFFSET && s->pickle_at != TOLA_NO_OFFSET) err->offset = s->pickle_at + tuple->at;
+        if (err && err->offset == TOLA_NO_OFFSET && s->pickle_at != TOLA_NO_OFFSET)
+            err->offset = s->pickle_at + tuple->at;
         return status;
     }
     if (least) t->storage.bytes = bytes;

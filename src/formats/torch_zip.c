@@ -38,7 +38,8 @@ typedef struct zip_state {
 
 static size_t known_slot(const known_storage *table, size_t cap, const char *key, size_t length) {
     size_t i = (size_t)hash_string(key, length) & (cap - 1);
-    while (table[i].key && (table[i].length != length || memcmp(table[i].key, key, length) != 0)) i = (i + 1) & (cap - 1);
+    while (table[i].key && (table[i].length != length || memcmp(table[i].key, key, length) != 0))
+        i = (i + 1) & (cap - 1);
     return i;
 }
 
@@ -241,8 +242,9 @@ static tola_status explain_zip(const zip_archive *z, tola_error *err) {
     if (z->count) text_quote(first, sizeof first, z->members[0].name, z->members[0].name_length);
     for (size_t i = 0; i < z->count; i++)
         if (text_ends_with(z->members[i].name, "/model.json"))
-            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
-                           "a TorchScript archive of 2018 (model.json), from before torch 1.1; save it again with a newer torch");
+            return err_set(
+                err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                "a TorchScript archive of 2018 (model.json), from before torch 1.1; save it again with a newer torch");
     if (zip_find(z, "model.weights.h5"))
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                        "a Keras archive; its weights are an HDF5 file, which is not read here");

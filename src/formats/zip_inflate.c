@@ -190,8 +190,9 @@ static void give_cursor(zip_inflater *f, cursor *c, bool good) {
 
 static tola_status broken(const cursor *c, const char *what, tola_error *err) {
     char name[200];
-    return err_set(err, TOLA_E_FORMAT, c->input_at - c->stream.avail_in, "zip member '%s': %s after %" PRIu64 " of %"
-                   PRIu64 " bytes", text_quote(name, sizeof name, c->member->name, c->member->name_length), what, c->pos,
+    return err_set(err, TOLA_E_FORMAT, c->input_at - c->stream.avail_in,
+                   "zip member '%s': %s after %" PRIu64 " of %" PRIu64 " bytes",
+                   text_quote(name, sizeof name, c->member->name, c->member->name_length), what, c->pos,
                    c->member->size);
 }
 

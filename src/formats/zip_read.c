@@ -396,8 +396,8 @@ tola_status zip_open(source *src, uint64_t start, uint64_t end, arena *a, zip_ar
 tola_status zip_read(const zip_archive *z, zip_member *m, uint64_t offset, void *dst, size_t bytes, tola_error *err) {
     TRY(zip_check_member(z, m, err));
     if (offset > m->size || bytes > m->size - offset)
-        return err_set(err, TOLA_E_FORMAT, m->data, "%zu bytes at %" PRIu64 " of a zip member of %" PRIu64, bytes, offset,
-                       m->size);
+        return err_set(err, TOLA_E_FORMAT, m->data, "%zu bytes at %" PRIu64 " of a zip member of %" PRIu64, bytes,
+                       offset, m->size);
     if (m->method == ZIP_STORED) return source_read(z->src, m->data + offset, dst, bytes, err);
     return zip_inflate_read(z->inflater, z->src, m, offset, dst, bytes, err);
 }

@@ -70,7 +70,8 @@ tola_status zip_writer_add(zip_writer *z, const char *name, uint64_t size, unsig
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a zip member's name of %zu bytes", length);
     if (z->count == ZIP_MAX_MEMBERS)
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "more than %u zip members", ZIP_MAX_MEMBERS);
-    if (!mem_grow(&z->members, &z->cap, z->count + 1, sizeof *z->members)) return err_nomem(err, "writing a zip archive");
+    if (!mem_grow(&z->members, &z->cap, z->count + 1, sizeof *z->members))
+        return err_nomem(err, "writing a zip archive");
     written m = { .name = mem_strdup(name), .name_length = (uint32_t)length, .size = size, .header = z->end };
     if (!m.name) return err_nomem(err, "writing a zip archive");
     m.zip64 = size >= UINT32_MAX;
@@ -127,7 +128,8 @@ static tola_status add_run(written *m, run r, tola_error *err) {
         n->bytes += r.bytes;
         return TOLA_OK;
     }
-    if (!mem_grow(&m->runs, &m->run_cap, m->run_count + 1, sizeof *m->runs)) return err_nomem(err, "writing a zip archive");
+    if (!mem_grow(&m->runs, &m->run_cap, m->run_count + 1, sizeof *m->runs))
+        return err_nomem(err, "writing a zip archive");
     memmove(&m->runs[i + 1], &m->runs[i], (m->run_count - i) * sizeof *m->runs);
     m->runs[i] = r;
     m->run_count++;

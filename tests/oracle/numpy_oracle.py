@@ -40,7 +40,8 @@ def compare(what, path, arrays, *flags):
         t = got[name]
         tally.equal(f"{what}: {name}: dtype", t["dtype"], NAMES.get(array.dtype.char, "opaque"))
         tally.equal(f"{what}: {name}: shape", t["shape"], list(array.shape))
-        tally.equal(f"{what}: {name}: values", t.get("sha256", t.get("error")), hashlib.sha256(canonical(array)).hexdigest())
+        expected = hashlib.sha256(canonical(array)).hexdigest()
+        tally.equal(f"{what}: {name}: values", t.get("sha256", t.get("error")), expected)
 
 
 def load(path):
@@ -67,7 +68,8 @@ def arrays():
                 values > 0 if kind == "?" else values.astype(dtype) if kind.islower() or kind in "FD"
                 else np.abs(values).astype(dtype))
     base = np.arange(120, dtype=np.int32).reshape(2, 3, 4, 5)
-    out.update(scalar=np.array(2.5), empty=np.zeros((0, 3)), fortran=np.asfortranarray(base), one=np.ones((1, 7), order="F"),
+    out.update(scalar=np.array(2.5), empty=np.zeros((0, 3)), fortran=np.asfortranarray(base),
+               one=np.ones((1, 7), order="F"),
                big_fortran=np.asfortranarray(base.astype(">i4")), strided=base[:, ::2, 1:], long=np.arange(100000.0),
                text=np.array(["ab", "c"]), bytes=np.array([b"ab", b"c"]), dates=np.array(["2020-01-01"], "M8[D]"),
                record=np.zeros(3, dtype=[("a", "<f4"), ("b", "<i2", (2, 2)), ("c", [("d", "S3")])]),

@@ -232,7 +232,8 @@ def nested():
     optimizer.step()
     return {
         "model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 7, "loss": 0.25,
-        "tied": {"a": shared, "b": shared, "c": shared[1:, 2:]}, "list": [torch.ones(2), (torch.zeros(1), "text", None)],
+        "tied": {"a": shared, "b": shared, "c": shared[1:, 2:]},
+        "list": [torch.ones(2), (torch.zeros(1), "text", None)],
         "parameter": torch.nn.Parameter(torch.ones(3)), 5: torch.tensor([5]), "size": shared.size(),
         "namespace": argparse.Namespace(lr=0.5, names=["x", "y"], weight=torch.tensor([1.5])),
         "counter": collections.Counter("aab"), "default": collections.defaultdict(list, x=[1]), "set": {1, 2},
@@ -258,7 +259,8 @@ def sparse():
 
 def numpy_inside():
     return {
-        "plain": np.arange(6, dtype=np.float32).reshape(2, 3), "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "plain": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "big": np.arange(4, dtype=">i4"), "bools": np.array([True, False]), "zero": np.array(3.5),
         "scalar": np.float32(1.5), "int": np.int16(-3), "half": np.float16(-0.5), "text": np.array(["a", "bc"]),
     }

@@ -131,8 +131,9 @@ static void test_npz(void **state) {
         assert_memory_equal(odd, ((uint8_t[]){ 0, 2, 0, 3, 0 }), 5);
     }
     assert_int_equal(tola_checkpoint_warning_count(ck), 2);
-    assert_string_equal(tola_checkpoint_warning(ck, 0), "'object.npy' is left out: an array of Python objects: its data "
-                                                        "are a pickle, which is not read");
+    assert_string_equal(tola_checkpoint_warning(ck, 0),
+                        "'object.npy' is left out: an array of Python objects: its data "
+                        "are a pickle, which is not read");
     assert_string_equal(tola_checkpoint_warning(ck, 1), "zip member 'readme.txt' is no array");
     tola_checkpoint_close(ck);
     zb_free(&z);
@@ -156,8 +157,9 @@ static void test_writes(void **state) {
     specs[1].dtype = TOLA_DTYPE_I64;
     specs[1].name = "../c";
     assert_int_equal(tola_writer_open(path, specs, 3, NULL, &w, &err), TOLA_E_UNSUPPORTED);
-    assert_string_equal(err.message, "tensor '../c': its name cannot be a member of an .npz archive (empty, absolute, a "
-                                     "backslash or '..')");
+    assert_string_equal(err.message,
+                        "tensor '../c': its name cannot be a member of an .npz archive (empty, absolute, a "
+                        "backslash or '..')");
     specs[1].name = "b/c";
     assert_int_equal(tola_writer_open(path, specs, 3, NULL, &w, &err), TOLA_OK);
     const float values[6] = { 1, 2, 3, 4, 5, 6 };

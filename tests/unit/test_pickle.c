@@ -162,10 +162,11 @@ static const struct {
 static void test_protocols(void **state) {
     (void)state;
     for (size_t i = 0; i < 6; i++)
-        gives_n(protocols[i].data, protocols[i].bytes, 0,
-                "{'a': [1, -2, 1099511627776, big:<00><00><00><00><00><00><00><00>@, -8589934592, 3.5, True, None, 300, "
-                "70000], 'b': (b'x<ff>', '<c3><a9><0a>\\', set(1)), 'c': {}, 'd': (), 'e': [1, -2, 1099511627776, "
-                "big:<00><00><00><00><00><00><00><00>@, -8589934592, 3.5, True, None, 300, 70000]}");
+        gives_n(
+            protocols[i].data, protocols[i].bytes, 0,
+            "{'a': [1, -2, 1099511627776, big:<00><00><00><00><00><00><00><00>@, -8589934592, 3.5, True, None, 300, "
+            "70000], 'b': (b'x<ff>', '<c3><a9><0a>\\', set(1)), 'c': {}, 'd': (), 'e': [1, -2, 1099511627776, "
+            "big:<00><00><00><00><00><00><00><00>@, -8589934592, 3.5, True, None, 300, 70000]}");
 }
 
 static void test_values(void **state) {
@@ -260,7 +261,8 @@ static void test_calls(void **state) {
     unsafe("cpickle\nloads\n(S'cos'\ntR.", 23, "the pickle calls pickle.loads (offset 23); nothing was run");
     unsafe("ctorch\nfloat32\n)R.", 16, "the pickle calls torch.float32 (offset 16); nothing was run");
     unsafe("ctorch\nFloatStorage\n)R.", 21, "the pickle calls torch.FloatStorage (offset 21); nothing was run");
-    unsafe("cdatetime\ndate\n(I1\ntR)R.", 22, "the pickle calls something that it computed (offset 22); nothing was run");
+    unsafe("cdatetime\ndate\n(I1\ntR)R.", 22,
+           "the pickle calls something that it computed (offset 22); nothing was run");
     unsafe("c__torch__\nModule\n)\x81.", 19, "the pickle calls __torch__.Module (offset 19); nothing was run");
     /* the first call counts, and nothing after it is looked at */
     unsafe("cos\nsystem\n(S'id'\ntR\xff\xff", 19, "the pickle calls os.system (offset 19); nothing was run");

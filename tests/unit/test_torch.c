@@ -277,8 +277,10 @@ static void test_writes(void **state) {
     snprintf(path, sizeof path, "%s/out.pt", folder);
     const uint64_t shape[] = { 2, 3 }, odd[] = { 3 };
     tola_tensor_spec specs[] = {
-        { "a.b", shape, 2, TOLA_DTYPE_F32, TOLA_TENSOR_PARAMETER }, { "scalar", NULL, 0, TOLA_DTYPE_I64, 0 },
-        { "f8", odd, 1, TOLA_DTYPE_F8_E5M2, 0 },                    { "empty", (const uint64_t[]){ 0 }, 1, TOLA_DTYPE_BOOL, 0 },
+        { "a.b", shape, 2, TOLA_DTYPE_F32, TOLA_TENSOR_PARAMETER },
+        { "scalar", NULL, 0, TOLA_DTYPE_I64, 0 },
+        { "f8", odd, 1, TOLA_DTYPE_F8_E5M2, 0 },
+        { "empty", (const uint64_t[]){ 0 }, 1, TOLA_DTYPE_BOOL, 0 },
     };
     const tola_member members[] = {
         { { "epoch", 5 }, { .kind = TOLA_VALUE_UINT, .dtype = TOLA_DTYPE_U64, .as.u64 = UINT64_MAX } },

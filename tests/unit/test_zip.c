@@ -275,7 +275,8 @@ static void test_writes(void **state) {
     for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i * 7);
     static const unsigned order[] = { 3, 0, 9, 8, 1, 2, 7, 5, 6, 4 };
     for (size_t i = 0; i < 10; i++) {
-        assert_int_equal(output_write(file, zip_writer_data(w, a) + order[i] * 100, data + order[i] * 100, 100, &err), 0);
+        assert_int_equal(output_write(file, zip_writer_data(w, a) + order[i] * 100, data + order[i] * 100, 100, &err),
+                         0);
         assert_int_equal(zip_writer_block(w, a, order[i] * 100, data + order[i] * 100, 100, &err), TOLA_OK);
     }
     assert_int_equal(zip_writer_block(w, a, 250, data, 10, &err), TOLA_E_ARG);

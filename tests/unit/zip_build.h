@@ -51,7 +51,9 @@ static inline void zb_common(zb *z, const zb_header *h) {
 
 /* The header of a member of `bytes` bytes, to be tampered with. */
 static inline zb_header zb_describe(const char *name, const void *data, size_t bytes) {
-    zb_header h = { .crc = (uint32_t)crc32(0, data, (unsigned)bytes), .packed = (uint32_t)bytes, .size = (uint32_t)bytes };
+    zb_header h = { .crc = (uint32_t)crc32(0, data, (unsigned)bytes),
+                    .packed = (uint32_t)bytes,
+                    .size = (uint32_t)bytes };
     snprintf(h.name, sizeof h.name, "%s", name);
     return h;
 }
