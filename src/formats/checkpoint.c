@@ -159,6 +159,7 @@ static tola_status add_checked(tola_checkpoint *ck, const ck_add *add, tola_erro
         .layout = add->read ? CK_CUSTOM : strides ? CK_STRIDED : CK_PLAIN,
         .strides = strides,
         .read = add->read,
+        .seen = add->seen,
         .context = add->context,
     };
     return TOLA_OK;

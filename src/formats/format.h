@@ -23,12 +23,18 @@ typedef enum ck_layout {
 typedef tola_status (*ck_read_fn)(const tola_checkpoint *ck, const ck_tensor *t, uint64_t offset, void *dst,
                                   size_t bytes, tola_error *err);
 
+/* Told of the stored bytes of each block of a CK_PLAIN tensor that was read, any thread (checksums). What
+ * tola_checkpoint_acquire maps is not read here and not told of. */
+typedef tola_status (*ck_seen_fn)(const tola_checkpoint *ck, const ck_tensor *t, uint64_t offset, const void *data,
+                                  size_t bytes, tola_error *err);
+
 struct ck_tensor {
     tola_tensor_info info;
     uint8_t layout;          /* ck_layout */
     const int64_t *strides;  /* CK_STRIDED: in elements, outermost first; info.offset is element 0's place */
     ck_read_fn read;         /* CK_CUSTOM */
-    const void *context;     /* CK_CUSTOM */
+    ck_seen_fn seen;         /* CK_PLAIN; NULL mostly */
+    const void *context;     /* CK_CUSTOM, or for `seen` */
 };
 
 typedef struct ck_file {
@@ -75,6 +81,7 @@ typedef struct ck_add {
     uint32_t storage;      /* from ck_new_storage where tensors may share one; 0 = its own */
     const int64_t *strides; /* not NULL: CK_STRIDED (copied) */
     ck_read_fn read;       /* not NULL: CK_CUSTOM */
+    ck_seen_fn seen;
     const void *context;
 } ck_add;
 /* Checks: name (UTF-8, no NUL, length; duplicates are found afterwards by ck_finish), product of the shape,

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 
 static const uint8_t npy_magic[6] = { 0x93, 'N', 'U', 'M', 'P', 'Y' };
@@ -320,7 +321,8 @@ void npy_build_header(buf *out, tola_dtype dtype, const uint64_t *shape, unsigne
 
 /* ---- .npy files ---- */
 
-static tola_status read_header(source *src, uint64_t start, uint64_t end, npy_header *h, tola_error *err) {
+static tola_status read_header(source *src, uint64_t start, uint64_t end, npy_header *h, uint32_t *crc,
+                               tola_error *err) {
     uint8_t prefix[NPY_PREFIX] = { 0 };
     size_t available = end - start < sizeof prefix ? (size_t)(end - start) : sizeof prefix;
     uint64_t bytes;
@@ -333,15 +335,23 @@ static tola_status read_header(source *src, uint64_t start, uint64_t end, npy_he
     if (!data) return err_nomem(err, "reading an array's header");
     tola_status status = source_read(src, start, data, (size_t)bytes, err);
     if (status == TOLA_OK) status = npy_parse_header(data, bytes, h, err);
+    if (status == TOLA_OK) *crc = crc32_update(0, data, (size_t)bytes);
     mem_free(data);
     return status;
 }
 
+static tola_status block_seen(const tola_checkpoint *ck, const ck_tensor *t, uint64_t offset, const void *data,
+                              size_t bytes, tola_error *err) {
+    (void)ck;
+    return zip_verify_block(t->context, offset, data, bytes, err);
+}
+
 tola_status npy_add(tola_checkpoint *ck, uint32_t file, uint64_t start, uint64_t end, const char *name,
-                    size_t name_length, tola_error *err) {
+                    size_t name_length, const zip_archive *zip, const zip_member *member, tola_error *err) {
     npy_header h;
     uint64_t bytes;
-    tola_status status = read_header(ck->files[file].src, start, end, &h, err);
+    uint32_t crc = 0;
+    tola_status status = read_header(ck->files[file].src, start, end, &h, &crc, err);
     if (status == TOLA_OK) status = npy_data_bytes(&h, &bytes, err);
     if (status != TOLA_OK) {
         if (err && status != TOLA_E_IO && err->offset != TOLA_NO_OFFSET) err->offset += start;
@@ -358,7 +368,15 @@ tola_status npy_add(tola_checkpoint *ck, uint32_t file, uint64_t start, uint64_t
     ck_add add = { .name = name, .name_length = name_length, .file = file, .offset = start + h.bytes };
     npy_describe(&h, bytes, &add);
     int64_t strides[TOLA_MAX_DIMS];
-    if (npy_is_strided(&h) && bytes) {
+    bool strided = npy_is_strided(&h) && bytes;
+    if (member && !strided && bytes == there) {
+        zip_part *part = arena_alloc(&ck->arena, sizeof *part);
+        if (!part) return err_nomem(err, "reading an array");
+        *part = (zip_part){ zip, member, h.bytes, crc };
+        add.seen = block_seen;
+        add.context = part;
+    }
+    if (strided) {
         if (h.type.dtype == TOLA_DTYPE_OPAQUE)
             return err_set(err, TOLA_E_UNSUPPORTED, start, "a Fortran-ordered array of elements that are no numbers");
         npy_fortran_strides(&h, strides);
@@ -375,7 +393,7 @@ static int npy_probe(const uint8_t *head, size_t bytes, const char *name, uint64
 }
 
 static tola_status npy_read(tola_checkpoint *ck, uint32_t file, tola_error *err) {
-    return npy_add(ck, file, 0, ck->files[file].src->size, NPY_NAME, strlen(NPY_NAME), err);
+    return npy_add(ck, file, 0, ck->files[file].src->size, NPY_NAME, strlen(NPY_NAME), NULL, NULL, err);
 }
 
 const format format_npy = { "npy", npy_probe, npy_read };

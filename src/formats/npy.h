@@ -48,8 +48,9 @@ const char *npy_descr(tola_dtype dtype);
 void npy_build_header(buf *out, tola_dtype dtype, const uint64_t *shape, unsigned n_dims);
 
 /* Adds the array of a .npy file or an uncompressed member, whose bytes are [start, end) of files[file]. */
+/* `zip` and `member` are given for a member, so that its checksum is compared as it is read; otherwise NULL. */
 tola_status npy_add(tola_checkpoint *ck, uint32_t file, uint64_t start, uint64_t end, const char *name,
-                    size_t name_length, tola_error *err);
+                    size_t name_length, const zip_archive *zip, const zip_member *member, tola_error *err);
 /* npz.c, for zip archives that turn out to hold arrays. */
 tola_status npz_add_members(tola_checkpoint *ck, uint32_t file, zip_archive *z, tola_error *err);
 bool npz_holds_arrays(const zip_archive *z);

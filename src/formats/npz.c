@@ -113,7 +113,7 @@ static tola_status add_member(tola_checkpoint *ck, uint32_t file, zip_archive *z
     tola_error local = TOLA_ERROR_INIT;
     tola_status status;
     if (m->method == ZIP_STORED && !z->src->remote)
-        status = npy_add(ck, file, m->data, m->data + m->size, m->name, name_length, &local);
+        status = npy_add(ck, file, m->data, m->data + m->size, m->name, name_length, z, m, &local);
     else
         status = add_custom(ck, file, z, m, name_length, &local);
     if (status == TOLA_OK) return TOLA_OK;

@@ -60,6 +60,7 @@ static tola_status read_units(const tola_checkpoint *ck, const ck_tensor *t, uin
         TRY(read_strided(ck, t, offset / unit, dst, bytes / unit, unit, err));
     else
         TRY(source_read(ck->files[t->info.file].src, t->info.offset + offset, dst, bytes, err));
+    if (t->layout == CK_PLAIN && t->seen) TRY(t->seen(ck, t, offset, dst, bytes, err));
     if ((t->info.flags & TOLA_TENSOR_SWAPPED) && !dtype_swap((tola_dtype)t->info.dtype, dst, bytes))
         return err_set(err, TOLA_E_UNSUPPORTED, t->info.offset, "big-endian %s is not understood",
                        tola_dtype_name((tola_dtype)t->info.dtype));

@@ -27,6 +27,7 @@ typedef struct torch_storage {
     uint32_t id;            /* of ck_new_storage */
     zip_member *member;     /* not NULL: read through the archive */
     const uint8_t *memory;  /* not NULL: in memory */
+    const zip_member *stored; /* the member whose payload it is, all of it; NULL elsewhere */
 } torch_storage;
 
 /* A persistent id ("storage", type, key, location, count[, view]). */

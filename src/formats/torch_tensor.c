@@ -47,6 +47,7 @@ static tola_status apply_view(const torch_state *s, const pickle_value *view, un
     if (!add_u64(offset, count, &end) || end > st->bytes / item)
         return torch_fail(s, view, err, TOLA_E_FORMAT, "a view of %" PRIu64 " elements at %" PRIu64
                           " of a storage that has %" PRIu64, count, offset, st->bytes / item);
+    st->stored = NULL;
     st->offset += offset * item;
     st->bytes = count * item;
     return TOLA_OK;
@@ -349,6 +350,27 @@ static tola_status make_custom(torch_state *s, const torch_tensor *t, bool strid
     return TOLA_OK;
 }
 
+static tola_status block_seen(const tola_checkpoint *ck, const ck_tensor *t, uint64_t offset, const void *data,
+                              size_t bytes, tola_error *err) {
+    (void)ck;
+    return zip_verify_block(t->context, offset, data, bytes, err);
+}
+
+/* A tensor that is all of its record in the archive: the record's checksum is compared as the tensor is read. */
+static tola_status watch_checksum(torch_state *s, const torch_tensor *t, ck_add *add, tola_error *err) {
+    uint64_t elements = 1, bytes;
+    for (unsigned d = 0; d < t->n_dims; d++) elements *= t->shape[d]; /* torch_check_bounds has multiplied them */
+    if (!t->storage.stored || t->offset || tola_dtype_size(t->dtype, elements, &bytes) != TOLA_OK ||
+        bytes != t->storage.stored->size || bytes == 0)
+        return TOLA_OK;
+    zip_part *part = arena_alloc(&s->ck->arena, sizeof *part);
+    if (!part) return err_nomem(err, "reading tensors");
+    *part = (zip_part){ s->zip, t->storage.stored, 0, 0 };
+    add->seen = block_seen;
+    add->context = part;
+    return TOLA_OK;
+}
+
 tola_status torch_add_tensor(torch_state *s, const torch_tensor *t, const char *name, size_t name_length,
                              tola_error *err) {
     const dtype_row *row = dtype_get(t->dtype);
@@ -366,7 +388,10 @@ tola_status torch_add_tensor(torch_state *s, const torch_tensor *t, const char *
         TRY(make_custom(s, t, strided, &add, err));
     } else {
         add.offset = t->storage.offset + t->offset / row->block_elements * row->block_bytes;
-        if (strided) add.strides = t->strides;
+        if (strided)
+            add.strides = t->strides;
+        else
+            TRY(watch_checksum(s, t, &add, err));
     }
     return ck_add_tensor(s->ck, &add, err);
 }

@@ -71,7 +71,7 @@ static tola_status storage_member(zip_state *z, const torch_storage_id *id, zip_
 static torch_storage place_storage(zip_state *z, zip_member *m) {
     bool direct = m->method == ZIP_STORED && !z->base.zip->src->remote;
     return (torch_storage){ .offset = direct ? m->data : 0, .bytes = m->size, .id = ck_new_storage(z->base.ck),
-                            .member = direct ? NULL : m };
+                            .member = direct ? NULL : m, .stored = direct ? m : NULL };
 }
 
 static tola_status find_storage(torch_state *s, const torch_storage_id *id, uint64_t bytes, torch_storage *out,

@@ -37,6 +37,7 @@ typedef struct zip_member {
 } zip_member;
 
 typedef struct zip_inflater zip_inflater;
+typedef struct zip_verifier zip_verifier;
 
 typedef struct zip_archive {
     source *src;
@@ -46,6 +47,7 @@ typedef struct zip_archive {
     zip_member **by_name;  /* sorted */
     uint64_t trailing;     /* bytes after the archive */
     zip_inflater *inflater; /* NULL where nothing is deflated */
+    zip_verifier *verifier; /* for zip_verify_block */
 } zip_archive;
 
 /* Reads the directory of the archive that fills [start, end) of src. Everything lives in `a`; there is nothing to
@@ -66,6 +68,31 @@ tola_status zip_read(const zip_archive *z, zip_member *m, uint64_t offset, void 
 zip_inflater *zip_inflater_new(arena *a); /* NULL when out of memory */
 tola_status zip_inflate_read(zip_inflater *f, source *src, const zip_member *m, uint64_t offset, void *dst,
                              size_t bytes, tola_error *err);
+
+/* ---- checksums of what is read or written in blocks (zip_verify.c) ---- */
+
+/* A checksummed run [offset, offset + bytes) of a member. */
+typedef struct zip_run {
+    uint64_t offset, bytes;
+    uint32_t crc;
+} zip_run;
+
+typedef enum zip_run_result { ZIP_RUN_ADDED, ZIP_RUN_OVERLAP, ZIP_RUN_FULL } zip_run_result;
+/* Puts a run into its place in a sorted list without neighbours that touch, joining it with those that do. */
+zip_run_result zip_run_add(zip_run *runs, size_t *count, size_t cap, zip_run r);
+
+/* What follows the first `start` bytes of a stored member, up to its end: a tensor, a .npy array behind its header. */
+typedef struct zip_part {
+    const zip_archive *zip;
+    const zip_member *member;
+    uint64_t start;
+    uint32_t start_crc; /* of those first bytes */
+} zip_part;
+
+zip_verifier *zip_verifier_new(arena *a); /* NULL when out of memory */
+/* Tells of a block that was read, `offset` counting from the part's start. TOLA_E_FORMAT with the block that completes
+ * a member whose checksum is wrong. */
+tola_status zip_verify_block(const zip_part *part, uint64_t offset, const void *data, size_t bytes, tola_error *err);
 
 /* ---- writing: stored members, sizes known beforehand ---- */
 

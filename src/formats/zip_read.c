@@ -384,6 +384,8 @@ tola_status zip_open(source *src, uint64_t start, uint64_t end, arena *a, zip_ar
     tola_status status = check_places(z, order, e.offset, err);
     mem_free(order);
     TRY(status);
+    z->verifier = zip_verifier_new(a);
+    if (!z->verifier) return err_nomem(err, "reading a zip archive");
     for (size_t i = 0; i < z->count && !z->inflater; i++)
         if (z->members[i].method == ZIP_DEFLATED && !(z->inflater = zip_inflater_new(a)))
             return err_nomem(err, "reading a zip archive");

@@ -16,18 +16,12 @@
 #define FLAG_UTF8 0x0800u
 #define DOS_DATE 0x21u /* 1980-01-01 */
 
-/* A checksummed run [offset, offset + bytes) of a member. */
-typedef struct run {
-    uint64_t offset, bytes;
-    uint32_t crc;
-} run;
-
 typedef struct written {
     char *name;
     uint32_t name_length, pad; /* pad: bytes of the padding field, its head of 4 included */
     bool zip64;
     uint64_t size, header, data;
-    run *runs; /* sorted, no two adjacent */
+    zip_run *runs; /* sorted, no two adjacent */
     size_t run_count, run_cap;
 } written;
 
@@ -101,39 +95,11 @@ uint64_t zip_writer_total(const zip_writer *z) { return z->end + z->directory + 
 
 /* ---- checksums ---- */
 
-/* Puts a run into its place and joins it with its neighbours. */
-static tola_status add_run(written *m, run r, tola_error *err) {
-    size_t i = m->run_count;
-    while (i > 0 && m->runs[i - 1].offset > r.offset) i--;
-    bool overlaps = (i > 0 && m->runs[i - 1].offset + m->runs[i - 1].bytes > r.offset) ||
-                    (i < m->run_count && r.offset + r.bytes > m->runs[i].offset);
-    if (overlaps) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "bytes of '%s' are written twice", m->name);
-    bool before = i > 0 && m->runs[i - 1].offset + m->runs[i - 1].bytes == r.offset;
-    bool after = i < m->run_count && r.offset + r.bytes == m->runs[i].offset;
-    if (before) {
-        run *p = &m->runs[i - 1];
-        p->crc = crc32_join(p->crc, r.crc, r.bytes);
-        p->bytes += r.bytes;
-        if (!after) return TOLA_OK;
-        p->crc = crc32_join(p->crc, m->runs[i].crc, m->runs[i].bytes);
-        p->bytes += m->runs[i].bytes;
-        memmove(&m->runs[i], &m->runs[i + 1], (m->run_count - i - 1) * sizeof *m->runs);
-        m->run_count--;
-        return TOLA_OK;
-    }
-    if (after) {
-        run *n = &m->runs[i];
-        n->crc = crc32_join(r.crc, n->crc, n->bytes);
-        n->offset = r.offset;
-        n->bytes += r.bytes;
-        return TOLA_OK;
-    }
+static tola_status add_run(written *m, zip_run r, tola_error *err) {
     if (!mem_grow(&m->runs, &m->run_cap, m->run_count + 1, sizeof *m->runs))
         return err_nomem(err, "writing a zip archive");
-    memmove(&m->runs[i + 1], &m->runs[i], (m->run_count - i) * sizeof *m->runs);
-    m->runs[i] = r;
-    m->run_count++;
-    return TOLA_OK;
+    if (zip_run_add(m->runs, &m->run_count, m->run_cap, r) == ZIP_RUN_ADDED) return TOLA_OK;
+    return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "bytes of '%s' are written twice", m->name);
 }
 
 tola_status zip_writer_block(zip_writer *z, size_t member, uint64_t offset, const void *data, size_t bytes,
@@ -142,7 +108,7 @@ tola_status zip_writer_block(zip_writer *z, size_t member, uint64_t offset, cons
     if (bytes == 0) return TOLA_OK;
     if (offset > m->size || bytes > m->size - offset)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "bytes beyond the end of '%s'", m->name);
-    run r = { offset, bytes, crc32_update(0, data, bytes) };
+    zip_run r = { offset, bytes, crc32_update(0, data, bytes) };
     pthread_mutex_lock(&z->lock);
     tola_status status = add_run(m, r, err);
     pthread_mutex_unlock(&z->lock);

@@ -242,6 +242,35 @@ static void test_truncated(void **state) {
     }
 }
 
+/* A payload that was changed is found out when the tensor has been read to its end, in whatever pieces; one read in
+ * part is not judged. */
+static void test_checksums(void **state) {
+    (void)state;
+    size_t bytes;
+    uint8_t *data = slurp("views.pt", &bytes);
+    for (int damaged = 0; damaged < 2; damaged++) {
+        tola_checkpoint *ck;
+        tola_error err = TOLA_ERROR_INIT;
+        uint8_t values[48];
+        assert_int_equal(tola_checkpoint_open_memory("x.pt", data, bytes, &ck, &err), TOLA_OK);
+        size_t a = tola_checkpoint_find(ck, "a");
+        uint64_t at = tensor(ck, "a")->offset;
+        if (damaged) data[at + 20] ^= 1;
+        tola_status expected = damaged ? TOLA_E_FORMAT : TOLA_OK;
+        assert_int_equal(tola_checkpoint_read(ck, a, 0, values, 48, &err), expected);
+        if (damaged) assert_non_null(strstr(err.message, ": its bytes were changed"));
+        assert_int_equal(tola_checkpoint_read(ck, a, 24, values, 24, &err), TOLA_OK);
+        assert_int_equal(tola_checkpoint_read(ck, a, 0, values, 12, &err), TOLA_OK);
+        assert_int_equal(tola_checkpoint_read(ck, a, 12, values, 12, &err), expected);
+        assert_int_equal(tola_checkpoint_read(ck, a, 0, values, 40, &err), TOLA_OK);
+        assert_int_equal(tola_checkpoint_read(ck, a, 20, values, 20, &err), TOLA_OK); /* begins again */
+        assert_int_equal(tola_checkpoint_read(ck, a, 0, values, 20, &err), TOLA_OK);
+        assert_int_equal(tola_checkpoint_read(ck, a, 40, values, 8, &err), expected);
+        tola_checkpoint_close(ck);
+    }
+    free(data);
+}
+
 /* Every allocation and every read fails in turn while a file is opened and read. */
 static void test_faults(void **state) {
     (void)state;
@@ -328,6 +357,7 @@ int main(void) {
         cmocka_unit_test(test_views),      cmocka_unit_test(test_nested),  cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_containers), cmocka_unit_test(test_refused), cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_faults),     cmocka_unit_test(test_writes),
+        cmocka_unit_test(test_checksums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
