@@ -80,6 +80,26 @@ one-00003-of-00004.safetensors
 one-00004-of-00004.safetensors
 one.safetensors.index.json
 
+# Between Hugging Face and GGUF for a family that is known, and back to the same tensors.
+$ tola convert -q $FIXTURES/llama llama.gguf && tola inspect --json llama.gguf | grep -E '"(architecture|format)"' && tola convert -q llama.gguf back/ && ls back
+  "format": "gguf",
+  "architecture": "llama",
+config.json
+generation_config.json
+model.safetensors
+tokenizer.json
+tokenizer_config.json
+$ for m in $FIXTURES/llama back; do tola inspect --digest --json $m | grep '"digest"'; done | uniq | wc -l
+1
+$ tola convert -q $FIXTURES/llama plain.gguf --keep-names && tola inspect --tensors='*0.self_attn*' --json plain.gguf | grep '      "name"'
+      "name": "model.layers.0.self_attn.q_proj.weight",
+      "name": "model.layers.0.self_attn.k_proj.weight",
+      "name": "model.layers.0.self_attn.v_proj.weight",
+      "name": "model.layers.0.self_attn.o_proj.weight",
+$ printf '{"architectures":["OddForCausalLM"]}' > odd.json && mkdir odd && cp odd.json odd/config.json && cp $FIXTURES/tiny.safetensors odd/model.safetensors && tola convert odd odd.gguf
+2> tola: OddForCausalLM has no known names in GGUF; --keep-names converts the container alone
+[exit 2]
+
 # Refusals: one line, exit 2, nothing left.
 $ mkdir none && cd none && tola convert $FIXTURES/tiny.safetensors x.npz
 2> tola: tensor 'half.weight': npz cannot hold bf16; --dtype f32 would do
