@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "canvas.h"
 #include "frame.h"
 #include "stats.h"
 
@@ -17,15 +18,17 @@ static tola_status compute(const tola_checkpoint *ck, const char *glob, tola_sta
 }
 
 static int show(const tola_checkpoint *ck, const stats_settings *settings, const char *path, const char *glob) {
-    (void)settings;
     tola_error err = TOLA_ERROR_INIT;
     tola_stats stats;
+    if (settings->plot && !canvas_can(settings->plot)) return CLI_ERROR; /* before hours of reading */
     if (compute(ck, glob, &stats, &err) != TOLA_OK) return cli_fail_error(&err);
     stats_view view = { ck, path, &stats };
     int code = CLI_YES;
     if (stats.count == 0 && glob)
         code = stats.skipped ? cli_fail("%s: no tensor that matches '%s' holds numbers", path, glob)
                              : cli_fail("%s: no tensor matches '%s'", path, glob);
+    else if (settings->plot && (code = stats_plot(&view, settings->plot)) != CLI_YES)
+        ;
     else if (cli.json)
         stats_write_json(&view);
     else if (stats.count == 1)
@@ -48,6 +51,8 @@ static int run(const void *settings, char **args, int n_args) {
 }
 
 static const cli_option options[] = {
+    { "plot", 0, CLI_STRING, "FILE", "Draw the histograms of all tensors into FILE (.svg, .png)",
+      offsetof(stats_settings, plot), NULL, "file" },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -71,6 +76,7 @@ const cli_verb cmd_stats = {
     .examples = "tola stats model.safetensors\tone line for each tensor\n"
                 "tola stats model.gguf 'blk.0.*'\tthe first layer\n"
                 "tola stats model.safetensors lm_head.weight\ta histogram of one tensor\n"
+                "tola stats model.safetensors --plot all.svg\ta picture of all of them\n"
                 "tola stats model.pt --json\tall figures for a program",
     .exits = "0\tdone\n2\tMODEL cannot be read, or no tensor matches GLOB",
     .options = options,

@@ -17,6 +17,8 @@ typedef struct stats_view {
 void stats_print(const stats_view *view);
 void stats_print_one(const stats_view *view); /* stats->count is 1 */
 void stats_write_json(const stats_view *view);
+/* Draws all tensors into an .svg or .png; an exit code. */
+int stats_plot(const stats_view *view, const char *path);
 
 #define STATS_ZERO_BIN 128
 /* Bin i of tola_tensor_stats.histogram reaches from stats_edge(i) to stats_edge(i + 1). */

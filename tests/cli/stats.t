@@ -76,3 +76,15 @@ $ tola stats "$FIXTURES/tiny.safetensors" 'no*'
 
 $ for n in 1 2 7; do tola stats "$FIXTURES/llama" --json --threads $n | sha256sum; done | uniq | wc -l
 1
+
+# pictures
+
+$ tola stats "$FIXTURES/tiny.safetensors" --plot x.svg && head -c 4 x.svg && grep -c '<rect' x.svg && ls -A
+
+$ tola stats "$FIXTURES/tiny.safetensors" --plot x.svg
+
+$ tola stats "$FIXTURES/tiny.safetensors" --plot x.svg --force -q
+
+$ tola stats "$FIXTURES/tiny.safetensors" --plot x.jpg
+
+$ tola stats "$FIXTURES/tiny.safetensors" --plot nowhere/x.svg
