@@ -80,11 +80,33 @@ $ for n in 1 2 7; do tola stats "$FIXTURES/llama" --json --threads $n | sha256su
 # pictures
 
 $ tola stats "$FIXTURES/tiny.safetensors" --plot x.svg && head -c 4 x.svg && grep -c '<rect' x.svg && ls -A
+tensor         min   max    mean     std  -2^n  0  +2^n
+layer.weight  -2.5     3  0.5833   1.858  ▅▅            ▅▅█
+layer.bias      -1     1   0.125  0.7395  █       █      ██
+half.weight     -2  1.75  -0.125   1.152  ▃█▅▃    ▃    ▃▅█ 
+position_ids     0     4       2   1.414          ▅     ▅█▅
+\
+  4 tensors, 112 B
+<svg30
+x.svg
 
 $ tola stats "$FIXTURES/tiny.safetensors" --plot x.svg
+2> tola: x.svg exists already; --force overwrites it
+[exit 2]
 
 $ tola stats "$FIXTURES/tiny.safetensors" --plot x.svg --force -q
+tensor         min   max    mean     std  -2^n  0  +2^n
+layer.weight  -2.5     3  0.5833   1.858  ▅▅            ▅▅█
+layer.bias      -1     1   0.125  0.7395  █       █      ██
+half.weight     -2  1.75  -0.125   1.152  ▃█▅▃    ▃    ▃▅█ 
+position_ids     0     4       2   1.414          ▅     ▅█▅
+\
+  4 tensors, 112 B
 
 $ tola stats "$FIXTURES/tiny.safetensors" --plot x.jpg
+2> tola: x.jpg: a plot is written as .svg or .png
+[exit 2]
 
 $ tola stats "$FIXTURES/tiny.safetensors" --plot nowhere/x.svg
+2> tola: cannot write nowhere/x.svg: No such file or directory
+[exit 2]
