@@ -19,7 +19,7 @@
 
 #define FIRST_BYTES (64u << 10)
 #define AHEAD_MAX (1u << 20)
-#define DIRECT_BYTES (512u << 10)      /* reads from here on bypass the cache */
+#define DIRECT_BYTES (1u << 20)        /* larger reads bypass the cache; readers of headers step by this at most */
 #define WHOLE_STEP (1u << 20)
 #define DIRECT_SECONDS 300             /* how long a redirect is remembered; signed addresses live an hour */
 #define EXTENTS 3
@@ -187,10 +187,10 @@ static tola_status http_read(source *s, uint64_t offset, void *dst, size_t bytes
         p += n;
         offset += n;
         bytes -= n;
-        if (bytes == 0) break;
+        if (n) continue; /* the rest may lie in another extent */
         if (h->whole && offset + bytes <= REQUEST_MAX_DISCARD) {
             status = extend_beginning(h, offset + bytes, err);
-        } else if (bytes >= DIRECT_BYTES) {
+        } else if (bytes > DIRECT_BYTES) {
             pthread_mutex_unlock(&h->lock);
             return fetch(h, offset, p, bytes, err);
         } else {
