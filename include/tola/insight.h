@@ -98,8 +98,7 @@ typedef struct tola_tensor_stats {
     size_t tensor;        /* index in the checkpoint */
     uint64_t count;       /* elements */
     uint64_t zeros, nans, infinities; /* -0 counts as zero */
-    uint64_t outliers;    /* finite elements further than 6 standard deviations from the mean, counted exactly: blocks
-                             whose extremes reach that far are looked at a second time */
+    uint64_t outliers;    /* finite elements further than 6 standard deviations from the mean, counted exactly */
     double min, max, mean, std, norm, kurtosis; /* over finite elements; std with n in the denominator; kurtosis is
                                                    m4/m2^2, 3 for a Gaussian; NaN where undefined */
     uint64_t histogram[TOLA_HISTOGRAM_BINS];

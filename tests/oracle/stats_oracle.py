@@ -92,6 +92,14 @@ def generated():
               "only_nan": np.full(5, np.nan, "f4"), "subnormal": np.array([1e-40, -1e-42, 1e-38, 0], "f4"),
               "huge": np.array([3e38, -3e38, 1e30], "f4"), "wide": np.array([1e70, -1e-300, 1e-320, 5], "f8"),
               "bool": rng.integers(0, 2, 999).astype(bool), "i64": rng.integers(-1000, 1000, 70000)}
+    # blocks (131072 elements) of other spreads than their tensor, and with more far elements than are noted
+    uneven = rng.standard_normal((12, 131072)) * np.array([1, 1, 20, 1, 0.01, 1, 1, 3, 1, 1, 1, 1])[:, None]
+    arrays.update(uneven=uneven.astype("f4"), uneven_f16=uneven.astype("f2"), uneven_f64=uneven)
+    crowd = rng.standard_normal((12, 131072)).astype("f4") * 0.1
+    crowd[5, ::200] = 40
+    crowd[6, ::100] = -3
+    crowd[7, ::100] = np.inf
+    arrays["crowd"] = crowd
     for kind in ("i1", "i2", "i4", "u1", "u2", "u4", "u8"):
         info = np.iinfo(kind)
         arrays[kind] = rng.integers(max(info.min, -(2**31)), min(info.max, 2**40), 140000).astype(kind)

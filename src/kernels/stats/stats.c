@@ -149,15 +149,6 @@ static double load_bf16(const uint8_t *p) {
             for (size_t i = 0; i < m; i++) x[i] = load_##type(p + (at + i) * size); \
             block(s, x, m);                                                      \
         }                                                                        \
-    }                                                                            \
-    uint64_t stats_outside_##type(const void *data, size_t n, double low, double high) { \
-        const uint8_t *p = data;                                                 \
-        uint64_t outside = 0;                                                    \
-        for (size_t i = 0; i < n; i++) {                                         \
-            double x = load_##type(p + i * size);                                \
-            outside += (x < low || x > high) && fabs(x) < INFINITY;              \
-        }                                                                        \
-        return outside;                                                          \
     }
 
 DEFINE(f32, 4)

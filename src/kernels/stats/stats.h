@@ -46,5 +46,10 @@ uint64_t stats_outside_f32(const void *data, size_t n, double low, double high);
 uint64_t stats_outside_f64(const void *data, size_t n, double low, double high);
 uint64_t stats_outside_f16(const void *data, size_t n, double low, double high);
 uint64_t stats_outside_bf16(const void *data, size_t n, double low, double high);
+/* The same, and writes the first `cap` of them to `out`. */
+uint64_t stats_collect_f32(const void *data, size_t n, double low, double high, double *out, size_t cap);
+uint64_t stats_collect_f64(const void *data, size_t n, double low, double high, double *out, size_t cap);
+uint64_t stats_collect_f16(const void *data, size_t n, double low, double high, double *out, size_t cap);
+uint64_t stats_collect_bf16(const void *data, size_t n, double low, double high, double *out, size_t cap);
 
 #endif
