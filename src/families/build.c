@@ -236,35 +236,38 @@ tola_status build_json_end(build_json *j, const char *what, tola_error *err)
 
 void build_json_free(build_json *j) { buf_free(&j->text); }
 
+/* A companion of the source, freed with tola_free; NULL where it is not there. */
+static tola_status read_companion(const builder *b, const char *name, void **data, size_t *bytes, tola_error *err)
+{
+    tola_error detail = TOLA_ERROR_INIT;
+    *data = NULL;
+    *bytes = 0;
+    tola_status status = tola_checkpoint_companion(b->ck, name, data, bytes, &detail);
+    if (status == TOLA_OK || status == TOLA_E_NOT_FOUND) return TOLA_OK;
+    if (err != NULL) *err = detail;
+    return status;
+}
+
 tola_status build_read_text(builder *b, const char *name, const char **out, size_t *length, tola_error *err)
 {
-    void *data = NULL;
-    size_t bytes = 0;
+    void *data;
     *out = NULL;
-    *length = 0;
-    tola_error detail = TOLA_ERROR_INIT;
-    tola_status status = tola_checkpoint_companion(b->ck, name, &data, &bytes, &detail);
-    if (status == TOLA_E_NOT_FOUND) return TOLA_OK;
-    if (status != TOLA_OK) {
-        if (err != NULL) *err = detail;
-        return status;
-    }
-    char *copy = keep_text(b, data, bytes);
+    TRY(read_companion(b, name, &data, length, err));
+    if (data == NULL) return TOLA_OK;
+    *out = keep_text(b, data, *length);
     tola_free(data);
-    if (copy == NULL) return err_nomem(err, name);
-    *out = copy;
-    *length = bytes;
-    return TOLA_OK;
+    return *out != NULL ? TOLA_OK : err_nomem(err, name);
 }
 
 tola_status build_read_json(builder *b, const char *name, tola_value *out, tola_error *err)
 {
-    memset(out, 0, sizeof *out);
-    const char *text;
+    void *data;
     size_t length;
-    TRY(build_read_text(b, name, &text, &length, err));
-    if (text == NULL) return TOLA_OK;
-    tola_status status = json_parse(text, length, &b->plan->arena, out, err);
+    memset(out, 0, sizeof *out);
+    TRY(read_companion(b, name, &data, &length, err));
+    if (data == NULL) return TOLA_OK;
+    tola_status status = json_parse(data, length, &b->plan->arena, out, err);
+    tola_free(data);
     return status == TOLA_OK ? TOLA_OK : err_in_file(err, status, name);
 }
 
