@@ -150,10 +150,25 @@ static tola_status take(mapping *m, size_t index, const name_match *match, tola_
     return TOLA_OK;
 }
 
+/* What piece `p` of an item is called on the way back, whatever prefix the source had: the name under which its dtype
+ * and bits are kept. */
+static char *name_back(builder *b, const hf_gguf_item *item, size_t p)
+{
+    char name[256];
+    name_match match;
+    if (!names_match_gguf(b->plan->family->map, item->name, &match) ||
+        !names_format(match.row->hf, match.layer, (uint32_t)p, name, sizeof name)) {
+        b->failed = true;
+        return NULL;
+    }
+    return build_text(b, name);
+}
+
 /* Gemma's weights are stored minus one. f32(w) + 1 forgets low bits of small w; where w does not come back as f32 sum
  * minus one, its bits are kept aside under tola.exact.<name>.{at,bits}, so that the way back is exact. */
-static tola_status keep_exact(builder *b, size_t index, tola_error *err)
+static tola_status keep_exact(builder *b, const hf_gguf_item *item, tola_error *err)
 {
+    size_t index = item->pieces[0].tensor;
     const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, index);
     uint32_t size = tola_dtype_block_bytes((tola_dtype)t->dtype);
     if (t->bytes > NORM_MAX_BYTES || size > 4) return TOLA_OK;
@@ -178,10 +193,12 @@ static tola_status keep_exact(builder *b, size_t index, tola_error *err)
         lost++;
     }
     if (lost == 0) return TOLA_OK;
-    char *key = build_printf(b, "tola.exact.%s.at", t->name);
-    if (key != NULL) build_numbers(b, key, TOLA_DTYPE_U32, at, lost);
-    key = build_printf(b, "tola.exact.%s.bits", t->name);
-    if (key != NULL) build_numbers(b, key, TOLA_DTYPE_U32, bits, lost);
+    const char *name = name_back(b, item, 0);
+    char *at_key = name != NULL ? build_printf(b, "tola.exact.%s.at", name) : NULL;
+    char *bits_key = name != NULL ? build_printf(b, "tola.exact.%s.bits", name) : NULL;
+    if (at_key == NULL || bits_key == NULL) return err_nomem(err, "norms");
+    build_numbers(b, at_key, TOLA_DTYPE_U32, at, lost);
+    build_numbers(b, bits_key, TOLA_DTYPE_U32, bits, lost);
     return TOLA_OK;
 }
 
@@ -210,7 +227,8 @@ static void keep_dtypes(mapping *m)
         for (size_t p = 0; p < b->items[i].piece_count; p++) {
             const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, b->items[i].pieces[p].tensor);
             if (t->dtype == most) continue;
-            char *line = build_printf(b, "%s=%s", t->name, tola_dtype_name((tola_dtype)t->dtype));
+            const char *name = name_back(b, &b->items[i], p);
+            char *line = name != NULL ? build_printf(b, "%s=%s", name, tola_dtype_name((tola_dtype)t->dtype)) : NULL;
             if (line == NULL) return;
             lines[n++] = (tola_string){ line, strlen(line) };
         }
@@ -352,7 +370,7 @@ static tola_status map_tensors(mapping *m, tola_error *err)
         build_warn(b, "%zu tensors of the vision part are left out: GGUF keeps those in another file", left_out);
     TRY(check_complete(m, err));
     for (size_t i = 0; i < b->item_count; i++)
-        if (b->items[i].add != 0) TRY(keep_exact(b, b->items[i].pieces[0].tensor, err));
+        if (b->items[i].add != 0) TRY(keep_exact(b, &b->items[i], err));
     TRY(sort_items(m, err));
     keep_dtypes(m);
     return add_rope(b, err);

@@ -65,15 +65,20 @@ LLAMA3_ROPE = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq
                    original_max_position_embeddings=64)
 LONGROPE = dict(rope_type="longrope", rope_theta=10000.0, short_factor=[1.0 + 0.05 * i for i in range(8)],
                 long_factor=[1.0 + 0.5 * i for i in range(8)])
+YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=256, rope_theta=10000.0)
+TWO_ROPES = dict(full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1000000.0),
+                 sliding_attention=dict(rope_type="default", rope_theta=10000.0))
 FAMILIES = [
     ("llama", "Llama", dict(), "spm"),
     ("llama-3.1", "Llama", dict(rope_parameters=LLAMA3_ROPE, tie_word_embeddings=True), "llama-bpe"),
     ("llama-biased", "Llama", dict(attention_bias=True, mlp_bias=True, head_dim=32), "gpt-2"),
+    ("llama-linear", "Llama", dict(rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=10000.0)), "spm"),
     ("smollm", "Llama", dict(), "smollm"),
     ("mistral", "Mistral", dict(sliding_window=None), "spm-file"),
     ("mistral-nemo", "Mistral", dict(sliding_window=None, head_dim=32), "tekken"),
     ("mixtral", "Mixtral", dict(num_local_experts=4, num_experts_per_tok=2), "spm"),
     ("qwen2", "Qwen2", dict(tie_word_embeddings=True), "qwen2"),
+    ("qwen2-yarn", "Qwen2", dict(rope_parameters=YARN, max_position_embeddings=1024), "qwen2"),
     ("qwen2-files", "Qwen2", dict(), "qwen2-files"),
     ("qwen2_moe", "Qwen2Moe", dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32,
                                    shared_expert_intermediate_size=48, norm_topk_prob=False), "qwen2"),
@@ -84,10 +89,15 @@ FAMILIES = [
     ("gemma2", "Gemma2", dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=16), "spm-gemma"),
     ("gemma3", "Gemma3", dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=16, num_hidden_layers=7),
      "spm-gemma"),
+    ("gemma3-linear", "Gemma3", dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=16, num_hidden_layers=7,
+                                     rope_parameters=TWO_ROPES), "spm-gemma"),
     ("phi3", "Phi3", dict(num_key_value_heads=4, original_max_position_embeddings=256, sliding_window=None), "spm"),
     # llama.cpp rounds a context up to 256 positions: below that it takes the short factors, as transformers does
     ("phi3-long", "Phi3", dict(rope_parameters=LONGROPE, original_max_position_embeddings=256, sliding_window=None,
                                max_position_embeddings=1024), "spm"),
+    ("phi4", "Phi3", dict(original_max_position_embeddings=256, sliding_window=None, tie_word_embeddings=True,
+                          rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5)),
+     "dbrx"),
 ]
 CONFIGS = {"Gemma3": "Gemma3TextConfig"}
 
@@ -97,6 +107,7 @@ TAIL = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 UPPER = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
 LOWER = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
 SPLITS = {
+    "dbrx": CASELESS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}" + TAIL,
     "llama-bpe": CASELESS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}" + TAIL,
     "qwen2": CASELESS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + TAIL,
     "tekken": UPPER + "|" + LOWER + r"|\p{N}" + TAIL.replace(r"[\r\n]*", r"[\r\n/]*"),
