@@ -57,6 +57,10 @@ static tola_status check_source(const builder *b, const tola_tensor_info *t, con
     if (kind != TOLA_KIND_FLOAT && kind != TOLA_KIND_BLOCK)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s is neither floating-point nor quantized",
                        tola_dtype_name((tola_dtype)t->dtype));
+    if (!codec_decodes((tola_dtype)t->dtype))
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                       "%s: block-quantized weights have no counterpart in the Hugging Face layout",
+                       tola_dtype_name((tola_dtype)t->dtype));
     bool experts = (row->flags & NAME_EXPERT) != 0;
     if (experts ? t->n_dims != 3 : (t->n_dims < 1 || t->n_dims > 2))
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%u dimensions", t->n_dims);
