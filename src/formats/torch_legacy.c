@@ -96,7 +96,11 @@ static tola_status place_storage(legacy_state *l, reader *r, const pickle_value 
     if (!s || s->placed)
         return err_set(err, TOLA_E_FORMAT, r->pos, "storage '%s' is %s", quoted,
                        s ? "there twice" : "in the file but used by nothing");
-    uint64_t at = r->pos, count = reader_u64(r), bytes;
+    uint64_t at = r->pos, count = s->count, bytes;
+    if (r->src->remote)
+        reader_skip(r, 8); /* not worth a round trip each: read_stream compares where they end with the file's end */
+    else
+        count = reader_u64(r);
     TRY(reader_check(r, err));
     if (count != s->count)
         return err_set(err, TOLA_E_FORMAT, at, "storage '%s' should have %" PRIu64 " elements, here it has %" PRIu64,
@@ -164,6 +168,9 @@ static tola_status read_stream(legacy_state *l, reader *r, tola_error *err) {
     TRY(collect_storages(l, persistent, err));
     TRY(pickle_load(r, 0, a, &keys, err));
     TRY(place_storages(l, r, keys, err));
+    if (reader_left(r) && r->src->remote)
+        return err_set(err, TOLA_E_FORMAT, r->pos, "%" PRIu64 " bytes are left after the last storage: the counts of "
+                       "elements in the pickle are not those of the file", reader_left(r));
     if (reader_left(r)) ck_warn(l->base.ck, "%" PRIu64 " bytes after the last storage", reader_left(r));
     return torch_add_state(&l->base, root, NULL, err);
 }
