@@ -208,7 +208,8 @@ static const char *first_of_split(const char *const *hits, size_t count) {
 /* The file to open among those of a folder: an index before single files, safetensors before GGUF before pickles. */
 static tola_status choose(const name_list *l, const char **out, tola_error *err) {
     static const char *const patterns[] = { "*.safetensors.index.json", "*.safetensors", "*.gguf", "*.bin.index.json",
-                                            "*.{bin,pt,pth,ckpt,npz,onnx}" };
+                                            "*.onnx", /* what is a .bin beside it is its external data */
+                                            "*.{bin,pt,pth,ckpt,npz}" };
     static const char not_weights[] = "{training_args.bin,optimizer.*,scheduler.*,rng_state*,scaler.*}";
     const char **hits = mem_alloc((l->count + 1) * sizeof *hits);
     if (!hits) return err_nomem(err, "listing files");

@@ -288,6 +288,13 @@ static long stall_seconds(void) {
     return seconds > 0 && seconds <= 86400 ? seconds : STALL_SECONDS;
 }
 
+/* Certificates to trust instead of the system's, as curl's program and OpenSSL name them; NULL where none are given. */
+static const char *trusted_certificates(void) {
+    const char *file = getenv("CURL_CA_BUNDLE");
+    if (!file || !*file) file = getenv("SSL_CERT_FILE");
+    return file && *file ? file : NULL;
+}
+
 static struct curl_slist *append(const libcurl *lib, struct curl_slist *list, const char *line, bool *failed) {
     struct curl_slist *longer = *failed ? NULL : lib->slist_append(list, line);
     if (!longer) *failed = true;
@@ -331,6 +338,7 @@ static void set_options(const libcurl *lib, CURL *h, exchange *x, const url *at,
     lib->setopt(h, CURLOPT_HEADERDATA, x);
     lib->setopt(h, CURLOPT_WRITEFUNCTION, on_body);
     lib->setopt(h, CURLOPT_WRITEDATA, x);
+    if (trusted_certificates()) lib->setopt(h, CURLOPT_CAINFO, trusted_certificates());
     if (trusted && x->q->to->user[0]) {
         lib->setopt(h, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
         lib->setopt(h, CURLOPT_USERPWD, x->q->to->user);

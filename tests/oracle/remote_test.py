@@ -13,7 +13,9 @@ import http.server
 import json
 import os
 import re
+import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -589,6 +591,63 @@ def test_cache():
     check("offline: says what is missing", value and any("00002" in w for w in value["warnings"]))
     fails("offline: absent", "hf://org/single", "HF_HUB_OFFLINE", HF_HUB_CACHE=hub, HF_HUB_OFFLINE="1")
     check("offline: no request", not LOG.requests)
+
+
+def test_tls():
+    """A server with a certificate of its own: refused unless it is trusted; never left for plain http."""
+    if not shutil.which("openssl"):
+        print("skipped: https (no openssl to make a certificate)")
+        return
+    key, certificate = os.path.join(HOME.name, "key.pem"), os.path.join(HOME.name, "certificate.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = Server(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = "https://localhost:%d" % server.server_address[1]
+    trust = {"CURL_CA_BUNDLE": certificate}
+    opens("https", base + "/plain/big.safetensors", 10, **trust)
+    fails("https: unknown certificate", base + "/plain/small.safetensors", "ertificate")
+    other = base.replace("localhost", "127.0.0.1")
+    fails("https: another name", other + "/plain/small.safetensors", "127.0.0.1", **trust)
+    fails("https to http", base + "/elsewhere/small.safetensors", "redirects from https to http", **trust)
+    opens("https: token", base + "/plain/small.safetensors", 2, HF_ENDPOINT=base, HF_TOKEN=TOKEN, **trust)
+    check("https: token arrives", "Authorization" in LOG.requests[-1][3])
+    server.shutdown()
+
+
+def test_parts():
+    """Models of several files, by address and by reference: split GGUF, ONNX with external data."""
+    local = os.path.join(HOME.name, "local.safetensors")
+    with open(local, "wb") as f:
+        f.write(safetensors({"t%d" % i: ("F32", [32, 8], 1024) for i in range(4)}))
+    done = subprocess.run([TOLA, "convert", local, os.path.join(HOME.name, "x.gguf"), "--max-shard-size", "2000"],
+                          stdout=subprocess.DEVNULL)
+    names = sorted(n for n in os.listdir(HOME.name) if n.startswith("x-0000"))
+    check("a split GGUF is made", done.returncode == 0 and len(names) > 1, str(names))
+    HUB["org/split"] = {}
+    for name in names:
+        with open(os.path.join(HOME.name, name), "rb") as f:
+            HUB["org/split"][name] = FILES[name] = f.read()
+    opens("split GGUF", BASE + "/plain/" + names[0], 4)
+    opens("split GGUF from a hub", "hf://org/split", 4)
+    # ModelProto: ir_version 8, graph with one initializer f32[2] "w" in weights.bin
+    entry = b"\x0a\x08location\x12\x0bweights.bin"
+    w = b"\x08\x02\x10\x01\x42\x01w\x6a" + bytes([len(entry)]) + entry + b"\x70\x01"
+    graph = b"\x2a" + bytes([len(w)]) + w
+    model = b"\x08\x08\x3a" + bytes([len(graph)]) + graph
+    FILES["onnx/model.onnx"], FILES["onnx/weights.bin"] = model, bytes(8)
+    HUB["org/onnx"] = {"model.onnx": model, "weights.bin": bytes(8)}
+    opens("ONNX", BASE + "/plain/onnx/model.onnx", 1)
+    opens("ONNX from a hub", "hf://org/onnx", 1)
+    code, _, err = run("hf://org/onnx", "--digest")
+    check("ONNX: digest", code == 0, err)
+    hub = os.path.join(HOME.name, "onnxhub")
+    cache(hub, "cached/onnx", {"model.onnx": model, "weights.bin": bytes(8)})
+    opens("ONNX from the cache, links to blobs", "hf://cached/onnx", 1, HF_HUB_CACHE=hub, HF_HUB_OFFLINE="1")
 
 
 def main():
