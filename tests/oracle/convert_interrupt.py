@@ -18,6 +18,8 @@ import common
 tally = common.Tally("convert, interrupted")
 TOLA = str(common.BUILD / "tola")
 MIB = 1 << 20
+# Where this runs in the background SIGINT is ignored, and so it would be in what is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_model(path, mib, tensors=8):
