@@ -120,6 +120,12 @@ TOLA_API void tola_stats_dispose(tola_stats *stats);
 
 /* ---- differences ---- */
 
+/* A Hugging Face checkpoint seen as the GGUF file that it would become (names, shapes, order of rows), so that the two
+ * can be compared. `checkpoint` is borrowed until *out is closed; nothing is copied, tensors are gathered as they are
+ * read. TOLA_E_UNSUPPORTED where its family, a tensor or its tokenizer has no counterpart in GGUF. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_checkpoint_as_gguf(const tola_checkpoint *checkpoint, tola_checkpoint **out,
+                                                             tola_error *err);
+
 typedef struct tola_diff_tensor {
     size_t a, b;           /* indices in A and B; SIZE_MAX: not there */
     bool renamed;          /* the same bytes under another name */

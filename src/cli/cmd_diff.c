@@ -9,13 +9,24 @@
 
 /* ---- metadata: noted, but no difference of weights ---- */
 
+static bool is_number(const tola_value *v) {
+    return v->kind == TOLA_VALUE_INT || v->kind == TOLA_VALUE_UINT || v->kind == TOLA_VALUE_FLOAT;
+}
+
+/* Numbers by value, whatever they are stored in; where one side has f32 only, as f32. */
+static bool same_number(const tola_value *a, const tola_value *b) {
+    if (a->kind == TOLA_VALUE_UINT && b->kind == TOLA_VALUE_UINT) return a->as.u64 == b->as.u64;
+    if (a->kind == TOLA_VALUE_INT && b->kind == TOLA_VALUE_INT) return a->as.i64 == b->as.i64;
+    double x = tola_value_f64(a, NAN), y = tola_value_f64(b, NAN);
+    if (a->dtype == TOLA_DTYPE_F32 || b->dtype == TOLA_DTYPE_F32) return (float)x == (float)y || (isnan(x) && isnan(y));
+    return x == y || (isnan(x) && isnan(y));
+}
+
 static bool same_value(const tola_value *a, const tola_value *b, int depth) {
+    if (is_number(a) && is_number(b)) return same_number(a, b);
     if (depth > 64 || a->kind != b->kind) return false;
     switch (a->kind) {
     case TOLA_VALUE_BOOL: return a->as.boolean == b->as.boolean;
-    case TOLA_VALUE_INT: return a->as.i64 == b->as.i64;
-    case TOLA_VALUE_UINT: return a->as.u64 == b->as.u64;
-    case TOLA_VALUE_FLOAT: return a->as.f64 == b->as.f64 || (isnan(a->as.f64) && isnan(b->as.f64));
     case TOLA_VALUE_STRING:
         return a->as.string.length == b->as.string.length &&
                memcmp(a->as.string.data, b->as.string.data, a->as.string.length) == 0;
@@ -63,11 +74,12 @@ static tola_status compare(const tola_checkpoint *a, const tola_checkpoint *b, d
     return status;
 }
 
-static int show(const tola_checkpoint *a, const tola_checkpoint *b, char **args, double tolerance) {
+static int show(const tola_checkpoint *a, const tola_checkpoint *b, char **args, double tolerance,
+                const char *mapped) {
     tola_error err = TOLA_ERROR_INIT;
     tola_diff diff;
     if (compare(a, b, tolerance, &diff, &err) != TOLA_OK) return cli_fail_error(&err);
-    diff_view view = { a, b, args[0], args[1], &diff, tolerance, { NULL, 0 } };
+    diff_view view = { a, b, args[0], args[1], &diff, tolerance, mapped, { NULL, 0 } };
     const tola_value *x = tola_checkpoint_metadata(a), *y = tola_checkpoint_metadata(b);
     compare_keys(x, y, true, &view.metadata);
     compare_keys(y, x, false, &view.metadata);
@@ -83,7 +95,27 @@ static int show(const tola_checkpoint *a, const tola_checkpoint *b, char **args,
 
 typedef struct settings {
     double tolerance;
+    bool keep_names;
 } settings;
+
+static bool is_gguf(const tola_checkpoint *ck) { return strcmp(tola_checkpoint_format(ck), "gguf") == 0; }
+
+/* Where one side is GGUF and the other a Hugging Face model, both are compared in GGUF's words. */
+static int show_in_one_language(const tola_checkpoint *a, const tola_checkpoint *b, char **args, const settings *s) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_checkpoint *view = NULL;
+    const tola_checkpoint *other = is_gguf(a) ? b : a;
+    if (s->keep_names || is_gguf(a) == is_gguf(b)) return show(a, b, args, s->tolerance, NULL);
+    tola_status status = tola_checkpoint_as_gguf(other, &view, &err);
+    if (status == TOLA_E_UNSUPPORTED) {
+        if (tola_checkpoint_config(other)) cli_warn("names are compared as they are: %s", err.message);
+        return show(a, b, args, s->tolerance, NULL);
+    }
+    if (status != TOLA_OK) return cli_fail_error(&err);
+    int code = other == a ? show(view, b, args, s->tolerance, "a") : show(a, view, args, s->tolerance, "b");
+    tola_checkpoint_close(view);
+    return code;
+}
 
 static int run(const void *parsed, char **args, int n_args) {
     (void)n_args;
@@ -98,7 +130,7 @@ static int run(const void *parsed, char **args, int n_args) {
         tola_checkpoint_close(a);
         return cli_fail_error(&err);
     }
-    int code = show(a, b, args, s->tolerance);
+    int code = show_in_one_language(a, b, args, s);
     tola_checkpoint_close(a);
     tola_checkpoint_close(b);
     return code;
@@ -107,6 +139,8 @@ static int run(const void *parsed, char **args, int n_args) {
 static const cli_option options[] = {
     { "tolerance", 0, CLI_DOUBLE, "X", "Take elements that are at most X apart as unchanged",
       offsetof(settings, tolerance), NULL, NULL },
+    { "keep-names", 0, CLI_FLAG, NULL, "Between Hugging Face and GGUF, compare names and layout as they are",
+      offsetof(settings, keep_names), NULL, NULL },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -125,9 +159,12 @@ const cli_verb cmd_diff = {
         "against anything else, is infinitely far away. Parts of complex numbers count as elements. Tensors "
         "without arithmetic (opaque bytes, block types that nothing here decodes) are compared byte by byte.\n"
         "\n"
+        "Where one model is GGUF and the other a Hugging Face folder of a family that Tola can convert, the latter is "
+        "seen as the GGUF file that it would become; --keep-names compares names and layout as they are.\n"
+        "\n"
         "Different metadata is noted but does not make models different.",
     .examples = "tola diff base/ finetuned/\twhich tensors did the training change?\n"
-                "tola diff model.safetensors model.gguf --tolerance 1e-3\tis the conversion close enough?\n"
+                "tola diff Llama-3.1-8B/ llama.gguf\twhat did the conversion change?\n"
                 "tola diff -q a.pt b.safetensors && echo same\tfor scripts",
     .exits = "0\tthe same within the tolerance\n1\tdifferent\n2\tA or B cannot be read",
     .options = options,

@@ -14,6 +14,7 @@ typedef struct diff_view {
     const char *path_a, *path_b;
     const tola_diff *diff;
     double tolerance;
+    const char *mapped;     /* "a" or "b": that side is seen as the GGUF file that it would become; else NULL */
     diff_keys metadata; /* keys whose values differ or that only one side has */
 } diff_view;
 

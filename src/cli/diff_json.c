@@ -65,6 +65,11 @@ void diff_write_json(const diff_view *v) {
     tola_json_bool(&j, v->diff->same);
     tola_json_key(&j, "tolerance");
     tola_json_f64(&j, v->tolerance);
+    tola_json_key(&j, "seen_as_gguf");
+    if (v->mapped)
+        tola_json_string(&j, v->mapped);
+    else
+        tola_json_null(&j);
     names_where(&j, v, "added", true);
     names_where(&j, v, "removed", false);
     tola_json_key(&j, "changed");

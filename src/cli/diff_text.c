@@ -193,6 +193,9 @@ static void print_verdict(const diff_view *v) {
 
 void diff_print(const diff_view *v) {
     print_verdict(v);
+    if (v->mapped)
+        out_styled(OUT_DIM, "%s is seen as the GGUF file that it would become\n",
+                   strcmp(v->mapped, "a") == 0 ? v->path_a : v->path_b);
     print_only(v, false);
     print_only(v, true);
     print_renamed(v);

@@ -31,6 +31,7 @@ $ tola diff "$FIXTURES/tiny.safetensors" "$FIXTURES/renamed.safetensors" --json
   "schema": "tola.diff/1",
   "same": false,
   "tolerance": 0.0,
+  "seen_as_gguf": null,
   "added": [],
   "removed": [],
   "changed": [
@@ -88,3 +89,23 @@ $ tola diff "$FIXTURES/tiny.safetensors" "$FIXTURES/tiny.gguf" --tolerance -1
 $ tola diff "$FIXTURES/tiny.safetensors"
 2> tola: diff: an argument is missing: tola diff A B [options]
 [exit 2]
+
+# a Hugging Face folder and its GGUF are compared in GGUF's words
+
+$ tola convert -q "$FIXTURES/llama" llama.gguf && tola diff "$FIXTURES/llama" llama.gguf
+same: 21 tensors, every value
+\$FIXTURES/llama is seen as the GGUF file that it would become
+
+$ tola diff -q llama.gguf "$FIXTURES/llama"
+
+$ tola convert -q "$FIXTURES/llama" half.gguf --dtype f16 && tola diff "$FIXTURES/llama" half.gguf | grep -v 'f32 -> f16'
+different: 16 of 21 tensors
+\$FIXTURES/llama is seen as the GGUF file that it would become
+\
+changed: 16 tensors
+  tensor                    type        max abs  relative    cosine  changed
+\
+metadata (no difference of weights): general.file_type
+
+$ tola diff llama.gguf "$FIXTURES/llama" --keep-names | grep renamed
+renamed: 17 tensors
