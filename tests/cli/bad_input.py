@@ -3,9 +3,9 @@
 
 usage: bad_input.py [TOLA]     (TOLA: the program; default: that of $TOLA_BUILD, else of the newest build folder)
 
-For every case `tola inspect` and `tola convert` are run (only the latter where a payload is bad): nothing on stdout, on
-stderr one line with the file's name and the words given here, and where the output would have been there is nothing, not
-even a temporary file. Standard library only. Prints "N passed, N failed[, N skipped]"."""
+For every case inspect, convert, stats and diff are run (not inspect where a payload is bad): nothing on stdout, on
+stderr one line with the file's name and the words given here, and where the output would have been there is nothing,
+not even a temporary file. Inspect is forgiving where only a part of the weights is absent. Standard library only. Prints "N passed, N failed[, N skipped]"."""
 import concurrent.futures
 import glob
 import io
@@ -100,6 +100,8 @@ for name in ["m.safetensors", "m.gguf", "pytorch_model.bin", "m.npz", "m.onnx", 
     case(f"one byte {name}", name, b"\x80")
 case("XML", "m.bin", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "XML")
 case("JSON", "m.bin", b'{"error": "not found"}', "JSON")
+case("zstd", "m.bin", b"\x28\xb5\x2f\xfd" + bytes(50), "zstd")
+case("HDF5", "m.h5", b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5")
 case("gzip", "m.bin", b"\x1f\x8b\x08" + bytes(50), "gzip")
 
 # ---- GGUF ----
@@ -306,6 +308,78 @@ case("npz: wrong CRC (payload)", "m.npz", patched(patched(PACKED, central(PACKED
 case("npz: broken member", "m.npz", npz([("a.npy", NPY_GOOD[:50])]), "a")
 case("npz: duplicate", "m.npz", npz([("a.npy", NPY_GOOD), ("b.npy", NPY_GOOD)]).replace(b"b.npy", b"a.npy"), "a")
 
+case("npz: changed bytes, stored (payload)", "m.npz",
+     npz([("a.npy", npy(payload=bytes(range(1, 17))))]).replace(bytes(range(1, 17)), bytes(range(2, 18))), "'a'", "CRC")
+case("zip: changed bytes, stored (payload)", PT,
+     archive(state_dict(("w", rebuild())), {"0": b"0123456789abcdef"}).replace(b"0123456789abcdef", b"0123456789abcdeg"),
+     "'w'", "CRC")
+
+# ---- ONNX ----
+
+
+def varint(n):
+    out = bytearray()
+    while n >= 128:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes(out) + bytes([n])
+
+
+def number(field, value):
+    return varint(field << 3) + varint(value & (1 << 64) - 1)
+
+
+def block(field, data):
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def onnx(*initializers):
+    return number(1, 9) + block(7, b"".join(block(5, t) for t in initializers))
+
+
+def initializer(*data, name=b"w", kind=1, dims=(4,)):
+    return b"".join(number(1, d) for d in dims) + number(2, kind) + block(8, name) + b"".join(data)
+
+
+def external(**entries):
+    fields = [block(13, block(1, k.encode()) + block(2, v.encode())) for k, v in entries.items()]
+    return initializer(number(14, 1), *fields)
+
+
+RAW16 = block(9, bytes(16))
+ONNX_GOOD = onnx(initializer(RAW16))
+OX = "m.onnx"
+case("onnx: no graph", OX, number(1, 9) + block(2, b"producer"), "no graph")
+case("onnx: two graphs", OX, ONNX_GOOD + block(7, b""), "two graphs")
+case("onnx: too few bytes", OX, onnx(initializer(RAW16, dims=(5,))), "tensor 'w'", "20")
+case("onnx: too many bytes", OX, onnx(initializer(RAW16, dims=(3,))), "tensor 'w'", "12")
+case("onnx: no values", OX, onnx(initializer()), "tensor 'w'", "no values")
+case("onnx: unknown type", OX, onnx(initializer(RAW16, kind=77)), "tensor 'w'", "77")
+case("onnx: negative extent", OX, onnx(initializer(RAW16, dims=(-1,))), "negative")
+case("onnx: shape overflow", OX, onnx(initializer(RAW16, dims=(1 << 40, 1 << 40))), "tensor 'w'", "overflow")
+case("onnx: 65 dimensions", OX, onnx(initializer(RAW16, dims=(1,) * 65)), "dimensions")
+case("onnx: duplicate name", OX, onnx(initializer(RAW16), initializer(RAW16)), "'w'")
+case("onnx: length beyond the file", OX, ONNX_GOOD[:2] + b"\x3a\xff\xff\xff\xff\x0f" + ONNX_GOOD[4:])
+case("onnx: value out of range (payload)", OX, onnx(initializer(number(5, 70000), kind=5, dims=(1,))), "'w'", "70000")
+case("onnx: external data above the folder", OX, onnx(external(location="../x")), "tensor 'w'", "../x")
+case("onnx: external data at an absolute path", OX, onnx(external(location="/etc/passwd")), "tensor 'w'", "/etc/passwd")
+case("onnx: external data that is absent (payload)", OX, onnx(external(location="x.bin")), "tensor 'w'", "x.bin")
+case("onnx: external data without a place", OX, onnx(external(offset="0")), "tensor 'w'", "location")
+DEEP = b""
+for _ in range(100):
+    DEEP = block(1, block(5, block(1, b"g") + block(6, DEEP)))
+case("onnx: deep graphs", OX, number(1, 9) + block(7, DEEP), "deeper")
+
+
+def onnx_link(folder):
+    os.symlink("/etc/passwd", os.path.join(folder, "x.bin"))
+    with open(os.path.join(folder, "m.onnx"), "wb") as f:
+        f.write(onnx(external(location="x.bin")))
+    return os.path.join(folder, "m.onnx")
+
+
+case("onnx: external data is a link elsewhere", None, onnx_link, "tensor 'w'", "symbolic link")
+
 # ---- truncation at every byte of small files ----
 
 
@@ -321,7 +395,7 @@ def legacy():
 
 
 WHOLE = {"m.safetensors": GOOD, "m.gguf": GGUF_GOOD, "m.pt": PT_GOOD, "legacy.pt": legacy(), "m.npy": NPY_GOOD,
-         "m.npz": NPZ_GOOD}
+         "m.npz": NPZ_GOOD, "m.onnx": ONNX_GOOD}
 for name, data in WHOLE.items():
     step = max(1, len(data) // 150)
     for cut in itertools.chain(range(1, len(data), step), range(max(1, len(data) - 24), len(data))):
@@ -459,6 +533,8 @@ def run_case(entry):
         os.mkdir(out)
         problems = []
         verbs = [["inspect", path], ["convert", path, os.path.join(out, "x.safetensors")]]
+        if " cut at " not in name:
+            verbs += [["stats", path], ["diff", path, path], ["convert", path, out + "/", "--format", "gguf"]]
         for arguments in verbs[1 if "(payload)" in name else 0:]:  # inspect does not read payloads
             try:
                 problem = judge(execute(arguments, folder, plain_user), path, words)

@@ -176,7 +176,8 @@ static tola_status open_and_read(tola_error *err) {
     if (status != TOLA_OK) return status;
     static uint8_t bytes[2u << 20];
     static const struct { uint64_t at; size_t bytes; } reads[] = { { 0, 10 }, { 100000, 10 }, { 300000, 2u << 20 } };
-    for (size_t i = 0; i < 3 && status == TOLA_OK; i++) status = source_read(s, reads[i].at, bytes, reads[i].bytes, err);
+    for (size_t i = 0; i < 3 && status == TOLA_OK; i++)
+        status = source_read(s, reads[i].at, bytes, reads[i].bytes, err);
     source_close(s);
     return status;
 }
