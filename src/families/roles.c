@@ -381,7 +381,8 @@ void families_roles(const tola_checkpoint *ck, uint8_t *roles)
         const tola_tensor_info *t = tola_checkpoint_tensor(ck, i);
         uint64_t hash = shape_of_name(t->name, (tola_dtype)t->dtype, t->n_dims);
         size_t slot = (size_t)(hash >> 1) % MEMO_SLOTS;
-        for (int k = 0; k < MEMO_PROBES && memo[slot].hash && memo[slot].hash != hash; k++) slot = (slot + 1) % MEMO_SLOTS;
+        for (int k = 0; k < MEMO_PROBES && memo[slot].hash && memo[slot].hash != hash; k++)
+            slot = (slot + 1) % MEMO_SLOTS;
         if (memo[slot].hash != hash) {
             memo[slot].hash = hash;
             memo[slot].role = (uint8_t)families_role(t->name, (tola_dtype)t->dtype, t->n_dims);

@@ -266,6 +266,25 @@ static tola_status scores_from_merges(vocab *v, const tola_value *merges, tola_e
     return TOLA_OK;
 }
 
+/* Phi-3's special tokens swallow the white space behind them (rstrip). GGUF has no key for that: llama.cpp does it
+ * where general.name says Phi-3, and then insists on these tokens. */
+static void name_phi3(vocab *v)
+{
+    static const char *const needed[] = { "<unk>", "<s>", "</s>", "<|endoftext|>" };
+    bool strips = false;
+    const tola_value *list = tola_value_get(&v->tokenizer, "added_tokens");
+    for (size_t i = 0; list != NULL && list->kind == TOLA_VALUE_ARRAY && i < list->as.array.count; i++) {
+        tola_value t = tola_value_at(list, i);
+        strips |= tola_value_bool(tola_value_get(&t, "rstrip"), false);
+    }
+    const tola_value *decoder = tola_value_get(&v->config, "added_tokens_decoder");
+    for (size_t i = 0; decoder != NULL && decoder->kind == TOLA_VALUE_MAP && i < decoder->as.map.count; i++)
+        strips |= tola_value_bool(tola_value_get(&decoder->as.map.members[i].value, "rstrip"), false);
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        strips = strips && token_table_find(&v->ids, needed[i], strlen(needed[i])) != UINT32_MAX;
+    if (strips) build_string(v->b, "general.name", "Phi-3");
+}
+
 /* ---- special tokens ---- */
 
 static uint64_t id_of_text(const vocab *v, tola_string text)
@@ -585,6 +604,7 @@ static tola_status convert(vocab *v, uint64_t vocabulary, tola_error *err)
         }
         TRY(bpe_to_gguf(v, err));
     }
+    if (v->b->plan->family->map == FAMILY_MAP_PHI3) name_phi3(v);
     uint64_t bos = add_special_id(v, "bos", "tokenizer.ggml.bos_token_id");
     uint64_t eos = add_special_id(v, "eos", "tokenizer.ggml.eos_token_id");
     add_special_id(v, "unk", "tokenizer.ggml.unknown_token_id");

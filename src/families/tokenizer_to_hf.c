@@ -3,6 +3,7 @@
  * tokenizer.json is what transformers' PreTrainedTokenizerFast loads
  * (https://github.com/huggingface/tokenizers). Files that Tola wrote carry everything of it but the vocabulary
  * (tola.tokenizer.*); for others it is made from the kind of tokenizer and tokenizer.ggml.pre. */
+#define _GNU_SOURCE /* strcasestr */
 #include "base/err.h"
 #include "families/sentencepiece.h"
 #include "families/tokens.h"
@@ -23,6 +24,7 @@ typedef struct maker {
     token_table ids;
     bool sentencepiece;
     bool space_prefix, add_bos, add_eos;
+    bool strips;         /* special tokens swallow white space behind them */
     uint64_t bos, eos, unk, pad; /* UINT64_MAX: none */
     tola_value skeleton; /* tola.tokenizer.json, parsed */
     build_json j;
@@ -212,6 +214,16 @@ static void put_text(maker *m, const char *name, const char *json)
     put_json_text(m, json, strlen(json));
 }
 
+/* llama.cpp lets Phi-3's special tokens, but these, swallow the white space behind them. */
+static bool strips_right(const maker *m, size_t id)
+{
+    static const char *const plain[] = { "<unk>", "<s>", "<|endoftext|>" };
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        if (m->text[id].length == strlen(plain[i]) && memcmp(m->text[id].data, plain[i], m->text[id].length) == 0)
+            return false;
+    return m->type[id] == PIECE_CONTROL;
+}
+
 static void put_added(maker *m)
 {
     tola_json *j = &m->j.json;
@@ -224,11 +236,10 @@ static void put_added(maker *m)
         tola_json_u64(j, i);
         tola_json_key(j, "content");
         tola_json_string_n(j, m->text[i].data, m->text[i].length);
-        static const char *const no[] = { "single_word", "lstrip", "rstrip", "normalized" };
-        for (size_t k = 0; k < 4; k++) {
-            tola_json_key(j, no[k]);
-            tola_json_bool(j, false);
-        }
+        put_text(m, "single_word", "false");
+        put_text(m, "lstrip", "false");
+        put_text(m, "rstrip", m->strips && strips_right(m, i) ? "true" : "false");
+        put_text(m, "normalized", "false");
         tola_json_key(j, "special");
         tola_json_bool(j, m->type[i] != PIECE_USER_DEFINED);
         tola_json_end_object(j);
@@ -535,6 +546,8 @@ static void read_settings(maker *m)
     bool bos = m->sentencepiece || strncmp(pre, "llama", 5) == 0 || strcmp(pre, "tekken") == 0;
     m->add_bos = tola_value_bool(key(m, "tokenizer.ggml.add_bos_token"), bos) && m->bos != UINT64_MAX;
     m->add_eos = tola_value_bool(key(m, "tokenizer.ggml.add_eos_token"), false) && m->eos != UINT64_MAX;
+    const char *name = tola_value_str(key(m, "general.name"), "");
+    m->strips = strcasestr(name, "phi-3") != NULL || strcasestr(name, "phi3") != NULL;
     m->space_prefix = tola_value_bool(key(m, "tokenizer.ggml.add_space_prefix"), true);
 }
 

@@ -56,6 +56,7 @@ TEXTS = [
     "",
     "a",
 ]
+SPECIAL = ["x<tool> y <|end|></s> z", "<|user|>\nHi there<|end|>\n<|assistant|>\n", "<|turn|> a<|turn|>\nb<s>c"]
 PROMPTS = ["Once upon a time", "First Citizen:\nBefore we", "The 42 little kings and queens of the old town went to"]
 
 # name, class, configuration class, arguments, tokenizer
@@ -91,7 +92,7 @@ FAMILIES = [
      "spm-gemma"),
     ("gemma3-linear", "Gemma3", dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=16, num_hidden_layers=7,
                                      rope_parameters=TWO_ROPES), "spm-gemma"),
-    ("phi3", "Phi3", dict(num_key_value_heads=4, original_max_position_embeddings=256, sliding_window=None), "spm"),
+    ("phi3", "Phi3", dict(num_key_value_heads=4, original_max_position_embeddings=256, sliding_window=None), "spm-phi"),
     # llama.cpp rounds a context up to 256 positions: below that it takes the short factors, as transformers does
     ("phi3-long", "Phi3", dict(rope_parameters=LONGROPE, original_max_position_embeddings=256, sliding_window=None,
                                max_position_embeddings=1024), "spm"),
@@ -164,7 +165,12 @@ def sentencepiece(folder, kind):
         bpe.normalizer = tokenizers.normalizers.Sequence([tokenizers.normalizers.Prepend("▁"), space])
         decoders.append(tokenizers.decoders.Strip(" ", 1, 0))
     bpe.decoder = tokenizers.decoders.Sequence(decoders)
-    bpe.add_special_tokens(["<unk>", "<s>", "</s>", "<|turn|>"])
+    bpe.add_special_tokens(["<unk>", "<s>", "</s>"] + (["<|turn|>"] if kind != "spm-phi" else []))
+    if kind == "spm-phi":  # special tokens that swallow the white space behind them
+        bpe.add_special_tokens(["<|endoftext|>"])
+        strips = [tokenizers.AddedToken(word, rstrip=True, normalized=False, special=True)
+                  for word in ("<|turn|>", "<|user|>", "<|assistant|>", "<|end|>", "</s>")]
+        bpe.add_special_tokens(strips)
     bpe.post_processor = tokenizers.processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", bpe.token_to_id("<s>"))])
     return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>",
@@ -260,7 +266,7 @@ def check_llama(what, path, tokenizer, model):
         llama = open_llama(path)
     except ValueError as error:
         return tally.check(f"{what}: llama.cpp loads it", False, str(error))
-    for text in TEXTS:
+    for text in TEXTS + SPECIAL:
         expected = tokenizer(text)["input_ids"]
         got = llama.tokenize(text.encode(), add_bos=True, special=True)
         tally.equal(f"{what}: llama.cpp's tokens of {text!r}", got, expected)
@@ -284,7 +290,7 @@ def check_folder(what, folder, tokenizer, model, exact):
     tally.check(f"{what}: equal logits", torch.equal(a, b) if exact else torch.allclose(a, b, rtol=1e-5, atol=1e-5),
                 f"largest difference {float((a - b).abs().max())}")
     other = transformers.AutoTokenizer.from_pretrained(folder)
-    for text in TEXTS + ["x<tool> y <|end|></s> z"]:
+    for text in TEXTS + SPECIAL:
         tally.equal(f"{what}: ids of {text!r}", other(text)["input_ids"], tokenizer(text)["input_ids"])
         tally.equal(f"{what}: text of them", other.decode(other(text)["input_ids"]),
                     tokenizer.decode(tokenizer(text)["input_ids"]))
