@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-tola_status build_begin(builder *b, const tola_checkpoint *ck, const hf_gguf_options *options, tola_error *err)
-{
+tola_status build_begin(builder *b, const tola_checkpoint *ck, const hf_gguf_options *options, tola_error *err) {
     static const hf_gguf_options keep = { TOLA_DTYPE_NONE };
     memset(b, 0, sizeof *b);
     b->plan = mem_calloc(1, sizeof *b->plan);
@@ -20,16 +19,14 @@ tola_status build_begin(builder *b, const tola_checkpoint *ck, const hf_gguf_opt
     return TOLA_OK;
 }
 
-static void *settle(builder *b, const void *items, size_t count, size_t size)
-{
+static void *settle(builder *b, const void *items, size_t count, size_t size) {
     if (count == 0) return NULL;
     void *copy = build_alloc(b, count, size);
     if (copy != NULL) memcpy(copy, items, count * size);
     return copy;
 }
 
-tola_status build_finish(builder *b, tola_status status, hf_gguf_plan **out, tola_error *err)
-{
+tola_status build_finish(builder *b, tola_status status, hf_gguf_plan **out, tola_error *err) {
     hf_gguf_plan *plan = b->plan;
     if (status == TOLA_OK && plan != NULL) {
         plan->items = settle(b, b->items, b->item_count, sizeof *b->items);
@@ -58,22 +55,19 @@ tola_status build_finish(builder *b, tola_status status, hf_gguf_plan **out, tol
     return status;
 }
 
-void hf_gguf_plan_free(hf_gguf_plan *plan)
-{
+void hf_gguf_plan_free(hf_gguf_plan *plan) {
     if (plan == NULL) return;
     arena_free(&plan->arena);
     mem_free(plan);
 }
 
-void *build_alloc(builder *b, size_t count, size_t size)
-{
+void *build_alloc(builder *b, size_t count, size_t size) {
     void *block = arena_alloc_array(&b->plan->arena, count, size);
     if (block == NULL) b->failed = true;
     return block;
 }
 
-static char *keep_text(builder *b, const char *text, size_t length)
-{
+static char *keep_text(builder *b, const char *text, size_t length) {
     char *copy = arena_strndup(&b->plan->arena, text, length);
     if (copy == NULL) b->failed = true;
     return copy;
@@ -81,8 +75,7 @@ static char *keep_text(builder *b, const char *text, size_t length)
 
 char *build_text(builder *b, const char *text) { return keep_text(b, text, strlen(text)); }
 
-char *build_printf(builder *b, const char *format, ...)
-{
+char *build_printf(builder *b, const char *format, ...) {
     char line[1024];
     va_list args;
     va_start(args, format);
@@ -91,8 +84,7 @@ char *build_printf(builder *b, const char *format, ...)
     return keep_text(b, line, n < 0 ? 0 : (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
-hf_gguf_item *build_item(builder *b)
-{
+hf_gguf_item *build_item(builder *b) {
     if (!mem_grow(&b->items, &b->item_cap, b->item_count + 1, sizeof *b->items)) {
         b->failed = true;
         return NULL;
@@ -102,8 +94,7 @@ hf_gguf_item *build_item(builder *b)
     return item;
 }
 
-void build_warn(builder *b, const char *format, ...)
-{
+void build_warn(builder *b, const char *format, ...) {
     char line[512];
     va_list args;
     va_start(args, format);
@@ -117,8 +108,7 @@ void build_warn(builder *b, const char *format, ...)
     b->warnings[b->warning_count++] = copy;
 }
 
-void build_companion(builder *b, const char *name, const void *data, size_t bytes)
-{
+void build_companion(builder *b, const char *name, const void *data, size_t bytes) {
     char *copy = keep_text(b, data, bytes);
     const char *name_copy = build_text(b, name);
     if (copy == NULL || name_copy == NULL ||
@@ -131,8 +121,7 @@ void build_companion(builder *b, const char *name, const void *data, size_t byte
 
 /* ---- key-values ---- */
 
-void build_value(builder *b, const char *key, tola_value value)
-{
+void build_value(builder *b, const char *key, tola_value value) {
     char *name = key[0] == '.' ? build_printf(b, "%s%s", b->arch, key) : build_text(b, key);
     if (name == NULL || !mem_grow(&b->members, &b->member_cap, b->member_count + 1, sizeof *b->members)) {
         b->failed = true;
@@ -141,30 +130,26 @@ void build_value(builder *b, const char *key, tola_value value)
     b->members[b->member_count++] = (tola_member){ { name, strlen(name) }, value };
 }
 
-void build_u32(builder *b, const char *key, uint64_t value)
-{
+void build_u32(builder *b, const char *key, uint64_t value) {
     tola_value v = { .kind = TOLA_VALUE_UINT, .dtype = TOLA_DTYPE_U32 };
     v.as.u64 = value;
     if (value > UINT32_MAX) v.dtype = TOLA_DTYPE_U64;
     build_value(b, key, v);
 }
 
-void build_f32(builder *b, const char *key, double value)
-{
+void build_f32(builder *b, const char *key, double value) {
     tola_value v = { .kind = TOLA_VALUE_FLOAT, .dtype = TOLA_DTYPE_F32 };
     v.as.f64 = value;
     build_value(b, key, v);
 }
 
-void build_bool(builder *b, const char *key, bool value)
-{
+void build_bool(builder *b, const char *key, bool value) {
     tola_value v = { .kind = TOLA_VALUE_BOOL, .dtype = TOLA_DTYPE_BOOL };
     v.as.boolean = value;
     build_value(b, key, v);
 }
 
-void build_string_n(builder *b, const char *key, const char *text, size_t length)
-{
+void build_string_n(builder *b, const char *key, const char *text, size_t length) {
     char *copy = keep_text(b, text, length);
     if (copy == NULL) return;
     tola_value v = { .kind = TOLA_VALUE_STRING };
@@ -174,36 +159,31 @@ void build_string_n(builder *b, const char *key, const char *text, size_t length
 
 void build_string(builder *b, const char *key, const char *text) { build_string_n(b, key, text, strlen(text)); }
 
-static void add_array(builder *b, const char *key, uint8_t element, uint16_t dtype, const void *items, size_t count)
-{
+static void add_array(builder *b, const char *key, uint8_t element, uint16_t dtype, const void *items, size_t count) {
     tola_value v = { .kind = TOLA_VALUE_ARRAY, .element = element, .dtype = dtype };
     v.as.array.items = items;
     v.as.array.count = count;
     build_value(b, key, v);
 }
 
-void build_strings(builder *b, const char *key, const tola_string *items, size_t count)
-{
+void build_strings(builder *b, const char *key, const tola_string *items, size_t count) {
     add_array(b, key, TOLA_VALUE_STRING, TOLA_DTYPE_NONE, items, count);
 }
 
-void build_numbers(builder *b, const char *key, tola_dtype dtype, const void *items, size_t count)
-{
+void build_numbers(builder *b, const char *key, tola_dtype dtype, const void *items, size_t count) {
     uint8_t element = dtype == TOLA_DTYPE_F32   ? TOLA_VALUE_FLOAT
                       : dtype == TOLA_DTYPE_I32 ? TOLA_VALUE_INT
                                                 : TOLA_VALUE_UINT;
     add_array(b, key, element, (uint16_t)dtype, items, count);
 }
 
-bool build_has(const builder *b, const char *key)
-{
+bool build_has(const builder *b, const char *key) {
     for (size_t i = 0; i < b->member_count; i++)
         if (strcmp(b->members[i].key.data, key) == 0) return true;
     return false;
 }
 
-const tola_value *build_under(const builder *b, const char *key)
-{
+const tola_value *build_under(const builder *b, const char *key) {
     char name[192];
     int n = snprintf(name, sizeof name, "%s.%s", b->arch, key);
     if (n <= 0 || (size_t)n >= sizeof name) return NULL;
@@ -212,21 +192,18 @@ const tola_value *build_under(const builder *b, const char *key)
 
 /* ---- JSON ---- */
 
-static bool sink_to_buf(void *user, const char *text, size_t length)
-{
+static bool sink_to_buf(void *user, const char *text, size_t length) {
     buf *out = user;
     buf_append(out, text, length);
     return !out->failed;
 }
 
-void build_json_begin(build_json *j, int indent)
-{
+void build_json_begin(build_json *j, int indent) {
     buf_init(&j->text, 0);
     tola_json_init(&j->json, sink_to_buf, &j->text, indent);
 }
 
-tola_status build_json_end(build_json *j, const char *what, tola_error *err)
-{
+tola_status build_json_end(build_json *j, const char *what, tola_error *err) {
     bool ok = tola_json_finish(&j->json);
     if (j->text.failed && !j->text.full) return err_nomem(err, what);
     if (!ok || j->text.failed)
@@ -237,8 +214,7 @@ tola_status build_json_end(build_json *j, const char *what, tola_error *err)
 void build_json_free(build_json *j) { buf_free(&j->text); }
 
 /* A companion of the source, freed with tola_free; NULL where it is not there. */
-static tola_status read_companion(const builder *b, const char *name, void **data, size_t *bytes, tola_error *err)
-{
+static tola_status read_companion(const builder *b, const char *name, void **data, size_t *bytes, tola_error *err) {
     tola_error detail = TOLA_ERROR_INIT;
     *data = NULL;
     *bytes = 0;
@@ -248,8 +224,7 @@ static tola_status read_companion(const builder *b, const char *name, void **dat
     return status;
 }
 
-tola_status build_read_text(builder *b, const char *name, const char **out, size_t *length, tola_error *err)
-{
+tola_status build_read_text(builder *b, const char *name, const char **out, size_t *length, tola_error *err) {
     void *data;
     *out = NULL;
     TRY(read_companion(b, name, &data, length, err));
@@ -259,8 +234,7 @@ tola_status build_read_text(builder *b, const char *name, const char **out, size
     return *out != NULL ? TOLA_OK : err_nomem(err, name);
 }
 
-tola_status build_read_json(builder *b, const char *name, tola_value *out, tola_error *err)
-{
+tola_status build_read_json(builder *b, const char *name, tola_value *out, tola_error *err) {
     void *data;
     size_t length;
     memset(out, 0, sizeof *out);
@@ -271,8 +245,7 @@ tola_status build_read_json(builder *b, const char *name, tola_value *out, tola_
     return status == TOLA_OK ? TOLA_OK : err_in_file(err, status, name);
 }
 
-tola_value build_parse(builder *b, const char *text, size_t length)
-{
+tola_value build_parse(builder *b, const char *text, size_t length) {
     tola_value v = { 0 };
     tola_status status = json_parse(text, length, &b->plan->arena, &v, NULL);
     if (status == TOLA_E_NOMEM) b->failed = true;
@@ -280,8 +253,7 @@ tola_value build_parse(builder *b, const char *text, size_t length)
     return v;
 }
 
-float *build_read_f32(builder *b, size_t tensor)
-{
+float *build_read_f32(builder *b, size_t tensor) {
     const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, tensor);
     if (t->dtype != TOLA_DTYPE_F32 || t->bytes > 1u << 20 || b->status != TOLA_OK) return NULL;
     float *values = build_alloc(b, (size_t)t->elements + 1, sizeof *values);
@@ -290,8 +262,7 @@ float *build_read_f32(builder *b, size_t tensor)
     return b->status == TOLA_OK ? values : NULL;
 }
 
-double build_shortest(float value)
-{
+double build_shortest(float value) {
     char text[48];
     for (int digits = 1; digits <= 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, (double)value);

@@ -12,14 +12,12 @@
 
 /* ---- Hugging Face -> GGUF ---- */
 
-static const tola_value *member(const builder *b, const char *key)
-{
+static const tola_value *member(const builder *b, const char *key) {
     const tola_value *v = tola_value_get(b->hyper.text, key);
     return v != NULL && v->kind != TOLA_VALUE_NULL ? v : NULL;
 }
 
-static tola_status check_hyper(const family_hyper *h, tola_error *err)
-{
+static tola_status check_hyper(const family_hyper *h, tola_error *err) {
     const struct {
         const char *name;
         uint64_t value, limit;
@@ -40,8 +38,7 @@ static tola_status check_hyper(const family_hyper *h, tola_error *err)
 }
 
 /* Published Gemma 3 configurations leave out what equals the defaults of transformers' Gemma3TextConfig. */
-static void gemma3_defaults(family_hyper *h)
-{
+static void gemma3_defaults(family_hyper *h) {
     if (tola_value_get(h->text, "num_attention_heads") == NULL) h->heads = 8;
     if (tola_value_get(h->text, "num_key_value_heads") == NULL) h->kv_heads = 4;
     if (tola_value_get(h->text, "head_dim") == NULL) h->head_dim = 256;
@@ -51,8 +48,7 @@ static void gemma3_defaults(family_hyper *h)
 }
 
 /* What the model computes but llama.cpp has no words for. */
-static void warn_of_differences(builder *b, family_map map)
-{
+static void warn_of_differences(builder *b, family_map map) {
     const family_hyper *h = &b->hyper;
     if (map == FAMILY_MAP_LLAMA && h->sliding_window != 0 && h->sliding_window < h->context)
         build_warn(b, "sliding window of %llu positions is not part of GGUF's llama: longer prompts see everything",
@@ -70,8 +66,7 @@ static void warn_of_differences(builder *b, family_map map)
         build_warn(b, "this kind of rope scaling is not part of GGUF: contexts beyond the trained one will differ");
 }
 
-static void rope_to_gguf(builder *b, family_map map)
-{
+static void rope_to_gguf(builder *b, family_map map) {
     const family_hyper *h = &b->hyper;
     if (h->rope_theta > 0) build_f32(b, ".rope.freq_base", h->rope_theta);
     const tola_value *parameters = member(b, "rope_parameters");
@@ -92,8 +87,7 @@ static void rope_to_gguf(builder *b, family_map map)
     }
 }
 
-static void phi3_to_gguf(builder *b)
-{
+static void phi3_to_gguf(builder *b) {
     const family_hyper *h = &b->hyper;
     uint64_t original = tola_value_u64(member(b, "original_max_position_embeddings"), 0);
     if (original == 0) original = h->rope_original_context;
@@ -107,8 +101,7 @@ static void phi3_to_gguf(builder *b)
 }
 
 /* config.json as text, without what may hold a path of the machine it was saved on. */
-static tola_status keep_config(builder *b, tola_error *err)
-{
+static tola_status keep_config(builder *b, tola_error *err) {
     const tola_value *config = tola_checkpoint_config(b->ck);
     if (b->hyper.text != config) return TOLA_OK; /* the way back yields the text part alone: its own configuration */
     build_json j;
@@ -127,8 +120,7 @@ static tola_status keep_config(builder *b, tola_error *err)
     return status;
 }
 
-tola_status config_to_gguf(builder *b, tola_error *err)
-{
+tola_status config_to_gguf(builder *b, tola_error *err) {
     const family_hyper *h = &b->hyper;
     family_map map = b->plan->family->map;
     bool gemma = map == FAMILY_MAP_GEMMA || map == FAMILY_MAP_GEMMA2 || map == FAMILY_MAP_GEMMA3;
@@ -172,8 +164,7 @@ tola_status config_to_gguf(builder *b, tola_error *err)
     return keep_config(b, err);
 }
 
-void config_llama3_factors(const family_hyper *h, float *factors)
-{
+void config_llama3_factors(const family_hyper *h, float *factors) {
     double theta = h->rope_theta > 0 ? h->rope_theta : 10000, factor = h->rope_factor > 0 ? h->rope_factor : 8;
     double low = h->rope_low_freq > 0 ? h->rope_low_freq : 1, high = h->rope_high_freq > 0 ? h->rope_high_freq : 4;
     double original = h->rope_original_context != 0 ? (double)h->rope_original_context : 8192;
@@ -208,37 +199,31 @@ static const struct {
     { FAMILY_MAP_PHI3, false, "phi3", "Phi3ForCausalLM", "hidden_act", "silu" },
 };
 
-static void put_u64(tola_json *j, const char *key, uint64_t value)
-{
+static void put_u64(tola_json *j, const char *key, uint64_t value) {
     tola_json_key(j, key);
     tola_json_u64(j, value);
 }
 
-static void put_f64(tola_json *j, const char *key, double value)
-{
+static void put_f64(tola_json *j, const char *key, double value) {
     tola_json_key(j, key);
     tola_json_f64(j, value);
 }
 
-static void put_bool(tola_json *j, const char *key, bool value)
-{
+static void put_bool(tola_json *j, const char *key, bool value) {
     tola_json_key(j, key);
     tola_json_bool(j, value);
 }
 
-static void put_string(tola_json *j, const char *key, const char *value)
-{
+static void put_string(tola_json *j, const char *key, const char *value) {
     tola_json_key(j, key);
     tola_json_string(j, value);
 }
 
-static double shortest_of(const tola_value *v, double fallback)
-{
+static double shortest_of(const tola_value *v, double fallback) {
     return v != NULL ? build_shortest((float)tola_value_f64(v, fallback)) : fallback;
 }
 
-static void put_factors(builder *b, tola_json *j, const char *key, const char *tensor)
-{
+static void put_factors(builder *b, tola_json *j, const char *key, const char *tensor) {
     size_t index = tola_checkpoint_find(b->ck, tensor);
     float *values = index != SIZE_MAX ? build_read_f32(b, index) : NULL;
     if (values == NULL) return;
@@ -252,8 +237,7 @@ static void put_factors(builder *b, tola_json *j, const char *key, const char *t
 /* Llama 3's scaling lives in rope_freqs.weight alone: its factor is the largest there; low_freq_factor 1 and
  * high_freq_factor 4 are those of all published models (https://github.com/meta-llama/llama-models); the context that
  * was trained first is the power of two that gives exactly these numbers, 8192 where none does. */
-static void put_llama3(builder *b, tola_json *j, size_t index)
-{
+static void put_llama3(builder *b, tola_json *j, size_t index) {
     size_t n = (size_t)tola_checkpoint_tensor(b->ck, index)->elements;
     float *values = build_read_f32(b, index), *again = values != NULL ? build_alloc(b, n + 1, sizeof *again) : NULL;
     if (again == NULL) {
@@ -289,8 +273,7 @@ static void put_llama3(builder *b, tola_json *j, size_t index)
     tola_json_end_object(j);
 }
 
-static void put_rope(builder *b, tola_json *j)
-{
+static void put_rope(builder *b, tola_json *j) {
     const family_hyper *h = &b->hyper;
     put_f64(j, "rope_theta", h->rope_theta > 0 ? build_shortest((float)h->rope_theta) : 10000.0);
     size_t freqs = tola_checkpoint_find(b->ck, "rope_freqs.weight");
@@ -320,8 +303,7 @@ static void put_rope(builder *b, tola_json *j)
     if (b->plan->family->map == FAMILY_MAP_GEMMA3) put_f64(j, "rope_local_base_freq", shortest_of(local, 10000.0));
 }
 
-static void put_experts(builder *b, tola_json *j)
-{
+static void put_experts(builder *b, tola_json *j) {
     const family_hyper *h = &b->hyper;
     if (h->experts == 0) return;
     bool mixtral = b->plan->family->map == FAMILY_MAP_LLAMA;
@@ -334,8 +316,7 @@ static void put_experts(builder *b, tola_json *j)
     put_bool(j, "norm_topk_prob", b->plan->family->map == FAMILY_MAP_QWEN3);
 }
 
-static void put_special_ids(builder *b, tola_json *j)
-{
+static void put_special_ids(builder *b, tola_json *j) {
     static const struct {
         const char *key, *gguf;
     } ids[] = { { "bos_token_id", "tokenizer.ggml.bos_token_id" },
@@ -353,15 +334,13 @@ static void put_special_ids(builder *b, tola_json *j)
 }
 
 /* The row of classes[], SIZE_MAX where there is none (Gemma with experts). */
-static size_t class_row(family_map map, bool experts)
-{
+static size_t class_row(family_map map, bool experts) {
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
         if (classes[i].map == map && classes[i].experts == experts) return i;
     return SIZE_MAX;
 }
 
-static void put_config(builder *b, tola_json *j, size_t row, const char *dtype)
-{
+static void put_config(builder *b, tola_json *j, size_t row, const char *dtype) {
     const family_hyper *h = &b->hyper;
     family_map map = b->plan->family->map;
     tola_json_begin_object(j);
@@ -405,8 +384,7 @@ static void put_config(builder *b, tola_json *j, size_t row, const char *dtype)
 }
 
 /* Does the stored config.json describe the model that the keys describe? A tool may have changed the keys since. */
-static bool same_model(const builder *b, const tola_value *config)
-{
+static bool same_model(const builder *b, const tola_value *config) {
     family_hyper stored;
     families_hyper_hf(config, &stored);
     const family_hyper *h = &b->hyper;
@@ -429,8 +407,7 @@ static bool same_model(const builder *b, const tola_value *config)
 }
 
 /* The stored config.json with the dtype that is written now. */
-static void put_stored(tola_json *j, const tola_value *config, const char *dtype)
-{
+static void put_stored(tola_json *j, const tola_value *config, const char *dtype) {
     tola_json_begin_object(j);
     for (size_t i = 0; i < config->as.map.count; i++) {
         const tola_member *m = &config->as.map.members[i];
@@ -444,8 +421,7 @@ static void put_stored(tola_json *j, const tola_value *config, const char *dtype
     tola_json_end_object(j);
 }
 
-static const char *torch_name(tola_dtype dtype)
-{
+static const char *torch_name(tola_dtype dtype) {
     switch (dtype) {
     case TOLA_DTYPE_F16: return "float16";
     case TOLA_DTYPE_BF16: return "bfloat16";
@@ -454,8 +430,7 @@ static const char *torch_name(tola_dtype dtype)
     }
 }
 
-tola_status config_to_hf(builder *b, tola_error *err)
-{
+tola_status config_to_hf(builder *b, tola_error *err) {
     const tola_value *text = tola_value_get(tola_checkpoint_metadata(b->ck), "tola.source.config");
     tola_value config = { 0 };
     if (text != NULL && text->kind == TOLA_VALUE_STRING) {

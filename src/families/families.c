@@ -152,8 +152,7 @@ static const family families_table[] = {
 const family *families_row(size_t index) { return index < FAMILIES_COUNT ? &families_table[index] : NULL; }
 
 /* Is `word` one of the space-separated words of `list`? A word of the list that ends in * matches any ending. */
-static bool word_in_list(const char *list, const char *word)
-{
+static bool word_in_list(const char *list, const char *word) {
     if (list == NULL || word == NULL) return false;
     size_t length = strlen(word);
     for (const char *p = list; *p != '\0';) {
@@ -167,29 +166,25 @@ static bool word_in_list(const char *list, const char *word)
     return false;
 }
 
-const family *families_by_model_type(const char *model_type)
-{
+const family *families_by_model_type(const char *model_type) {
     for (size_t i = 0; i < FAMILIES_COUNT; i++)
         if (word_in_list(families_table[i].model_types, model_type)) return &families_table[i];
     return NULL;
 }
 
-const family *families_by_class(const char *class_name)
-{
+const family *families_by_class(const char *class_name) {
     for (size_t i = 0; i < FAMILIES_COUNT; i++)
         if (word_in_list(families_table[i].classes, class_name)) return &families_table[i];
     return NULL;
 }
 
-const family *families_by_gguf(const char *architecture)
-{
+const family *families_by_gguf(const char *architecture) {
     for (size_t i = 0; i < FAMILIES_COUNT; i++)
         if (word_in_list(families_table[i].gguf, architecture)) return &families_table[i];
     return NULL;
 }
 
-const family *families_by_config(const tola_value *config)
-{
+const family *families_by_config(const tola_value *config) {
     const family *f = families_by_model_type(tola_value_str(tola_value_get(config, "model_type"), NULL));
     if (f != NULL) return f;
     const tola_value *classes = tola_value_get(config, "architectures");
@@ -206,8 +201,7 @@ const family *families_by_config(const tola_value *config)
 }
 
 /* GGUF calls Mixtral "llama"; its experts tell. */
-static const family *by_gguf_metadata(const tola_value *metadata)
-{
+static const family *by_gguf_metadata(const tola_value *metadata) {
     const char *architecture = tola_value_str(tola_value_get(metadata, "general.architecture"), NULL);
     const family *f = families_by_gguf(architecture);
     if (f != NULL && strcmp(f->name, "llama") == 0 &&
@@ -217,8 +211,7 @@ static const family *by_gguf_metadata(const tola_value *metadata)
 }
 
 /* Does `name` end with the `length` bytes of `hint`, at a dot or at its beginning? */
-static bool ends_with_hint(const char *name, size_t name_length, const char *hint, size_t length)
-{
+static bool ends_with_hint(const char *name, size_t name_length, const char *hint, size_t length) {
     if (name_length < length || memcmp(name + name_length - length, hint, length) != 0) return false;
     return name_length == length || name[name_length - length - 1] == '.';
 }
@@ -226,8 +219,7 @@ static bool ends_with_hint(const char *name, size_t name_length, const char *hin
 /* Names of a first layer come early in every checkpoint; looking further would only cost time. */
 #define FAMILIES_NAMES_LOOKED_AT 4096
 
-static const family *by_names(const tola_checkpoint *ck)
-{
+static const family *by_names(const tola_checkpoint *ck) {
     enum { MAX_HINTS = 4 };
     uint8_t found[FAMILIES_COUNT] = { 0 };
     size_t count = tola_checkpoint_tensor_count(ck);
@@ -254,8 +246,7 @@ static const family *by_names(const tola_checkpoint *ck)
     return NULL;
 }
 
-const family *families_detect(const tola_checkpoint *ck)
-{
+const family *families_detect(const tola_checkpoint *ck) {
     const family *f = NULL;
     const tola_value *config = tola_checkpoint_config(ck);
     const tola_value *metadata = tola_checkpoint_metadata(ck);

@@ -12,14 +12,12 @@
 
 #define NORM_MAX_BYTES (1u << 20)
 
-static bool is_gemma(family_map map)
-{
+static bool is_gemma(family_map map) {
     return map == FAMILY_MAP_GEMMA || map == FAMILY_MAP_GEMMA2 || map == FAMILY_MAP_GEMMA3;
 }
 
 /* What the source's dtype of this tensor was; NONE where the file does not say. tola.source.dtypes is sorted. */
-static tola_dtype recorded_dtype(const builder *b, const char *name)
-{
+static tola_dtype recorded_dtype(const builder *b, const char *name) {
     const tola_value *metadata = tola_checkpoint_metadata(b->ck);
     const tola_value *list = tola_value_get(metadata, "tola.source.dtypes");
     size_t low = 0, high = list != NULL && list->kind == TOLA_VALUE_ARRAY ? list->as.array.count : 0;
@@ -40,16 +38,14 @@ static tola_dtype recorded_dtype(const builder *b, const char *name)
     return most != NULL ? tola_dtype_parse(most) : TOLA_DTYPE_NONE;
 }
 
-static tola_dtype target_dtype(const builder *b, const tola_tensor_info *t, const char *name)
-{
+static tola_dtype target_dtype(const builder *b, const tola_tensor_info *t, const char *name) {
     if (b->options->dtype != TOLA_DTYPE_NONE) return b->options->dtype;
     tola_dtype recorded = recorded_dtype(b, name);
     if (recorded != TOLA_DTYPE_NONE && tola_dtype_get_kind(recorded) == TOLA_KIND_FLOAT) return recorded;
     return tola_dtype_get_kind((tola_dtype)t->dtype) == TOLA_KIND_BLOCK ? TOLA_DTYPE_F32 : (tola_dtype)t->dtype;
 }
 
-static tola_status check_source(const builder *b, const tola_tensor_info *t, const name_row *row, tola_error *err)
-{
+static tola_status check_source(const builder *b, const tola_tensor_info *t, const name_row *row, tola_error *err) {
     const family_hyper *h = &b->hyper;
     if (t->flags & TOLA_TENSOR_MISSING)
         return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "its part of the file is missing");
@@ -78,8 +74,7 @@ static tola_status check_source(const builder *b, const tola_tensor_info *t, con
 }
 
 /* Item `name` of rows [first, first + rows) of tensor `index`. */
-static tola_status add_item(builder *b, size_t index, const name_match *match, uint32_t expert, tola_error *err)
-{
+static tola_status add_item(builder *b, size_t index, const name_match *match, uint32_t expert, tola_error *err) {
     const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, index);
     char name[256];
     if (!names_format(match->row->hf, match->layer, expert, name, sizeof name))
@@ -108,8 +103,7 @@ static tola_status add_item(builder *b, size_t index, const name_match *match, u
 }
 
 /* The array of u32 stored under tola.exact.<name>.<what>; NULL where there is none of `count` elements (any for 0). */
-static const tola_value *exact_list(const builder *b, const char *name, const char *what, size_t count)
-{
+static const tola_value *exact_list(const builder *b, const char *name, const char *what, size_t count) {
     char key[320];
     size_t n = strlen("tola.exact.") + strlen(name) + strlen(what) + 2;
     if (n > sizeof key) return NULL;
@@ -122,8 +116,7 @@ static const tola_value *exact_list(const builder *b, const char *name, const ch
 
 /* Gemma's norms whose bits do not survive plus and minus one: computed here, with the bits that the file kept aside.
  * A kept value counts only while it still explains what is stored, so that a changed norm is not overwritten. */
-static tola_status restore_exact(builder *b, hf_gguf_item *item, tola_error *err)
-{
+static tola_status restore_exact(builder *b, hf_gguf_item *item, tola_error *err) {
     const tola_value *at = exact_list(b, item->name, "at", 0);
     const tola_value *bits = at != NULL ? exact_list(b, item->name, "bits", at->as.array.count) : NULL;
     const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, item->pieces[0].tensor);
@@ -161,8 +154,7 @@ static tola_status restore_exact(builder *b, hf_gguf_item *item, tola_error *err
     return TOLA_OK;
 }
 
-static tola_status map_tensor(builder *b, size_t index, tola_error *err)
-{
+static tola_status map_tensor(builder *b, size_t index, tola_error *err) {
     const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, index);
     name_match match;
     if (!names_match_gguf(b->plan->family->map, t->name, &match))
@@ -182,8 +174,7 @@ static tola_status map_tensor(builder *b, size_t index, tola_error *err)
     return TOLA_OK;
 }
 
-static tola_status plan_with(builder *b, tola_error *err)
-{
+static tola_status plan_with(builder *b, tola_error *err) {
     if (b->hyper.layers == 0 || b->hyper.layers > BUILD_MAX_LAYERS || b->hyper.width == 0 || b->hyper.heads == 0 ||
         b->hyper.experts > BUILD_MAX_EXPERTS)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
@@ -201,8 +192,7 @@ static tola_status plan_with(builder *b, tola_error *err)
 }
 
 tola_status hf_gguf_plan_to_hf(const tola_checkpoint *ck, const hf_gguf_options *options, hf_gguf_plan **out,
-                               tola_error *err)
-{
+                               tola_error *err) {
     const family *f = families_detect(ck);
     const char *arch = tola_value_str(tola_value_get(tola_checkpoint_metadata(ck), "general.architecture"), NULL);
     if (f == NULL || f->map == FAMILY_MAP_NONE || arch == NULL)

@@ -25,14 +25,12 @@ typedef struct mapping {
     uint64_t source[TOLA_DTYPE_COUNT];   /* of source tensors, by dtype */
 } mapping;
 
-static bool is_gemma(family_map map)
-{
+static bool is_gemma(family_map map) {
     return map == FAMILY_MAP_GEMMA || map == FAMILY_MAP_GEMMA2 || map == FAMILY_MAP_GEMMA3;
 }
 
 /* What a matrix is written as. llama.cpp loads f32, f16, bf16 and its block types. */
-static tola_dtype matrix_dtype(const builder *b, const tola_tensor_info *t)
-{
+static tola_dtype matrix_dtype(const builder *b, const tola_tensor_info *t) {
     tola_dtype dtype = b->options->dtype;
     if (dtype == TOLA_DTYPE_NONE) dtype = t->dtype == TOLA_DTYPE_F64 ? TOLA_DTYPE_F32 : (tola_dtype)t->dtype;
     if (dtype < TOLA_DTYPE_COUNT && t->shape[t->n_dims - 1] % tola_dtype_block_elements(dtype) != 0)
@@ -40,8 +38,7 @@ static tola_dtype matrix_dtype(const builder *b, const tola_tensor_info *t)
     return dtype;
 }
 
-static tola_status check_source(const tola_tensor_info *t, const name_row *row, tola_error *err)
-{
+static tola_status check_source(const tola_tensor_info *t, const name_row *row, tola_error *err) {
     if (t->flags & TOLA_TENSOR_MISSING)
         return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "its shard is missing");
     if (tola_dtype_get_kind((tola_dtype)t->dtype) != TOLA_KIND_FLOAT)
@@ -56,8 +53,7 @@ static tola_status check_source(const tola_tensor_info *t, const name_row *row, 
 }
 
 /* Rows of Q or K: heads * head_dim, so that permuting them means something. */
-static tola_status set_rotation(const mapping *m, hf_gguf_item *item, const name_row *row, tola_error *err)
-{
+static tola_status set_rotation(const mapping *m, hf_gguf_item *item, const name_row *row, tola_error *err) {
     const family_hyper *h = &m->b->hyper;
     uint64_t heads = row->flags & NAME_ROTATED_Q ? h->heads : h->kv_heads;
     if (item->shape[0] != heads * h->head_dim || h->head_dim % 2 != 0)
@@ -70,8 +66,7 @@ static tola_status set_rotation(const mapping *m, hf_gguf_item *item, const name
     return TOLA_OK;
 }
 
-static uint64_t order_of(const mapping *m, const name_match *match, size_t row)
-{
+static uint64_t order_of(const mapping *m, const name_match *match, size_t row) {
     /* Embedding first, then layers in order, then what follows them. */
     uint64_t layer = match->layer == UINT32_MAX ? (row == 0 ? 0 : m->b->hyper.layers + 1) : match->layer + 1u;
     return layer << 32 | row;
@@ -79,8 +74,7 @@ static uint64_t order_of(const mapping *m, const name_match *match, size_t row)
 
 /* The item of this name, made on its first tensor. */
 static tola_status item_for(mapping *m, const name_match *match, const tola_tensor_info *t, hf_gguf_item **out,
-                            bool *is_new, tola_error *err)
-{
+                            bool *is_new, tola_error *err) {
     builder *b = m->b;
     size_t row = (size_t)(match->row - names_row(0));
     uint64_t layer = match->layer == UINT32_MAX ? b->hyper.layers : match->layer;
@@ -122,8 +116,7 @@ static tola_status item_for(mapping *m, const name_match *match, const tola_tens
 }
 
 /* One tensor of the source into its item. */
-static tola_status take(mapping *m, size_t index, const name_match *match, tola_error *err)
-{
+static tola_status take(mapping *m, size_t index, const name_match *match, tola_error *err) {
     const tola_tensor_info *t = tola_checkpoint_tensor(m->b->ck, index);
     hf_gguf_item *item;
     bool is_new;
@@ -152,8 +145,7 @@ static tola_status take(mapping *m, size_t index, const name_match *match, tola_
 
 /* What piece `p` of an item is called on the way back, whatever prefix the source had: the name under which its dtype
  * and bits are kept. */
-static char *name_back(builder *b, const hf_gguf_item *item, size_t p)
-{
+static char *name_back(builder *b, const hf_gguf_item *item, size_t p) {
     char name[256];
     name_match match;
     if (!names_match_gguf(b->plan->family->map, item->name, &match) ||
@@ -166,8 +158,7 @@ static char *name_back(builder *b, const hf_gguf_item *item, size_t p)
 
 /* Gemma's weights are stored minus one. f32(w) + 1 forgets low bits of small w; where w does not come back as f32 sum
  * minus one, its bits are kept aside under tola.exact.<name>.{at,bits}, so that the way back is exact. */
-static tola_status keep_exact(builder *b, const hf_gguf_item *item, tola_error *err)
-{
+static tola_status keep_exact(builder *b, const hf_gguf_item *item, tola_error *err) {
     size_t index = item->pieces[0].tensor;
     const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, index);
     uint32_t size = tola_dtype_block_bytes((tola_dtype)t->dtype);
@@ -202,14 +193,12 @@ static tola_status keep_exact(builder *b, const hf_gguf_item *item, tola_error *
     return TOLA_OK;
 }
 
-static int by_text(const void *a, const void *b)
-{
+static int by_text(const void *a, const void *b) {
     return strcmp(((const tola_string *)a)->data, ((const tola_string *)b)->data);
 }
 
 /* The dtype that most source tensors have, and those that have another, sorted by name. */
-static void keep_dtypes(mapping *m)
-{
+static void keep_dtypes(mapping *m) {
     builder *b = m->b;
     tola_dtype most = TOLA_DTYPE_F32;
     for (unsigned d = 0; d < TOLA_DTYPE_COUNT; d++)
@@ -238,8 +227,7 @@ static void keep_dtypes(mapping *m)
 }
 
 /* A small f32 tensor computed here. */
-static void add_vector(builder *b, const char *name, const float *values, size_t count)
-{
+static void add_vector(builder *b, const char *name, const float *values, size_t count) {
     hf_gguf_item *item = build_item(b);
     if (item == NULL) return;
     item->name = name;
@@ -252,8 +240,7 @@ static void add_vector(builder *b, const char *name, const float *values, size_t
     item->inline_bytes = count * sizeof *values;
 }
 
-static tola_status llama3_factors(builder *b, tola_error *err)
-{
+static tola_status llama3_factors(builder *b, tola_error *err) {
     size_t n = (size_t)b->hyper.head_dim / 2;
     float *factors = build_alloc(b, n, sizeof *factors);
     if (factors == NULL) return err_nomem(err, "rope factors");
@@ -262,8 +249,7 @@ static tola_status llama3_factors(builder *b, tola_error *err)
     return TOLA_OK;
 }
 
-static tola_status longrope_factors(builder *b, const char *name, const tola_value *list, tola_error *err)
-{
+static tola_status longrope_factors(builder *b, const char *name, const tola_value *list, tola_error *err) {
     size_t n = (size_t)(b->hyper.rope_partial * (double)b->hyper.head_dim) / 2;
     if (list == NULL || list->kind != TOLA_VALUE_ARRAY || list->as.array.count != n)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
@@ -279,8 +265,7 @@ static tola_status longrope_factors(builder *b, const char *name, const tola_val
     return TOLA_OK;
 }
 
-static tola_status add_rope(builder *b, tola_error *err)
-{
+static tola_status add_rope(builder *b, tola_error *err) {
     if (b->hyper.rope == FAMILY_ROPE_LLAMA3) return llama3_factors(b, err);
     if (b->hyper.rope != FAMILY_ROPE_LONGROPE || b->plan->family->map != FAMILY_MAP_PHI3) return TOLA_OK;
     TRY(longrope_factors(b, "rope_factors_long.weight", b->hyper.rope_long, err));
@@ -288,8 +273,7 @@ static tola_status add_rope(builder *b, tola_error *err)
 }
 
 /* general.file_type: what most matrices are, in llama.cpp's numbering (enum llama_ftype). */
-static void add_file_type(mapping *m)
-{
+static void add_file_type(mapping *m) {
     static const struct {
         uint8_t dtype, type;
     } types[] = { { TOLA_DTYPE_F32, 0 },  { TOLA_DTYPE_F16, 1 },  { TOLA_DTYPE_Q4_0, 2 },  { TOLA_DTYPE_Q4_1, 3 },
@@ -303,8 +287,7 @@ static void add_file_type(mapping *m)
 }
 
 /* Every expert is there, and every layer; anything else would fail later in llama.cpp with fewer words. */
-static tola_status check_complete(const mapping *m, tola_error *err)
-{
+static tola_status check_complete(const mapping *m, tola_error *err) {
     const builder *b = m->b;
     for (size_t i = 0; i < b->item_count; i++)
         for (size_t p = 0; p < b->items[i].piece_count; p++)
@@ -326,14 +309,12 @@ typedef struct placed {
     hf_gguf_item item;
 } placed;
 
-static int by_order(const void *a, const void *b)
-{
+static int by_order(const void *a, const void *b) {
     uint64_t x = ((const placed *)a)->order, y = ((const placed *)b)->order;
     return x < y ? -1 : x > y;
 }
 
-static tola_status sort_items(mapping *m, tola_error *err)
-{
+static tola_status sort_items(mapping *m, tola_error *err) {
     builder *b = m->b;
     placed *list = mem_alloc((b->item_count + 1) * sizeof *list);
     if (list == NULL) return err_nomem(err, "planning the conversion");
@@ -344,8 +325,7 @@ static tola_status sort_items(mapping *m, tola_error *err)
     return TOLA_OK;
 }
 
-static tola_status map_tensors(mapping *m, tola_error *err)
-{
+static tola_status map_tensors(mapping *m, tola_error *err) {
     builder *b = m->b;
     size_t count = tola_checkpoint_tensor_count(b->ck), left_out = 0;
     for (size_t i = 0; i < count; i++) {
@@ -377,8 +357,7 @@ static tola_status map_tensors(mapping *m, tola_error *err)
 }
 
 /* The rows of the embedding are the vocabulary; config.json must not say otherwise. */
-static tola_status read_vocabulary(builder *b, tola_error *err)
-{
+static tola_status read_vocabulary(builder *b, tola_error *err) {
     size_t count = tola_checkpoint_tensor_count(b->ck);
     for (size_t i = 0; i < count; i++) {
         const tola_tensor_info *t = tola_checkpoint_tensor(b->ck, i);
@@ -394,8 +373,7 @@ static tola_status read_vocabulary(builder *b, tola_error *err)
     return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "no embedding (%s)", names_row(0)->hf);
 }
 
-static tola_status plan_with(builder *b, mapping *m, tola_error *err)
-{
+static tola_status plan_with(builder *b, mapping *m, tola_error *err) {
     TRY(read_vocabulary(b, err));
     build_string(b, "general.architecture", b->arch);
     build_string(b, "general.type", "model");
@@ -412,14 +390,12 @@ static tola_status plan_with(builder *b, mapping *m, tola_error *err)
 
 /* GGUF's word for a family: Mistral and Mixtral are "llama" there; of several words the first, which the dense kind
  * has. */
-static const char *gguf_word(const family *f)
-{
+static const char *gguf_word(const family *f) {
     return f->gguf != NULL ? f->gguf : "llama";
 }
 
 tola_status hf_gguf_plan_to_gguf(const tola_checkpoint *ck, const hf_gguf_options *options, hf_gguf_plan **out,
-                                 tola_error *err)
-{
+                                 tola_error *err) {
     const family *f = families_detect(ck);
     if (f == NULL || f->map == FAMILY_MAP_NONE || tola_checkpoint_config(ck) == NULL)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s%s has no mapping to GGUF",
@@ -438,8 +414,7 @@ tola_status hf_gguf_plan_to_gguf(const tola_checkpoint *ck, const hf_gguf_option
     return build_finish(&b, status, out, err);
 }
 
-bool hf_gguf_applies(const tola_checkpoint *ck, bool to_gguf)
-{
+bool hf_gguf_applies(const tola_checkpoint *ck, bool to_gguf) {
     const family *f = families_detect(ck);
     if (f == NULL || f->map == FAMILY_MAP_NONE) return false;
     const char *format = tola_checkpoint_format(ck);

@@ -9,8 +9,7 @@
 #include <string.h>
 
 /* Names separated by single spaces; a dot descends: "rope_parameters.rope_theta". */
-static const tola_value *find(const tola_value *map, const char *names)
-{
+static const tola_value *find(const tola_value *map, const char *names) {
     char part[64];
     for (const char *p = names; *p != '\0';) {
         size_t n = strcspn(p, " ");
@@ -32,8 +31,7 @@ static const tola_value *find(const tola_value *map, const char *names)
 }
 
 /* A count; of an array (one number a layer) the largest. */
-static uint64_t count_of(const tola_value *value)
-{
+static uint64_t count_of(const tola_value *value) {
     if (value == NULL) return 0;
     if (value->kind != TOLA_VALUE_ARRAY) return tola_value_u64(value, 0);
     uint64_t largest = 0;
@@ -47,22 +45,19 @@ static uint64_t count_of(const tola_value *value)
 
 static uint64_t find_count(const tola_value *map, const char *names) { return count_of(find(map, names)); }
 
-static size_t length_of(const tola_value *value)
-{
+static size_t length_of(const tola_value *value) {
     if (value == NULL) return 0;
     if (value->kind == TOLA_VALUE_STRING) return value->as.string.length;
     return value->kind == TOLA_VALUE_ARRAY ? value->as.array.count : 0;
 }
 
-const tola_value *families_text_config(const tola_value *config)
-{
+const tola_value *families_text_config(const tola_value *config) {
     const tola_value *text =
         find(config, "text_config llm_config language_config thinker_config.text_config language_model_config");
     return text != NULL && text->kind == TOLA_VALUE_MAP ? text : config;
 }
 
-static family_rope rope_kind(const char *word)
-{
+static family_rope rope_kind(const char *word) {
     static const struct {
         const char *word;
         family_rope rope;
@@ -77,8 +72,7 @@ static family_rope rope_kind(const char *word)
 }
 
 /* rope_scaling (until transformers 4) or rope_parameters (from 5), where layers of two kinds may have one each. */
-static void rope_from_hf(const tola_value *c, family_hyper *out)
-{
+static void rope_from_hf(const tola_value *c, family_hyper *out) {
     const tola_value *rope = find(c, "rope_parameters.full_attention rope_parameters rope_scaling");
     const tola_value *theta = find(c, "rope_theta rotary_emb_base rope_base rotary_base");
     if (theta == NULL) theta = find(rope, "rope_theta");
@@ -99,8 +93,7 @@ static void rope_from_hf(const tola_value *c, family_hyper *out)
     out->rope_long = find(rope, "long_factor");
 }
 
-static void experts_from_hf(const tola_value *c, family_hyper *out)
-{
+static void experts_from_hf(const tola_value *c, family_hyper *out) {
     out->experts = find_count(c, "num_local_experts n_routed_experts num_experts moe_num_experts num_moe_experts "
                                  "ffn_config.moe_num_experts");
     out->shared_experts = find_count(c, "n_shared_experts num_shared_experts moe_num_shared_experts num_shared_expert");
@@ -123,8 +116,7 @@ static void experts_from_hf(const tola_value *c, family_hyper *out)
 }
 
 /* Deci's per-layer blocks say how many query heads share one key head. */
-static uint64_t deci_kv_heads(const tola_value *c, uint64_t heads)
-{
+static uint64_t deci_kv_heads(const tola_value *c, uint64_t heads) {
     const tola_value *blocks = find(c, "block_configs");
     uint64_t largest = 0;
     for (size_t i = 0; blocks != NULL && i < length_of(blocks); i++) {
@@ -135,8 +127,7 @@ static uint64_t deci_kv_heads(const tola_value *c, uint64_t heads)
     return largest;
 }
 
-static void heads_from_hf(const tola_value *c, family_hyper *out)
-{
+static void heads_from_hf(const tola_value *c, family_hyper *out) {
     out->heads = find_count(c, "num_attention_heads n_head n_heads num_heads encoder_attention_heads");
     out->kv_heads = find_count(c, "num_key_value_heads n_head_kv num_kv_heads multi_query_group_num "
                                   "num_attention_groups attn_config.kv_n_heads");
@@ -156,8 +147,7 @@ static void heads_from_hf(const tola_value *c, family_hyper *out)
         out->rope_partial = (double)dims / (double)out->head_dim;
 }
 
-void families_hyper_hf(const tola_value *config, family_hyper *out)
-{
+void families_hyper_hf(const tola_value *config, family_hyper *out) {
     memset(out, 0, sizeof *out);
     const tola_value *c = families_text_config(config);
     out->text = c;
@@ -195,15 +185,13 @@ void families_hyper_hf(const tola_value *config, family_hyper *out)
 }
 
 /* A key-value under the architecture's name. */
-static const tola_value *under(const tola_value *metadata, const char *architecture, const char *key)
-{
+static const tola_value *under(const tola_value *metadata, const char *architecture, const char *key) {
     char name[192];
     int n = snprintf(name, sizeof name, "%s.%s", architecture, key);
     return n > 0 && (size_t)n < sizeof name ? tola_value_get(metadata, name) : NULL;
 }
 
-static void rope_from_gguf(const tola_value *m, const char *a, family_hyper *out)
-{
+static void rope_from_gguf(const tola_value *m, const char *a, family_hyper *out) {
     out->rope_theta = tola_value_f64(under(m, a, "rope.freq_base"), 0);
     uint64_t dims = count_of(under(m, a, "rope.dimension_count"));
     out->rope_partial = dims != 0 && out->head_dim != 0 ? (double)dims / (double)out->head_dim : 1;
@@ -220,8 +208,7 @@ static void rope_from_gguf(const tola_value *m, const char *a, family_hyper *out
     out->rope_original_context = count_of(under(m, a, "rope.scaling.original_context_length"));
 }
 
-void families_hyper_gguf(const tola_value *m, family_hyper *out)
-{
+void families_hyper_gguf(const tola_value *m, family_hyper *out) {
     memset(out, 0, sizeof *out);
     const char *a = tola_value_str(tola_value_get(m, "general.architecture"), NULL);
     if (a == NULL) return;
@@ -250,8 +237,7 @@ void families_hyper_gguf(const tola_value *m, family_hyper *out)
     rope_from_gguf(m, a, out);
 }
 
-bool families_hyper_of(const tola_checkpoint *ck, family_hyper *out)
-{
+bool families_hyper_of(const tola_checkpoint *ck, family_hyper *out) {
     const tola_value *metadata = tola_checkpoint_metadata(ck);
     if (tola_value_get(metadata, "general.architecture") != NULL) {
         families_hyper_gguf(metadata, out);

@@ -70,8 +70,7 @@ static const name_row rows[] = {
 const name_row *names_row(size_t i) { return i < sizeof rows / sizeof rows[0] ? &rows[i] : NULL; }
 
 /* Reads a number without leading zeros and below 2^31; NULL where there is none. */
-static const char *read_number(const char *text, uint32_t *number)
-{
+static const char *read_number(const char *text, uint32_t *number) {
     size_t n = strspn(text, "0123456789");
     if (n == 0 || n > 9 || (n > 1 && text[0] == '0')) return NULL;
     *number = 0;
@@ -79,8 +78,7 @@ static const char *read_number(const char *text, uint32_t *number)
     return text + n;
 }
 
-static bool follows(const char *pattern, const char *name, name_match *out)
-{
+static bool follows(const char *pattern, const char *name, name_match *out) {
     out->layer = out->expert = UINT32_MAX;
     while (*pattern != '\0') {
         if (pattern[0] == '%') {
@@ -94,8 +92,7 @@ static bool follows(const char *pattern, const char *name, name_match *out)
     return *name == '\0';
 }
 
-static bool match(family_map map, bool hf, const char *name, name_match *out)
-{
+static bool match(family_map map, bool hf, const char *name, name_match *out) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if ((rows[i].maps & 1u << map) == 0) continue;
         if (!follows(hf ? rows[i].hf : rows[i].gguf, name, out)) continue;
@@ -105,14 +102,12 @@ static bool match(family_map map, bool hf, const char *name, name_match *out)
     return false;
 }
 
-static const char *after_prefix(const char *name, const char *prefix)
-{
+static const char *after_prefix(const char *name, const char *prefix) {
     size_t n = strlen(prefix);
     return strncmp(name, prefix, n) == 0 ? name + n : NULL;
 }
 
-bool names_match_hf(family_map map, const char *name, name_match *out)
-{
+bool names_match_hf(family_map map, const char *name, name_match *out) {
     char full[256];
     const char *rest = after_prefix(name, "model.language_model.");
     if (rest == NULL) rest = after_prefix(name, "language_model.model.");
@@ -129,8 +124,7 @@ bool names_match_hf(family_map map, const char *name, name_match *out)
 
 bool names_match_gguf(family_map map, const char *name, name_match *out) { return match(map, false, name, out); }
 
-bool names_format(const char *pattern, uint32_t layer, uint32_t expert, char *dst, size_t cap)
-{
+bool names_format(const char *pattern, uint32_t layer, uint32_t expert, char *dst, size_t cap) {
     size_t used = 0;
     while (*pattern != '\0') {
         int n;
@@ -146,20 +140,17 @@ bool names_format(const char *pattern, uint32_t layer, uint32_t expert, char *ds
     return true;
 }
 
-static bool ends_with(const char *name, const char *ending)
-{
+static bool ends_with(const char *name, const char *ending) {
     size_t n = strlen(name), m = strlen(ending);
     return n >= m && strcmp(name + n - m, ending) == 0;
 }
 
-bool names_ignored_hf(const char *name)
-{
+bool names_ignored_hf(const char *name) {
     return ends_with(name, ".rotary_emb.inv_freq") || ends_with(name, ".attention.bias") ||
            ends_with(name, ".attention.masked_bias");
 }
 
-bool names_ignored_gguf(const char *name)
-{
+bool names_ignored_gguf(const char *name) {
     return strcmp(name, "rope_freqs.weight") == 0 || strcmp(name, "rope_factors_long.weight") == 0 ||
            strcmp(name, "rope_factors_short.weight") == 0 || ends_with(name, ".attn_rot_embd.weight");
 }

@@ -65,8 +65,7 @@ static const pre_row pre_rows[] = {
 #define PRE_COUNT (sizeof pre_rows / sizeof pre_rows[0])
 
 /* Writes an expression as the table has it: raw line ends become \r and \n. */
-static void append_regex(buf *out, const char *regex)
-{
+static void append_regex(buf *out, const char *regex) {
     buf_u8(out, 'R');
     for (const char *p = regex; *p != '\0'; p++) {
         if (*p == '\r')
@@ -79,8 +78,7 @@ static void append_regex(buf *out, const char *regex)
 }
 
 /* One step of a pre_tokenizer; false where it is of a kind that the table does not know. */
-static bool append_step(buf *out, const tola_value *step)
-{
+static bool append_step(buf *out, const tola_value *step) {
     const char *type = tola_value_str(tola_value_get(step, "type"), "");
     if (out->length != 0) buf_u8(out, '\t');
     if (strcmp(type, "ByteLevel") == 0) {
@@ -104,8 +102,7 @@ static bool append_step(buf *out, const tola_value *step)
 }
 
 /* Possessive quantifiers (cl100k's "?+", "++") cut the same texts as the plain ones in these expressions. */
-static void drop_possessive(buf *steps)
-{
+static void drop_possessive(buf *steps) {
     size_t n = 0;
     for (size_t i = 0; i < steps->length; i++) {
         if (steps->data[i] == '+' && n > 0 && (steps->data[n - 1] == '+' || steps->data[n - 1] == '?')) continue;
@@ -114,8 +111,7 @@ static void drop_possessive(buf *steps)
     steps->length = n;
 }
 
-bool pre_from_tokenizer(const tola_value *tokenizer, const char **out)
-{
+bool pre_from_tokenizer(const tola_value *tokenizer, const char **out) {
     const tola_value *pre = tola_value_get(tokenizer, "pre_tokenizer");
     bool ignore = tola_value_bool(tola_value_get(tola_value_get(tokenizer, "model"), "ignore_merges"), false);
     const char *found = NULL;
@@ -148,8 +144,7 @@ bool pre_from_tokenizer(const tola_value *tokenizer, const char **out)
     return !out_of_memory;
 }
 
-static void append_json_string(buf *out, const char *text, size_t length)
-{
+static void append_json_string(buf *out, const char *text, size_t length) {
     buf_u8(out, '"');
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '"' || text[i] == '\\') buf_u8(out, '\\');
@@ -158,8 +153,7 @@ static void append_json_string(buf *out, const char *text, size_t length)
     buf_u8(out, '"');
 }
 
-static void append_step_json(buf *out, const char *step, size_t length)
-{
+static void append_step_json(buf *out, const char *step, size_t length) {
     switch (step[0]) {
     case 'B':
     case 'b':
@@ -179,8 +173,7 @@ static void append_step_json(buf *out, const char *step, size_t length)
     }
 }
 
-bool pre_to_tokenizer(const char *pre, buf *pre_tokenizer, const char **normalizer, bool *ignore_merges)
-{
+bool pre_to_tokenizer(const char *pre, buf *pre_tokenizer, const char **normalizer, bool *ignore_merges) {
     size_t row = 0;
     while (row < PRE_COUNT && strcmp(pre_rows[row].name, pre) != 0) row++;
     if (row == PRE_COUNT) return false;
@@ -202,8 +195,7 @@ bool pre_to_tokenizer(const char *pre, buf *pre_tokenizer, const char **normaliz
 
 /* ---- tokens ---- */
 
-bool token_table_init(token_table *t, size_t count)
-{
+bool token_table_init(token_table *t, size_t count) {
     size_t size = 64;
     while (size < count * 2) size *= 2;
     t->slots = mem_calloc(size, sizeof *t->slots);
@@ -212,14 +204,12 @@ bool token_table_init(token_table *t, size_t count)
     return t->slots != NULL;
 }
 
-void token_table_free(token_table *t)
-{
+void token_table_free(token_table *t) {
     mem_free(t->slots);
     t->slots = NULL;
 }
 
-static struct token_slot *slot_of(const token_table *t, const char *text, size_t length)
-{
+static struct token_slot *slot_of(const token_table *t, const char *text, size_t length) {
     size_t i = (size_t)hash_string(text, length) & t->mask;
     while (t->slots[i].text != NULL &&
            (t->slots[i].length != length || memcmp(t->slots[i].text, text, length) != 0))
@@ -227,29 +217,25 @@ static struct token_slot *slot_of(const token_table *t, const char *text, size_t
     return &t->slots[i];
 }
 
-void token_table_add(token_table *t, const char *text, size_t length, uint32_t id)
-{
+void token_table_add(token_table *t, const char *text, size_t length, uint32_t id) {
     struct token_slot *slot = slot_of(t, text, length);
     if (slot->text != NULL || t->count * 2 > t->mask) return;
     *slot = (struct token_slot){ text, length, id };
     t->count++;
 }
 
-uint32_t token_table_find(const token_table *t, const char *text, size_t length)
-{
+uint32_t token_table_find(const token_table *t, const char *text, size_t length) {
     const struct token_slot *slot = slot_of(t, text, length);
     return slot->text != NULL ? slot->id : UINT32_MAX;
 }
 
-static int hex_digit(char c)
-{
+static int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-int token_byte(const char *text, size_t length)
-{
+int token_byte(const char *text, size_t length) {
     if (length != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
     int high = hex_digit(text[3]), low = hex_digit(text[4]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;

@@ -220,8 +220,7 @@ static const char *const adapter_marks[] = { "lora_A",  "lora_B", "lora_a", "lor
                                              "ia3_l",   "vera_",  "vblora_", "oft_r", "oft_R", "boft_",
                                              "prompt_encoder.", ".adalora", "adaption_", "w_a_linear", "w_b_linear" };
 
-static bool ends_with(const char *name, size_t length, const char *ending)
-{
+static bool ends_with(const char *name, size_t length, const char *ending) {
     size_t n = strlen(ending);
     return length >= n && memcmp(name + length - n, ending, n) == 0;
 }
@@ -229,8 +228,7 @@ static bool ends_with(const char *name, size_t length, const char *ending)
 /* Components are at most a few dozen bytes: longer ones have no meaning here. */
 #define COMPONENT_MAX 63
 
-static const word *find_part(const char *component, size_t length)
-{
+static const word *find_part(const char *component, size_t length) {
     char text[COMPONENT_MAX + 1];
     if (length > COMPONENT_MAX) return NULL;
     memcpy(text, component, length);
@@ -246,8 +244,7 @@ static const word *find_part(const char *component, size_t length)
     return NULL;
 }
 
-static const word *find_word(const char *component, size_t length)
-{
+static const word *find_word(const char *component, size_t length) {
     for (size_t i = 0; i < WORD_COUNT; i++) {
         const char *text = words[i].text;
         if (text[0] == component[0] && strncmp(text, component, length) == 0 && text[length] == '\0') return &words[i];
@@ -255,14 +252,12 @@ static const word *find_word(const char *component, size_t length)
     return find_part(component, length);
 }
 
-static bool is_integer(tola_dtype dtype)
-{
+static bool is_integer(tola_dtype dtype) {
     tola_dtype_kind kind = tola_dtype_get_kind(dtype);
     return kind == TOLA_KIND_INT || kind == TOLA_KIND_UINT || kind == TOLA_KIND_BOOL;
 }
 
-bool families_packed(const char *name, tola_dtype dtype)
-{
+bool families_packed(const char *name, tola_dtype dtype) {
     size_t length = strlen(name);
     if (!is_integer(dtype)) return false;
     if (ends_with(name, length, ".qweight") || ends_with(name, length, ".weight_packed") ||
@@ -274,8 +269,7 @@ bool families_packed(const char *name, tola_dtype dtype)
 }
 
 /* Adapters, quantization data, statistics: what an ending or a mark decides. TOLA_ROLE_COUNT where nothing does. */
-static tola_role role_by_ending(const char *name, size_t length, tola_dtype dtype)
-{
+static tola_role role_by_ending(const char *name, size_t length, tola_dtype dtype) {
     for (size_t i = 0; i < sizeof adapter_marks / sizeof adapter_marks[0]; i++)
         if (strstr(name, adapter_marks[i]) != NULL) return TOLA_ROLE_ADAPTER;
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
@@ -290,8 +284,7 @@ static tola_role role_by_ending(const char *name, size_t length, tola_dtype dtyp
     return TOLA_ROLE_COUNT;
 }
 
-tola_role families_role(const char *name, tola_dtype dtype, unsigned n_dims)
-{
+tola_role families_role(const char *name, tola_dtype dtype, unsigned n_dims) {
     size_t length = strlen(name);
     tola_role decided = role_by_ending(name, length, dtype);
     if (decided != TOLA_ROLE_COUNT) return decided;
@@ -329,8 +322,7 @@ tola_role families_role(const char *name, tola_dtype dtype, unsigned n_dims)
     return role;
 }
 
-bool families_layer(const char *name, size_t *prefix_length, uint64_t *index)
-{
+bool families_layer(const char *name, size_t *prefix_length, uint64_t *index) {
     for (const char *p = name; *p != '\0';) {
         size_t n = strcspn(p, "./");
         size_t digits = strspn(p, "0123456789");
@@ -352,8 +344,7 @@ bool families_layer(const char *name, size_t *prefix_length, uint64_t *index)
  * out, so a few slots are tried. */
 enum { MEMO_SLOTS = 1024, MEMO_PROBES = 8 };
 
-static uint64_t shape_of_name(const char *name, tola_dtype dtype, unsigned n_dims)
-{
+static uint64_t shape_of_name(const char *name, tola_dtype dtype, unsigned n_dims) {
     uint64_t hash = 0xcbf29ce484222325u ^ ((uint64_t)dtype << 8 | n_dims);
     for (const char *p = name; *p != '\0';) {
         /* Only whole components are left out: "fc1" and "fc2" differ. */
@@ -369,8 +360,7 @@ static uint64_t shape_of_name(const char *name, tola_dtype dtype, unsigned n_dim
     return hash | 1;
 }
 
-void families_roles(const tola_checkpoint *ck, uint8_t *roles)
-{
+void families_roles(const tola_checkpoint *ck, uint8_t *roles) {
     struct {
         uint64_t hash;
         uint8_t role;

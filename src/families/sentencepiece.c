@@ -12,16 +12,14 @@ typedef struct growing {
     size_t count, pieces_cap, scores_cap, types_cap;
 } growing;
 
-static bool grow(growing *g)
-{
+static bool grow(growing *g) {
     return mem_grow(&g->pieces, &g->pieces_cap, g->count + 1, sizeof *g->pieces) &&
            mem_grow(&g->scores, &g->scores_cap, g->count + 1, sizeof *g->scores) &&
            mem_grow(&g->types, &g->types_cap, g->count + 1, sizeof *g->types);
 }
 
 /* message SentencePiece { string piece = 1; float score = 2; Type type = 3 [default = NORMAL]; } */
-static void read_piece(const pb_message *parent, const pb_field *field, arena *a, growing *g)
-{
+static void read_piece(const pb_message *parent, const pb_field *field, arena *a, growing *g) {
     pb_message m;
     pb_field f;
     tola_string text = { "", 0 };
@@ -55,8 +53,7 @@ static void read_piece(const pb_message *parent, const pb_field *field, arena *a
     }
 }
 
-static void read_trainer(const pb_message *parent, const pb_field *field, sentencepiece_model *out)
-{
+static void read_trainer(const pb_message *parent, const pb_field *field, sentencepiece_model *out) {
     pb_message m;
     pb_field f;
     if (!pb_enter(parent, field, &m)) return;
@@ -75,8 +72,7 @@ static void read_trainer(const pb_message *parent, const pb_field *field, senten
     }
 }
 
-static void read_normalizer(const pb_message *parent, const pb_field *field, sentencepiece_model *out)
-{
+static void read_normalizer(const pb_message *parent, const pb_field *field, sentencepiece_model *out) {
     pb_message m;
     pb_field f;
     if (!pb_enter(parent, field, &m)) return;
@@ -84,8 +80,7 @@ static void read_normalizer(const pb_message *parent, const pb_field *field, sen
         if (f.number == 3 && f.wire == PB_VARINT) out->add_dummy_prefix = f.value != 0;
 }
 
-static tola_status settle(growing *g, arena *a, sentencepiece_model *out, tola_error *err)
-{
+static tola_status settle(growing *g, arena *a, sentencepiece_model *out, tola_error *err) {
     if (g->count == 0) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "no pieces: no SentencePiece model");
     out->pieces = arena_alloc_array(a, g->count, sizeof *out->pieces);
     out->scores = arena_alloc_array(a, g->count, sizeof *out->scores);
@@ -98,8 +93,7 @@ static tola_status settle(growing *g, arena *a, sentencepiece_model *out, tola_e
     return TOLA_OK;
 }
 
-tola_status sentencepiece_parse(const void *data, size_t bytes, arena *a, sentencepiece_model *out, tola_error *err)
-{
+tola_status sentencepiece_parse(const void *data, size_t bytes, arena *a, sentencepiece_model *out, tola_error *err) {
     source *src;
     reader r;
     pb_message m;

@@ -28,30 +28,26 @@ typedef struct vocab {
     tola_value tokenizer, config, special, generation; /* the files, parsed; NULL values where they are not there */
 } vocab;
 
-static tola_string text_of(const tola_value *v)
-{
+static tola_string text_of(const tola_value *v) {
     if (v != NULL && v->kind == TOLA_VALUE_STRING) return v->as.string;
     if (v != NULL && v->kind == TOLA_VALUE_MAP) return text_of(tola_value_get(v, "content"));
     return (tola_string){ NULL, 0 };
 }
 
-static bool starts_ends(tola_string t, const char *start, const char *end)
-{
+static bool starts_ends(tola_string t, const char *start, const char *end) {
     size_t n = strlen(start), m = strlen(end);
     return t.length >= n + m && memcmp(t.data, start, n) == 0 && memcmp(t.data + t.length - m, end, m) == 0;
 }
 
 /* Tokens that models use as control tokens though they are not marked as such (Gemma, DeepSeek, Command-R). */
-static bool looks_special(tola_string t)
-{
+static bool looks_special(tola_string t) {
     static const char *const words[] = { "<pad>", "<mask>", "<2mass>", "[@BOS@]" };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (t.length == strlen(words[i]) && memcmp(t.data, words[i], t.length) == 0) return true;
     return starts_ends(t, "<|", "|>") || starts_ends(t, "<｜", "｜>") || starts_ends(t, "<unused", ">");
 }
 
-static void set_token(vocab *v, uint64_t id, tola_string text, float score, int type)
-{
+static void set_token(vocab *v, uint64_t id, tola_string text, float score, int type) {
     if (id >= v->count) {
         if (v->left_out++ == 0) v->first_left_out = id;
         return;
@@ -62,8 +58,7 @@ static void set_token(vocab *v, uint64_t id, tola_string text, float score, int 
 }
 
 /* llama.cpp compares user-defined tokens with plain text: U+2581 stands for a space there. */
-static tola_string with_spaces(builder *b, tola_string t)
-{
+static tola_string with_spaces(builder *b, tola_string t) {
     static const char block[] = "\xe2\x96\x81";
     char *copy = arena_strndup(&b->plan->arena, t.data, t.length);
     if (copy == NULL) {
@@ -83,8 +78,7 @@ static tola_string with_spaces(builder *b, tola_string t)
     return (tola_string){ copy, n };
 }
 
-static void add_token(vocab *v, uint64_t id, tola_string text, bool special)
-{
+static void add_token(vocab *v, uint64_t id, tola_string text, bool special) {
     if (text.data == NULL) return;
     bool control = special || looks_special(text);
     set_token(v, id, control ? text : with_spaces(v->b, text), ADDED_SCORE,
@@ -92,8 +86,7 @@ static void add_token(vocab *v, uint64_t id, tola_string text, bool special)
 }
 
 /* added_tokens.json, added_tokens_decoder of tokenizer_config.json, added_tokens of tokenizer.json. */
-static tola_status read_added(vocab *v, tola_error *err)
-{
+static tola_status read_added(vocab *v, tola_error *err) {
     tola_value added;
     TRY(build_read_json(v->b, "added_tokens.json", &added, err));
     for (size_t i = 0; added.kind == TOLA_VALUE_MAP && i < added.as.map.count; i++) {
@@ -122,8 +115,7 @@ static tola_status read_added(vocab *v, tola_error *err)
 
 /* ---- vocabularies ---- */
 
-static tola_status read_pieces(vocab *v, const char *data, size_t length, bool *space_prefix, tola_error *err)
-{
+static tola_status read_pieces(vocab *v, const char *data, size_t length, bool *space_prefix, tola_error *err) {
     sentencepiece_model model;
     tola_status status = sentencepiece_parse(data, length, &v->b->plan->arena, &model, err);
     if (status != TOLA_OK) return err_in_file(err, status, "tokenizer.model");
@@ -137,8 +129,7 @@ static tola_status read_pieces(vocab *v, const char *data, size_t length, bool *
     return TOLA_OK;
 }
 
-static tola_status read_vocab_map(vocab *v, const tola_value *map, bool bytes_as_type, tola_error *err)
-{
+static tola_status read_vocab_map(vocab *v, const tola_value *map, bool bytes_as_type, tola_error *err) {
     if (map == NULL || map->kind != TOLA_VALUE_MAP)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the tokenizer has no vocabulary (a map of tokens to ids)");
     for (size_t i = 0; i < map->as.map.count; i++) {
@@ -151,8 +142,7 @@ static tola_status read_vocab_map(vocab *v, const tola_value *map, bool bytes_as
 }
 
 /* A merge is "left right" or ["left", "right"]. False where it is neither. */
-static bool split_merge(const tola_value *merge, tola_string *left, tola_string *right)
-{
+static bool split_merge(const tola_value *merge, tola_string *left, tola_string *right) {
     if (merge->kind == TOLA_VALUE_STRING) {
         const char *data = merge->as.string.data;
         const char *space = merge->as.string.length > 1 ? memchr(data + 1, ' ', merge->as.string.length - 1) : NULL;
@@ -170,8 +160,7 @@ static bool split_merge(const tola_value *merge, tola_string *left, tola_string 
 }
 
 /* GGUF writes a merge as "left right"; spaces inside either part become U+0120, as llama.cpp's converter does. */
-static tola_string merge_text(builder *b, tola_string left, tola_string right)
-{
+static tola_string merge_text(builder *b, tola_string left, tola_string right) {
     size_t spaces = 0;
     for (size_t i = 0; i < left.length; i++) spaces += left.data[i] == ' ';
     for (size_t i = 0; i < right.length; i++) spaces += right.data[i] == ' ';
@@ -194,8 +183,7 @@ static tola_string merge_text(builder *b, tola_string left, tola_string right)
     return (tola_string){ text, n };
 }
 
-static tola_status read_merges(vocab *v, const tola_value *merges, tola_string **out, size_t *count, tola_error *err)
-{
+static tola_status read_merges(vocab *v, const tola_value *merges, tola_string **out, size_t *count, tola_error *err) {
     size_t n = merges != NULL && merges->kind == TOLA_VALUE_ARRAY ? merges->as.array.count : 0;
     tola_string *list = build_alloc(v->b, n + 1, sizeof *list);
     if (list == NULL) return err_nomem(err, "merges");
@@ -213,8 +201,7 @@ static tola_status read_merges(vocab *v, const tola_value *merges, tola_string *
 
 /* merges.txt: a line "left right" each, the first may be a comment. */
 static tola_status read_merges_text(vocab *v, const char *text, size_t length, tola_string **out, size_t *count,
-                                    tola_error *err)
-{
+                                    tola_error *err) {
     size_t lines = 1, n = 0;
     for (size_t i = 0; i < length; i++) lines += text[i] == '\n';
     tola_string *list = build_alloc(v->b, lines, sizeof *list);
@@ -236,8 +223,7 @@ static tola_status read_merges_text(vocab *v, const char *text, size_t length, t
     return TOLA_OK;
 }
 
-static tola_status index_tokens(vocab *v, tola_error *err)
-{
+static tola_status index_tokens(vocab *v, tola_error *err) {
     if (v->ids.slots != NULL) token_table_free(&v->ids);
     if (!token_table_init(&v->ids, v->count)) return err_nomem(err, "the vocabulary");
     for (size_t i = 0; i < v->count; i++) token_table_add(&v->ids, v->tokens[i].data, v->tokens[i].length, (uint32_t)i);
@@ -246,8 +232,7 @@ static tola_status index_tokens(vocab *v, tola_error *err)
 
 /* SentencePiece merges the pair whose result has the highest score, BPE the pair that comes first in the list: minus
  * the rank of the first merge that makes a token is a score that gives the same order. */
-static tola_status scores_from_merges(vocab *v, const tola_value *merges, tola_error *err)
-{
+static tola_status scores_from_merges(vocab *v, const tola_value *merges, tola_error *err) {
     size_t n = merges != NULL && merges->kind == TOLA_VALUE_ARRAY ? merges->as.array.count : 0;
     for (size_t i = 0; i < v->count; i++)
         if (v->types[i] == PIECE_NORMAL) v->scores[i] = -(float)n;
@@ -268,8 +253,7 @@ static tola_status scores_from_merges(vocab *v, const tola_value *merges, tola_e
 
 /* Phi-3's special tokens swallow the white space behind them (rstrip). GGUF has no key for that: llama.cpp does it
  * where general.name says Phi-3, and then insists on these tokens. */
-static void name_phi3(vocab *v)
-{
+static void name_phi3(vocab *v) {
     static const char *const needed[] = { "<unk>", "<s>", "</s>", "<|endoftext|>" };
     bool strips = false;
     const tola_value *list = tola_value_get(&v->tokenizer, "added_tokens");
@@ -287,24 +271,21 @@ static void name_phi3(vocab *v)
 
 /* ---- special tokens ---- */
 
-static uint64_t id_of_text(const vocab *v, tola_string text)
-{
+static uint64_t id_of_text(const vocab *v, tola_string text) {
     if (text.data == NULL) return UINT64_MAX;
     uint32_t id = token_table_find(&v->ids, text.data, text.length);
     return id == UINT32_MAX ? UINT64_MAX : id;
 }
 
 /* An id of config.json or generation_config.json: a number, or the first of a list. */
-static uint64_t id_of_config(const tola_value *value)
-{
+static uint64_t id_of_config(const tola_value *value) {
     if (value == NULL) return UINT64_MAX;
     if (value->kind != TOLA_VALUE_ARRAY) return tola_value_u64(value, UINT64_MAX);
     tola_value first = tola_value_at(value, 0);
     return tola_value_u64(&first, UINT64_MAX);
 }
 
-static uint64_t add_special_id(vocab *v, const char *what, const char *key)
-{
+static uint64_t add_special_id(vocab *v, const char *what, const char *key) {
     char name[64];
     snprintf(name, sizeof name, "%s_token", what);
     uint64_t id = id_of_text(v, text_of(tola_value_get(&v->config, name)));
@@ -318,8 +299,7 @@ static uint64_t add_special_id(vocab *v, const char *what, const char *key)
 }
 
 /* Does the template of tokenizer.json's post_processor put `id` first (or last) around a text? */
-static bool template_has(const vocab *v, const tola_value *processor, uint64_t id, bool last)
-{
+static bool template_has(const vocab *v, const tola_value *processor, uint64_t id, bool last) {
     const char *type = tola_value_str(tola_value_get(processor, "type"), "");
     if (strcmp(type, "Sequence") == 0) {
         const tola_value *list = tola_value_get(processor, "processors");
@@ -341,8 +321,7 @@ static bool template_has(const vocab *v, const tola_value *processor, uint64_t i
     return id != UINT64_MAX && text.data != NULL && id_of_text(v, text) == id;
 }
 
-static void add_edges(vocab *v, uint64_t bos, uint64_t eos, bool sentencepiece)
-{
+static void add_edges(vocab *v, uint64_t bos, uint64_t eos, bool sentencepiece) {
     const tola_value *processor = tola_value_get(&v->tokenizer, "post_processor");
     bool has_file = v->tokenizer.kind == TOLA_VALUE_MAP;
     bool add_bos = has_file ? template_has(v, processor, bos, false) : sentencepiece;
@@ -354,8 +333,7 @@ static void add_edges(vocab *v, uint64_t bos, uint64_t eos, bool sentencepiece)
 }
 
 /* tokenizer_config.json's chat_template (text, or a list of named ones), else chat_template.jinja or .json. */
-static tola_status add_chat_template(vocab *v, tola_error *err)
-{
+static tola_status add_chat_template(vocab *v, tola_error *err) {
     const tola_value *template = tola_value_get(&v->config, "chat_template");
     tola_value file;
     if (template == NULL) {
@@ -388,8 +366,7 @@ static tola_status add_chat_template(vocab *v, tola_error *err)
 
 /* ---- what only the way back needs ---- */
 
-static void put_without(tola_json *j, const tola_value *map, const char *a, const char *b)
-{
+static void put_without(tola_json *j, const tola_value *map, const char *a, const char *b) {
     tola_json_begin_object(j);
     for (size_t i = 0; i < map->as.map.count; i++) {
         const tola_member *m = &map->as.map.members[i];
@@ -404,8 +381,7 @@ static void put_without(tola_json *j, const tola_value *map, const char *a, cons
 }
 
 static tola_status keep_file(vocab *v, const char *key, const tola_value *file, const char *without,
-                             const char *and_without, tola_error *err)
-{
+                             const char *and_without, tola_error *err) {
     if (file->kind != TOLA_VALUE_MAP) return TOLA_OK;
     build_json j;
     build_json_begin(&j, 0);
@@ -416,8 +392,7 @@ static tola_status keep_file(vocab *v, const char *key, const tola_value *file, 
     return status;
 }
 
-static tola_status keep_files(vocab *v, tola_error *err)
-{
+static tola_status keep_files(vocab *v, tola_error *err) {
     TRY(keep_file(v, "tola.tokenizer.json", &v->tokenizer, "", "", err));
     const tola_value *vocabulary = tola_value_get(tola_value_get(&v->tokenizer, "model"), "vocab");
     size_t count = vocabulary != NULL && vocabulary->kind == TOLA_VALUE_MAP ? vocabulary->as.map.count : 0;
@@ -435,8 +410,7 @@ static tola_status keep_files(vocab *v, tola_error *err)
 
 /* ---- the whole ---- */
 
-static bool is_byte_level(const tola_value *tokenizer)
-{
+static bool is_byte_level(const tola_value *tokenizer) {
     const tola_value *pre = tola_value_get(tokenizer, "pre_tokenizer");
     if (strcmp(tola_value_str(tola_value_get(pre, "type"), ""), "ByteLevel") == 0) return true;
     const tola_value *list = tola_value_get(pre, "pretokenizers");
@@ -448,8 +422,7 @@ static bool is_byte_level(const tola_value *tokenizer)
 }
 
 /* Is U+2581 put before a text? By a Prepend normalizer or a Metaspace pre_tokenizer. */
-static bool prepends_space(const tola_value *tokenizer)
-{
+static bool prepends_space(const tola_value *tokenizer) {
     const tola_value *pre = tola_value_get(tokenizer, "pre_tokenizer");
     if (strcmp(tola_value_str(tola_value_get(pre, "type"), ""), "Metaspace") == 0) {
         const char *scheme = tola_value_str(tola_value_get(pre, "prepend_scheme"), NULL);
@@ -466,8 +439,7 @@ static bool prepends_space(const tola_value *tokenizer)
     return false;
 }
 
-static void add_lists(vocab *v, const char *model, const char *pre, bool scores)
-{
+static void add_lists(vocab *v, const char *model, const char *pre, bool scores) {
     build_string(v->b, "tokenizer.ggml.model", model);
     build_string(v->b, "tokenizer.ggml.pre", pre);
     build_strings(v->b, "tokenizer.ggml.tokens", v->tokens, v->count);
@@ -475,8 +447,7 @@ static void add_lists(vocab *v, const char *model, const char *pre, bool scores)
     build_numbers(v->b, "tokenizer.ggml.token_type", TOLA_DTYPE_I32, v->types, v->count);
 }
 
-static tola_status spm_to_gguf(vocab *v, const char *model, size_t model_bytes, tola_error *err)
-{
+static tola_status spm_to_gguf(vocab *v, const char *model, size_t model_bytes, tola_error *err) {
     const tola_value *bpe = tola_value_get(&v->tokenizer, "model");
     const tola_value *merges = tola_value_get(bpe, "merges");
     bool space_prefix = prepends_space(&v->tokenizer);
@@ -505,8 +476,7 @@ static tola_status spm_to_gguf(vocab *v, const char *model, size_t model_bytes, 
     return TOLA_OK;
 }
 
-static const char *pre_of(vocab *v)
-{
+static const char *pre_of(vocab *v) {
     const char *pre = NULL;
     if (v->tokenizer.kind == TOLA_VALUE_MAP && !pre_from_tokenizer(&v->tokenizer, &pre)) v->b->failed = true;
     if (pre != NULL) return pre;
@@ -520,8 +490,7 @@ static const char *pre_of(vocab *v)
     return pre;
 }
 
-static tola_status bpe_to_gguf(vocab *v, tola_error *err)
-{
+static tola_status bpe_to_gguf(vocab *v, tola_error *err) {
     tola_string *merges;
     size_t count;
     if (v->tokenizer.kind == TOLA_VALUE_MAP) {
@@ -546,16 +515,14 @@ static tola_status bpe_to_gguf(vocab *v, tola_error *err)
     return TOLA_OK;
 }
 
-static tola_status read_files(vocab *v, tola_error *err)
-{
+static tola_status read_files(vocab *v, tola_error *err) {
     TRY(build_read_json(v->b, "tokenizer.json", &v->tokenizer, err));
     TRY(build_read_json(v->b, "tokenizer_config.json", &v->config, err));
     TRY(build_read_json(v->b, "special_tokens_map.json", &v->special, err));
     return build_read_json(v->b, "generation_config.json", &v->generation, err);
 }
 
-static tola_status make_room(vocab *v, uint64_t count, tola_error *err)
-{
+static tola_status make_room(vocab *v, uint64_t count, tola_error *err) {
     if (count > SENTENCEPIECE_MAX_PIECES)
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%llu tokens, at most %u are read",
                        (unsigned long long)count, SENTENCEPIECE_MAX_PIECES);
@@ -574,8 +541,7 @@ static tola_status make_room(vocab *v, uint64_t count, tola_error *err)
     return TOLA_OK;
 }
 
-static tola_status convert(vocab *v, uint64_t vocabulary, tola_error *err)
-{
+static tola_status convert(vocab *v, uint64_t vocabulary, tola_error *err) {
     const char *pieces, *words;
     size_t pieces_bytes, words_bytes;
     TRY(read_files(v, err));
@@ -617,8 +583,7 @@ static tola_status convert(vocab *v, uint64_t vocabulary, tola_error *err)
     return keep_files(v, err);
 }
 
-tola_status tokenizer_to_gguf(builder *b, uint64_t vocabulary, tola_error *err)
-{
+tola_status tokenizer_to_gguf(builder *b, uint64_t vocabulary, tola_error *err) {
     vocab v = { .b = b };
     tola_status status = convert(&v, vocabulary, err);
     if (v.left_out != 0)

@@ -32,8 +32,7 @@ typedef struct maker {
 
 static const tola_value *key(const maker *m, const char *name) { return tola_value_get(m->metadata, name); }
 
-static tola_value stored_json(maker *m, const char *name)
-{
+static tola_value stored_json(maker *m, const char *name) {
     const tola_value *text = key(m, name);
     tola_value none = { 0 };
     if (text == NULL || text->kind != TOLA_VALUE_STRING) return none;
@@ -43,16 +42,14 @@ static tola_value stored_json(maker *m, const char *name)
     return none;
 }
 
-static uint64_t special(const maker *m, const char *name)
-{
+static uint64_t special(const maker *m, const char *name) {
     uint64_t id = tola_value_u64(key(m, name), UINT64_MAX);
     return id < m->count ? id : UINT64_MAX;
 }
 
 /* ---- reading ---- */
 
-static tola_status read_tokens(maker *m, tola_error *err)
-{
+static tola_status read_tokens(maker *m, tola_error *err) {
     m->count = m->tokens->as.array.count;
     if (m->count == 0 || m->count > SENTENCEPIECE_MAX_PIECES)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tokenizer.ggml.tokens has %zu tokens, expected 1 to %u",
@@ -75,8 +72,7 @@ static tola_status read_tokens(maker *m, tola_error *err)
 }
 
 /* The stored tokenizer.json has the texts of added tokens as they were. */
-static void restore_added(maker *m)
-{
+static void restore_added(maker *m) {
     const tola_value *list = tola_value_get(&m->skeleton, "added_tokens");
     for (size_t i = 0; list != NULL && list->kind == TOLA_VALUE_ARRAY && i < list->as.array.count; i++) {
         tola_value t = tola_value_at(list, i);
@@ -86,16 +82,14 @@ static void restore_added(maker *m)
     }
 }
 
-static bool is_added(const maker *m, size_t id)
-{
+static bool is_added(const maker *m, size_t id) {
     return m->type[id] == PIECE_CONTROL || m->type[id] == PIECE_USER_DEFINED ||
            (m->type[id] == PIECE_UNKNOWN && m->sentencepiece);
 }
 
 /* Added tokens get their ids by position, from the end of the vocabulary on: as long as none is missing there, they
  * stay out of it. */
-static void find_vocab_end(maker *m)
-{
+static void find_vocab_end(maker *m) {
     uint64_t stored = tola_value_u64(key(m, "tola.tokenizer.vocab"), 0);
     if (m->skeleton.kind == TOLA_VALUE_MAP && stored != 0 && stored <= m->count) {
         m->vocab_end = (size_t)stored;
@@ -121,8 +115,7 @@ typedef struct merge {
 
 /* Highest score first, then longer parts first, then as the tokens come: the order in which transformers'
  * convert_slow_tokenizer lists merges. */
-static int by_priority(const void *pa, const void *pb)
-{
+static int by_priority(const void *pa, const void *pb) {
     const merge *a = pa, *b = pb;
     if (a->score != b->score) return a->score > b->score ? -1 : 1;
     if (a->left_chars != b->left_chars) return a->left_chars > b->left_chars ? -1 : 1;
@@ -132,8 +125,7 @@ static int by_priority(const void *pa, const void *pb)
     return a->right > b->right ? -1 : a->right < b->right;
 }
 
-static bool splits_of(maker *m, size_t id, merge **list, size_t *count, size_t *cap)
-{
+static bool splits_of(maker *m, size_t id, merge **list, size_t *count, size_t *cap) {
     tola_string t = m->text[id];
     uint32_t chars = 0, before = 0;
     tola_value score = m->scores != NULL ? tola_value_at(m->scores, id) : (tola_value){ 0 };
@@ -153,8 +145,7 @@ static bool splits_of(maker *m, size_t id, merge **list, size_t *count, size_t *
 }
 
 /* NaN would leave the order undefined. */
-static void put_merges_from_scores(maker *m)
-{
+static void put_merges_from_scores(maker *m) {
     merge *list = NULL;
     size_t count = 0, cap = 0;
     for (size_t id = 0; id < m->vocab_end && !m->b->failed; id++)
@@ -176,8 +167,7 @@ static void put_merges_from_scores(maker *m)
 
 /* ---- tokenizer.json ---- */
 
-static void put_vocab(maker *m)
-{
+static void put_vocab(maker *m) {
     tola_json *j = &m->j.json;
     tola_json_key(j, "vocab");
     tola_json_begin_object(j);
@@ -202,21 +192,18 @@ static void put_vocab(maker *m)
 }
 
 /* Text that is JSON already, at the place of a value. */
-static void put_json_text(maker *m, const char *text, size_t length)
-{
+static void put_json_text(maker *m, const char *text, size_t length) {
     tola_value v = build_parse(m->b, text, length);
     tola_json_value(&m->j.json, &v);
 }
 
-static void put_text(maker *m, const char *name, const char *json)
-{
+static void put_text(maker *m, const char *name, const char *json) {
     tola_json_key(&m->j.json, name);
     put_json_text(m, json, strlen(json));
 }
 
 /* llama.cpp lets Phi-3's special tokens, but these, swallow the white space behind them. */
-static bool strips_right(const maker *m, size_t id)
-{
+static bool strips_right(const maker *m, size_t id) {
     static const char *const plain[] = { "<unk>", "<s>", "<|endoftext|>" };
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         if (m->text[id].length == strlen(plain[i]) && memcmp(m->text[id].data, plain[i], m->text[id].length) == 0)
@@ -224,8 +211,7 @@ static bool strips_right(const maker *m, size_t id)
     return m->type[id] == PIECE_CONTROL;
 }
 
-static void put_added(maker *m)
-{
+static void put_added(maker *m) {
     tola_json *j = &m->j.json;
     tola_json_key(j, "added_tokens");
     tola_json_begin_array(j);
@@ -247,8 +233,7 @@ static void put_added(maker *m)
     tola_json_end_array(j);
 }
 
-static void put_template_part(maker *m, const char *kind, const char *id, size_t length, int type)
-{
+static void put_template_part(maker *m, const char *kind, const char *id, size_t length, int type) {
     tola_json *j = &m->j.json;
     tola_json_begin_object(j);
     tola_json_key(j, kind);
@@ -261,15 +246,13 @@ static void put_template_part(maker *m, const char *kind, const char *id, size_t
     tola_json_end_object(j);
 }
 
-static void put_template_side(maker *m, const char *sequence, int type)
-{
+static void put_template_side(maker *m, const char *sequence, int type) {
     if (m->add_bos) put_template_part(m, "SpecialToken", m->text[m->bos].data, m->text[m->bos].length, type);
     put_template_part(m, "Sequence", sequence, 1, type);
     if (m->add_eos) put_template_part(m, "SpecialToken", m->text[m->eos].data, m->text[m->eos].length, type);
 }
 
-static void put_template_token(maker *m, uint64_t id)
-{
+static void put_template_token(maker *m, uint64_t id) {
     tola_json *j = &m->j.json;
     tola_string t = m->text[id];
     tola_json_key_n(j, t.data, t.length);
@@ -287,8 +270,7 @@ static void put_template_token(maker *m, uint64_t id)
     tola_json_end_object(j);
 }
 
-static void put_post_processor(maker *m)
-{
+static void put_post_processor(maker *m) {
     tola_json *j = &m->j.json;
     if (!m->add_bos && !m->add_eos) {
         put_text(m, "post_processor",
@@ -320,8 +302,7 @@ static void put_post_processor(maker *m)
 
 #define BLOCK "\xe2\x96\x81" /* U+2581 */
 
-static void put_spm_rules(maker *m)
-{
+static void put_spm_rules(maker *m) {
     put_text(m, "normalizer",
              m->space_prefix ? "{\"type\":\"Sequence\",\"normalizers\":["
                                "{\"type\":\"Prepend\",\"prepend\":\"" BLOCK "\"},"
@@ -337,8 +318,7 @@ static void put_spm_rules(maker *m)
                    "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}");
 }
 
-static void put_bpe_rules(maker *m, bool *ignore_merges)
-{
+static void put_bpe_rules(maker *m, bool *ignore_merges) {
     const char *pre = tola_value_str(key(m, "tokenizer.ggml.pre"), "gpt-2");
     const char *normalizer = NULL;
     buf rules;
@@ -357,8 +337,7 @@ static void put_bpe_rules(maker *m, bool *ignore_merges)
     buf_free(&rules);
 }
 
-static void put_model(maker *m, bool ignore_merges)
-{
+static void put_model(maker *m, bool ignore_merges) {
     tola_json *j = &m->j.json;
     bool bytes = false;
     for (size_t i = 0; i < m->count && !bytes; i++) bytes = m->type[i] == PIECE_BYTE;
@@ -380,8 +359,7 @@ static void put_model(maker *m, bool ignore_merges)
     tola_json_end_object(j);
 }
 
-static void put_made(maker *m)
-{
+static void put_made(maker *m) {
     bool ignore_merges = false;
     tola_json_begin_object(&m->j.json);
     put_text(m, "version", "\"1.0\"");
@@ -397,8 +375,7 @@ static void put_made(maker *m)
     tola_json_end_object(&m->j.json);
 }
 
-static void put_stored(maker *m)
-{
+static void put_stored(maker *m) {
     tola_json *j = &m->j.json;
     tola_json_begin_object(j);
     for (size_t i = 0; i < m->skeleton.as.map.count; i++) {
@@ -420,8 +397,7 @@ static void put_stored(maker *m)
     tola_json_end_object(j);
 }
 
-static tola_status end_file(maker *m, const char *name, tola_error *err)
-{
+static tola_status end_file(maker *m, const char *name, tola_error *err) {
     tola_status status = build_json_end(&m->j, name, err);
     if (status == TOLA_OK) build_companion(m->b, name, m->j.text.data, m->j.text.length);
     build_json_free(&m->j);
@@ -430,16 +406,14 @@ static tola_status end_file(maker *m, const char *name, tola_error *err)
 
 /* ---- the other files ---- */
 
-static void put_token_text(maker *m, const char *name, uint64_t id)
-{
+static void put_token_text(maker *m, const char *name, uint64_t id) {
     if (id == UINT64_MAX) return;
     tola_json_key(&m->j.json, name);
     tola_json_string_n(&m->j.json, m->text[id].data, m->text[id].length);
 }
 
 /* One template as text, several as a list of names and texts. */
-static void put_chat_template(maker *m)
-{
+static void put_chat_template(maker *m) {
     static const char prefix[] = "tokenizer.chat_template.";
     tola_json *j = &m->j.json;
     const tola_value *main = key(m, "tokenizer.chat_template");
@@ -467,8 +441,7 @@ static void put_chat_template(maker *m)
     tola_json_end_array(j);
 }
 
-static tola_status write_config(maker *m, tola_error *err)
-{
+static tola_status write_config(maker *m, tola_error *err) {
     tola_value stored = stored_json(m, "tola.tokenizer_config.json");
     tola_json *j = &m->j.json;
     build_json_begin(&m->j, 2);
@@ -503,8 +476,7 @@ static tola_status write_config(maker *m, tola_error *err)
     return end_file(m, "tokenizer_config.json", err);
 }
 
-static tola_status write_generation(maker *m, tola_error *err)
-{
+static tola_status write_generation(maker *m, tola_error *err) {
     tola_value stored = stored_json(m, "tola.generation_config.json");
     tola_json *j = &m->j.json;
     build_json_begin(&m->j, 2);
@@ -526,8 +498,7 @@ static tola_status write_generation(maker *m, tola_error *err)
     return end_file(m, "generation_config.json", err);
 }
 
-static tola_status write_special(maker *m, tola_error *err)
-{
+static tola_status write_special(maker *m, tola_error *err) {
     tola_value stored = stored_json(m, "tola.special_tokens_map.json");
     if (stored.kind != TOLA_VALUE_MAP) return TOLA_OK;
     build_json_begin(&m->j, 2);
@@ -535,8 +506,7 @@ static tola_status write_special(maker *m, tola_error *err)
     return end_file(m, "special_tokens_map.json", err);
 }
 
-static void read_settings(maker *m)
-{
+static void read_settings(maker *m) {
     m->bos = special(m, "tokenizer.ggml.bos_token_id");
     m->eos = special(m, "tokenizer.ggml.eos_token_id");
     m->unk = special(m, "tokenizer.ggml.unknown_token_id");
@@ -551,8 +521,7 @@ static void read_settings(maker *m)
     m->space_prefix = tola_value_bool(key(m, "tokenizer.ggml.add_space_prefix"), true);
 }
 
-static tola_status make(maker *m, tola_error *err)
-{
+static tola_status make(maker *m, tola_error *err) {
     TRY(read_tokens(m, err));
     read_settings(m);
     m->skeleton = stored_json(m, "tola.tokenizer.json");
@@ -570,8 +539,7 @@ static tola_status make(maker *m, tola_error *err)
     return write_generation(m, err);
 }
 
-tola_status tokenizer_to_hf(builder *b, tola_error *err)
-{
+tola_status tokenizer_to_hf(builder *b, tola_error *err) {
     maker m = { .b = b, .metadata = tola_checkpoint_metadata(b->ck) };
     const char *model = tola_value_str(key(&m, "tokenizer.ggml.model"), "none");
     m.tokens = key(&m, "tokenizer.ggml.tokens");
