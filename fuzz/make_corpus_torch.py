@@ -149,6 +149,8 @@ put("torch", "bad-expanded.pt", torch_zip(tensor_pickle(size=(2 ** 50,), stride=
 put("torch", "bad-stride.pt", torch_zip(tensor_pickle(stride=(-1,))))
 put("torch", "bad-key.pt", torch_zip(tensor_pickle(key="9")))
 put("torch", "bad-system.pt", torch_zip(b"cos\nsystem\n(S'id'\ntR."))
+put("torch", "bad-two.pt", zipped({"a/data.pkl": tensor_pickle(), "a/data/0": b"0" * 16, "a/DATA.pkl": b"N."}))
+put("torch", "long-storage.pt", torch_zip(tensor_pickle(), [b"\0" * 20]))
 put("torch", "bad-dots.pt", torch_zip(tensor_pickle(key="../0")))
 doubled = b"".join(b"]q%c(h%ch%ce" % (i + 1, i, i) for i in range(40))
 put("torch", "bad-bomb.pt", torch_zip(b"\x80\x02]q\x00K\x01a" + doubled + b"."))

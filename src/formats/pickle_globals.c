@@ -92,6 +92,7 @@ static const pickle_global globals[] = {
     QSTORAGE("QUInt4x2", TOLA_DTYPE_U4),
     QSTORAGE("QUInt2x4", TOLA_DTYPE_U2),
     { "torch.storage", "UntypedStorage", ROLE_STORAGE, TOLA_DTYPE_U8, false },
+    PLAIN("torch.storage", "TypedStorage", ROLE_NAME),
     { "torch", "UntypedStorage", ROLE_STORAGE, TOLA_DTYPE_U8, false },
     { "torch.storage", "_UntypedStorage", ROLE_STORAGE, TOLA_DTYPE_U8, false },
 
@@ -138,6 +139,7 @@ static const pickle_global globals[] = {
     QDTYPE("qint32", TOLA_DTYPE_I32),
     QDTYPE("quint4x2", TOLA_DTYPE_U4),
     QDTYPE("quint2x4", TOLA_DTYPE_U2),
+    DTYPE("bcomplex32", 0),
     DTYPE("int1", 0),
     DTYPE("int2", 0),
     DTYPE("int3", 0),

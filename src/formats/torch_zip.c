@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/hash.h"
 #include "base/text.h"
@@ -86,6 +87,11 @@ static tola_status find_storage(torch_state *s, const torch_storage_id *id, uint
         k->key = id->key;
         k->length = id->key_length;
         z->known_count++;
+        if (bytes && bytes < m->size) {
+            char quoted[200];
+            ck_warn(s->ck, "storage '%s' has %" PRIu64 " bytes that the pickle does not mention",
+                    text_quote(quoted, sizeof quoted, id->key, id->key_length), m->size - bytes);
+        }
     }
     if (bytes > k->storage.bytes) {
         char quoted[200];
@@ -99,15 +105,27 @@ static tola_status find_storage(torch_state *s, const torch_storage_id *id, uint
 
 /* ---- the archive ---- */
 
-/* The folder that holds data.pkl, the only one on the first level: "name/". NULL where there is none. */
-static const char *find_root(const zip_archive *z, arena *a) {
+/* The folder that holds data.pkl, on the first level: "name/"; NULL where there is none. Two of them, or two that
+ * differ in case only (torch looks names up without regard to it), would be read in different ways by different
+ * programs. */
+static tola_status find_root(const zip_archive *z, arena *a, const char **root, tola_error *err) {
+    const zip_member *found = NULL;
+    *root = NULL;
     for (size_t i = 0; i < z->count; i++) {
         const zip_member *m = &z->members[i];
         const char *slash = strchr(m->name, '/');
-        if (!slash || strcmp(slash, "/data.pkl") != 0) continue;
-        return arena_strndup(a, m->name, (size_t)(slash - m->name) + 1);
+        if (!slash || strcasecmp(slash, "/data.pkl") != 0) continue;
+        char name[200], other[200];
+        if (found)
+            return err_set(err, TOLA_E_FORMAT, m->header, "two pickles in one archive: '%s' and '%s'",
+                           text_quote(name, sizeof name, found->name, found->name_length),
+                           text_quote(other, sizeof other, m->name, m->name_length));
+        found = m;
+        if (strcmp(slash, "/data.pkl") != 0) continue;
+        *root = arena_strndup(a, m->name, (size_t)(slash - m->name) + 1);
+        if (!*root) return err_nomem(err, "reading a zip archive");
     }
-    return NULL;
+    return TOLA_OK;
 }
 
 static zip_member *find_in_root(const zip_archive *z, const char *root, const char *name) {
@@ -216,7 +234,8 @@ static tola_status read_nested(tola_checkpoint *ck, uint32_t file, zip_archive *
     bool script;
     tola_status status = key ? zip_open(outer->src, m->data, m->data + m->size, &ck->arena, &inner, err)
                              : err_nomem(err, "reading a zip archive");
-    const char *root = status == TOLA_OK ? find_root(inner, &ck->arena) : NULL;
+    const char *root = NULL;
+    if (status == TOLA_OK) status = find_root(inner, &ck->arena, &root, err);
     if (status == TOLA_OK && !root)
         status = err_set(err, TOLA_E_FORMAT, m->data, "no data.pkl in it");
     if (status == TOLA_OK) status = read_archive(ck, file, inner, root, prefix, key, &script, err);
@@ -257,7 +276,8 @@ static tola_status read_zip(tola_checkpoint *ck, uint32_t file, tola_error *err)
     zip_archive *z;
     TRY(zip_open(src, 0, src->size, &ck->arena, &z, err));
     warn_trailing(ck, z);
-    const char *root = find_root(z, &ck->arena);
+    const char *root;
+    TRY(find_root(z, &ck->arena, &root, err));
     bool script = false;
     if (root) {
         TRY(read_archive(ck, file, z, root, "", NULL, &script, err));

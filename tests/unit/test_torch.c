@@ -176,6 +176,11 @@ static void test_containers(void **state) {
     floats(ck, "bias", 2, (const float[]){ 4, 5 });
     tola_checkpoint_close(ck);
 
+    ck = opens("long-storage.pt");
+    assert_int_equal(tola_checkpoint_warning_count(ck), 1);
+    assert_string_equal(tola_checkpoint_warning(ck, 0), "storage '0' has 4 bytes that the pickle does not mention");
+    tola_checkpoint_close(ck);
+
     ck = opens("archive.zip");
     floats(ck, "policy/w", 2, (const float[]){ 1, 1 });
     assert_int_equal(tensor(ck, "policy.optimizer/state.0.momentum_buffer")->flags, TOLA_TENSOR_STATE);
@@ -198,6 +203,7 @@ static void test_refused(void **state) {
     refuses("bad-stride.pt", TOLA_E_FORMAT,
             "offset 158: tensor 'w': an extent or stride that is no whole number from 0 on");
     refuses("bad-key.pt", TOLA_E_FORMAT, "offset 140: tensor 'w': storage '9' is not in the archive");
+    refuses("bad-two.pt", TOLA_E_FORMAT, "offset 238: two pickles in one archive: 'a/data.pkl' and 'a/DATA.pkl'");
     refuses("bad-dots.pt", TOLA_E_FORMAT, "offset 143: tensor 'w': storage '../0' is not in the archive");
     refuses("bad-system.pt", TOLA_E_UNSAFE, "offset 65: the pickle calls os.system (offset 19); nothing was run");
     refuses("bad-bomb.pt", TOLA_E_LIMIT,
