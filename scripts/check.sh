@@ -77,5 +77,10 @@ if stage build-asan build asan; then
     stage bad-input-asan tests/cli/bad_input.py build/asan/tola
     stage fuzz-corpora tests/run_tests.py fuzz build/asan
 fi
+export TSAN_OPTIONS=halt_on_error=1
+if stage build-tsan build tsan; then
+    stage unit-tsan tests/run_tests.py unit build/tsan
+    stage cli-tsan tests/cli/run.py --tola build/tsan/tola
+fi
 stage aarch64 tests/checks/aarch64.sh
 finish

@@ -13,12 +13,13 @@ fi
 python=/usr/bin/python3
 # Versions that Debian 12's numpy 1.24 and torch 1.13 go with.
 packages=(safetensors==0.8.0 gguf==0.19.0 onnx==1.23.2 ml_dtypes==0.5.4)
+numpy=$("$python" -c 'import numpy; print("numpy==" + numpy.__version__)' 2>/dev/null || echo numpy)
 stamp=.venv/oracles-$(echo "${packages[*]}" | cksum | cut -d' ' -f1)
 
 if [ ! -e "$stamp" ]; then
     if "$python" -m venv --system-site-packages .venv 2>/dev/null &&
         timeout 300 .venv/bin/pip install --quiet --disable-pip-version-check --no-input --retries 1 --timeout 15 \
-            "${packages[@]}" "numpy==$("$python" -c 'import numpy; print(numpy.__version__)')" >.venv/pip.log 2>&1; then
+            "${packages[@]}" "$numpy" >.venv/pip.log 2>&1; then
         touch "$stamp"
     else
         echo "oracles: no packages from PyPI (${packages[*]}); the tests that need them are skipped" >&2
