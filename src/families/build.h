@@ -89,6 +89,8 @@ tola_status config_to_hf(builder *b, tola_error *err);
 /* What divides each of the head_dim/2 rotary frequencies in Llama 3.1 and later: 1 for short wavelengths, the factor
  * for long ones, blended between (https://github.com/meta-llama/llama-models, apply_scaling). */
 void config_llama3_factors(const family_hyper *hyper, float *factors);
+/* general.license and its kin, from the front matter of README.md. */
+tola_status card_to_gguf(builder *b, tola_error *err);
 /* `vocabulary`: rows of the embedding. */
 tola_status tokenizer_to_gguf(builder *b, uint64_t vocabulary, tola_error *err);
 tola_status tokenizer_to_hf(builder *b, tola_error *err);

@@ -377,6 +377,7 @@ static tola_status plan_with(builder *b, mapping *m, tola_error *err) {
     TRY(read_vocabulary(b, err));
     build_string(b, "general.architecture", b->arch);
     build_string(b, "general.type", "model");
+    TRY(card_to_gguf(b, err));
     TRY(config_to_gguf(b, err));
     m->b = b;
     while (names_row(m->rows) != NULL) m->rows++;

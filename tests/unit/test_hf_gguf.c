@@ -178,6 +178,34 @@ static void experts_are_stacked(void **state) {
     tola_checkpoint_close(ck);
 }
 
+static void the_licence_comes_along(void **state) {
+    (void)state;
+    static const struct {
+        const char *card, *licence, *name;
+    } cases[] = {
+        { "---\nlanguage: en\nlicense: apache-2.0\n---\n# Model\nlicense: mit\n", "apache-2.0", "" },
+        { "---\r\nlicense: \"other\"\r\nlicense_name: 'my own'\r\n---\r\n", "other", "my own" },
+        { "license: mit\n", "", "" },
+        { "---\n  license: mit\nlicense:\n", "", "" },
+        { "---\nlicense: [a, b]\nlicenses: x\nlicense", "", "" },
+        { "---", "", "" },
+        { "", "", "" },
+    };
+    put_model(llama, LLAMA_CONFIG);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tola_checkpoint *ck;
+        hf_gguf_plan *plan;
+        tola_error err;
+        put_file("README.md", cases[i].card);
+        assert_int_equal(plan_gguf(NULL, &ck, &plan, &err), TOLA_OK);
+        const tola_value *licence = tola_value_get(&plan->metadata, "general.license");
+        assert_string_equal(tola_value_str(licence, ""), cases[i].licence);
+        assert_string_equal(tola_value_str(tola_value_get(&plan->metadata, "general.license.name"), ""), cases[i].name);
+        hf_gguf_plan_free(plan);
+        tola_checkpoint_close(ck);
+    }
+}
+
 /* ---- what is refused ---- */
 
 static void refused(const char *config, const char *file, const char *text, tola_status status, const char *words) {
@@ -309,6 +337,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(llama_is_planned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(experts_are_stacked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_licence_comes_along, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_configurations_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_experts_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_tokenizers_are_refused, set_up, tear_down),
