@@ -245,9 +245,15 @@ tola_status ck_index_names(tola_checkpoint *ck, tola_error *err) {
     return TOLA_OK;
 }
 
-size_t ck_find(const tola_checkpoint *ck, const char *name, size_t length) {
-    uint64_t tag;
-    return (size_t)(uint32_t)ck->by_name[name_slot(ck, name, length, &tag)] - 1; /* 0 - 1 = SIZE_MAX */
+size_t ck_find_hash(const tola_checkpoint *ck, uint64_t hash) {
+    size_t mask = ck->by_name_cap - 1;
+    for (size_t i = (size_t)hash & mask; ck->by_name[i]; i = (i + 1) & mask) {
+        if ((ck->by_name[i] ^ hash) >> 32) continue;
+        size_t t = (uint32_t)ck->by_name[i] - 1;
+        const char *name = ck->tensors[t].info.name;
+        if (hash_string(name, strlen(name)) == hash) return t;
+    }
+    return SIZE_MAX;
 }
 
 static tola_status mark_shared(tola_checkpoint *ck, tola_error *err) {
@@ -276,7 +282,8 @@ const tola_tensor_info *tola_checkpoint_tensor(const tola_checkpoint *ck, size_t
     return i < ck->tensor_count ? &ck->tensors[i].info : NULL;
 }
 size_t tola_checkpoint_find(const tola_checkpoint *ck, const char *name) {
-    return ck_find(ck, name, strlen(name));
+    uint64_t tag;
+    return (size_t)(uint32_t)ck->by_name[name_slot(ck, name, strlen(name), &tag)] - 1; /* 0 - 1 = SIZE_MAX */
 }
 size_t tola_checkpoint_file_count(const tola_checkpoint *ck) { return ck->file_count; }
 const tola_file_info *tola_checkpoint_file(const tola_checkpoint *ck, size_t i) {

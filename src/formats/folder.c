@@ -109,9 +109,10 @@ static tola_status shards_join(shard_set *s, tola_checkpoint *ck, tola_error *er
 
 /* ---- the index ---- */
 
+/* An index names 100,000 tensors in 10 MB of text. Only the (keyed, 64-bit) hashes of the names are kept, so that the
+ * text can go before the shards are read; the names are read again where one is not found. */
 typedef struct index_entry {
-    const char *tensor; /* in the text of the index, or unescaped in the arena of the shard set; does not end in NUL */
-    uint32_t length;
+    uint64_t hash;
     uint32_t shard;
 } index_entry;
 
@@ -119,6 +120,9 @@ typedef struct index_map {
     index_entry *entries;
     size_t count, cap;
     uint64_t total_size; /* 0 = not said */
+    bool keep_names;
+    char **names; /* in the arena of the shard set, one an entry */
+    size_t names_cap;
 } index_map;
 
 /* A shard lies in the folder of its index or below it, never elsewhere. */
@@ -158,6 +162,14 @@ static tola_status shard_number(shard_set *s, const char *name, size_t length, u
     return TOLA_OK;
 }
 
+static tola_status keep_name(const json_reader *r, shard_set *s, index_map *map, tola_error *err) {
+    char *copy = arena_strndup(&s->names_arena, r->text, r->text_length);
+    if (!copy || !mem_grow(&map->names, &map->names_cap, map->count + 1, sizeof *map->names))
+        return err_nomem(err, "reading the index");
+    map->names[map->count] = copy;
+    return TOLA_OK;
+}
+
 static tola_status parse_weight_map(json_reader *r, shard_set *s, index_map *map, tola_error *err) {
     if (json_next(r) != JSON_BEGIN_OBJECT) {
         json_fail(r, "weight_map is no object");
@@ -168,18 +180,16 @@ static tola_status parse_weight_map(json_reader *r, shard_set *s, index_map *map
     while ((token = json_next(r)) == JSON_KEY) {
         if (map->count >= CK_MAX_TENSORS)
             return err_set(err, TOLA_E_LIMIT, r->token_at, "more than %u tensors", CK_MAX_TENSORS);
-        const char *tensor = r->text;
-        uint32_t length = (uint32_t)r->text_length; /* the index has at most 100 MB */
-        if (tensor < r->data || tensor >= r->data + r->length)
-            tensor = arena_strndup(&s->names_arena, tensor, length);
-        if (!tensor || !mem_grow(&map->entries, &map->cap, map->count + 1, sizeof *map->entries))
+        if (!mem_grow(&map->entries, &map->cap, map->count + 1, sizeof *map->entries))
             return err_nomem(err, "reading the index");
+        uint64_t hash = hash_string(r->text, r->text_length);
+        if (map->keep_names) TRY(keep_name(r, s, map, err));
         if (json_next(r) != JSON_STRING) {
             json_fail(r, "the shard of a tensor is no string");
             return json_check(r, err);
         }
         TRY(shard_number(s, r->text, r->text_length, &shard, r, err));
-        map->entries[map->count++] = (index_entry){ tensor, length, shard };
+        map->entries[map->count++] = (index_entry){ hash, shard };
     }
     return json_check(r, err);
 }
@@ -224,39 +234,83 @@ static tola_status parse_index(json_reader *r, shard_set *s, index_map *map, tol
     return TOLA_OK;
 }
 
-static tola_status check_entry(tola_checkpoint *ck, const shard_set *s, const index_entry *e, bool *found,
-                               tola_error *err) {
-    size_t i = ck_find(ck, e->tensor, e->length);
-    if (i == SIZE_MAX && s->missing[e->shard])
-        return ck_add_tensor(ck, &(ck_add){ .name = e->tensor, .name_length = e->length, .dtype = TOLA_DTYPE_OPAQUE,
-                                            .flags = TOLA_TENSOR_MISSING, .file = e->shard }, err);
-    if (i == SIZE_MAX)
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tensor '%.*s' should be in %s but is not there",
-                       (int)(e->length < 200 ? e->length : 200), e->tensor, s->names[e->shard]);
-    if (found[i])
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the index names tensor '%s' twice", ck->tensors[i].info.name);
-    found[i] = true;
-    return TOLA_OK;
+static tola_status parse_index_file(const char *path, shard_set *s, index_map *map, tola_error *err) {
+    char *text;
+    size_t bytes;
+    s->slots = mem_calloc(SHARD_SLOTS, sizeof *s->slots);
+    if (!s->slots) return err_nomem(err, "reading the index");
+    TRY(ck_read_whole(path, INDEX_LIMIT, &text, &bytes, err));
+    json_reader r;
+    json_reader_init(&r, text, bytes, 0);
+    tola_status status = parse_index(&r, s, map, err);
+    json_reader_free(&r);
+    mem_free(text);
+    return status == TOLA_OK ? status : err_in_file(err, status, path);
 }
 
-/* The index and its shards must tell the same story. */
-static tola_status check_index(tola_checkpoint *ck, const shard_set *s, const index_map *map, tola_error *err) {
-    TRY(ck_index_names(ck, err));
-    size_t count = ck->tensor_count;
-    bool *found = mem_calloc(count, sizeof *found);
-    if (!found) return err_nomem(err, "checking the index");
-    tola_status status = TOLA_OK;
+/* Entry `i` names a tensor that no shard holds: it is in a missing shard, or something is wrong. */
+static tola_status add_missing(tola_checkpoint *ck, const shard_set *s, const index_map *map, const char *name, size_t i,
+                               tola_error *err) {
+    uint32_t shard = map->entries[i].shard;
+    if (s->missing[shard])
+        return ck_add_tensor(ck, &(ck_add){ .name = name, .name_length = strlen(name), .dtype = TOLA_DTYPE_OPAQUE,
+                                            .flags = TOLA_TENSOR_MISSING, .file = shard }, err);
+    char quoted[200];
+    return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tensor '%s' should be in %s but is not there",
+                   text_quote(quoted, sizeof quoted, name, strlen(name)), s->names[shard]);
+}
+
+/* The entries that are not known, by their names: the index is read once more. */
+static tola_status resolve_missing(tola_checkpoint *ck, const char *path, const shard_set *s, const index_map *map,
+                                   const bool *known, tola_error *err) {
+    shard_set again;
+    index_map names = { .keep_names = true };
+    shards_init(&again, s->folder, s->options);
+    tola_status status = parse_index_file(path, &again, &names, err);
+    if (status == TOLA_OK && names.count != map->count)
+        status = err_set(err, TOLA_E_IO, TOLA_NO_OFFSET, "the index changed while it was read");
     for (size_t i = 0; i < map->count && status == TOLA_OK; i++)
-        status = check_entry(ck, s, &map->entries[i], found, err);
+        if (!known[i]) status = add_missing(ck, s, map, names.names[i], i, err);
+    mem_free(names.entries);
+    mem_free(names.names);
+    shards_free(&again);
+    return status;
+}
+
+static void warn_unlisted(tola_checkpoint *ck, const bool *found, size_t count) {
     size_t unlisted = 0, example = 0;
     for (size_t i = count; i-- > 0;)
         if (!found[i]) {
             unlisted++;
             example = i;
         }
-    if (status == TOLA_OK && unlisted)
+    if (unlisted)
         ck_warn(ck, "%zu tensors of the shards are not in the index ('%s' first)", unlisted,
                 ck->tensors[example].info.name);
+}
+
+/* The index and its shards must tell the same story. */
+static tola_status check_index(tola_checkpoint *ck, const char *path, const shard_set *s, const index_map *map,
+                               tola_error *err) {
+    TRY(ck_index_names(ck, err));
+    size_t count = ck->tensor_count, unknown = 0;
+    bool *found = mem_calloc(count + map->count, sizeof *found), *known = found + count;
+    if (!found) return err_nomem(err, "checking the index");
+    tola_status status = TOLA_OK;
+    for (size_t i = 0; i < map->count && status == TOLA_OK; i++) {
+        size_t t = ck_find_hash(ck, map->entries[i].hash);
+        known[i] = t != SIZE_MAX;
+        if (!known[i]) {
+            unknown++;
+            continue;
+        }
+        if (found[t])
+            status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the index names tensor '%s' twice",
+                             ck->tensors[t].info.name);
+        found[t] = true;
+    }
+    if (status == TOLA_OK) warn_unlisted(ck, found, count);
+    if (status == TOLA_OK && unknown) status = resolve_missing(ck, path, s, map, known, err);
     mem_free(found);
     return status;
 }
@@ -304,18 +358,13 @@ static tola_status sort_shards(shard_set *s, index_map *map, tola_error *err) {
     return done ? TOLA_OK : err_nomem(err, "reading the index");
 }
 
-static tola_status read_indexed(tola_checkpoint *ck, const char *path, const char *text, size_t bytes, shard_set *s,
-                                index_map *map, tola_error *err) {
-    json_reader r;
-    json_reader_init(&r, text, bytes, 0);
-    tola_status status = parse_index(&r, s, map, err);
-    json_reader_free(&r);
-    if (status == TOLA_OK && s->count) status = sort_shards(s, map, err);
-    if (status != TOLA_OK) return err_in_file(err, status, path);
+static tola_status read_indexed(tola_checkpoint *ck, const char *path, shard_set *s, index_map *map, tola_error *err) {
+    TRY(parse_index_file(path, s, map, err));
     if (s->count == 0) return TOLA_OK;
+    TRY(sort_shards(s, map, err));
     TRY(shards_read(s, err)); /* its errors name the shard */
-    status = shards_join(s, ck, err);
-    if (status == TOLA_OK) status = check_index(ck, s, map, err);
+    tola_status status = shards_join(s, ck, err);
+    if (status == TOLA_OK) status = check_index(ck, path, s, map, err);
     if (status != TOLA_OK) return err_in_file(err, status, path);
     warn_missing(ck, s);
     warn_total(ck, s, map);
@@ -323,20 +372,14 @@ static tola_status read_indexed(tola_checkpoint *ck, const char *path, const cha
 }
 
 tola_status ck_read_index(tola_checkpoint *ck, const char *path, tola_error *err) {
-    char *text;
-    size_t bytes;
-    TRY(ck_read_whole(path, INDEX_LIMIT, &text, &bytes, err));
     shard_set s;
     index_map map = { 0 };
     shards_init(&s, ck->folder, &ck->options);
-    s.slots = mem_calloc(SHARD_SLOTS, sizeof *s.slots);
-    tola_status status =
-        s.slots ? read_indexed(ck, path, text, bytes, &s, &map, err) : err_nomem(err, "reading the index");
+    tola_status status = read_indexed(ck, path, &s, &map, err);
     if (status == TOLA_OK && !ck->format) /* no shard is there to ask */
         ck->format = strstr(path, ".safetensors") ? "safetensors" : "pytorch";
     mem_free(map.entries);
     shards_free(&s);
-    mem_free(text);
     return status;
 }
 

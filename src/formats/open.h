@@ -10,8 +10,8 @@ tola_status ck_create(const tola_open_options *options, tola_checkpoint **out, t
 tola_status ck_append(tola_checkpoint *ck, tola_checkpoint *part, tola_error *err);
 /* Builds the table of names (duplicates are an error); nothing to do where it is up to date. */
 tola_status ck_index_names(tola_checkpoint *ck, tola_error *err);
-/* Index of the tensor with that name (it need not end in NUL), SIZE_MAX where there is none. After ck_index_names. */
-size_t ck_find(const tola_checkpoint *ck, const char *name, size_t length);
+/* Index of the tensor whose name has that hash (hash_string), SIZE_MAX where there is none. After ck_index_names. */
+size_t ck_find_hash(const tola_checkpoint *ck, uint64_t hash);
 /* Indexes names (duplicates are an error) and marks shared storages. Once, when all tensors are there. */
 tola_status ck_finish(tola_checkpoint *ck, tola_error *err);
 
