@@ -25,7 +25,7 @@ typedef struct stats_acc {
 } stats_acc;
 
 void stats_init(stats_acc *s);
-/* Adds n elements at `data`, which need not be aligned. No allocation; about 50 KiB of stack. */
+/* Adds n elements at `data`, which need not be aligned. No allocation; about 110 KiB of stack. */
 void stats_add_f32(stats_acc *s, const void *data, size_t n);
 void stats_add_f64(stats_acc *s, const void *data, size_t n);
 void stats_add_f16(stats_acc *s, const void *data, size_t n);

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define WINDOW_TOP 15           /* the largest offset */
-#define WINDOW_COUNTERS 0x1200  /* one more than the largest index */
+#define WINDOW_COUNTERS 0x2200  /* indices end at 0x11ff; data that another process changes between the two looks at it
+                                   may make codes up to 0x1ff, which stay within this */
 #define WINDOW_SETS 2           /* so that equal neighbours do not wait for each other */
 
 /* Keys on their way to the counters. Counting lags WINDOW_LAG elements behind, so that a key is loaded from the cache
