@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 static const char *const names[] = { "model.safetensors", "config.json",       "tokenizer.json",
                                      "tokenizer.model",   "vocab.json",        "merges.txt",
                                      "added_tokens.json", "chat_template.json", "tokenizer_config.json",
-                                     "special_tokens_map.json", "generation_config.json", "chat_template.jinja" };
+                                     "special_tokens_map.json", "generation_config.json", "chat_template.jinja",
+                                     "README.md" };
 enum { NAMES = sizeof names / sizeof *names };
 static char folder[256];
 

@@ -78,7 +78,7 @@ class File:
         return head + bytes(-len(head) % 32) + self.data
 
 
-def gguf_model(name, arch, layers=1, experts=0, tola=False, spm=False):
+def gguf_model(name, arch, layers=1, experts=0, tola=False, spm=False, scaling=None, vectors=(("rope_freqs", 2),)):
     f = File()
 
     def u32(key, n):
@@ -95,9 +95,16 @@ def gguf_model(name, arch, layers=1, experts=0, tola=False, spm=False):
 
     text("general.architecture", arch)
     for key, n in (("block_count", layers), ("embedding_length", 8), ("context_length", 64),
-                   ("rope.dimension_count", 4), ("attention.head_count", 2), ("attention.head_count_kv", 1), ("feed_forward_length", 8)):
+                   ("rope.dimension_count", 4), ("attention.head_count", 2), ("attention.head_count_kv", 1),
+                   ("feed_forward_length", 8)):
         u32(f"{arch}.{key}", n)
     f.value(f"{arch}.attention.layer_norm_rms_epsilon", 6, f.pack("f", 1e-5))
+    f.value(f"{arch}.rope.freq_base", 6, f.pack("f", 1e6))
+    if scaling:
+        text(f"{arch}.rope.scaling.type", scaling)
+        f.value(f"{arch}.rope.scaling.factor", 6, f.pack("f", 4.0))
+        u32(f"{arch}.rope.scaling.original_context_length", 16)
+        u32(f"{arch}.attention.sliding_window", 16)
     if experts:
         u32(f"{arch}.expert_count", experts)
         u32(f"{arch}.expert_used_count", 1)
@@ -131,7 +138,8 @@ def gguf_model(name, arch, layers=1, experts=0, tola=False, spm=False):
             f.tensor(f"blk.{layer}.{tensor}.weight", dims)
         if experts:
             f.tensor(f"blk.{layer}.ffn_up_exps.weight", (8, 8, experts))
-    f.tensor("rope_freqs.weight", (2,))
+    for vector, size in vectors:
+        f.tensor(vector + ".weight", (size,))
     save("gguf_hf", name, f.bytes())
 
 
@@ -141,6 +149,11 @@ def gguf():
     gguf_model("llama-spm", "llama", spm=True)
     gguf_model("gemma-tola", "gemma", tola=True, spm=True)
     gguf_model("qwen3", "qwen3", tola=True)
+    gguf_model("qwen2moe-yarn", "qwen2moe", experts=2, scaling="yarn", vectors=())
+    gguf_model("qwen3moe-linear", "qwen3moe", experts=2, scaling="linear", vectors=())
+    gguf_model("gemma2", "gemma2", spm=True, scaling="none", vectors=())
+    gguf_model("gemma3", "gemma3", spm=True, vectors=())
+    gguf_model("phi3-long", "phi3", spm=True, vectors=(("rope_factors_long", 2), ("rope_factors_short", 2)))
 
 
 # ---- folders ----
@@ -199,6 +212,13 @@ def folders():
                                       "chat_template": [{"name": "default", "template": "t"},
                                                         {"name": "b", "template": "u"}]}},
            experts=2)
+    folder("yarn", {"model_type": "llama", "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 32,
+                                                            "beta_slow": 1, "attention_factor": 1.0,
+                                                            "original_max_position_embeddings": 8}}, {})
+    folder("linear", {"model_type": "mistral", "sliding_window": 4, "rope_parameters": {"rope_type": "linear",
+                                                                                       "factor": 2.0}}, {})
+    folder("dynamic", {"model_type": "llama", "rope_scaling": {"type": "dynamic", "factor": 2.0}},
+           {"README.md": b"---\nlicense: mit\n---\n"})
     folder("files", {"model_type": "llama"}, {"vocab.json": vocab, "merges.txt": b"#version\na b\n",
                                               "special_tokens_map.json": {"bos_token": "<s>"}})
 

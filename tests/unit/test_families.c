@@ -47,6 +47,47 @@ static void rows_are_sound(void **state) {
     }
 }
 
+/* A checkpoint of tensors with these names and nothing else. */
+static const char *detected(const char *names) {
+    char text[4096], file[4200];
+    size_t n = 0, at = 0;
+    n += (size_t)snprintf(text + n, sizeof text - n, "{");
+    for (const char *p = names; *p;) {
+        size_t length = strcspn(p, " ");
+        n += (size_t)snprintf(text + n, sizeof text - n,
+                              "%s\"%.*s\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%zu,%zu]}",
+                              at ? "," : "", (int)length, p, at, at + 1);
+        at++;
+        p += length + (p[length] == ' ');
+    }
+    n += (size_t)snprintf(text + n, sizeof text - n, "}");
+    for (int i = 0; i < 8; i++) file[i] = (char)((uint64_t)n >> (8 * i));
+    memcpy(file + 8, text, n);
+    memset(file + 8 + n, 0, at);
+    tola_checkpoint *ck;
+    tola_error err = TOLA_ERROR_INIT;
+    if (tola_checkpoint_open_memory("x.safetensors", file, 8 + n + at, &ck, &err) != TOLA_OK)
+        fail_msg("%s", err.message);
+    const family *f = families_detect(ck);
+    tola_checkpoint_close(ck);
+    return f ? f->name : "none";
+}
+
+static void names_alone_tell(void **state) {
+    (void)state;
+    assert_string_equal(detected("a b c"), "none");
+    assert_string_equal(detected("model.layers.0.self_attn.q_proj.weight model.layers.0.mlp.gate_proj.weight "
+                                 "model.layers.0.input_layernorm.weight"), "llama");
+    assert_string_equal(detected("layers.0.self_attn.q_proj.weight layers.0.mlp.gate_proj.weight"), "none");
+    assert_string_equal(detected("layers.0.self_attn.q_proj.weight layers.0.mlp.gate_proj.weight "
+                                 "layers.0.self_attn.q_norm.weight layers.0.input_layernorm.weight"), "qwen3");
+    assert_string_equal(detected("model.layers.0.block_sparse_moe.experts.0.w1.weight"), "mixtral");
+    assert_string_equal(detected("xlayers.0.block_sparse_moe.experts.0.w1.weight"), "none");
+    assert_string_equal(detected("h.0.attn.c_attn.weight h.0.mlp.c_fc.weight wpe.weight"), "gpt2");
+    assert_string_equal(detected("layer1.0.conv1.weight layer4.0.conv1.weight fc.weight"), "resnet");
+    assert_string_equal(detected("blk.0.attn_q.weight blk.0.ffn_gate.weight"), "llama");
+}
+
 /* ---- names ---- */
 
 static void names_go_both_ways(void **state) {
@@ -364,6 +405,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_find_their_rows),
         cmocka_unit_test(rows_are_sound),
+        cmocka_unit_test(names_alone_tell),
         cmocka_unit_test(names_go_both_ways),
         cmocka_unit_test(near_misses_are_no_names),
         cmocka_unit_test(layers_are_found),
