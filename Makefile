@@ -26,6 +26,7 @@ check: ## build with gcc and clang, all tests, sanitizers, fuzz corpora, structu
 
 install: build ## install to PREFIX (/usr/local), below DESTDIR
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ]; then ldconfig; fi
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (600)
 	@scripts/deps.sh check

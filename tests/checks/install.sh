@@ -29,9 +29,7 @@ for file in bin/tola lib*/libtola.a lib*/libtola.so.0 include/tola/tola.h share/
     try "$file is installed" compgen -G "$root"/$file >/dev/null
 done
 pc=$(find "$root" -name tola.pc)
-# The file names the prefix that was configured; it is told the one that was installed to.
-config() { PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=prefix="$root" --define-variable=includedir="$root/include" \
-    --define-variable=libdir="$(dirname "$(dirname "$pc")")" "$@" tola; }
+config() { PKG_CONFIG_PATH=$(dirname "$pc") pkg-config "$@" tola; }
 python3 tests/fixtures/make_fixtures.py "$work/fixtures"
 soname=$(objdump -p "$root"/lib*/libtola.so 2>/dev/null | awk '$1 == "SONAME" { print $2 }')
 try "the shared library is called libtola.so.0 (it is '$soname')" [ "$soname" = libtola.so.0 ]
@@ -45,5 +43,7 @@ for kind in shared static; do
     LD_LIBRARY_PATH=$(dirname "$(dirname "$pc")") "$work/$kind" "$work/fixtures/tiny.safetensors" >"$work/$kind.out"
     try "the $kind example lists the tensors" grep -q '^layer.weight.*f32.*2 3' "$work/$kind.out"
 done
+LD_LIBRARY_PATH=$(dirname "$(dirname "$pc")") python3 examples/list_tensors.py "$work/fixtures/tiny.gguf" >"$work/python.out"
+try "the Python example lists the same" diff <(sort "$work/python.out") <(sort "$work/shared.out")
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
