@@ -5,7 +5,8 @@ usage: bad_input.py [TOLA]     (TOLA: the program; default: that of $TOLA_BUILD,
 
 For every case inspect, convert, stats and diff are run (not inspect where a payload is bad): nothing on stdout, on
 stderr one line with the file's name and the words given here, and where the output would have been there is nothing,
-not even a temporary file. Inspect is forgiving where only a part of the weights is absent. Standard library only. Prints "N passed, N failed[, N skipped]"."""
+not even a temporary file. Inspect is forgiving where only a part of the weights is absent. Standard library only.
+Prints "N passed, N failed[, N skipped]"."""
 import concurrent.futures
 import glob
 import io
@@ -311,8 +312,7 @@ case("npz: duplicate", "m.npz", npz([("a.npy", NPY_GOOD), ("b.npy", NPY_GOOD)]).
 case("npz: changed bytes, stored (payload)", "m.npz",
      npz([("a.npy", npy(payload=bytes(range(1, 17))))]).replace(bytes(range(1, 17)), bytes(range(2, 18))), "'a'", "CRC")
 case("zip: changed bytes, stored (payload)", PT,
-     archive(state_dict(("w", rebuild())), {"0": b"0123456789abcdef"}).replace(b"0123456789abcdef", b"0123456789abcdeg"),
-     "'w'", "CRC")
+     archive(state_dict(("w", rebuild())), {"0": b"0123456789abcdef"}).replace(b"abcdef", b"abcdeg"), "'w'", "CRC")
 
 # ---- ONNX ----
 
