@@ -17,7 +17,7 @@ static const tola_value *member(const builder *b, const char *key) {
     return v != NULL && v->kind != TOLA_VALUE_NULL ? v : NULL;
 }
 
-static tola_status check_hyper(const family_hyper *h, tola_error *err) {
+static tola_status check_hyper(const family_hyper *h, size_t tensors, tola_error *err) {
     const struct {
         const char *name;
         uint64_t value, limit;
@@ -31,9 +31,9 @@ static tola_status check_hyper(const family_hyper *h, tola_error *err) {
         if (fields[i].value == 0 || fields[i].value > fields[i].limit)
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "config.json: %s is %llu, expected 1 to %llu",
                            fields[i].name, (unsigned long long)fields[i].value, (unsigned long long)fields[i].limit);
-    if (h->experts > BUILD_MAX_EXPERTS)
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "config.json: %llu experts, at most %u are read",
-                       (unsigned long long)h->experts, BUILD_MAX_EXPERTS);
+    if (h->experts > BUILD_MAX_EXPERTS || h->experts > tensors)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "config.json: %llu experts, but there are %zu tensors",
+                       (unsigned long long)h->experts, tensors);
     return TOLA_OK;
 }
 
@@ -125,7 +125,7 @@ tola_status config_to_gguf(builder *b, tola_error *err) {
     family_map map = b->plan->family->map;
     bool gemma = map == FAMILY_MAP_GEMMA || map == FAMILY_MAP_GEMMA2 || map == FAMILY_MAP_GEMMA3;
     if (map == FAMILY_MAP_GEMMA3) gemma3_defaults(&b->hyper);
-    TRY(check_hyper(h, err));
+    TRY(check_hyper(h, tola_checkpoint_tensor_count(b->ck), err));
     const tola_value *quantized = member(b, "quantization_config");
     if (quantized == NULL) quantized = tola_value_get(tola_checkpoint_config(b->ck), "quantization_config");
     if (quantized != NULL && quantized->kind == TOLA_VALUE_MAP)

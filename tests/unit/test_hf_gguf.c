@@ -248,6 +248,8 @@ static void bad_experts_are_refused(void **state) {
             "expert 2 of blk.0.ffn_down_exps.weight is missing");
     refused("{\"model_type\":\"mixtral\"," SHAPE "\"num_hidden_layers\":1,\"num_local_experts\":1,"
             "\"num_experts_per_tok\":1}", NULL, NULL, TOLA_E_FORMAT, "expert 1, but config.json says 1 experts");
+    refused("{\"model_type\":\"mixtral\"," SHAPE "\"num_hidden_layers\":1,\"num_local_experts\":60000,"
+            "\"num_experts_per_tok\":1}", NULL, NULL, TOLA_E_FORMAT, "60000 experts, but there are 8 tensors");
 }
 
 static void bad_tokenizers_are_refused(void **state) {
