@@ -162,9 +162,10 @@ static int parse_size(const char *name, const char *text, uint64_t *out) {
     copy[number] = 0;
     if (number == digits) { /* exact, up to 2^64 - 1 */
         errno = 0;
-        uint64_t value = strtoull(copy, NULL, 10);
-        if (errno == ERANGE || __builtin_mul_overflow(value, (uint64_t)factor, out))
+        uint64_t value = strtoull(copy, NULL, 10), bytes;
+        if (errno == ERANGE || __builtin_mul_overflow(value, (uint64_t)factor, &bytes))
             return cli_fail("%s: %s is too large, 64 bits do not hold it", name, text);
+        *out = bytes;
         return CLI_YES;
     }
     double value = strtod(copy, NULL) * factor;
@@ -199,7 +200,7 @@ static int parse_dtype(const char *name, const char *text, tola_dtype *out) {
     return cli_fail("%s: unknown dtype '%s'; known ones are f32, f16, bf16, f8_e4m3, i8, q8_0 and others", name, text);
 }
 
-/* The word itself is stored, in a copy that lives as long as the table: it is looked up in a list of its own. */
+/* The user's own word is stored; it lives as long as argv. */
 static int parse_choice(const char *name, const cli_option *o, const char *text, const char **out) {
     char word[64], list[512];
     size_t used = 0;
