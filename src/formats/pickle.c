@@ -168,7 +168,7 @@ static tola_status collect(pickle_vm *vm, pickle_kind kind, size_t first) {
 }
 
 static tola_status collect_marked(pickle_vm *vm, pickle_kind kind) {
-    size_t first;
+    size_t first = 0;
     TRY(pop_mark(vm, &first));
     return collect(vm, kind, first);
 }
@@ -195,7 +195,7 @@ static tola_status open_container(pickle_vm *vm, pickle_value *v, pickle_kind ki
 }
 
 static tola_status add_from(pickle_vm *vm, pickle_kind kind, size_t first) {
-    pickle_value *target;
+    pickle_value *target = NULL;
     if (first == 0 || first <= fence(vm)) return underflow(vm);
     if (kind == PICKLE_DICT && (vm->depth - first) % 2)
         return vm_fail(vm, TOLA_E_FORMAT, "a dictionary with a key and no value");
@@ -206,7 +206,7 @@ static tola_status add_from(pickle_vm *vm, pickle_kind kind, size_t first) {
 }
 
 static tola_status add_marked(pickle_vm *vm, pickle_kind kind) {
-    size_t first;
+    size_t first = 0;
     TRY(pop_mark(vm, &first));
     return add_from(vm, kind, first);
 }
@@ -365,7 +365,7 @@ static tola_status global_opcode(pickle_vm *vm, uint8_t op) {
 /* REDUCE, NEWOBJ, NEWOBJ_EX, INST, OBJ: callee and arguments in five layouts. */
 static tola_status call_opcode(pickle_vm *vm, uint8_t op) {
     pickle_value *callee, *args, *result;
-    size_t first;
+    size_t first = 0;
     switch (op) {
     case 'i':
         TRY(global_opcode(vm, 'c'));
@@ -436,7 +436,7 @@ static tola_status frame_opcode(pickle_vm *vm) {
 
 static tola_status stack_opcode(pickle_vm *vm, uint8_t op) {
     pickle_value *v, *state;
-    size_t first;
+    size_t first = 0;
     switch (op) {
     case '0': /* POP */
         if (vm->mark_count && vm->marks[vm->mark_count - 1] == vm->depth) {

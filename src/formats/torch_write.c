@@ -1,5 +1,6 @@
 /* Writing PyTorch files: the zip container with a pickle of protocol 2, as torch.save writes it and
- * torch.load(weights_only=True) takes it from torch 1.13 on.
+ * torch.load(weights_only=True) takes it from torch 1.13 on; one file, or shards with an index as transformers names
+ * them.
  *
  * The object is an OrderedDict of tensors, each over a storage of its own. Metadata goes into an attribute of the
  * dictionary (`state.metadata`), where load_state_dict does not stumble over it; torch_state.c finds it again.
@@ -14,6 +15,7 @@
 #include "formats/open.h"
 #include "formats/zip.h"
 #include "tensor/dtype.h"
+#include <tola/json.h>
 
 #define ALIGNMENT 64
 #define MAX_DEPTH 64 /* of metadata */
@@ -45,6 +47,16 @@ static size_t type_index(tola_dtype dtype) {
 }
 
 static bool torch_holds(tola_dtype dtype) { return type_index(dtype) < TORCH_TYPES; }
+
+typedef struct torch_writer {
+    zip_writer **zips; /* one a shard */
+    uint32_t shards;
+    uint32_t *shard;  /* of each tensor */
+    size_t *members;  /* of each tensor, in the archive of its shard */
+    /* borrowed while the writer is opened */
+    const tola_tensor_spec *tensors;
+    const tola_value *metadata;
+} torch_writer;
 
 /* ---- the pickle ---- */
 
@@ -230,18 +242,22 @@ static void put_value(pickler *p, const tola_value *v, int depth) {
     }
 }
 
-static tola_status build_pickle(const tola_writer *w, const tola_tensor_spec *tensors, const tola_value *metadata,
-                                buf *out, tola_error *err) {
+/* The pickle of one shard. Metadata goes into the first. */
+static tola_status build_pickle(const tola_writer *w, const torch_writer *s, uint32_t shard, buf *out,
+                                tola_error *err) {
     pickler p = { .out = out };
+    size_t key = 0;
     buf_append(out, "\x80\x02", 2);
     put_empty_ordered(&p);
     buf_u8(out, '(');
     for (size_t i = 0; i < w->count; i++) {
+        if (s->shard[i] != shard) continue;
         uint64_t elements = 1;
-        for (unsigned d = 0; d < tensors[i].n_dims; d++) elements *= tensors[i].shape[d];
-        put_tensor(&p, &tensors[i], i, elements, w->slots[i].bytes);
+        for (unsigned d = 0; d < s->tensors[i].n_dims; d++) elements *= s->tensors[i].shape[d];
+        put_tensor(&p, &s->tensors[i], key++, elements, w->slots[i].bytes);
     }
     buf_u8(out, 'u');
+    const tola_value *metadata = shard == 0 ? s->metadata : NULL;
     if (metadata && metadata->kind == TOLA_VALUE_MAP && metadata->as.map.count) {
         buf_u8(out, '}');
         put_text(&p, "metadata", strlen("metadata"));
@@ -257,12 +273,6 @@ static tola_status build_pickle(const tola_writer *w, const tola_tensor_spec *te
 
 /* ---- the archive ---- */
 
-typedef struct torch_writer {
-    zip_writer *zip;
-    size_t *members;  /* of each tensor */
-    size_t small[3];  /* data.pkl, byteorder, version */
-} torch_writer;
-
 static tola_status plan_tensors(tola_writer *w, const tola_tensor_spec *tensors, tola_error *err) {
     for (size_t i = 0; i < w->count; i++) {
         const tola_tensor_spec *t = &tensors[i];
@@ -276,45 +286,125 @@ static tola_status plan_tensors(tola_writer *w, const tola_tensor_spec *tensors,
     return TOLA_OK;
 }
 
-static tola_status plan_members(tola_writer *w, torch_writer *s, const buf *pickle, tola_error *err) {
-    TRY(zip_writer_add(s->zip, ROOT "data.pkl", pickle->length, ALIGNMENT, &s->small[0], err));
-    TRY(zip_writer_add(s->zip, ROOT "byteorder", 6, ALIGNMENT, &s->small[1], err));
+/* data.pkl, byteorder and version: written as soon as their places are known. */
+typedef struct small_member {
+    const char *name;
+    const void *data;
+    size_t bytes, member;
+} small_member;
+
+static tola_status plan_members(tola_writer *w, torch_writer *s, uint32_t shard, small_member small[3],
+                                tola_error *err) {
+    zip_writer *zip = s->zips[shard];
+    size_t key = 0;
+    TRY(zip_writer_add(zip, small[0].name, small[0].bytes, ALIGNMENT, &small[0].member, err));
+    TRY(zip_writer_add(zip, small[1].name, small[1].bytes, ALIGNMENT, &small[1].member, err));
     for (size_t i = 0; i < w->count; i++) {
         char name[48];
-        snprintf(name, sizeof name, ROOT "data/%zu", i);
-        TRY(zip_writer_add(s->zip, name, w->slots[i].bytes, ALIGNMENT, &s->members[i], err));
-        w->slots[i].offset = zip_writer_data(s->zip, s->members[i]);
+        if (s->shard[i] != shard) continue;
+        snprintf(name, sizeof name, ROOT "data/%zu", key++);
+        TRY(zip_writer_add(zip, name, w->slots[i].bytes, ALIGNMENT, &s->members[i], err));
+        w->slots[i].offset = zip_writer_data(zip, s->members[i]);
     }
-    return zip_writer_add(s->zip, ROOT "version", 2, ALIGNMENT, &s->small[2], err);
+    return zip_writer_add(zip, small[2].name, small[2].bytes, ALIGNMENT, &small[2].member, err);
 }
 
-static tola_status write_small(tola_writer *w, torch_writer *s, const buf *pickle, tola_error *err) {
-    const void *const data[3] = { pickle->data, "little", "3\n" };
-    const size_t bytes[3] = { pickle->length, 6, 2 };
+/* "dir/pytorch_model.bin" -> "dir/pytorch_model-00002-of-00005.bin"; for one shard the name itself. */
+static char *shard_path(const char *path, uint32_t shard, uint32_t shards) {
+    if (shards == 1) return mem_strdup(path);
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    size_t n = strlen(path), stem = dot ? (size_t)(dot - path) : n;
+    char *out = mem_alloc(n + 48);
+    if (out) snprintf(out, n + 48, "%.*s-%05u-of-%05u%s", (int)stem, path, shard + 1, shards, path + stem);
+    return out;
+}
+
+static tola_status open_shard(tola_writer *w, torch_writer *s, const char *path, uint32_t shard, const buf *pickle,
+                              tola_error *err) {
+    small_member small[3] = { { ROOT "data.pkl", pickle->data, pickle->length, 0 },
+                              { ROOT "byteorder", "little", 6, 0 },
+                              { ROOT "version", "3\n", 2, 0 } };
+    uint32_t file;
+    TRY(zip_writer_new(&s->zips[shard], err));
+    TRY(plan_members(w, s, shard, small, err));
+    char *name = shard_path(path, shard, s->shards);
+    if (!name) return err_nomem(err, "preparing output");
+    tola_status status = writer_add_file(w, name, zip_writer_total(s->zips[shard]), &file, err);
+    mem_free(name);
+    TRY(status);
+    for (size_t i = 0; i < w->count; i++)
+        if (s->shard[i] == shard) w->slots[i].file = file;
     for (size_t i = 0; i < 3; i++) {
-        TRY(output_write(w->files[0], zip_writer_data(s->zip, s->small[i]), data[i], bytes[i], err));
-        TRY(zip_writer_block(s->zip, s->small[i], 0, data[i], bytes[i], err));
+        uint64_t at = zip_writer_data(s->zips[shard], small[i].member);
+        TRY(output_write(w->files[file], at, small[i].data, small[i].bytes, err));
+        TRY(zip_writer_block(s->zips[shard], small[i].member, 0, small[i].data, small[i].bytes, err));
     }
     return TOLA_OK;
 }
 
-static tola_status lay_out(tola_writer *w, torch_writer *s, const tola_tensor_spec *tensors,
-                           const tola_write_options *options, buf *pickle, tola_error *err) {
-    TRY(plan_tensors(w, tensors, err));
-    TRY(build_pickle(w, tensors, options->metadata, pickle, err));
-    TRY(plan_members(w, s, pickle, err));
-    uint64_t total = zip_writer_total(s->zip);
-    if (options->max_shard_size && total > options->max_shard_size)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "PyTorch files are written as one file of %" PRIu64
-                       " bytes, not in shards", total);
-    char *path = w->folder ? path_join(w->path, "pytorch_model.bin") : mem_strdup(w->path);
-    if (!path) return err_nomem(err, "preparing output");
+/* ---- the index of shards ---- */
+
+static bool buf_sink(void *user, const char *text, size_t length) {
+    buf_append(user, text, length);
+    return !((buf *)user)->failed;
+}
+
+static bool build_index(const tola_writer *w, const torch_writer *s, buf *text) {
+    tola_json j;
+    uint64_t total = 0;
+    for (size_t i = 0; i < w->count; i++) total += w->slots[i].bytes;
+    tola_json_init(&j, buf_sink, text, 2);
+    tola_json_begin_object(&j);
+    tola_json_key(&j, "metadata");
+    tola_json_begin_object(&j);
+    tola_json_key(&j, "total_size");
+    tola_json_u64(&j, total);
+    tola_json_end_object(&j);
+    tola_json_key(&j, "weight_map");
+    tola_json_begin_object(&j);
+    for (size_t i = 0; i < w->count; i++) {
+        const char *path = output_path(w->files[w->slots[i].file]), *slash = strrchr(path, '/');
+        tola_json_key(&j, s->tensors[i].name);
+        tola_json_string(&j, slash ? slash + 1 : path);
+    }
+    tola_json_end_object(&j);
+    tola_json_end_object(&j);
+    bool done = tola_json_finish(&j);
+    buf_u8(text, '\n');
+    return done && !text->failed;
+}
+
+static tola_status write_index(tola_writer *w, const torch_writer *s, const char *path, tola_error *err) {
+    buf text;
     uint32_t file;
-    tola_status status = writer_add_file(w, path, total, &file, err);
-    mem_free(path);
-    TRY(status);
-    for (size_t i = 0; i < w->count; i++) w->slots[i].file = file;
-    return write_small(w, s, pickle, err);
+    buf_init(&text, CK_MAX_HEADER);
+    size_t n = strlen(path) + sizeof ".index.json";
+    char *name = mem_alloc(n);
+    tola_status status = TOLA_OK;
+    if (!name || !build_index(w, s, &text)) {
+        status = err_nomem(err, "writing the index");
+    } else {
+        snprintf(name, n, "%s.index.json", path);
+        status = writer_add_file(w, name, text.length, &file, err);
+        if (status == TOLA_OK) status = output_write(w->files[file], 0, text.data, text.length, err);
+    }
+    mem_free(name);
+    buf_free(&text);
+    return status;
+}
+
+/* ---- the writer ---- */
+
+static tola_status open_shards(tola_writer *w, torch_writer *s, const char *path, tola_error *err) {
+    for (uint32_t shard = 0; shard < s->shards; shard++) {
+        buf pickle;
+        buf_init(&pickle, 0);
+        tola_status status = build_pickle(w, s, shard, &pickle, err);
+        if (status == TOLA_OK) status = open_shard(w, s, path, shard, &pickle, err);
+        buf_free(&pickle);
+        TRY(status);
+    }
+    return s->shards > 1 ? write_index(w, s, path, err) : TOLA_OK;
 }
 
 static tola_status torch_open(tola_writer *w, const tola_tensor_spec *tensors, size_t count,
@@ -322,31 +412,45 @@ static tola_status torch_open(tola_writer *w, const tola_tensor_spec *tensors, s
     torch_writer *s = mem_calloc(1, sizeof *s);
     if (!s) return err_nomem(err, "preparing output");
     w->state = s;
+    s->tensors = tensors;
+    s->metadata = options->metadata;
     s->members = mem_calloc(count, sizeof *s->members);
-    if (!s->members) return err_nomem(err, "preparing output");
-    TRY(zip_writer_new(&s->zip, err));
-    buf pickle;
-    buf_init(&pickle, 0);
-    tola_status status = lay_out(w, s, tensors, options, &pickle, err);
-    buf_free(&pickle);
+    s->shard = mem_calloc(count, sizeof *s->shard);
+    if (!s->members || !s->shard) return err_nomem(err, "preparing output");
+    TRY(plan_tensors(w, tensors, err));
+    s->shards = writer_plan_shards(tensors, count, options->max_shard_size, s->shard);
+    if (s->shards > 99999)
+        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%u shards are too many; choose a larger shard size",
+                       s->shards);
+    s->zips = mem_calloc(s->shards, sizeof *s->zips);
+    char *path = w->folder ? path_join(w->path, "pytorch_model.bin") : mem_strdup(w->path);
+    tola_status status = path && s->zips ? open_shards(w, s, path, err) : err_nomem(err, "preparing output");
+    mem_free(path);
+    s->tensors = NULL;
+    s->metadata = NULL;
     return status;
 }
 
 static tola_status torch_wrote(tola_writer *w, size_t index, uint64_t offset, const void *data, size_t bytes,
                                tola_error *err) {
     torch_writer *s = w->state;
-    return zip_writer_block(s->zip, s->members[index], offset, data, bytes, err);
+    return zip_writer_block(s->zips[s->shard[index]], s->members[index], offset, data, bytes, err);
 }
 
 static tola_status torch_finish(tola_writer *w, tola_error *err) {
     torch_writer *s = w->state;
-    return zip_writer_finish(s->zip, w->files[0], err);
+    /* the files of the shards are the first that were added, in their order */
+    for (uint32_t shard = 0; shard < s->shards; shard++)
+        TRY(zip_writer_finish(s->zips[shard], w->files[shard], err));
+    return TOLA_OK;
 }
 
 static void torch_free(tola_writer *w) {
     torch_writer *s = w->state;
     if (!s) return;
-    zip_writer_free(s->zip);
+    for (uint32_t shard = 0; s->zips && shard < s->shards; shard++) zip_writer_free(s->zips[shard]);
+    mem_free(s->zips);
+    mem_free(s->shard);
     mem_free(s->members);
     mem_free(s);
     w->state = NULL;

@@ -9,6 +9,7 @@ import argparse
 import collections
 import hashlib
 import io
+import json
 import pickle
 import struct
 import tarfile
@@ -276,7 +277,7 @@ def generated(folder):
             "nothing": {}, "storage": {"s": torch.arange(4.0).storage()}}
     for name, value in sets.items():
         for container, options in (("zip", {}), ("legacy", legacy_options())):
-            for protocol in (2, 4, 5) if name in ("nested", "numpy", "dtypes") else (2,):
+            for protocol in (1, 2, 3, 4, 5) if name in ("nested", "numpy", "dtypes") else (2,):
                 path = folder / f"{name}-{container}-{protocol}.pt"
                 try:
                     torch.save(value, path, pickle_protocol=protocol, **options)
@@ -464,6 +465,26 @@ def written(folder):
         tally.check("written: mapped", all(raw(mapped[n]) == raw(v) for n, v in values.items()))
 
 
+def written_shards(folder):
+    """Shards with an index, as transformers writes and reads them."""
+    values = {f"layer.{i}.weight": torch.randn(100, 10) for i in range(10)}
+    source, target = folder / "whole.pt", folder / "shards.bin"
+    torch.save({**values, "note": "x"}, source)
+    try:
+        common.rewrite(source, target, "--shard", 13000, "--format", "pytorch")
+    except common.Refused as refused:
+        tally.check("writing shards", False, str(refused))
+        return
+    index = json.loads((folder / "shards.bin.index.json").read_text())
+    tally.equal("shards: files", sorted(set(index["weight_map"].values())),
+                [f"shards-{i:05}-of-00004.bin" for i in range(1, 5)])
+    tally.equal("shards: size", index["metadata"]["total_size"], 40000)
+    for name, file in index["weight_map"].items():
+        part = torch.load(folder / file, weights_only=True)
+        tally.check(f"shards: {name}", name in part and torch.equal(part[name], values[name]))
+    compare("shards, read back", common.dump(folder / "shards.bin.index.json"), values)
+
+
 def written_metadata(folder):
     source, target, again = folder / "meta.pt", folder / "meta-written.pt", folder / "meta-again.pt"
     # weights_only of torch 1.13 knows no opcode for floats
@@ -492,4 +513,5 @@ with common.folder() as temporary:
     script(place)
     written(place)
     written_metadata(place)
+    written_shards(place)
 tally.finish()
