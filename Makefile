@@ -14,7 +14,7 @@ help:
 build:
 	@scripts/deps.sh build
 	@cmake --preset release >/dev/null
-	@cmake --build --preset release
+	@cmake --build --preset release --target tola tola_static tola_shared tola_docs
 
 tour: ## build, then inspect, compare and convert real weights, saying what is done
 	@scripts/deps.sh build

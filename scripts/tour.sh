@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cmake --preset release >/dev/null
-cmake --build --preset release
+cmake --build --preset release --target tola
 PATH=$PWD/build/release:$PATH
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
