@@ -22,7 +22,7 @@
 
 #define PIECE (64 * (uint64_t)VALUES_BLOCK)
 #define OUTLIER_DEVIATIONS 6.0
-#define FAR_DEVIATIONS 4.5 /* of the block: noted. Gaussian blocks have one such element, heavy tails a few hundred */
+#define FAR_DEVIATIONS 5.0 /* of the block: noted. Few Gaussian blocks have any, heavy tails a hundred */
 #define FAR_MOST 512       /* of one block */
 
 /* What a block keeps until its tensor is measured. */

@@ -117,7 +117,7 @@ def check_equal(folder):
     np.savez(folder / "a.npz", x=a)
     np.savez(folder / "b.npz", x=b)
     tally.equal("zeros and NaNs", tola(folder / "a.npz", folder / "b.npz"), (dict(
-        schema="tola.diff/1", same=True, tolerance=0.0, added=[], removed=[], changed=[], metadata=[]), 0))
+        schema="tola.diff/1", same=True, tolerance=0.0, seen_as_gguf=None, added=[], removed=[], changed=[], metadata=[]), 0))
 
 
 def check_names(folder):
