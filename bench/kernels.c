@@ -34,7 +34,7 @@ static const set sets[] = {
     { "avx2", CPU_AVX2, &cast_avx2, &stats_avx2, &compare_avx2 },
     { "avx512", CPU_AVX512, &cast_avx512, &stats_avx512, &compare_avx512 },
 #elif defined(__aarch64__)
-    { "neon", CPU_NEON, &cast_neon, &stats_scalar, &compare_scalar },
+    { "neon", CPU_NEON, &cast_neon, &stats_neon, &compare_neon },
 #endif
 };
 enum { SETS = sizeof sets / sizeof *sets };

@@ -67,6 +67,8 @@ static const struct {
 #if defined(__x86_64__)
     { CPU_AVX2, &stats_avx2, &compare_avx2 },
     { CPU_AVX512, &stats_avx512, &compare_avx512 },
+#elif defined(__aarch64__)
+    { CPU_NEON, &stats_neon, &compare_neon },
 #endif
 };
 

@@ -68,6 +68,8 @@ static const compare_kernels *kernels(void) {
 #if defined(__x86_64__)
     case CPU_AVX512: return &compare_avx512;
     case CPU_AVX2: return &compare_avx2;
+#elif defined(__aarch64__)
+    case CPU_NEON: return &compare_neon;
 #endif
     default: return &compare_scalar;
     }

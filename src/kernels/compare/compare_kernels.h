@@ -11,7 +11,7 @@ typedef struct compare_kernels {
     compare_block_fn f32, f64;
 } compare_kernels;
 
-extern const compare_kernels compare_scalar, compare_avx2, compare_avx512; /* the last two on x86-64 */
+extern const compare_kernels compare_scalar, compare_avx2, compare_avx512, compare_neon; /* where they exist */
 
 /* The definition: where an instruction set meets NaNs or infinities it hands the block to these. */
 void compare_block_f32(compare_acc *c, const void *a, const void *b, size_t n, double tolerance);

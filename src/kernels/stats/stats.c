@@ -165,6 +165,8 @@ static const stats_kernels *kernels(void) {
 #if defined(__x86_64__)
     case CPU_AVX512: return &stats_avx512;
     case CPU_AVX2: return &stats_avx2;
+#elif defined(__aarch64__)
+    case CPU_NEON: return &stats_neon;
 #endif
     default: return &stats_scalar;
     }

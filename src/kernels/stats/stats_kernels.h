@@ -11,7 +11,7 @@ typedef struct stats_kernels {
     void (*bf16)(stats_acc *s, const void *data, size_t n);
 } stats_kernels;
 
-extern const stats_kernels stats_scalar, stats_avx2, stats_avx512; /* the last two on x86-64 */
+extern const stats_kernels stats_scalar, stats_avx2, stats_avx512, stats_neon; /* the last three where they exist */
 
 /* Sums of powers of (x - shift) over n > 0 finite elements, merged into the moments of s (and n into s->finite). */
 void stats_merge_powers(stats_acc *s, uint64_t n, double shift, const double sums[4]);
