@@ -1,7 +1,8 @@
-/* Addresses, hub references and Content-Range headers: parsing, and what must hold of everything that is taken. */
+/* Addresses, hub references and heads of HTTP responses: parsing, and what must hold of everything that is taken. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "share/response.h"
 #include "share/share.h"
 #include "share/url.h"
 
@@ -43,6 +44,29 @@ static void try_range(const char *text) {
     check(first <= last ? total == UINT64_MAX || last < total : first == 1 && last == 0);
 }
 
+static bool ended(const char *text, size_t cap) { return memchr(text, 0, cap) != NULL; }
+
+/* Line by line, as libcurl hands them over. */
+static void try_head(const char *text, size_t bytes) {
+    response r = { 0 };
+    while (bytes) {
+        const char *end = memchr(text, '\n', bytes);
+        size_t n = end ? (size_t)(end + 1 - text) : bytes;
+        char *line = malloc(n); /* exactly so long, for the address sanitizer */
+        if (!line) return;
+        memcpy(line, text, n);
+        response_step step = response_line(&r, line, n);
+        free(line);
+        check(step != RESPONSE_COMPLETE || (r.status >= 200 && r.status <= 999));
+        check(ended(r.range, sizeof r.range) && ended(r.encoding, sizeof r.encoding));
+        check(ended(r.message, sizeof r.message) && ended(r.code, sizeof r.code) && ended(r.commit, sizeof r.commit));
+        check(ended(r.identity.etag, RESPONSE_TAG) && ended(r.identity.linked, RESPONSE_TAG));
+        check(response_same_file(&r.identity, &r.identity));
+        text += n;
+        bytes -= n;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     char *text = malloc(bytes + 1);
     if (!text) return 0;
@@ -51,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     try_url(text);
     try_hub(text);
     try_range(text);
+    try_head(text, bytes);
     tola_error err = TOLA_ERROR_INIT;
     err_set(&err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "m");
     err_in_file(&err, TOLA_E_FORMAT, text);

@@ -35,7 +35,7 @@ typedef struct http_source {
     source base;
     url to;
     char *token;
-    request_identity identity; /* constant once opened */
+    response_identity identity; /* constant once opened */
     bool whole;                /* the server ignores Range; constant once opened */
     pthread_mutex_t lock;      /* over the cache */
     extent extents[EXTENTS];
@@ -263,6 +263,8 @@ tola_status http_open(const char *address, const char *token, const char *shown,
     tola_status status = to && text ? url_parse(address, to, err) : err_nomem(err, "opening an address");
     if (status == TOLA_OK)
         status = open_parsed(to, token, shown ? shown : url_show(to, text, URL_MAX), out, err);
+    else
+        err_in_file(err, status, address);
     if (to) explicit_bzero(to, sizeof *to);
     mem_free(to);
     mem_free(text);

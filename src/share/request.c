@@ -20,7 +20,6 @@ tola_status request_run(const request *q, void *dst, request_reply *reply, tola_
 
 #else
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,7 +30,6 @@ tola_status request_run(const request *q, void *dst, request_reply *reply, tola_
 
 #include "base/text.h"
 
-#define MAX_HEADER_BYTES (256u << 10) /* of one response */
 #define MAX_ERROR_BODY (64u << 10)    /* read to keep the connection; beyond it the connection is given up */
 #define FAIR_PIECE (16u << 10)        /* a shorter piece than this counts as a failed attempt */
 #define CONNECT_SECONDS 10L
@@ -44,14 +42,7 @@ typedef struct exchange {
     request_reply *reply;
     uint8_t *dst;
     bool first;              /* nothing to compare with yet: this response sets reply->identity */
-    size_t header_bytes;
-    int status;
-    bool has_length;
-    uint64_t length;         /* Content-Length */
-    char range[128];         /* Content-Range */
-    char encoding[64];
-    char message[256];       /* X-Error-Message */
-    request_identity identity;
+    response in;             /* its head */
     bool judged;             /* the headers are complete and were found good */
     bool satisfied;          /* the transfer was cut off by us: all that is wanted has arrived */
     uint64_t discard;        /* bytes of the body still to pass over */
@@ -64,56 +55,7 @@ typedef struct exchange {
 
 typedef enum outcome { OUTCOME_DONE, OUTCOME_AGAIN, OUTCOME_FAILED } outcome;
 
-/* ---- headers ---- */
-
-static void copy_value(char *dst, size_t cap, const char *value, size_t n) {
-    if (n >= cap) n = cap - 1;
-    memcpy(dst, value, n);
-    dst[n] = 0;
-}
-
-/* Entity tags are compared without the mark of weakness and the quotes. */
-static void copy_tag(char *dst, const char *value, size_t n) {
-    if (n >= 2 && memcmp(value, "W/", 2) == 0) {
-        value += 2;
-        n -= 2;
-    }
-    if (n >= 2 && value[0] == '"' && value[n - 1] == '"') {
-        value++;
-        n -= 2;
-    }
-    copy_value(dst, REQUEST_TAG, value, n);
-}
-
-static void take_header(exchange *x, const char *name, size_t name_length, const char *value, size_t n) {
-#define IS(text) (name_length == sizeof(text) - 1 && strncasecmp(name, text, sizeof(text) - 1) == 0)
-    if (IS("content-length")) {
-        uint64_t length = 0;
-        x->has_length = n > 0;
-        for (size_t i = 0; i < n; i++)
-            if (value[i] < '0' || value[i] > '9' || __builtin_mul_overflow(length, 10u, &length) ||
-                __builtin_add_overflow(length, (uint64_t)(value[i] - '0'), &length))
-                x->has_length = false;
-        x->length = length;
-    } else if (IS("content-range")) {
-        copy_value(x->range, sizeof x->range, value, n);
-    } else if (IS("content-encoding")) {
-        copy_value(x->encoding, sizeof x->encoding, value, n);
-    } else if (IS("etag")) {
-        copy_tag(x->identity.etag, value, n);
-    } else if (IS("x-linked-etag")) {
-        copy_tag(x->identity.linked, value, n);
-    } else if (IS("last-modified")) {
-        copy_value(x->identity.modified, sizeof x->identity.modified, value, n);
-    } else if (IS("x-error-message")) {
-        copy_value(x->message, sizeof x->message, value, n);
-    } else if (IS("x-error-code")) {
-        copy_value(x->reply->code, sizeof x->reply->code, value, n);
-    } else if (IS("x-repo-commit")) {
-        copy_value(x->reply->commit, sizeof x->reply->commit, value, n);
-    }
-#undef IS
-}
+/* ---- judging the head of a response ---- */
 
 static tola_status reject(exchange *x, tola_status status, const char *why) {
     x->verdict = err_set(&x->error, status, TOLA_NO_OFFSET, "%s", why);
@@ -121,39 +63,26 @@ static tola_status reject(exchange *x, tola_status status, const char *why) {
     return x->verdict;
 }
 
-/* Is this still the file of before? A hub's own tag, where both have one, stands above that of a content network. */
-static bool same_file(const request_identity *a, const request_identity *b) {
-    if (a->total != UINT64_MAX && b->total != UINT64_MAX && a->total != b->total) return false;
-    if (a->linked[0] && b->linked[0]) return strcmp(a->linked, b->linked) == 0;
-    if (a->etag[0] && b->etag[0]) return strcmp(a->etag, b->etag) == 0;
-    if (a->modified[0] && b->modified[0]) return strcmp(a->modified, b->modified) == 0;
-    return true;
-}
-
-static const char *tag_of(const request_identity *i) {
-    return i->linked[0] ? i->linked : i->etag[0] ? i->etag : i->modified;
-}
-
 static tola_status check_identity(exchange *x) {
-    const request_identity *before = x->q->expect ? x->q->expect : x->first ? NULL : &x->reply->identity;
+    const response_identity *before = x->q->expect ? x->q->expect : x->first ? NULL : &x->reply->identity;
     if (!before) {
-        x->reply->identity = x->identity;
+        x->reply->identity = x->in.identity;
         return TOLA_OK;
     }
-    if (same_file(before, &x->identity)) return TOLA_OK;
+    if (response_same_file(before, &x->in.identity)) return TOLA_OK;
     char a[80], b[80];
-    const char *tag_a = tag_of(before), *tag_b = tag_of(&x->identity);
+    const char *tag_a = response_tag(before), *tag_b = response_tag(&x->in.identity);
     x->verdict = err_set(&x->error, TOLA_E_NETWORK, TOLA_NO_OFFSET,
                          "the file changed on the server while it was being read (%" PRIu64
                          " bytes '%s' before, %" PRIu64 " bytes '%s' now)",
-                         before->total, text_quote(a, sizeof a, tag_a, strlen(tag_a)), x->identity.total,
+                         before->total, text_quote(a, sizeof a, tag_a, strlen(tag_a)), x->in.identity.total,
                          text_quote(b, sizeof b, tag_b, strlen(tag_b)));
     return TOLA_E_NETWORK;
 }
 
 static tola_status judge_part(exchange *x) {
     uint64_t first, last, total, at = x->q->offset + x->reply->received;
-    if (!url_content_range(x->range, &first, &last, &total) || first > last)
+    if (!url_content_range(x->in.range, &first, &last, &total) || first > last)
         return reject(x, TOLA_E_NETWORK, "the server answered 206 (Partial Content) without a usable Content-Range");
     if (first != at) {
         x->verdict = err_set(&x->error, TOLA_E_NETWORK, TOLA_NO_OFFSET,
@@ -164,20 +93,20 @@ static tola_status judge_part(exchange *x) {
     if (total == UINT64_MAX)
         return reject(x, TOLA_E_UNSUPPORTED, "the server does not say how long the file is (Content-Range: .../*)");
     uint64_t span = last - first + 1;
-    if (x->has_length && x->length != span) {
+    if (x->in.has_length && x->in.length != span) {
         x->verdict = err_set(&x->error, TOLA_E_NETWORK, TOLA_NO_OFFSET,
                              "the server announces %" PRIu64 " bytes (Content-Length) for a range of %" PRIu64
-                             " (Content-Range)", x->length, span);
+                             " (Content-Range)", x->in.length, span);
         return TOLA_E_NETWORK;
     }
-    x->identity.total = total;
+    x->in.identity.total = total;
     x->promised = span;
     return check_identity(x);
 }
 
 static tola_status judge_whole(exchange *x) {
     uint64_t at = x->q->offset + x->reply->received;
-    x->identity.total = x->has_length ? x->length : UINT64_MAX;
+    x->in.identity.total = x->in.has_length ? x->in.length : UINT64_MAX;
     TRY(check_identity(x));
     if (x->q->head) return TOLA_OK;
     x->reply->ignored_range = true;
@@ -188,65 +117,34 @@ static tola_status judge_whole(exchange *x) {
         return TOLA_E_UNSUPPORTED;
     }
     x->discard = at;
-    x->promised = x->has_length ? (x->length > at ? x->length - at : 0) : UINT64_MAX;
+    x->promised = x->in.has_length ? (x->in.length > at ? x->in.length - at : 0) : UINT64_MAX;
     return TOLA_OK;
 }
 
 /* All headers of a final response are there. */
 static tola_status judge(exchange *x) {
-    if (x->status != 200 && x->status != 206) return TOLA_OK;
-    if (x->encoding[0] && strcasecmp(x->encoding, "identity") != 0) {
+    if (x->in.status != 200 && x->in.status != 206) return TOLA_OK;
+    if (x->in.encoding[0] && strcasecmp(x->in.encoding, "identity") != 0) {
         char shown[100];
         x->verdict = err_set(&x->error, TOLA_E_NETWORK, TOLA_NO_OFFSET,
                              "the server sends the file compressed (Content-Encoding: %s), though asked not to",
-                             text_quote(shown, sizeof shown, x->encoding, strlen(x->encoding)));
+                             text_quote(shown, sizeof shown, x->in.encoding, strlen(x->in.encoding)));
         return TOLA_E_NETWORK;
     }
-    tola_status status = x->status == 206 ? judge_part(x) : judge_whole(x);
+    tola_status status = x->in.status == 206 ? judge_part(x) : judge_whole(x);
     x->judged = status == TOLA_OK;
     return status;
-}
-
-/* A new response begins (also after "100 Continue"): what an earlier one said is forgotten, but for a hub's tag. */
-static void begin_response(exchange *x, const char *line, size_t n) {
-    char linked[REQUEST_TAG];
-    memcpy(linked, x->identity.linked, sizeof linked);
-    x->identity = (request_identity){ .total = UINT64_MAX };
-    memcpy(x->identity.linked, linked, sizeof linked);
-    x->has_length = false;
-    x->range[0] = x->encoding[0] = x->message[0] = 0;
-    x->reply->code[0] = 0;
-    const char *space = memchr(line, ' ', n);
-    x->status = space && (size_t)(line + n - space) >= 4 ? atoi(space + 1) : 0;
-    x->reply->status = x->status;
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
     exchange *x = user;
     size_t n = size * count;
     if (x->judged || x->body) return n; /* trailers */
-    x->header_bytes += n;
-    if (x->header_bytes > MAX_HEADER_BYTES) {
-        reject(x, TOLA_E_LIMIT, "the server sends more than 256 KiB of headers");
-        return 0;
+    switch (response_line(&x->in, line, n)) {
+    case RESPONSE_MORE: return n;
+    case RESPONSE_COMPLETE: return judge(x) == TOLA_OK ? n : 0;
+    default: reject(x, TOLA_E_LIMIT, "the server sends more than 256 KiB of headers"); return 0;
     }
-    size_t whole = n;
-    while (n && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
-    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        /* libcurl hands the line over as it came; atoi must find its end */
-        char status_line[64];
-        copy_value(status_line, sizeof status_line, line, n);
-        begin_response(x, status_line, strlen(status_line));
-        return whole;
-    }
-    if (n == 0) return x->status >= 200 && judge(x) != TOLA_OK ? 0 : whole;
-    const char *colon = memchr(line, ':', n);
-    if (!colon) return whole;
-    const char *value = colon + 1, *end = line + n;
-    while (value < end && (*value == ' ' || *value == '\t')) value++;
-    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) end--;
-    take_header(x, line, (size_t)(colon - line), value, (size_t)(end - value));
-    return whole;
 }
 
 /* ---- bodies ---- */
@@ -269,13 +167,13 @@ static size_t on_body(char *data, size_t size, size_t count, void *user) {
     x->reply->received += take;
     left -= take;
     if (x->reply->received < x->q->bytes) return n;
-    if (x->status == 200 && !x->has_length && x->q->measure) {
+    if (x->in.status == 200 && !x->in.has_length && x->q->measure) {
         if (x->body <= REQUEST_MAX_DISCARD) return n;
         reject(x, TOLA_E_UNSUPPORTED,
                "the server does not say how long the file is, and it has not ended after 64 MiB");
         return 0;
     }
-    bool more = left > 0 || (x->status == 200 && (!x->has_length || x->body < x->length));
+    bool more = left > 0 || (x->in.status == 200 && (!x->in.has_length || x->body < x->in.length));
     x->satisfied = more;
     return more ? 0 : n;
 }
@@ -392,11 +290,11 @@ static outcome exchange_run(const libcurl *lib, exchange *x, const url *at, char
     outcome result = OUTCOME_FAILED;
     location[0] = 0;
     *wait = 0;
-    x->header_bytes = 0;
+    x->in.head_bytes = 0;
     x->judged = x->satisfied = false;
     x->body = x->discard = x->promised = 0;
     x->got_before = x->reply->received;
-    x->status = 0;
+    x->in.status = 0;
     if (failed) {
         err_nomem(err, "preparing a request");
     } else {
@@ -407,12 +305,15 @@ static outcome exchange_run(const libcurl *lib, exchange *x, const url *at, char
         const char *target = NULL;
         curl_off_t seconds = 0;
         if (result == OUTCOME_DONE && lib->getinfo(h, CURLINFO_REDIRECT_URL, &target) == CURLE_OK && target &&
-            x->status >= 300 && x->status < 400)
+            x->in.status >= 300 && x->in.status < 400)
             snprintf(location, 2 * URL_MAX, "%s", target);
         if (lib->getinfo(h, CURLINFO_RETRY_AFTER, &seconds) == CURLE_OK) *wait = seconds;
     }
     lib->slist_free_all(headers);
     if (h) libcurl_give(lib, h);
+    x->reply->status = x->in.status;
+    memcpy(x->reply->code, x->in.code, sizeof x->reply->code);
+    memcpy(x->reply->commit, x->in.commit, sizeof x->reply->commit);
     return result;
 }
 
@@ -439,14 +340,14 @@ static const char *reason_of(int status) {
 }
 
 static const char *hint_of(const exchange *x) {
-    const char *code = x->reply->code;
+    const char *code = x->in.code;
     if (strcmp(code, "GatedRepo") == 0)
         return x->q->token ? "; the account of the token must be granted access on the model's page"
                            : "; ask for access on the model's page, then set HF_TOKEN";
-    if (strcmp(code, "RepoNotFound") == 0 || ((x->status == 401 || x->status == 403) && code[0]))
+    if (strcmp(code, "RepoNotFound") == 0 || ((x->in.status == 401 || x->in.status == 403) && code[0]))
         return x->q->token ? "; no such repository, or the token has no access to it"
                            : "; no such repository, or it is private (set HF_TOKEN)";
-    if (x->status == 401 && !x->q->token && !x->q->to->user[0]) return "; it wants credentials";
+    if (x->in.status == 401 && !x->q->token && !x->q->to->user[0]) return "; it wants credentials";
     return "";
 }
 
@@ -456,17 +357,17 @@ static bool is_busy(int status) {
 
 static tola_status status_error(const exchange *x, tola_error *err) {
     char shown[300], said[320] = "";
-    if (x->message[0])
-        snprintf(said, sizeof said, ": %s", text_quote(shown, sizeof shown, x->message, strlen(x->message)));
+    if (x->in.message[0])
+        snprintf(said, sizeof said, ": %s", text_quote(shown, sizeof shown, x->in.message, strlen(x->in.message)));
     uint64_t first, last, total;
-    if (x->status == 416 && url_content_range(x->range, &first, &last, &total) && total != UINT64_MAX)
+    if (x->in.status == 416 && url_content_range(x->in.range, &first, &last, &total) && total != UINT64_MAX)
         return err_set(err, TOLA_E_NETWORK, TOLA_NO_OFFSET,
                        "the file on the server has %" PRIu64 " bytes now: it changed while it was being read", total);
     tola_status status = TOLA_E_NETWORK;
-    if (x->status == 404 || x->status == 410) status = TOLA_E_NOT_FOUND;
-    if (x->status == 416) status = TOLA_E_FORMAT;
-    return err_set(err, status, TOLA_NO_OFFSET, "the server answered %d%s%s%s", x->status, reason_of(x->status), said,
-                   hint_of(x));
+    if (x->in.status == 404 || x->in.status == 410) status = TOLA_E_NOT_FOUND;
+    if (x->in.status == 416) status = TOLA_E_FORMAT;
+    return err_set(err, status, TOLA_NO_OFFSET, "the server answered %d%s%s%s", x->in.status,
+                   reason_of(x->in.status), said, hint_of(x));
 }
 
 /* ---- one attempt: hops until something final ---- */
@@ -497,12 +398,12 @@ static outcome judge_completeness(exchange *x, tola_error *err) {
     const request *q = x->q;
     request_reply *r = x->reply;
     if (q->head) return OUTCOME_DONE;
-    if (x->status == 200 && !x->has_length && !x->satisfied) { /* its end is the end of the file */
+    if (x->in.status == 200 && !x->in.has_length && !x->satisfied) { /* its end is the end of the file */
         r->identity.total = x->body;
         return OUTCOME_DONE;
     }
     size_t piece = r->received - x->got_before;
-    uint64_t total = x->identity.total;
+    uint64_t total = x->in.identity.total;
     uint64_t there = total == UINT64_MAX ? UINT64_MAX : total > q->offset ? total - q->offset : 0;
     if (r->received >= q->bytes || r->received >= there) return OUTCOME_DONE;
     if (piece >= x->promised && piece >= FAIR_PIECE) return OUTCOME_DONE; /* a narrower range: more is asked for */
@@ -514,11 +415,11 @@ static outcome judge_completeness(exchange *x, tola_error *err) {
 static outcome attempt(const libcurl *lib, exchange *x, url *at, url *next, char *location, int64_t *wait,
                        tola_error *err) {
     *at = *x->q->to;
-    x->identity.linked[0] = 0;
+    x->in = (response){ 0 };
     for (unsigned hops = 1;; hops++) {
         outcome result = exchange_run(lib, x, at, location, wait, err);
         if (result != OUTCOME_DONE) return result;
-        if (!is_redirect(x->status)) break;
+        if (!is_redirect(x->in.status)) break;
         if (next_hop(at, location, next, hops, err) != TOLA_OK) return OUTCOME_FAILED;
         if (x->q->stay && !url_same_origin(next, x->q->to)) {
             x->reply->elsewhere = true;
@@ -526,14 +427,15 @@ static outcome attempt(const libcurl *lib, exchange *x, url *at, url *next, char
         }
         *at = *next;
     }
-    if (x->status == 200 || x->status == 206) return judge_completeness(x, err);
+    if (x->in.status == 200 || x->in.status == 206) return judge_completeness(x, err);
     uint64_t first, last, total = 1;
-    if (x->status == 416 && x->q->offset == 0 && url_content_range(x->range, &first, &last, &total) && total == 0) {
+    bool stated = url_content_range(x->in.range, &first, &last, &total);
+    if (x->in.status == 416 && x->q->offset == 0 && stated && total == 0) {
         x->reply->identity.total = 0; /* no range can be satisfied in an empty file */
         return OUTCOME_DONE;
     }
     status_error(x, err);
-    return is_busy(x->status) ? OUTCOME_AGAIN : OUTCOME_FAILED;
+    return is_busy(x->in.status) ? OUTCOME_AGAIN : OUTCOME_FAILED;
 }
 
 /* ---- attempts ---- */

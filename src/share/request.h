@@ -5,21 +5,13 @@
 #ifndef SHARE_REQUEST_H
 #define SHARE_REQUEST_H
 
+#include "share/response.h"
 #include "share/url.h"
 
 #define REQUEST_MAX_REDIRECTS 10
 #define REQUEST_ATTEMPTS 5                /* in all, for one request; what has arrived is kept between them */
 #define REQUEST_MAX_DISCARD (64u << 20)   /* bytes passed over where a server ignores Range */
 #define REQUEST_MAX_RETRY_AFTER 60        /* seconds a server may ask to wait; more is an error at once */
-#define REQUEST_TAG 256
-
-/* What tells one version of a file from the next. Empty texts and UINT64_MAX: not known. */
-typedef struct request_identity {
-    char etag[REQUEST_TAG];
-    char linked[REQUEST_TAG];   /* X-Linked-Etag: a hub's name for the bytes behind a redirect */
-    char modified[64];
-    uint64_t total;             /* bytes of the whole file */
-} request_identity;
 
 typedef struct request {
     const url *to;
@@ -29,12 +21,12 @@ typedef struct request {
     bool measure;               /* where the length of the file is not announced, read on to its end to learn it */
     uint64_t offset;            /* of the first byte wanted */
     size_t bytes;               /* wanted; fewer arrive where the file ends */
-    const request_identity *expect; /* NULL, or what every reply must agree with */
+    const response_identity *expect; /* NULL, or what every reply must agree with */
 } request;
 
 typedef struct request_reply {
     int status;                 /* of the last response */
-    request_identity identity;
+    response_identity identity;
     size_t received;            /* bytes in dst */
     bool ignored_range;         /* answered with the whole file */
     bool elsewhere;             /* stay: it would have led to another origin */

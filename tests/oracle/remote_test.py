@@ -513,7 +513,7 @@ def test_bad_answers():
     fails("418", BASE + "/status/418/x", "418")
     fails("empty file", BASE + "/plain/empty.safetensors", "empty")
     fails("web page", BASE + "/plain/page.safetensors", "HTML")
-    fails("no host", "http:///x", "URL")
+    fails("no host", "http://user:pass@/x", "http:///x", "no host")
     fails("bad port", "http://127.0.0.1:99999/x", "port")
     fails("unknown scheme", "ftp://127.0.0.1/x", "ftp://")
 

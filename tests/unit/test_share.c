@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "share/response.h"
 #include "share/share.h"
 #include "share/url.h"
 
@@ -104,6 +105,63 @@ static void test_ranges(void **state) {
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (url_content_range(bad[i], &first, &last, &total)) fail_msg("'%s' was taken", bad[i]);
+}
+
+static response_step feed(response *r, const char *text) {
+    response_step step = RESPONSE_MORE;
+    while (*text && step == RESPONSE_MORE) {
+        size_t n = strcspn(text, "\n") + 1;
+        step = response_line(r, text, n);
+        text += n;
+    }
+    return step;
+}
+
+static void test_heads(void **state) {
+    (void)state;
+    response r = { 0 };
+    assert_int_equal(feed(&r, "HTTP/1.1 302 Found\r\nETag: \"redirect\"\r\nX-Linked-Etag: \"abc\"\r\n"
+                              "X-Repo-Commit: 123\r\nContent-Length: 7\r\n\r\n"), RESPONSE_COMPLETE);
+    assert_true(r.status == 302 && r.has_length && r.length == 7);
+    assert_int_equal(feed(&r, "HTTP/1.1 100 Continue\r\n\r\nHTTP/2 206\r\ncontent-RANGE:  bytes 0-1/2 \t\r\n"
+                              "etag: W/\"def\"\r\n\r\n"), RESPONSE_COMPLETE);
+    assert_true(r.status == 206 && !r.has_length);
+    assert_string_equal(r.range, "bytes 0-1/2");
+    assert_string_equal(r.identity.etag, "def");
+    assert_string_equal(r.identity.linked, "abc"); /* from the redirect */
+    assert_string_equal(r.commit, "123");
+    assert_string_equal(response_tag(&r.identity), "abc");
+    assert_int_equal(feed(&r, "HTTP/1.1 200 OK\nContent-Length: 12x\nno colon\n: no name\n"), RESPONSE_MORE);
+    assert_false(r.has_length);
+    assert_int_equal(feed(&r, "HTTP/1.1 20\n\n"), RESPONSE_MORE);
+    assert_int_equal(r.status, 0);
+    char line[1000];
+    memset(line, 'x', sizeof line);
+    memcpy(line, "ETag: ", 6);
+    assert_int_equal(response_line(&r, line, sizeof line), RESPONSE_MORE);
+    assert_int_equal(strlen(r.identity.etag), RESPONSE_TAG - 1);
+    response_step step = RESPONSE_MORE;
+    for (int i = 0; i < 300 && step == RESPONSE_MORE; i++) step = response_line(&r, line, sizeof line);
+    assert_int_equal(step, RESPONSE_TOO_LONG);
+}
+
+static void test_same_file(void **state) {
+    (void)state;
+    static const response_identity base = { "e", "l", "m", 9 };
+    response_identity other = base;
+    assert_true(response_same_file(&base, &other));
+    other.total = 10;
+    assert_false(response_same_file(&base, &other));
+    other.total = UINT64_MAX;
+    assert_true(response_same_file(&base, &other));
+    strcpy(other.etag, "f"); /* another content network, the same bytes */
+    assert_true(response_same_file(&base, &other));
+    other.linked[0] = 0;
+    assert_false(response_same_file(&base, &other));
+    other.etag[0] = 0;
+    assert_true(response_same_file(&base, &other));
+    strcpy(other.modified, "n");
+    assert_false(response_same_file(&base, &other));
 }
 
 static void expect_ref(const char *text, const char *repo, const char *revision, const char *path) {
@@ -254,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_urls),   cmocka_unit_test(test_bad_urls), cmocka_unit_test(test_origins),
         cmocka_unit_test(test_encode), cmocka_unit_test(test_ranges),   cmocka_unit_test(test_refs),
         cmocka_unit_test(test_cache),  cmocka_unit_test(test_token),    cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_heads),  cmocka_unit_test(test_same_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
