@@ -266,6 +266,8 @@ tola_status torch_parse_tensor(torch_state *s, const pickle_value *v, torch_tens
 
 /* ---- bytes ---- */
 
+#define GATHER_MAX ((uint64_t)64 << 20)
+
 /* Storages that a plain or strided layout cannot describe: unpacked, in memory, or with signs to change. */
 typedef struct custom {
     zip_archive *zip;
@@ -292,20 +294,56 @@ static void flip_signs(uint8_t *p, size_t bytes, unsigned width, size_t first, s
     for (size_t i = first * width; i + width <= bytes; i += step * width) p[i + (big_endian ? 0 : width - 1)] ^= 0x80;
 }
 
+/* Where element number `element` (row-major) lies, in elements from element 0 on. */
+static uint64_t place_of(const ck_tensor *t, const int64_t *strides, uint64_t element) {
+    uint64_t place = 0;
+    for (unsigned d = t->info.n_dims; d-- > 0; element /= t->info.shape[d])
+        place += element % t->info.shape[d] * (uint64_t)strides[d];
+    return place;
+}
+
+/* Elements [first, first + count) of a strided view. The part of the storage between the lowest and the highest of
+ * them is read in one piece where it is not too large: unpacking it again for each element would take forever. */
+static tola_status gather(const tola_checkpoint *ck, const ck_tensor *t, uint64_t first, uint64_t count, uint8_t *dst,
+                          tola_error *err) {
+    const custom *c = t->context;
+    uint64_t low = UINT64_MAX, high = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t place = place_of(t, c->strides, first + i);
+        if (place < low) low = place;
+        if (place > high) high = place;
+    }
+    uint8_t *span = NULL;
+    uint64_t bytes = (high - low + 1) * c->item; /* torch_check_bounds: inside the storage */
+    if (!c->storage.memory && count > 1 && bytes <= GATHER_MAX) {
+        span = mem_alloc((size_t)bytes);
+        if (!span) return err_nomem(err, "reading a strided tensor");
+        tola_status status = read_storage(ck, t, c->offset + low * c->item, span, (size_t)bytes, err);
+        if (status != TOLA_OK) {
+            mem_free(span);
+            return status;
+        }
+    }
+    tola_status status = TOLA_OK;
+    for (uint64_t i = 0; i < count && status == TOLA_OK; i++) {
+        uint64_t place = place_of(t, c->strides, first + i);
+        if (span)
+            memcpy(dst + i * c->item, span + (place - low) * c->item, c->item);
+        else
+            status = read_storage(ck, t, c->offset + place * c->item, dst + i * c->item, c->item, err);
+    }
+    mem_free(span);
+    return status;
+}
+
 static tola_status read_custom(const tola_checkpoint *ck, const ck_tensor *t, uint64_t offset, void *dst, size_t bytes,
                                tola_error *err) {
     const custom *c = t->context;
     uint8_t *p = dst;
-    if (!c->strides) {
+    if (!c->strides)
         TRY(read_storage(ck, t, c->offset + offset, dst, bytes, err));
-    } else {
-        for (size_t done = 0; done + c->item <= bytes; done += c->item) {
-            uint64_t element = (offset + done) / c->item, place = 0;
-            for (unsigned d = t->info.n_dims; d-- > 0; element /= t->info.shape[d])
-                place += element % t->info.shape[d] * (uint64_t)c->strides[d];
-            TRY(read_storage(ck, t, c->offset + place * c->item, p + done, c->item, err));
-        }
-    }
+    else if (bytes >= c->item)
+        TRY(gather(ck, t, offset / c->item, bytes / c->item, dst, err));
     bool complex = dtype_get((tola_dtype)t->info.dtype)->kind == TOLA_KIND_COMPLEX;
     unsigned width = complex ? c->item / 2 : c->item;
     if (c->negated) flip_signs(p, bytes, width, 0, 1, c->swapped);
