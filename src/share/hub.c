@@ -193,12 +193,17 @@ static tola_status list_add(name_list *l, const char *name, tola_error *err) {
     return TOLA_OK;
 }
 
+/* One of several parts of a model; shards without their index and parts without the others are no model. */
+static bool is_part(const char *name) {
+    return glob_match("*-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9].*", name);
+}
+
 /* A whole split GGUF: its first part stands for all. */
 static const char *first_of_split(const char *const *hits, size_t count) {
     char wanted[64];
     const char *first = NULL;
     for (size_t i = 0; i < count; i++) {
-        if (!glob_match("*-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9].gguf", hits[i])) return NULL;
+        if (!is_part(hits[i])) return NULL;
         snprintf(wanted, sizeof wanted, "-00001-of-%05zu.gguf", count);
         if (text_ends_with(hits[i], wanted)) first = hits[i];
     }
@@ -221,14 +226,14 @@ static tola_status choose(const name_list *l, const char **out, tola_error *err)
             if (glob_match(patterns[i], l->names[k]) && !glob_match(not_weights, l->names[k]))
                 hits[count++] = l->names[k];
         if (count == 0) continue;
-        const char *one = count == 1 ? hits[0] : first_of_split(hits, count);
+        const char *one = count == 1 && !is_part(hits[0]) ? hits[0] : first_of_split(hits, count);
         if (one) *out = one;
-        char a[200], b[200];
+        char shown[200];
+        text_quote(shown, sizeof shown, hits[0], strlen(hits[0]));
         status = one ? TOLA_OK
                      : err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
-                               "holds %zu files of weights (%s, %s ...): name the one to open, hf://ORG/NAME/FILE",
-                               count, text_quote(a, sizeof a, hits[0], strlen(hits[0])),
-                               text_quote(b, sizeof b, hits[1], strlen(hits[1])));
+                               "holds files of weights (%zu), '%s' first, and none that stands for the whole model: name"
+                               " the one to open, hf://ORG/NAME/FILE", count, shown);
         break;
     }
     mem_free(hits);

@@ -79,6 +79,7 @@ HUB = {"org/single": {"model.safetensors": SMALL, "config.json": CONFIG},
        "org/sharded": {**sharded(5), "config.json": CONFIG},
        "org/odd": {"weights.safetensors": SMALL, "README.md": b"hello"},
        "org/many": {"a-Q4_0.gguf": b"GGUF", "a-Q8_0.gguf": b"GGUF"},
+       "org/shards": {"model-00001-of-00002.safetensors": SMALL},
        "org/none": {"README.md": b"hello"},
        "org/gated": {"model.safetensors": SMALL},
        "old": {"model.safetensors": SMALL}}
@@ -545,7 +546,8 @@ def test_hub():
     for _, host, path, headers in LOG.requests:
         check("hf: token only at the hub", ("Authorization" in headers) == host.startswith("127."), path)
     fails("hf: gated without", "hf://org/gated", "Access to it is restricted.", "HF_TOKEN")
-    fails("hf: several files", "hf://org/many", "2 files of weights", "a-Q4_0.gguf")
+    fails("hf: several files", "hf://org/many", "files of weights (2)", "a-Q4_0.gguf")
+    fails("hf: a shard without an index", "hf://org/shards", "none that stands for the whole", "model-00001-of-00002")
     fails("hf: no weights", "hf://org/none", "holds no weights")
     fails("hf: no such file", "hf://org/single/absent.safetensors", "404", "Entry not found")
     fails("hf: no such model", "hf://org/absent", "no such repository")
@@ -581,6 +583,7 @@ def test_cache():
     cache(hub, "cached/single", {"model.safetensors": SMALL, "config.json": CONFIG})
     cache(hub, "cached/sharded", sharded(3))
     cache(hub, "org/sharded", {k: v for k, v in sharded(5).items() if "00002" not in k})
+    cache(hub, "org/single", {"model-00001-of-00002.safetensors": SMALL})
     cache(hub, "cached/odd", {"q.safetensors": SMALL})
     value = opens("cache: single", "hf://cached/single", 2, HF_HUB_CACHE=hub)
     check("cache: no request", not LOG.requests, str([r[:3] for r in LOG.requests]))
@@ -592,6 +595,8 @@ def test_cache():
     check("cache: no request at all", not LOG.requests)
     opens("cache: incomplete, asks the hub", "hf://org/sharded", 5, HF_HUB_CACHE=hub)
     check("cache: requests then", len(LOG.requests) > 0)
+    opens("cache: a lone shard is no model, asks the hub", "hf://org/single", 2, HF_HUB_CACHE=hub)
+    check("cache: requests for it", len(LOG.requests) > 0)
     opens("cache: HF_HOME", "hf://cached/single", 2, HF_HOME=HOME.name, HF_HUB_OFFLINE="1")
     value = opens("offline: incomplete", "hf://org/sharded", 5, HF_HUB_CACHE=hub, HF_HUB_OFFLINE="1")
     check("offline: says what is missing", value and any("00002" in w for w in value["warnings"]))
