@@ -451,7 +451,8 @@ tola_status ck_read_folder(tola_checkpoint *ck, const char *path, tola_error *er
         if (there) return read_one_of(ck, path, usual[i], err);
     }
     static const char *const patterns[] = { "*.index.json", "*.safetensors", "*.gguf",
-                                            "*.{pt,pth,bin,ckpt,npz,onnx}" };
+                                            "*.onnx", /* what is a .bin beside it is its external data */
+                                            "*.{pt,pth,bin,ckpt,npz}" };
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         shard_set s;
         unsigned index, count;

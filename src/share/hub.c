@@ -232,8 +232,8 @@ static tola_status choose(const name_list *l, const char **out, tola_error *err)
         text_quote(shown, sizeof shown, hits[0], strlen(hits[0]));
         status = one ? TOLA_OK
                      : err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
-                               "holds files of weights (%zu), '%s' first, and none that stands for the whole model: name"
-                               " the one to open, hf://ORG/NAME/FILE", count, shown);
+                               "holds files of weights (%zu), '%s' first, and none that stands for the whole model:"
+                               " name the one to open, hf://ORG/NAME/FILE", count, shown);
         break;
     }
     mem_free(hits);

@@ -214,6 +214,9 @@ static void test_external(void **state) {
     assert_int_equal(tola_checkpoint_read(ck, 2, 0, bytes, 8, NULL), TOLA_OK);
     assert_memory_equal(bytes, "89abcdef", 8);
     tola_checkpoint_close(ck);
+    assert_int_equal(tola_checkpoint_open(folder, NULL, &ck, NULL), TOLA_OK); /* weights.bin is no model of its own */
+    assert_string_equal(tola_checkpoint_format(ck), "onnx");
+    tola_checkpoint_close(ck);
     char data[512];
     snprintf(data, sizeof data, "%s/weights.bin", folder);
     assert_int_equal(unlink(data), 0);
