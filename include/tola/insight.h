@@ -34,6 +34,12 @@ typedef enum tola_role {
 } tola_role;
 TOLA_API const char *tola_role_name(tola_role role); /* "embedding", "attention", "feed_forward", ... */
 
+/* Of the arrays below: more than there are, so that new roles and dtypes do not move what follows. */
+#define TOLA_SUMMARY_ROLES 32
+#define TOLA_SUMMARY_DTYPES 128
+
+/* `size` of this and the other results is filled in. Later versions take new members out of `reserved`, so that what
+ * they write never exceeds what the caller has. */
 typedef struct tola_summary {
     size_t size;
     const char *architecture;  /* family ("llama", "mixtral", "gpt2"); NULL where unknown. Static or the checkpoint's */
@@ -41,12 +47,12 @@ typedef struct tola_summary {
     uint64_t parameters;       /* weights, each stored one once: shared tensors count once, packed quantized ones as the
                                   weights they stand for; buffers and quantization scales apart */
     uint64_t active;           /* used for one token: all but the experts that are not routed to */
-    uint64_t by_role[TOLA_ROLE_COUNT];
+    uint64_t by_role[TOLA_SUMMARY_ROLES]; /* by tola_role */
     uint64_t buffers;          /* elements of buffers */
     uint64_t bytes_files;      /* on disk, all weight files */
     uint64_t bytes_tensors;    /* of the tensors, shared storage once */
     double bits_per_weight;    /* bytes of parameters and their quantization data * 8 / parameters */
-    struct { uint64_t tensors, elements, bytes; } dtypes[TOLA_DTYPE_COUNT];
+    struct { uint64_t tensors, elements, bytes; } dtypes[TOLA_SUMMARY_DTYPES]; /* by tola_dtype */
     uint64_t layers, heads, kv_heads, width, feed_forward, context, vocabulary; /* 0 where unknown */
     uint64_t experts, experts_used, head_dim;
     const char *tokenizer;     /* "BPE, 32000 tokens" kind of line; NULL where there is none */

@@ -47,6 +47,7 @@ typedef struct tola_convert_summary {
     uint64_t files;               /* of weights */
     uint64_t overflowed; /* finite numbers that left the range of their new dtype */
     double seconds;
+    uint64_t reserved[4];
 } tola_convert_summary;
 
 /* Converts `in` to `path`. Resident memory is bounded by threads * a few MiB, whatever the model.

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "formats/open.h"
 #include "tensor/dtype.h"
@@ -21,9 +22,10 @@ tola_status ck_create(const tola_open_options *options, tola_checkpoint **out, t
     if (!ck) return err_nomem(err, "opening a checkpoint");
     arena_init(&ck->arena, 0);
     ck->options = (tola_open_options)TOLA_OPEN_OPTIONS_INIT;
-    if (options) {
-        size_t n = options->size < sizeof ck->options ? options->size : sizeof ck->options;
-        memcpy(&ck->options, options, n);
+    tola_status status = options_take(&ck->options, sizeof ck->options, options, err);
+    if (status != TOLA_OK) {
+        mem_free(ck);
+        return status;
     }
     ck->next_storage = 1;
     ck->metadata.kind = TOLA_VALUE_MAP;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "base/output.h"
 #include "base/text.h"
 #include "formats/format.h"
@@ -147,7 +148,7 @@ static tola_status open_writer(tola_writer *w, const char *path, const tola_tens
 tola_status tola_writer_open(const char *path, const tola_tensor_spec *tensors, size_t count,
                              const tola_write_options *options, tola_writer **out, tola_error *err) {
     tola_write_options all = TOLA_WRITE_OPTIONS_INIT;
-    if (options) memcpy(&all, options, options->size < sizeof all ? options->size : sizeof all);
+    TRY(options_take(&all, sizeof all, options, err));
     tola_writer *w = mem_calloc(1, sizeof *w);
     if (!w) return err_nomem(err, "preparing output");
     tola_status status = open_writer(w, path, tensors, count, &all, err);

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/options.h"
 
 static double now(void) {
     struct timespec t;
@@ -32,16 +33,16 @@ static tola_status compute(diffing *d, tola_error *err) {
 
 tola_status tola_diff_compute(const tola_checkpoint *a, const tola_checkpoint *b, const tola_diff_options *options,
                               tola_diff *out, tola_error *err) {
-    static const tola_diff_options defaults = TOLA_DIFF_OPTIONS_INIT;
-    if (!options) options = &defaults;
-    if (!(options->tolerance >= 0))
+    tola_diff_options all = TOLA_DIFF_OPTIONS_INIT;
+    TRY(options_take(&all, sizeof all, options, err));
+    if (!(all.tolerance >= 0))
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a tolerance is a number from 0 on");
     TRY(job_need_all(a, err));
     TRY(job_need_all(b, err));
     double started = now();
     tola_diff result = { .size = sizeof result };
-    diffing d = { .a = a, .b = b, .tolerance = options->tolerance, .out = &result };
-    TRY(job_open(&d.job, options->threads, options->progress, options->progress_user, "comparing", 0, err));
+    diffing d = { .a = a, .b = b, .tolerance = all.tolerance, .out = &result };
+    TRY(job_open(&d.job, all.threads, all.progress, all.progress_user, "comparing", 0, err));
     tola_status status = compute(&d, err);
     job_close(&d.job);
     if (status != TOLA_OK) {

@@ -99,6 +99,7 @@ static tola_status compare_units(comparing *c, const match *pair, const job_piec
         TRY(tola_checkpoint_read(c->d->b, pair->out->b, (p->offset + done) * unit, b, n * unit, err));
         for (size_t i = 0; i < n; i++)
             acc->changed += memcmp(a + i * unit, b + i * unit, unit) != 0;
+        __atomic_fetch_add(&c->d->read, 2 * n * unit, __ATOMIC_RELAXED);
         TRY(job_advance(&c->d->job, 2 * n * unit, err));
         done += n;
     }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "insight/job.h"
 #include "insight/tensor_hash.h"
@@ -102,16 +103,16 @@ static tola_status digest_selected(const tola_checkpoint *ck, const tola_job_opt
 
 tola_status tola_digest(const tola_checkpoint *checkpoint, const tola_job_options *options, char out[65],
                         tola_error *err) {
-    static const tola_job_options defaults = TOLA_JOB_OPTIONS_INIT;
-    if (!options) options = &defaults;
+    tola_job_options all = TOLA_JOB_OPTIONS_INIT;
+    TRY(options_take(&all, sizeof all, options, err));
     TRY(job_need_all(checkpoint, err));
     size_t count = tola_checkpoint_tensor_count(checkpoint), n = 0;
     size_t *selected = mem_alloc((count + 1) * sizeof *selected);
     if (!selected) return err_nomem(err, "hashing tensors");
     for (size_t i = 0; i < count; i++)
-        if (!options->glob || glob_match(options->glob, tola_checkpoint_tensor(checkpoint, i)->name))
+        if (!all.glob || glob_match(all.glob, tola_checkpoint_tensor(checkpoint, i)->name))
             selected[n++] = i;
-    tola_status status = digest_selected(checkpoint, options, selected, n, out, err);
+    tola_status status = digest_selected(checkpoint, &all, selected, n, out, err);
     mem_free(selected);
     return status;
 }

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "codecs/codec.h"
 #include "insight/job.h"
@@ -323,16 +324,16 @@ static size_t select_tensors(const tola_checkpoint *ck, const char *glob, tola_t
 
 tola_status tola_stats_compute(const tola_checkpoint *checkpoint, const tola_job_options *options, tola_stats *out,
                                tola_error *err) {
-    static const tola_job_options defaults = TOLA_JOB_OPTIONS_INIT;
-    if (!options) options = &defaults;
+    tola_job_options all = TOLA_JOB_OPTIONS_INIT;
+    TRY(options_take(&all, sizeof all, options, err));
     TRY(job_need_all(checkpoint, err));
     double started = now();
     tola_stats result = { .size = sizeof result };
-    result.count = select_tensors(checkpoint, options->glob, NULL, NULL);
+    result.count = select_tensors(checkpoint, all.glob, NULL, NULL);
     result.tensors = mem_calloc(result.count + 1, sizeof *result.tensors);
     if (!result.tensors) return err_nomem(err, "collecting statistics");
-    select_tensors(checkpoint, options->glob, result.tensors, &result);
-    tola_status status = measure(checkpoint, options, result.tensors, result.count, result.bytes, err);
+    select_tensors(checkpoint, all.glob, result.tensors, &result);
+    tola_status status = measure(checkpoint, &all, result.tensors, result.count, result.bytes, err);
     if (status != TOLA_OK) {
         mem_free(result.tensors);
         return status;

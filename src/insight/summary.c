@@ -16,6 +16,9 @@
 #include "insight/shared.h"
 #include <tola/insight.h>
 
+_Static_assert((int)TOLA_ROLE_COUNT <= TOLA_SUMMARY_ROLES && (int)TOLA_DTYPE_COUNT <= TOLA_SUMMARY_DTYPES,
+               "the arrays of tola_summary hold every role and dtype");
+
 bool tola_glob_match(const char *pattern, const char *name) { return glob_match(pattern, name); }
 
 const char *tola_role_name(tola_role role) {

@@ -3,6 +3,7 @@
  * Decides which plan: between Hugging Face's and GGUF's words for families that are known (families/hf_gguf.h), and
  * names as they are for everything else. */
 #include "base/err.h"
+#include "base/options.h"
 #include "base/output.h"
 #include "base/text.h"
 #include "families/hf_gguf.h"
@@ -228,7 +229,7 @@ tola_status tola_convert(const tola_checkpoint *in, const char *path, const tola
     static const tola_write_options write_defaults = TOLA_WRITE_OPTIONS_INIT;
     double started = seconds();
     job j = { .in = in, .path = path, .options = defaults, .write = write_defaults };
-    if (options) memcpy(&j.options, options, options->size < sizeof j.options ? options->size : sizeof j.options);
+    TRY(options_take(&j.options, sizeof j.options, options, err));
     if (!*path) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "the name of the output is empty");
     struct stat st;
     j.write.format = j.options.format;

@@ -327,12 +327,55 @@ static void test_faults(void **state) {
     tola_checkpoint_close(b);
 }
 
+/* Options of an older caller are shorter, of a newer one longer; those without a size say nothing and are refused. */
+static void test_option_sizes(void **state) {
+    (void)state;
+    file f;
+    make_plain(&f);
+    tola_checkpoint *ck = open_file(&f);
+    char all[65], some[65], got[65];
+    tola_error err = TOLA_ERROR_INIT;
+    struct {
+        tola_job_options known;
+        uint64_t unknown[4];
+    } newer = { TOLA_JOB_OPTIONS_INIT, { 1, 2, 3, 4 } };
+    newer.known.glob = tola_checkpoint_tensor(ck, 0)->name;
+    assert_int_equal(tola_digest(ck, NULL, all, NULL), TOLA_OK);
+    assert_int_equal(tola_digest(ck, &newer.known, some, NULL), TOLA_OK);
+    assert_string_not_equal(all, some);
+    newer.known.size = sizeof newer;
+    assert_int_equal(tola_digest(ck, &newer.known, got, NULL), TOLA_OK);
+    assert_string_equal(got, some);
+    newer.known.size = offsetof(tola_job_options, glob); /* the glob is beyond it */
+    assert_int_equal(tola_digest(ck, &newer.known, got, NULL), TOLA_OK);
+    assert_string_equal(got, all);
+
+    tola_job_options empty = { 0 };
+    tola_diff_options diff = { 0 };
+    tola_open_options open = { 0 };
+    tola_convert_options convert = { 0 };
+    tola_write_options write = { 0 };
+    tola_stats stats;
+    tola_diff differences;
+    tola_checkpoint *other = NULL;
+    tola_writer *writer = NULL;
+    assert_int_equal(tola_digest(ck, &empty, got, &err), TOLA_E_ARG);
+    assert_string_equal(err.message, "the options' size is 0; TOLA_..._OPTIONS_INIT sets it");
+    assert_int_equal(tola_stats_compute(ck, &empty, &stats, &err), TOLA_E_ARG);
+    assert_int_equal(tola_diff_compute(ck, ck, &diff, &differences, &err), TOLA_E_ARG);
+    assert_int_equal(tola_checkpoint_open("x.safetensors", &open, &other, &err), TOLA_E_ARG);
+    assert_int_equal(tola_convert(ck, "x.safetensors", &convert, NULL, &err), TOLA_E_ARG);
+    assert_int_equal(tola_writer_open("x.safetensors", NULL, 0, &write, &writer, &err), TOLA_E_ARG);
+    tola_checkpoint_close(ck);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_roles),  cmocka_unit_test(test_summary),    cmocka_unit_test(test_empty),
         cmocka_unit_test(test_packed), cmocka_unit_test(test_file_types), cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_cancel), cmocka_unit_test(test_digest),     cmocka_unit_test(test_stats),
         cmocka_unit_test(test_diff),   cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_option_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
