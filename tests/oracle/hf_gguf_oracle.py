@@ -347,11 +347,23 @@ def check_family(base, name, kind, arguments, tokens):
             half.mkdir()
             make_model(half, name, kind, arguments, tokenizer, dtype)
             convert(half, base / "half.gguf", "--force")
+            check_runs(f"{name} {dtype}", base / "half.gguf")
             shutil.rmtree(base / "half-back", ignore_errors=True)
             convert(base / "half.gguf", f"{base}/half-back/")
             check_same_tensors(f"{name} {dtype}", half, base / "half-back")
     except common.Refused as error:
         tally.check(name, False, str(error))
+
+
+def check_runs(what, path):
+    """llama.cpp loads the file and yields tokens; which ones, the f32 models tell."""
+    try:
+        llama = open_llama(path)
+    except ValueError as error:
+        return tally.check(f"{what}: llama.cpp loads it", False, str(error))
+    tally.check(f"{what}: llama.cpp runs it", len(greedy_llama(llama, [1, 2, 3], 4)) == 7
+                and np.isfinite(llama.scores[: llama.n_tokens]).all())
+    llama.close()
 
 
 def check_casts(base):
@@ -369,9 +381,7 @@ def check_casts(base):
         tally.equal(f"--dtype {dtype}: matrices", matrices, {dtype.upper()})
         tally.equal(f"--dtype {dtype}: norms", {k for n, k in kinds.items() if n.endswith("norm.weight")}, {"F32"})
         tally.equal(f"--dtype {dtype}: file type", reader.get_field("general.file_type").contents(), number)
-        llama = open_llama(path)
-        tally.check(f"--dtype {dtype}: llama.cpp runs it", len(greedy_llama(llama, [1, 2, 3], 4)) == 7)
-        llama.close()
+        check_runs(f"--dtype {dtype}", path)
 
 
 def check_stories(base):
