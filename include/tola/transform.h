@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 typedef enum tola_overflow {
-    TOLA_OVERFLOW_IEEE = 0, /* beyond the range: infinity, NaN where the type has no infinity (as PyTorch does) */
+    TOLA_OVERFLOW_IEEE = 0, /* beyond the range: infinity, NaN where the type has no infinity (as ml_dtypes does) */
     TOLA_OVERFLOW_SATURATE  /* the largest finite number; integers always saturate and take NaN as 0 */
 } tola_overflow;
 

@@ -2,8 +2,10 @@
  *
  * Rules. Float to a narrower float rounds to nearest, ties to even, once (f64 and 64-bit integers are not rounded by
  * way of f32). Beyond the range: TOLA_OVERFLOW_IEEE gives infinity, or NaN in types that have none (e4m3, fnuz, e8m0);
- * f6 and f4, which have neither, saturate. Float to integer rounds to nearest even, saturates, NaN gives 0. Integer to
- * integer saturates. To bool: 0 is false, everything else (NaN too) true. Complex converts to complex only.
+ * f6 and f4, which have neither, saturate (and take NaN as 0). TOLA_OVERFLOW_SATURATE gives the largest finite number,
+ * for infinity too where the new type is narrower. e8m0 has no sign and no zero: see kernels/cast/cast.h.
+ * Float to integer rounds to nearest even, saturates, NaN gives 0. Integer to integer saturates. To bool: 0 is false,
+ * everything else (NaN too) true. Complex converts to complex only.
  * NaN stays NaN; its payload need not survive except where from == to, which copies bytes. */
 #ifndef CODECS_CODEC_H
 #define CODECS_CODEC_H
