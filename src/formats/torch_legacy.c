@@ -105,10 +105,12 @@ static tola_status place_storage(legacy_state *l, reader *r, const pickle_value 
     if (count != s->count)
         return err_set(err, TOLA_E_FORMAT, at, "storage '%s' should have %" PRIu64 " elements, here it has %" PRIu64,
                        quoted, s->count, count);
-    if (!mul_u64(count, s->item, &bytes) || bytes > reader_left(r))
-        return err_set(err, TOLA_E_FORMAT, r->pos,
-                       "truncated: storage '%s' has %" PRIu64 " elements of %u bytes, %" PRIu64 " bytes are left",
-                       quoted, count, s->item, reader_left(r));
+    if (!mul_u64(count, s->item, &bytes))
+        return err_set(err, TOLA_E_FORMAT, at, "storage '%s' of %" PRIu64 " elements overflows", quoted, count);
+    if (bytes > reader_left(r))
+        return err_set(err, TOLA_E_FORMAT, r->pos, "truncated: storage '%s' has %" PRIu64 " bytes, %" PRIu64
+                       " are left (%" PRIu64 " or more missing)", quoted, bytes, reader_left(r),
+                       bytes - reader_left(r));
     s->storage = (torch_storage){ .offset = r->pos, .bytes = bytes, .id = ck_new_storage(l->base.ck) };
     s->placed = true;
     reader_skip(r, bytes);
@@ -118,6 +120,14 @@ static tola_status place_storage(legacy_state *l, reader *r, const pickle_value 
 static tola_status place_storages(legacy_state *l, reader *r, const pickle_value *keys, tola_error *err) {
     if (keys->kind != PICKLE_LIST)
         return err_set(err, TOLA_E_FORMAT, r->pos, "no list of storage keys after the object");
+    uint64_t end = r->pos, bytes; /* where the file should end: a count of 8 bytes and the elements, for each */
+    for (size_t i = 0; i < l->count; i++)
+        if (!mul_u64(l->storages[i].count, l->storages[i].item, &bytes) || !add_u64(bytes, 8, &bytes) ||
+            !add_u64(end, bytes, &end))
+            return err_set(err, TOLA_E_FORMAT, r->pos, "the sizes of the storages overflow");
+    if (end > r->end)
+        return err_set(err, TOLA_E_FORMAT, r->pos, "truncated: the storages should end at %" PRIu64
+                       ", the file ends at %" PRIu64 " (%" PRIu64 " bytes missing)", end, r->end, end - r->end);
     for (size_t i = 0; i < keys->as.list.count; i++) TRY(place_storage(l, r, keys->as.list.items[i], err));
     for (size_t i = 0; i < l->count; i++) {
         if (l->storages[i].placed) continue;

@@ -5,6 +5,7 @@
  * here. Layout: caffe2/serialize/inline_container.h, torch/serialization.py. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -271,10 +272,76 @@ static tola_status explain_zip(const zip_archive *z, tola_error *err) {
                    "members, the first is '%s')", z->count, first);
 }
 
-static tola_status read_zip(tola_checkpoint *ck, uint32_t file, tola_error *err) {
+/* ---- downloads that were cut off ---- */
+
+typedef struct wanted_storage {
+    const char *key;
+    uint64_t bytes;
+} wanted_storage;
+
+static int compare_wanted(const void *a, const void *b) {
+    return strcmp(((const wanted_storage *)a)->key, ((const wanted_storage *)b)->key);
+}
+
+/* Bytes of all storages that a pickle names, each once; 0 where that cannot be told. */
+static uint64_t wanted_bytes(const torch_state *s, const pickle_value *persistent) {
+    size_t count = 0, n = 0;
+    uint64_t total = 0;
+    for (const pickle_value *p = persistent; p; p = p->as.object.entries) count++;
+    wanted_storage *list = mem_calloc(count, sizeof *list);
+    for (const pickle_value *p = persistent; p && list; p = p->as.object.entries, n++) {
+        torch_storage_id id;
+        list[n].key = "";
+        if (torch_parse_storage_id(s, p->as.object.args, &id, NULL) != TOLA_OK) continue;
+        list[n].key = id.key;
+        if (!mul_u64(id.count, torch_item_bytes((tola_dtype)id.type->dtype), &list[n].bytes)) list[n].bytes = 0;
+    }
+    if (n) qsort(list, n, sizeof *list, compare_wanted);
+    for (size_t i = 0; i < n; i++)
+        if ((i == 0 || strcmp(list[i - 1].key, list[i].key) != 0) && !add_u64(total, list[i].bytes, &total)) total = 0;
+    mem_free(list);
+    return total;
+}
+
+/* torch writes the pickle first: where it survived, it tells how much should follow. 0 where it does not. */
+static uint64_t missing_bytes(tola_checkpoint *ck, uint32_t file) {
     source *src = ck->files[file].src;
+    torch_state s = { .ck = ck, .file = file, .pickle_at = TOLA_NO_OFFSET };
+    static const char name[] = "/data.pkl";
+    pickle_value *root, *persistent = NULL;
+    reader r;
+    reader_init(&r, src, 0, src->size);
+    const uint8_t *header = reader_take(&r, 30);
+    size_t name_length = header ? (size_t)(header[26] | header[27] << 8) : 0;
+    size_t extra_length = header ? (size_t)(header[28] | header[29] << 8) : 0;
+    bool stored = header && header[8] == ZIP_STORED && header[9] == 0;
+    const uint8_t *text = stored ? reader_take(&r, name_length) : NULL;
+    uint64_t missing = 0;
+    size_t n = sizeof name - 1;
+    if (text && name_length > n && memcmp(text + name_length - n, name, n) == 0) {
+        reader_skip(&r, extra_length);
+        if (pickle_load_linked(&r, PICKLE_TORCHSCRIPT, &ck->arena, &root, &persistent, NULL) == TOLA_OK) {
+            uint64_t wanted = wanted_bytes(&s, persistent);
+            if (wanted > reader_left(&r)) missing = wanted - reader_left(&r);
+        }
+    }
+    reader_free(&r);
+    return missing;
+}
+
+static tola_status open_archive(tola_checkpoint *ck, uint32_t file, zip_archive **z, tola_error *err) {
+    source *src = ck->files[file].src;
+    tola_status status = zip_open(src, 0, src->size, &ck->arena, z, err);
+    if (status != TOLA_E_FORMAT || !zip_is_cut(src, 0, src->size)) return status;
+    uint64_t missing = missing_bytes(ck, file);
+    if (!missing) return status;
+    return err_set(err, status, TOLA_NO_OFFSET, "truncated: the end of the zip archive is not there; of the storages "
+                   "that its pickle names, %" PRIu64 " bytes or more are missing", missing);
+}
+
+static tola_status read_zip(tola_checkpoint *ck, uint32_t file, tola_error *err) {
     zip_archive *z;
-    TRY(zip_open(src, 0, src->size, &ck->arena, &z, err));
+    TRY(open_archive(ck, file, &z, err));
     warn_trailing(ck, z);
     const char *root;
     TRY(find_root(z, &ck->arena, &root, err));

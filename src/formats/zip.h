@@ -54,6 +54,8 @@ typedef struct zip_archive {
  * close. On a local source every local header is compared at once; on a remote one when its member is first read, so
  * that listing an archive takes two reads. */
 tola_status zip_open(source *src, uint64_t start, uint64_t end, arena *a, zip_archive **out, tola_error *err);
+/* Does the end of the archive, with its directory, lack? So it is with a download that was cut off. */
+bool zip_is_cut(source *src, uint64_t start, uint64_t end);
 zip_member *zip_find(const zip_archive *z, const char *name); /* NULL where there is none */
 /* Compares the local header of `m` with the directory if that was not done yet. */
 tola_status zip_check_member(const zip_archive *z, zip_member *m, tola_error *err);

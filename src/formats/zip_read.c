@@ -126,16 +126,35 @@ static tola_status parse_end(zip_archive *z, const uint8_t *tail, size_t bytes, 
     return check_end(z, e, err);
 }
 
-static tola_status read_end(zip_archive *z, end_record *e, tola_error *err) {
-    uint64_t size = z->end - z->start;
+/* The last bytes of [start, end), as many as an end record with the longest comment takes. */
+static tola_status read_tail(source *src, uint64_t start, uint64_t end, uint8_t **tail, size_t *bytes,
+                             tola_error *err) {
     size_t most = LOCATOR_BYTES + END_BYTES + 0xffff;
-    size_t bytes = size < most ? (size_t)size : most;
-    uint8_t *tail = mem_alloc(bytes);
-    if (!tail) return err_nomem(err, "reading a zip archive");
-    tola_status status = source_read(z->src, z->end - bytes, tail, bytes, err);
-    if (status == TOLA_OK) status = parse_end(z, tail, bytes, e, err);
+    *bytes = end - start < most ? (size_t)(end - start) : most;
+    *tail = mem_alloc(*bytes);
+    if (!*tail) return err_nomem(err, "reading a zip archive");
+    tola_status status = source_read(src, end - *bytes, *tail, *bytes, err);
+    if (status != TOLA_OK) mem_free(*tail);
+    return status;
+}
+
+static tola_status read_end(zip_archive *z, end_record *e, tola_error *err) {
+    uint8_t *tail;
+    size_t bytes;
+    TRY(read_tail(z->src, z->start, z->end, &tail, &bytes, err));
+    tola_status status = parse_end(z, tail, bytes, e, err);
     mem_free(tail);
     return status;
+}
+
+bool zip_is_cut(source *src, uint64_t start, uint64_t end) {
+    uint8_t *tail;
+    size_t bytes;
+    uint64_t trailing;
+    if (read_tail(src, start, end, &tail, &bytes, NULL) != TOLA_OK) return false;
+    bool cut = find_end(tail, bytes, &trailing) == SIZE_MAX;
+    mem_free(tail);
+    return cut;
 }
 
 /* ---- the central directory ---- */

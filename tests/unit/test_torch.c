@@ -248,6 +248,23 @@ static void test_truncated(void **state) {
     }
 }
 
+/* A download that was cut off says how much is missing, as far as that can be known. */
+static void test_missing(void **state) {
+    (void)state;
+    size_t bytes;
+    tola_checkpoint *ck;
+    tola_error err = TOLA_ERROR_INIT;
+    uint8_t *data = slurp("tensor.pt", &bytes);
+    assert_int_equal(tola_checkpoint_open_memory("x.pt", data, 226, &ck, &err), TOLA_E_FORMAT);
+    assert_string_equal(err.message, "x.pt: truncated: the end of the zip archive is not there; of the storages that "
+                                     "its pickle names, 8 bytes or more are missing");
+    free(data);
+    data = slurp("nested-legacy.pt", &bytes);
+    assert_int_equal(tola_checkpoint_open_memory("x.pt", data, bytes - 8, &ck, &err), TOLA_E_FORMAT);
+    assert_non_null(strstr(err.message, "(8 bytes missing)"));
+    free(data);
+}
+
 /* A payload that was changed is found out when the tensor has been read to its end, in whatever pieces; one read in
  * part is not judged. */
 static void test_checksums(void **state) {
@@ -363,7 +380,7 @@ int main(void) {
         cmocka_unit_test(test_views),      cmocka_unit_test(test_nested),  cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_containers), cmocka_unit_test(test_refused), cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_faults),     cmocka_unit_test(test_writes),
-        cmocka_unit_test(test_checksums),
+        cmocka_unit_test(test_checksums), cmocka_unit_test(test_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
