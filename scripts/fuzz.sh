@@ -17,7 +17,8 @@ for name in "${targets[@]}"; do
     mkdir -p "$grown"
     seeds=()
     [ -d "fuzz/corpus/$name" ] && seeds=("fuzz/corpus/$name")
-    if "build/fuzz/fuzz_$name" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=25 -max_len=65536 -print_final_stats=1 \
+    if "build/fuzz/fuzz_$name" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=25 \
+        -max_len=65536 -print_final_stats=1 \
         -artifact_prefix="build/fuzz-findings/$name-" "$grown" "${seeds[@]}" >"$log" 2>&1; then
         passed=$((passed + 1)) verdict=clean
     else

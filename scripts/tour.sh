@@ -2,7 +2,8 @@
 # A tour: builds the release, then inspects, compares and converts real weights, printing each command before it runs.
 #
 # The weights are those of $TOLA_DATA (or ../shared/data); where that is absent, small ones are generated. What is
-# written goes to a fresh folder that is removed at the end. Ends with an error where a step does not come out as it says.
+# written goes to a fresh folder that is removed at the end. Ends with an error where a step does not come out as it
+# says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -61,7 +62,8 @@ run tola diff "$safetensors" "$work/back.safetensors"
 fingerprint() { tola inspect "$1" --digest --json | grep '"digest"'; }
 printf '$ tola inspect FILE --digest\n'
 for file in "$safetensors" "$work/copy.pt" "$work/back.safetensors"; do fingerprint "$file"; done
-[ "$(fingerprint "$safetensors")" = "$(fingerprint "$work/back.safetensors")" ] || { echo "tour: the fingerprints differ" >&2; exit 1; }
+[ "$(fingerprint "$safetensors")" = "$(fingerprint "$work/back.safetensors")" ] ||
+    { echo "tour: the fingerprints differ" >&2; exit 1; }
 
 say "A Llama in the Hugging Face layout, to GGUF and back: bit-equal"
 run tola convert "$work/made/llama" "$work/llama.gguf"

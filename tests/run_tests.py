@@ -26,7 +26,7 @@ def execute(*command, **environment):
 
 def run_unit(program):
     code, text = execute(str(program), CMOCKA_MESSAGE_OUTPUT="STDOUT")
-    count = {word: len(re.findall(rf"^\[ +{word} +\] (?!tests:|\d+ test)\S", text, re.M)) for word in ("OK", "FAILED", "SKIPPED")}
+    count = {word: len(re.findall(rf"^\[ +{word} +\] (?!tests:|\d+ test)\S", text, re.M)) for word in ("OK", "SKIPPED")}
     ran = re.findall(r"^\[=+\].* (\d+) test\(s\) run", text, re.M)
     passed, failed, skipped = count["OK"], sum_failed(text), count["SKIPPED"]
     if code != 0 and not failed or not ran:
@@ -64,7 +64,8 @@ def main():
     if len(sys.argv) != 3 or sys.argv[1] not in kinds:
         sys.exit(__doc__.split("\n")[0])
     pattern, run = kinds[sys.argv[1]]
-    programs = sorted(p for p in pathlib.Path(sys.argv[2]).resolve().glob(pattern) if p.is_file() and os.access(p, os.X_OK))
+    build = pathlib.Path(sys.argv[2]).resolve()
+    programs = sorted(p for p in build.glob(pattern) if p.is_file() and os.access(p, os.X_OK))
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         results = list(pool.map(run, programs))
     passed, failed, skipped = (sum(column) for column in zip(*results)) if results else (0, 0, 0)

@@ -352,7 +352,8 @@ static void complete_fish(void) {
     out_printf("# fish completion for tola, made from its option tables\nset -l verbs help");
     for (size_t i = 0; cli_verbs[i]; i++) out_printf(" %s", cli_verbs[i]->name);
     out_printf("\ncomplete -c tola -n \"not __fish_seen_subcommand_from $verbs\" -f -l version -d 'Show the version'\n"
-               "complete -c tola -n \"not __fish_seen_subcommand_from $verbs\" -f -a help -d 'Show how a verb is used'\n");
+               "complete -c tola -n \"not __fish_seen_subcommand_from $verbs\" -f -a help "
+               "-d 'Show how a verb is used'\n");
     for (size_t i = 0; cli_verbs[i]; i++) {
         const cli_option *o;
         out_printf("complete -c tola -n \"not __fish_seen_subcommand_from $verbs\" -f -a %s -d '%s'\n",

@@ -2,7 +2,7 @@
  *
  * Understands --name VALUE, --name=VALUE, -x VALUE, -xVALUE, -x=VALUE, several flags after one dash (-qv), and `--`
  * after which everything is an argument. Options and arguments may be mixed. CLI_OPTIONAL takes its value only with
- * '='. Names are never abbreviated: an abbreviation that is unique today would break a script when an option is added. */
+ * '='. Names are never abbreviated: what is unique today would break a script when an option is added. */
 #include "frame.h"
 #include <errno.h>
 #include <math.h>
@@ -288,7 +288,8 @@ static int parse_letters(parser *p, const char *text) {
         const cli_option *o;
         for (size_t i = 0; (o = frame_option(p->verb, i)); i++)
             if (o->letter == letter) break;
-        if (!o) return cli_fail("%s: unknown option -%c; 'tola %s -h' lists them", p->verb->name, letter, p->verb->name);
+        if (!o)
+            return cli_fail("%s: unknown option -%c; 'tola %s -h' lists them", p->verb->name, letter, p->verb->name);
         const char *value = NULL;
         if (*text == '=')
             value = text + 1;

@@ -65,7 +65,8 @@ def section(script, verb):
     """The lines of a case in a bash or zsh script."""
     lines = script.splitlines()
     start = lines.index(f"    {verb})")
-    end = next(i for i in range(start, len(lines)) if lines[i].endswith(" ;;") and not lines[i].startswith(" " * 12 + "-"))
+    option = " " * 12 + "-"
+    end = next(i for i in range(start, len(lines)) if lines[i].endswith(" ;;") and not lines[i].startswith(option))
     return lines[start:end + 1]
 
 

@@ -18,14 +18,17 @@ try() { # name command...
 
 for header in include/tola/*.h; do
     # shellcheck disable=SC2086 # the warnings are words
-    try "$header as C" "${CC:-cc}" -std=c17 -pedantic -Wstrict-prototypes $warnings -Iinclude -include "$header" -x c /dev/null
+    try "$header as C" "${CC:-cc}" -std=c17 -pedantic -Wstrict-prototypes $warnings -Iinclude \
+        -include "$header" -x c /dev/null
     # shellcheck disable=SC2086
     try "$header as C++" "${CXX:-c++}" -std=c++17 -pedantic $warnings -Iinclude -include "$header" -x c++ /dev/null
 done
 while IFS= read -r header; do
-    case $header in *_body.h | *_runs.h) continue ;; esac # parts of files of an instruction set, which define what they need
+    # Parts of files of an instruction set, which define what these need.
+    case $header in *_body.h | *_runs.h) continue ;; esac
     # shellcheck disable=SC2086
-    try "$header" "${CC:-cc}" -std=gnu17 $warnings -Wno-unused-function -Iinclude -Isrc -include "$header" -x c /dev/null
+    try "$header" "${CC:-cc}" -std=gnu17 $warnings -Wno-unused-function -Iinclude -Isrc \
+        -include "$header" -x c /dev/null
 done < <(find src -name '*.h' | sort)
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

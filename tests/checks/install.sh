@@ -38,12 +38,14 @@ try "the example compiles against the shared library" \
     "${CC:-cc}" examples/list_tensors.c -o "$work/shared" $(config --cflags --libs)
 # shellcheck disable=SC2046
 try "the example compiles against the static library" \
-    "${CC:-cc}" -static-libgcc examples/list_tensors.c "$root"/lib*/libtola.a -o "$work/static" $(config --cflags) -pthread -lz -lm -ldl
+    "${CC:-cc}" -static-libgcc examples/list_tensors.c "$root"/lib*/libtola.a -o "$work/static" \
+    $(config --cflags) -pthread -lz -lm -ldl
 for kind in shared static; do
     LD_LIBRARY_PATH=$(dirname "$(dirname "$pc")") "$work/$kind" "$work/fixtures/tiny.safetensors" >"$work/$kind.out"
     try "the $kind example lists the tensors" grep -q '^layer.weight.*f32.*2 3' "$work/$kind.out"
 done
-LD_LIBRARY_PATH=$(dirname "$(dirname "$pc")") python3 examples/list_tensors.py "$work/fixtures/tiny.gguf" >"$work/python.out"
+LD_LIBRARY_PATH=$(dirname "$(dirname "$pc")") \
+    python3 examples/list_tensors.py "$work/fixtures/tiny.gguf" >"$work/python.out"
 try "the Python example lists the same" diff <(sort "$work/python.out") <(sort "$work/shared.out")
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -13,8 +13,9 @@ A .t file holds commands and what is expected of them:
 
 Without [exit N] the exit code is 0. A command may go on in lines that begin with "> ". Commands are run by bash, all of
 one file in one fresh folder. In the output the paths of the fixtures, of the data and of that folder are replaced by
-$FIXTURES, $DATA and $DIR. A line of output that would be mistaken for something else (an empty one, too) is written with
-a backslash before it. "*" and "?" in an expected line that ends in " (glob)" match anything, "..." alone matches any number of lines.
+$FIXTURES, $DATA and $DIR. A line of output that would be mistaken for something else (an empty one, too) is written
+with a backslash before it. "*" and "?" in an expected line that ends in " (glob)" match anything, "..." alone matches
+any number of lines.
 "# needs: data" in a file skips it where $TOLA_DATA is absent; "# needs: PROGRAM" where that program is absent.
 
 Every command is one test. --update writes what was printed into the files; read the difference before you commit it.
@@ -193,7 +194,8 @@ def main():
     work = tempfile.mkdtemp(prefix="tola-cli-fixtures-")
     try:
         fixtures = os.path.join(work, "fixtures")
-        subprocess.run([sys.executable, os.path.join(ROOT, "tests", "fixtures", "make_fixtures.py"), fixtures], check=True)
+        make = os.path.join(ROOT, "tests", "fixtures", "make_fixtures.py")
+        subprocess.run([sys.executable, make, fixtures], check=True)
         runner = Runner(args.tola, fixtures, find_data(), args.update)
         runner.bin = os.path.join(work, "bin")
         os.mkdir(runner.bin)
