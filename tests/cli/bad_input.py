@@ -23,7 +23,7 @@ import tempfile
 import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TIMEOUT = 60
+TIMEOUT = 300  # seconds a command may take, sanitizers and a busy machine included
 
 
 def find_tola():
