@@ -196,7 +196,8 @@ static const char *const renamed_modules[][2] = {
 
 static const pickle_global *find_in(const pickle_global *list, size_t count, const char *module, const char *name) {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(list[i].name, name) == 0 && strcmp(list[i].module, module) == 0) return &list[i];
+        if (list[i].name[0] == name[0] && strcmp(list[i].name, name) == 0 && strcmp(list[i].module, module) == 0)
+            return &list[i];
     return NULL;
 }
 
