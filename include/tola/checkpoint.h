@@ -69,7 +69,8 @@ TOLA_API const char *tola_checkpoint_warning(const tola_checkpoint *checkpoint, 
 TOLA_API TOLA_MUST_CHECK tola_status tola_checkpoint_read(const tola_checkpoint *checkpoint, size_t index,
                                                           uint64_t offset, void *dst, size_t bytes, tola_error *err);
 
-/* A whole tensor in memory. `data` is mapped where the storage allows that, otherwise read into memory. */
+/* A whole tensor in memory. `data` is mapped where the storage allows that, otherwise read into memory. Where it is
+ * mapped, a file that another process shortens takes its pages away: touching them then raises SIGBUS. */
 typedef struct tola_view {
     const void *data;
     size_t bytes;

@@ -85,6 +85,10 @@ static json_token fail_at(json_reader *r, size_t at, tola_status status, const c
     return JSON_ERROR;
 }
 
+bool json_text_is(const json_reader *r, const char *text) {
+    return r->text_length == strlen(text) && memcmp(r->text, text, r->text_length) == 0;
+}
+
 json_token json_fail(json_reader *r, const char *format, ...) {
     va_list args;
     va_start(args, format);

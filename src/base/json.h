@@ -59,6 +59,10 @@ tola_status json_check(const json_reader *r, tola_error *err);
 tola_status json_parse(const char *data, size_t length, arena *a, tola_value *out, tola_error *err);
 /* The value that starts at the next token of `r`. */
 tola_status json_parse_next(json_reader *r, arena *a, tola_value *out, tola_error *err);
+/* Is the text of the current key or string `text`? */
+bool json_text_is(const json_reader *r, const char *text);
+/* A tola_json_sink that appends to a buf. */
+bool json_to_buf(void *b, const char *text, size_t length);
 /* strtod with a decimal point, whatever the locale; `text` is NUL-terminated. */
 double json_strtod(const char *text);
 

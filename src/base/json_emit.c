@@ -4,12 +4,18 @@
  * characters, whatever it is given. Does not check that calls nest as JSON does, beyond the depth. */
 #include <tola/json.h>
 
-#include "base/json.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
+
 #define MAX_DEPTH 64
+
+bool json_to_buf(void *b, const char *text, size_t length) {
+    buf_append(b, text, length);
+    return !((buf *)b)->failed;
+}
 
 void tola_json_init(tola_json *json, tola_json_sink sink, void *user, int indent) {
     json->sink = sink;

@@ -288,20 +288,6 @@ tola_status output_write(output_file *f, uint64_t offset, const void *data, size
     return TOLA_OK;
 }
 
-tola_status output_read(output_file *f, uint64_t offset, void *dst, size_t bytes, tola_error *err) {
-    uint8_t *p = dst;
-    while (bytes) {
-        ssize_t n = fault_hit(FAULT_READ) ? (errno = EIO, -1) : pread(f->fd, p, bytes, (off_t)offset);
-        if (n < 0 && errno == EINTR) continue;
-        if (n == 0) errno = EIO;
-        if (n <= 0) return err_errno(err, errno, "cannot read back", f->path);
-        p += n;
-        offset += (uint64_t)n;
-        bytes -= (size_t)n;
-    }
-    return TOLA_OK;
-}
-
 tola_status output_truncate(output_file *f, uint64_t bytes, tola_error *err) {
     if (fault_hit(FAULT_WRITE)) errno = EIO;
     else if (ftruncate(f->fd, (off_t)bytes) == 0) return TOLA_OK;

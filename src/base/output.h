@@ -21,8 +21,6 @@ tola_status output_set_folder(output_set *set, const char *path, tola_error *err
 tola_status output_add(output_set *set, const char *path, uint64_t bytes, output_file **out, tola_error *err);
 /* pwrite of all bytes; any thread. */
 tola_status output_write(output_file *file, uint64_t offset, const void *data, size_t bytes, tola_error *err);
-/* What has been written so far is read back (for checksums). */
-tola_status output_read(output_file *file, uint64_t offset, void *dst, size_t bytes, tola_error *err);
 tola_status output_truncate(output_file *file, uint64_t bytes, tola_error *err);
 /* Starts write-back of a finished range, so that the final sync is short. A hint. */
 void output_flush_hint(output_file *file, uint64_t offset, uint64_t bytes);

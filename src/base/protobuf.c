@@ -123,12 +123,6 @@ float pb_float(const pb_field *f) {
     return value;
 }
 
-double pb_double(const pb_field *f) {
-    double value;
-    memcpy(&value, &f->value, sizeof value);
-    return value;
-}
-
 bool pb_numbers_begin(const pb_message *m, const pb_field *f, int wire, pb_numbers *n) {
     *n = (pb_numbers){ .r = m->r, .wire = (uint8_t)wire };
     if (f->wire == wire) {

@@ -42,7 +42,6 @@ bool pb_expect(const pb_message *m, const pb_field *f, int wire);
  * failed then, with TOLA_E_LIMIT, TOLA_E_NOMEM or TOLA_E_FORMAT). */
 char *pb_text(const pb_message *m, const pb_field *f, size_t limit, arena *a);
 float pb_float(const pb_field *f);   /* PB_FIXED32 */
-double pb_double(const pb_field *f); /* PB_FIXED64 */
 
 /* Repeated numbers come one to a field or packed into one PB_BYTES field, and a reader must take both. After pb_next
  * has given a field of such a list: pb_numbers_begin, then pb_numbers_next until it says false. */

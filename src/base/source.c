@@ -1,4 +1,4 @@
-/* Sources: files (pread, mapped on demand), memory, windows of another source. */
+/* Sources: files (pread, mapped on demand) and memory. */
 #define _GNU_SOURCE 1
 #include "base/source.h"
 
@@ -174,46 +174,5 @@ tola_status source_open_memory(const char *name, const void *data, size_t bytes,
     m->base = (source){ &memory_ops, m->name, bytes, false };
     m->data = data;
     *out = &m->base;
-    return TOLA_OK;
-}
-
-/* ---- windows ---- */
-
-typedef struct window_source {
-    source base;
-    source *of;
-    uint64_t start;
-    char name[];
-} window_source;
-
-static tola_status window_read(source *s, uint64_t offset, void *dst, size_t bytes, tola_error *err) {
-    window_source *w = (window_source *)s;
-    return w->of->ops->read(w->of, w->start + offset, dst, bytes, err);
-}
-static const uint8_t *window_map(source *s) {
-    window_source *w = (window_source *)s;
-    const uint8_t *map = source_map(w->of);
-    return map ? map + w->start : NULL;
-}
-static void window_release(source *s, uint64_t offset, uint64_t bytes) {
-    window_source *w = (window_source *)s;
-    source_release(w->of, w->start + offset, bytes);
-}
-static void window_close(source *s) { mem_free(s); }
-static const source_ops window_ops = { window_read, window_map, window_release, window_close };
-
-tola_status source_open_window(source *of, const char *name, uint64_t offset, uint64_t bytes, source **out,
-                               tola_error *err) {
-    if (offset > of->size || bytes > of->size - offset)
-        return err_set(err, TOLA_E_FORMAT, offset, "%" PRIu64 " bytes reach beyond the end of the file at %" PRIu64,
-                       bytes, of->size);
-    size_t n = strlen(name) + 1;
-    window_source *w = mem_calloc(1, sizeof *w + n);
-    if (!w) return err_nomem(err, "opening a part of a file");
-    memcpy(w->name, name, n);
-    w->base = (source){ &window_ops, w->name, bytes, of->remote };
-    w->of = of;
-    w->start = offset;
-    *out = &w->base;
     return TOLA_OK;
 }

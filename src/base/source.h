@@ -28,9 +28,6 @@ struct source {
 tola_status source_open_file(const char *path, source **out, tola_error *err);
 /* Bytes in memory, borrowed until close. */
 tola_status source_open_memory(const char *name, const void *data, size_t bytes, source **out, tola_error *err);
-/* A window [offset, offset+bytes) of `base`, which is borrowed until close. */
-tola_status source_open_window(source *base, const char *name, uint64_t offset, uint64_t bytes, source **out,
-                               tola_error *err);
 /* Is it bytes in memory, whose path is only a name for messages? Then no file lies beside it. */
 bool source_in_memory(const source *s);
 /* Range-checked read: beyond the end is TOLA_E_FORMAT "truncated: ... N bytes missing". Error carries no path. */

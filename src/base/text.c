@@ -181,43 +181,6 @@ bool glob_match(const char *pattern, const char *text) {
     return glob_braces(pattern, strlen(pattern), text, &budget);
 }
 
-/* ---- sizes ---- */
-
-bool text_parse_size(const char *text, uint64_t *bytes) {
-    static const struct { const char *unit; uint64_t factor; } units[] = {
-        { "", 1 }, { "b", 1 }, { "k", 1000 }, { "kb", 1000 }, { "kib", 1ull << 10 }, { "m", 1000000 },
-        { "mb", 1000000 }, { "mib", 1ull << 20 }, { "g", 1000000000 }, { "gb", 1000000000 }, { "gib", 1ull << 30 },
-        { "t", 1000000000000 }, { "tb", 1000000000000 }, { "tib", 1ull << 40 },
-    };
-    uint64_t whole = 0, fraction = 0, scale = 1;
-    const char *p = text;
-    if (*p < '0' || *p > '9') return false;
-    for (; *p >= '0' && *p <= '9'; p++)
-        if (__builtin_mul_overflow(whole, (uint64_t)10, &whole) ||
-            __builtin_add_overflow(whole, (uint64_t)(*p - '0'), &whole))
-            return false;
-    if (*p == '.') {
-        if (*++p < '0' || *p > '9') return false;
-        for (; *p >= '0' && *p <= '9'; p++)
-            if (scale < 1000000) { /* six digits of fraction are plenty */
-                fraction = fraction * 10 + (uint64_t)(*p - '0');
-                scale *= 10;
-            }
-    }
-    while (*p == ' ') p++;
-    char unit[8];
-    size_t n = strlen(p);
-    if (n >= sizeof unit) return false;
-    for (size_t i = 0; i <= n; i++) unit[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(unit, units[i].unit) != 0) continue;
-        uint64_t product, part = (uint64_t)((__extension__(unsigned __int128)fraction * units[i].factor) / scale);
-        if (__builtin_mul_overflow(whole, units[i].factor, &product)) return false;
-        return !__builtin_add_overflow(product, part, bytes);
-    }
-    return false;
-}
-
 int text_compare_natural(const char *a, const char *b) {
     const unsigned char *p = (const unsigned char *)a, *q = (const unsigned char *)b;
     while (*p && *q) {

@@ -12,8 +12,6 @@ const char *text_quote(char *dst, size_t cap, const char *text, size_t length);
 /* Shell glob over the whole text: * ? [a-z] [!a-z] {a,b} and backslash; * crosses dots and slashes. Linear time. */
 bool glob_match(const char *pattern, const char *text);
 bool text_ends_with(const char *text, const char *suffix);
-/* "4GiB", "4GB", "512MiB", "1.5G" (= GB), "123" -> bytes; false where it says nothing or overflows. */
-bool text_parse_size(const char *text, uint64_t *bytes);
 /* Compares as people count: "layer.2" before "layer.10". */
 int text_compare_natural(const char *a, const char *b);
 

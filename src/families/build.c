@@ -2,6 +2,7 @@
 #include "families/build.h"
 
 #include "base/err.h"
+#include "base/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -192,15 +193,9 @@ const tola_value *build_under(const builder *b, const char *key) {
 
 /* ---- JSON ---- */
 
-static bool sink_to_buf(void *user, const char *text, size_t length) {
-    buf *out = user;
-    buf_append(out, text, length);
-    return !out->failed;
-}
-
 void build_json_begin(build_json *j, int indent) {
     buf_init(&j->text, 0);
-    tola_json_init(&j->json, sink_to_buf, &j->text, indent);
+    tola_json_init(&j->json, json_to_buf, &j->text, indent);
 }
 
 tola_status build_json_end(build_json *j, const char *what, tola_error *err) {

@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "base/pool.h"
 #include "base/text.h"
 #include "formats/open.h"
@@ -194,10 +195,6 @@ static tola_status parse_weight_map(json_reader *r, shard_set *s, index_map *map
     return json_check(r, err);
 }
 
-static bool key_is(const json_reader *r, const char *key) {
-    return r->text_length == strlen(key) && memcmp(r->text, key, r->text_length) == 0;
-}
-
 static tola_status parse_total_size(json_reader *r, index_map *map, tola_error *err) {
     arena scratch;
     arena_init(&scratch, 1 << 20);
@@ -215,11 +212,11 @@ static tola_status parse_index(json_reader *r, shard_set *s, index_map *map, tol
         return json_check(r, err);
     }
     while (json_next(r) == JSON_KEY) {
-        if (key_is(r, "weight_map")) {
+        if (json_text_is(r, "weight_map")) {
             if (seen) json_fail(r, "weight_map appears twice");
             seen = true;
             TRY(parse_weight_map(r, s, map, err));
-        } else if (key_is(r, "metadata")) {
+        } else if (json_text_is(r, "metadata")) {
             TRY(parse_total_size(r, map, err));
         } else if (!json_skip(r)) {
             break;

@@ -123,7 +123,6 @@ typedef struct opener {
 /* The openers that belong to the library, NULL at the end. Declared here and defined in share/: the linker then joins
  * them in static and shared builds alike, with no call upwards and nothing to run at start. */
 extern const opener *const opener_table[];
-void opener_register(const opener *o); /* a further one: at start, before threads; static storage */
 const opener *opener_find(const char *ref); /* NULL: a plain path */
 
 /* Opens path or reference as a source. */
@@ -180,5 +179,9 @@ tola_status writer_add_file(tola_writer *w, const char *path, uint64_t bytes, ui
 /* Which shard each tensor goes to: fills in tensors in order until max_shard_size would be passed (a larger tensor
  * has one of its own). Returns the number of shards; shard[i] is 0-based. */
 uint32_t writer_plan_shards(const tola_tensor_spec *tensors, size_t count, uint64_t max_shard_size, uint32_t *shard);
+/* TOLA_E_LIMIT where so many shards do not fit into the five digits of their names. */
+tola_status writer_check_shards(uint32_t shards, tola_error *err);
+/* Adds "PATH.index.json", which says in which file each tensor is. After all slots and files are known. */
+tola_status writer_add_index(tola_writer *w, const tola_tensor_spec *tensors, const char *path, tola_error *err);
 
 #endif

@@ -74,19 +74,15 @@ typedef struct layout {
 } layout;
 
 static tola_status prepare(layout *l, const tola_write_options *options, tola_error *err) {
-    gguf_set names;
     l->bytes = mem_calloc(l->count, sizeof *l->bytes);
     l->shard = mem_calloc(l->count, sizeof *l->shard);
-    if (!l->bytes || !l->shard || !gguf_set_init(&names, l->count)) return err_nomem(err, "laying out tensors");
+    if (!l->bytes || !l->shard) return err_nomem(err, "laying out tensors");
     tola_status status = TOLA_OK;
     for (size_t i = 0; i < l->count && status == TOLA_OK; i++) {
         const tola_tensor_spec *t = &l->tensors[i];
         status = check_tensor(t, &l->bytes[i], err);
-        if (status == TOLA_OK && !gguf_set_add(&names, t->name, strlen(t->name)))
-            status = err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "two tensors have this name");
         if (status != TOLA_OK) err_in_tensor(err, status, t->name);
     }
-    gguf_set_free(&names);
     TRY(status);
     l->shards = l->count ? writer_plan_shards(l->tensors, l->count, options->max_shard_size, l->shard) : 1;
     if (l->shards > GGUF_MAX_PARTS)

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "formats/gguf.h"
 #include <tola/json.h>
@@ -145,16 +146,11 @@ static void put_array(buf *b, const tola_value *v, int depth) {
     }
 }
 
-static bool json_sink(void *user, const char *text, size_t length) {
-    buf_append(user, text, length);
-    return !((buf *)user)->failed;
-}
-
 static tola_status put_json(buf *b, const tola_value *v, tola_error *err) {
     buf text;
     tola_json json;
     buf_init(&text, CK_MAX_HEADER);
-    tola_json_init(&json, json_sink, &text, 0);
+    tola_json_init(&json, json_to_buf, &text, 0);
     tola_json_value(&json, v);
     bool done = tola_json_finish(&json), memory = !text.failed || text.full;
     if (done) put_string(b, (const char *)text.data, text.length);

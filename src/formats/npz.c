@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/output.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "formats/npy.h"
 #include "formats/open.h"

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
+#include "base/path.h"
 #include "base/text.h"
 
 #define HEAD_BYTES 4096
@@ -25,19 +26,6 @@ static const format *const formats[] = {
     &format_pytorch_tar,
     &format_onnx,
 };
-
-char *path_join(const char *folder, const char *name) {
-    size_t n = strlen(folder), m = strlen(name);
-    bool slash = n > 0 && folder[n - 1] != '/';
-    char *path = mem_alloc(n + m + 2);
-    if (path) snprintf(path, n + m + 2, "%s%s%s", folder, slash ? "/" : "", name);
-    return path;
-}
-
-static const char *last_component(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
 
 /* ---- things people save under the name of a model ---- */
 
@@ -114,7 +102,7 @@ static tola_status read_recognized(tola_checkpoint *ck, uint32_t file, tola_erro
     size_t bytes = src->size < sizeof head ? (size_t)src->size : sizeof head;
     TRY(source_read(src, 0, head, bytes, err));
     const format *f = NULL;
-    if (!is_pointer_or_page(head, bytes)) f = recognize(head, bytes, last_component(src->path), src->size);
+    if (!is_pointer_or_page(head, bytes)) f = recognize(head, bytes, path_last(src->path), src->size);
     if (!f) return explain_other(head, bytes, src->size, err);
     ck->format = f->name;
     return f->read(ck, file, err);
@@ -222,7 +210,7 @@ static tola_status read_named(tola_checkpoint *ck, const char *path, tola_error 
         TRY(set_folder(ck, path, strlen(path), err));
         return ck_read_folder(ck, path, err);
     }
-    const char *name = last_component(path);
+    const char *name = path_last(path);
     bool index = text_ends_with(name, ".index.json");
     if (index || is_layout_name(name)) {
         size_t length = (size_t)(name - path);

@@ -21,8 +21,6 @@ tola_status ck_read_source(tola_checkpoint *ck, const char *path, source *src, t
 tola_status ck_read_path(tola_checkpoint *ck, const char *path, tola_error *err);
 /* A companion read whole into memory (freed with mem_free), at most `limit` bytes. */
 tola_status ck_read_whole(const char *path, uint64_t limit, char **data, size_t *bytes, tola_error *err);
-/* "folder/name"; freed with mem_free, NULL without memory. */
-char *path_join(const char *folder, const char *name);
 
 /* folder.c */
 tola_status ck_read_index(tola_checkpoint *ck, const char *path, tola_error *err);

@@ -3,22 +3,9 @@
 
 #include "formats/format.h"
 
-#define MAX_OPENERS 16
-
-static const opener *openers[MAX_OPENERS];
-static size_t opener_count;
-
-void opener_register(const opener *o) {
-    for (size_t i = 0; i < opener_count; i++)
-        if (openers[i] == o) return;
-    if (opener_count < MAX_OPENERS) openers[opener_count++] = o;
-}
-
 const opener *opener_find(const char *ref) {
     for (size_t i = 0; opener_table[i]; i++)
         if (strncmp(ref, opener_table[i]->prefix, strlen(opener_table[i]->prefix)) == 0) return opener_table[i];
-    for (size_t i = 0; i < opener_count; i++)
-        if (strncmp(ref, openers[i]->prefix, strlen(openers[i]->prefix)) == 0) return openers[i];
     return NULL;
 }
 

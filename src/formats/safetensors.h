@@ -3,6 +3,5 @@
 #define FORMATS_SAFETENSORS_H
 
 #define SAFETENSORS_MAX_HEADER 100000000u /* bytes; the limit of the reference implementation */
-#define SAFETENSORS_INDEX "model.safetensors.index.json"
 
 #endif

@@ -39,10 +39,6 @@ typedef struct st_entry {
     bool has_dtype, has_shape, has_offsets;
 } st_entry;
 
-static bool key_is(const json_reader *r, const char *key) {
-    return r->text_length == strlen(key) && memcmp(r->text, key, r->text_length) == 0;
-}
-
 /* The numbers of an array whose bracket has been read; false after a failure. */
 static bool st_numbers(json_reader *r, uint64_t *numbers, unsigned most, unsigned *count, const char *what) {
     *count = 0;
@@ -70,18 +66,18 @@ static bool st_dtype(json_reader *r, st_entry *e) {
 
 static bool st_member(json_reader *r, st_entry *e) {
     unsigned count;
-    if (key_is(r, "dtype")) {
+    if (json_text_is(r, "dtype")) {
         if (e->has_dtype) return json_fail(r, "dtype appears twice"), false;
         e->has_dtype = true;
         return st_dtype(r, e);
     }
-    if (key_is(r, "shape")) {
+    if (json_text_is(r, "shape")) {
         if (e->has_shape) return json_fail(r, "shape appears twice"), false;
         e->has_shape = true;
         if (json_next(r) != JSON_BEGIN_ARRAY) return json_fail(r, "shape is no array"), false;
         return st_numbers(r, e->shape, TOLA_MAX_DIMS, &e->n_dims, "shape");
     }
-    if (key_is(r, "data_offsets")) {
+    if (json_text_is(r, "data_offsets")) {
         uint64_t offsets[2];
         if (e->has_offsets) return json_fail(r, "data_offsets appears twice"), false;
         e->has_offsets = true;
@@ -189,7 +185,7 @@ static tola_status st_entries(st_header *h, json_reader *r, tola_error *err) {
     }
     while (json_next(r) == JSON_KEY) {
         uint64_t at = r->base + r->token_at;
-        if (key_is(r, "__metadata__")) {
+        if (json_text_is(r, "__metadata__")) {
             if (metadata_seen) return err_set(err, TOLA_E_FORMAT, at, "__metadata__ appears twice");
             metadata_seen = true;
             TRY(st_metadata(h, r, err));

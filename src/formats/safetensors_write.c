@@ -5,20 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/output.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "formats/format.h"
-#include "formats/open.h"
 #include "formats/safetensors.h"
 #include "tensor/dtype.h"
 #include <tola/json.h>
 
 static bool st_holds(tola_dtype dtype) { return dtype_get(dtype)->safetensors != NULL; }
-
-static bool buf_sink(void *user, const char *text, size_t length) {
-    buf_append(user, text, length);
-    return !((buf *)user)->failed;
-}
 
 typedef struct st_layout {
     const tola_tensor_spec *tensors;
@@ -64,7 +60,7 @@ static void put_metadata(tola_json *j, const tola_value *metadata) {
             buf text;
             tola_json inner;
             buf_init(&text, SAFETENSORS_MAX_HEADER);
-            tola_json_init(&inner, buf_sink, &text, 0);
+            tola_json_init(&inner, json_to_buf, &text, 0);
             tola_json_value(&inner, &m->value);
             if (!tola_json_finish(&inner)) j->failed = true;
             tola_json_string_n(j, text.data ? (const char *)text.data : "", text.length);
@@ -96,7 +92,7 @@ static tola_status make_header(const st_layout *l, uint32_t shard, const writer_
                                tola_error *err) {
     tola_json j;
     buf_u64le(out, 0);
-    tola_json_init(&j, buf_sink, out, 0);
+    tola_json_init(&j, json_to_buf, out, 0);
     tola_json_begin_object(&j);
     put_metadata(&j, l->metadata);
     for (unsigned alignment = 8; alignment >= 1; alignment /= 2) /* in the order of the payload */
@@ -125,50 +121,6 @@ static char *shard_path(const char *path, uint32_t shard, uint32_t shards) {
     if (out)
         snprintf(out, n + 48, "%.*s-%05u-of-%05u.safetensors", (int)stem, path, shard + 1, shards);
     return out;
-}
-
-static const char *last_component(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-static tola_status write_index(tola_writer *w, const st_layout *l, const char *path, tola_error *err) {
-    buf text;
-    tola_json j;
-    uint64_t total = 0;
-    buf_init(&text, CK_MAX_HEADER);
-    for (size_t i = 0; i < l->count; i++) total += w->slots[i].bytes;
-    tola_json_init(&j, buf_sink, &text, 2);
-    tola_json_begin_object(&j);
-    tola_json_key(&j, "metadata");
-    tola_json_begin_object(&j);
-    tola_json_key(&j, "total_size");
-    tola_json_u64(&j, total);
-    tola_json_end_object(&j);
-    tola_json_key(&j, "weight_map");
-    tola_json_begin_object(&j);
-    for (size_t i = 0; i < l->count; i++) {
-        tola_json_key(&j, l->tensors[i].name);
-        tola_json_string(&j, last_component(output_path(w->files[w->slots[i].file])));
-    }
-    tola_json_end_object(&j);
-    tola_json_end_object(&j);
-    bool done = tola_json_finish(&j);
-    buf_u8(&text, '\n');
-    size_t n = strlen(path) + sizeof ".index.json";
-    char *index = mem_alloc(n);
-    tola_status status = TOLA_OK;
-    uint32_t file;
-    if (!done || text.failed || !index) {
-        status = err_nomem(err, "writing the index");
-    } else {
-        snprintf(index, n, "%s.index.json", path);
-        status = writer_add_file(w, index, text.length, &file, err);
-        if (status == TOLA_OK) status = output_write(w->files[file], 0, text.data, text.length, err);
-    }
-    mem_free(index);
-    buf_free(&text);
-    return status;
 }
 
 static tola_status open_shard(tola_writer *w, const st_layout *l, const char *path, uint32_t shard, tola_error *err) {
@@ -201,10 +153,9 @@ static tola_status st_open(tola_writer *w, const tola_tensor_spec *tensors, size
     char *path = options->folder ? path_join(w->path, "model.safetensors") : mem_strdup(w->path);
     tola_status status = l.shard && path ? TOLA_OK : err_nomem(err, "preparing output");
     if (status == TOLA_OK) l.shards = writer_plan_shards(tensors, count, options->max_shard_size, l.shard);
-    if (status == TOLA_OK && l.shards > 99999)
-        status = err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%u shards are too many; choose a larger shard size", l.shards);
+    if (status == TOLA_OK) status = writer_check_shards(l.shards, err);
     for (uint32_t s = 0; s < l.shards && status == TOLA_OK; s++) status = open_shard(w, &l, path, s, err);
-    if (status == TOLA_OK && l.shards > 1) status = write_index(w, &l, path, err);
+    if (status == TOLA_OK && l.shards > 1) status = writer_add_index(w, tensors, path, err);
     mem_free(l.shard);
     mem_free(path);
     return status;

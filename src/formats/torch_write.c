@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "base/output.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "formats/format.h"
-#include "formats/open.h"
 #include "formats/zip.h"
 #include "tensor/dtype.h"
 #include <tola/json.h>
@@ -312,7 +312,7 @@ static tola_status plan_members(tola_writer *w, torch_writer *s, uint32_t shard,
 /* "dir/pytorch_model.bin" -> "dir/pytorch_model-00002-of-00005.bin"; for one shard the name itself. */
 static char *shard_path(const char *path, uint32_t shard, uint32_t shards) {
     if (shards == 1) return mem_strdup(path);
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    const char *dot = strrchr(path_last(path), '.');
     size_t n = strlen(path), stem = dot ? (size_t)(dot - path) : n;
     char *out = mem_alloc(n + 48);
     if (out) snprintf(out, n + 48, "%.*s-%05u-of-%05u%s", (int)stem, path, shard + 1, shards, path + stem);
@@ -342,57 +342,6 @@ static tola_status open_shard(tola_writer *w, torch_writer *s, const char *path,
     return TOLA_OK;
 }
 
-/* ---- the index of shards ---- */
-
-static bool buf_sink(void *user, const char *text, size_t length) {
-    buf_append(user, text, length);
-    return !((buf *)user)->failed;
-}
-
-static bool build_index(const tola_writer *w, const torch_writer *s, buf *text) {
-    tola_json j;
-    uint64_t total = 0;
-    for (size_t i = 0; i < w->count; i++) total += w->slots[i].bytes;
-    tola_json_init(&j, buf_sink, text, 2);
-    tola_json_begin_object(&j);
-    tola_json_key(&j, "metadata");
-    tola_json_begin_object(&j);
-    tola_json_key(&j, "total_size");
-    tola_json_u64(&j, total);
-    tola_json_end_object(&j);
-    tola_json_key(&j, "weight_map");
-    tola_json_begin_object(&j);
-    for (size_t i = 0; i < w->count; i++) {
-        const char *path = output_path(w->files[w->slots[i].file]), *slash = strrchr(path, '/');
-        tola_json_key(&j, s->tensors[i].name);
-        tola_json_string(&j, slash ? slash + 1 : path);
-    }
-    tola_json_end_object(&j);
-    tola_json_end_object(&j);
-    bool done = tola_json_finish(&j);
-    buf_u8(text, '\n');
-    return done && !text->failed;
-}
-
-static tola_status write_index(tola_writer *w, const torch_writer *s, const char *path, tola_error *err) {
-    buf text;
-    uint32_t file;
-    buf_init(&text, CK_MAX_HEADER);
-    size_t n = strlen(path) + sizeof ".index.json";
-    char *name = mem_alloc(n);
-    tola_status status = TOLA_OK;
-    if (!name || !build_index(w, s, &text)) {
-        status = err_nomem(err, "writing the index");
-    } else {
-        snprintf(name, n, "%s.index.json", path);
-        status = writer_add_file(w, name, text.length, &file, err);
-        if (status == TOLA_OK) status = output_write(w->files[file], 0, text.data, text.length, err);
-    }
-    mem_free(name);
-    buf_free(&text);
-    return status;
-}
-
 /* ---- the writer ---- */
 
 static tola_status open_shards(tola_writer *w, torch_writer *s, const char *path, tola_error *err) {
@@ -404,7 +353,7 @@ static tola_status open_shards(tola_writer *w, torch_writer *s, const char *path
         buf_free(&pickle);
         TRY(status);
     }
-    return s->shards > 1 ? write_index(w, s, path, err) : TOLA_OK;
+    return s->shards > 1 ? writer_add_index(w, s->tensors, path, err) : TOLA_OK;
 }
 
 static tola_status torch_open(tola_writer *w, const tola_tensor_spec *tensors, size_t count,
@@ -419,9 +368,7 @@ static tola_status torch_open(tola_writer *w, const tola_tensor_spec *tensors, s
     if (!s->members || !s->shard) return err_nomem(err, "preparing output");
     TRY(plan_tensors(w, tensors, err));
     s->shards = writer_plan_shards(tensors, count, options->max_shard_size, s->shard);
-    if (s->shards > 99999)
-        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%u shards are too many; choose a larger shard size",
-                       s->shards);
+    TRY(writer_check_shards(s->shards, err));
     s->zips = mem_calloc(s->shards, sizeof *s->zips);
     char *path = w->folder ? path_join(w->path, "pytorch_model.bin") : mem_strdup(w->path);
     tola_status status = path && s->zips ? open_shards(w, s, path, err) : err_nomem(err, "preparing output");

@@ -17,7 +17,6 @@
 #define DEFLATED_PICKLE_MAX ((uint64_t)4 << 20)
 #define PICKLE_MAX ((uint64_t)1 << 30)
 #define SMALL_MEMBER 64
-#define NESTED_MAX_PREFIX 200
 
 /* Storages met so far, by key: several tensors share one. */
 typedef struct known_storage {

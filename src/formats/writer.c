@@ -1,13 +1,14 @@
 /* Writers: choosing the format, planning shards, and the bookkeeping that makes output all or nothing. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/options.h"
 #include "base/output.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "formats/format.h"
-#include "formats/open.h"
 
 /* Every format that can be written, one a line. */
 static const writer_format *const writers[] = {
@@ -58,23 +59,6 @@ tola_status writer_find(const char *path, const tola_write_options *options, con
     return status;
 }
 
-uint32_t writer_plan_shards(const tola_tensor_spec *tensors, size_t count, uint64_t max_shard_size, uint32_t *shard) {
-    uint32_t current = 0;
-    uint64_t filled = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t elements = 1, bytes = 0;
-        for (unsigned d = 0; d < tensors[i].n_dims; d++) elements *= tensors[i].shape[d];
-        if (tola_dtype_size((tola_dtype)tensors[i].dtype, elements, &bytes) != TOLA_OK) bytes = 0;
-        if (max_shard_size && filled && bytes > max_shard_size - (filled < max_shard_size ? filled : max_shard_size)) {
-            current++;
-            filled = 0;
-        }
-        filled += bytes;
-        shard[i] = current;
-    }
-    return current + 1;
-}
-
 tola_status writer_add_file(tola_writer *w, const char *path, uint64_t bytes, uint32_t *file, tola_error *err) {
     struct output_file **files = mem_realloc_array(w->files, w->file_count + 1, sizeof *files);
     if (!files) return err_nomem(err, "preparing output");
@@ -101,7 +85,7 @@ void tola_writer_abort(tola_writer *w) {
     writer_free(w);
 }
 
-/* What every format relies on: whole blocks, no overflow, a dtype that it can hold, names once. */
+/* What every format relies on: whole blocks, no overflow, a dtype that it can hold. */
 static tola_status check_specs(const writer_format *f, const tola_tensor_spec *tensors, size_t count,
                                tola_error *err) {
     for (size_t i = 0; i < count; i++) {
@@ -126,6 +110,21 @@ static tola_status check_specs(const writer_format *f, const tola_tensor_spec *t
     return TOLA_OK;
 }
 
+static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+static tola_status check_names(const tola_tensor_spec *tensors, size_t count, tola_error *err) {
+    const char **names = mem_alloc(count * sizeof *names);
+    if (!names) return err_nomem(err, "preparing output");
+    for (size_t i = 0; i < count; i++) names[i] = tensors[i].name;
+    if (count) qsort(names, count, sizeof *names, compare_names);
+    tola_status status = TOLA_OK;
+    for (size_t i = 1; i < count && status == TOLA_OK; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            status = err_in_tensor(err, err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "two tensors have this name"), names[i]);
+    mem_free(names);
+    return status;
+}
+
 static tola_status open_writer(tola_writer *w, const char *path, const tola_tensor_spec *tensors, size_t count,
                                const tola_write_options *options, tola_error *err) {
     w->path = mem_strdup(path);
@@ -133,6 +132,7 @@ static tola_status open_writer(tola_writer *w, const char *path, const tola_tens
     if (!w->path || !w->slots) return err_nomem(err, "preparing output");
     TRY(writer_find(w->path, options, &w->format, err));
     TRY(check_specs(w->format, tensors, count, err));
+    TRY(check_names(tensors, count, err));
     TRY(output_set_open(options->overwrite, &w->outputs, err));
     if (options->folder) {
         TRY(output_set_folder(w->outputs, w->path, err));

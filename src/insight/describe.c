@@ -65,23 +65,19 @@ static uint64_t count_members(json_reader *r) {
     return n;
 }
 
-static bool key_is(const json_reader *r, const char *key) {
-    return r->text_length == strlen(key) && memcmp(r->text, key, r->text_length) == 0;
-}
-
 /* "model": {"type": "BPE", "vocab": {...}, ...}: the type comes first in what the tokenizers library writes. */
 static void read_tokenizer_model(json_reader *r, bool whole, tokenizer_facts *out) {
     if (json_next(r) != JSON_BEGIN_OBJECT) return;
     bool merges = false;
     for (json_token t = json_next(r); t == JSON_KEY; t = json_next(r)) {
-        if (key_is(r, "type")) {
+        if (json_text_is(r, "type")) {
             if (json_next(r) != JSON_STRING) return;
             text_quote(out->type, sizeof out->type, r->text, r->text_length);
             if (!whole) return;
-        } else if (key_is(r, "vocab") && whole) {
+        } else if (json_text_is(r, "vocab") && whole) {
             out->tokens = count_members(r);
         } else {
-            if (key_is(r, "merges")) merges = true;
+            if (json_text_is(r, "merges")) merges = true;
             if (!json_skip(r)) return;
         }
     }

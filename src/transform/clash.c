@@ -1,19 +1,15 @@
-#define _GNU_SOURCE 1 /* memccpy */
 /* See clash.h. Files are told apart by device and inode, so links and roundabout paths do not hide anything. */
+#define _GNU_SOURCE 1 /* memccpy */
 #include "transform/clash.h"
 #include "base/err.h"
 #include "base/output.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "formats/format.h"
 
 #include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
 
 static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
@@ -22,7 +18,7 @@ static bool same_file(const struct stat *a, const struct stat *b) {
 /* The folder that holds `path`; false where there is none or its name is too long to be one. */
 static bool stat_parent(const char *path, struct stat *st) {
     char folder[4096];
-    size_t n = (size_t)(base_name(path) - path);
+    size_t n = (size_t)(path_last(path) - path);
     if (n == 0) return stat(".", st) == 0;
     if (n >= sizeof folder) return false;
     memcpy(folder, path, n);
@@ -38,7 +34,7 @@ static tola_status refuse(const char *path, const char *input, const char *how, 
 
 /* "model-00002-of-00005.safetensors" belongs to the set of "model.safetensors" (or of "model"). */
 static bool in_shard_set(const char *file, const char *output) {
-    const char *name = base_name(file), *out = base_name(output), *dot = strrchr(out, '.');
+    const char *name = path_last(file), *out = path_last(output), *dot = strrchr(out, '.');
     size_t stem = dot ? (size_t)(dot - out) : strlen(out);
     return strncmp(name, out, stem) == 0 && glob_match("-[0-9]*-of-[0-9]*", name + stem);
 }
@@ -62,7 +58,7 @@ tola_status clash_check_path(const tola_checkpoint *in, const char *path, bool f
 
 static bool is_output(const tola_writer *w, const char *name) {
     for (size_t i = 0; i < w->file_count; i++)
-        if (strcmp(base_name(output_path(w->files[i])), name) == 0) return true;
+        if (strcmp(path_last(output_path(w->files[i])), name) == 0) return true;
     return false;
 }
 

@@ -1,6 +1,6 @@
-#define _GNU_SOURCE 1 /* memmem */
 /* See rename.h. A rule is kept as the literals between its stars: "a.*.b" is {"a.", ".b"}. Matching anchors the first
  * and the last literal and finds those between leftmost, which is shortest-first and needs no backtracking. */
+#define _GNU_SOURCE 1 /* memmem */
 #include "transform/rename.h"
 #include "base/err.h"
 #include "base/text.h"

@@ -253,17 +253,6 @@ static void test_glob(void **state) {
 
 static void test_text(void **state) {
     (void)state;
-    uint64_t v = 0;
-    assert_true(text_parse_size("4GiB", &v) && v == 4ull << 30);
-    assert_true(text_parse_size("4GB", &v) && v == 4000000000u);
-    assert_true(text_parse_size("1.5G", &v) && v == 1500000000u);
-    assert_true(text_parse_size("512 MiB", &v) && v == 512u << 20);
-    assert_true(text_parse_size("123", &v) && v == 123);
-    assert_false(text_parse_size("", &v));
-    assert_false(text_parse_size("-1", &v));
-    assert_false(text_parse_size("4XB", &v));
-    assert_false(text_parse_size("99999999999999999999", &v));
-    assert_false(text_parse_size("20000000TiB", &v));
     assert_true(text_compare_natural("layer.2", "layer.10") < 0);
     assert_true(text_compare_natural("a", "b") < 0);
     assert_int_equal(text_compare_natural("a10", "a10"), 0);

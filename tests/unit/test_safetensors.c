@@ -248,9 +248,30 @@ static void test_faults(void **state) {
     unit_remove(folder);
 }
 
+/* A name that occurs twice is refused by every format, before any file is made. */
+static void test_names_once(void **state) {
+    (void)state;
+    const tola_tensor_spec twice[] = { { "b", NULL, 0, TOLA_DTYPE_F32, 0 }, { "a", NULL, 0, TOLA_DTYPE_F32, 0 },
+                                       { "b", NULL, 0, TOLA_DTYPE_F32, 0 } };
+    const char *const formats[] = { "safetensors", "gguf", "pytorch", "npz" };
+    const char *folder = unit_folder();
+    char path[300];
+    snprintf(path, sizeof path, "%s/x", folder);
+    for (size_t i = 0; i < 4; i++) {
+        tola_write_options options = TOLA_WRITE_OPTIONS_INIT;
+        tola_writer *writer = NULL;
+        tola_error err = TOLA_ERROR_INIT;
+        options.format = formats[i];
+        assert_int_equal(tola_writer_open(path, twice, 3, &options, &writer, &err), TOLA_E_ARG);
+        assert_string_equal(err.message, "tensor 'b': two tensors have this name");
+        assert_null(writer);
+    }
+    assert_int_equal(rmdir(folder), 0); /* nothing was left in it */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),  cmocka_unit_test(test_refuses), cmocka_unit_test(test_explains),
+        cmocka_unit_test(test_names_once), cmocka_unit_test(test_reads),  cmocka_unit_test(test_refuses), cmocka_unit_test(test_explains),
         cmocka_unit_test(test_writes), cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
