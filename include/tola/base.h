@@ -67,8 +67,8 @@ typedef struct tola_progress {
     uint64_t total;    /* bytes */
 } tola_progress;
 
-/* Called every few megabytes from any worker thread, never by two at once. Return false to cancel:
- * the job then stops at the next block, cleans up and returns TOLA_E_CANCELLED. */
+/* Called every few megabytes or some twenty times a second from any worker thread, never by two at once. Return false to
+ * cancel: the job then stops at the next block, cleans up and returns TOLA_E_CANCELLED. */
 typedef bool (*tola_progress_fn)(void *user, const tola_progress *progress);
 
 #ifdef __cplusplus

@@ -3,17 +3,11 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/options.h"
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static bool differs(const tola_diff_tensor *t) {
     return t->a == SIZE_MAX || t->b == SIZE_MAX || t->renamed || t->shape_changed || t->dtype_changed ||
@@ -39,7 +33,7 @@ tola_status tola_diff_compute(const tola_checkpoint *a, const tola_checkpoint *b
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a tolerance is a number from 0 on");
     TRY(job_need_all(a, err));
     TRY(job_need_all(b, err));
-    double started = now();
+    double started = clock_seconds();
     tola_diff result = { .size = sizeof result };
     diffing d = { .a = a, .b = b, .tolerance = all.tolerance, .out = &result };
     TRY(job_open(&d.job, all.threads, all.progress, all.progress_user, "comparing", 0, err));
@@ -49,7 +43,7 @@ tola_status tola_diff_compute(const tola_checkpoint *a, const tola_checkpoint *b
         tola_diff_dispose(&result);
         return status;
     }
-    result.seconds = now() - started;
+    result.seconds = clock_seconds() - started;
     *out = result;
     return TOLA_OK;
 }

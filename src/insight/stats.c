@@ -9,8 +9,8 @@
  * the count is exact. Memory: two blocks a worker, and for tensors in work some 50 bytes a block and what was noted. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/options.h"
@@ -299,12 +299,6 @@ static tola_status measure(const tola_checkpoint *ck, const tola_job_options *op
     return status;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Number of tensors that match and hold numbers; where `tensors` is not NULL they are written there and what else is
  * known before reading goes into `result`. */
 static size_t select_tensors(const tola_checkpoint *ck, const char *glob, tola_tensor_stats *tensors,
@@ -327,7 +321,7 @@ tola_status tola_stats_compute(const tola_checkpoint *checkpoint, const tola_job
     tola_job_options all = TOLA_JOB_OPTIONS_INIT;
     TRY(options_take(&all, sizeof all, options, err));
     TRY(job_need_all(checkpoint, err));
-    double started = now();
+    double started = clock_seconds();
     tola_stats result = { .size = sizeof result };
     result.count = select_tensors(checkpoint, all.glob, NULL, NULL);
     result.tensors = mem_calloc(result.count + 1, sizeof *result.tensors);
@@ -338,7 +332,7 @@ tola_status tola_stats_compute(const tola_checkpoint *checkpoint, const tola_job
         mem_free(result.tensors);
         return status;
     }
-    result.seconds = now() - started;
+    result.seconds = clock_seconds() - started;
     *out = result;
     return TOLA_OK;
 }

@@ -2,6 +2,7 @@
  *
  * Decides which plan: between Hugging Face's and GGUF's words for families that are known (families/hf_gguf.h), and
  * names as they are for everything else. */
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/options.h"
 #include "base/output.h"
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define SETTLE_STEP ((uint64_t)32 << 20) /* a tenth of a second on a slow disk */
 
@@ -217,17 +217,11 @@ static tola_status run(job *j, tola_convert_summary *summary, tola_error *err) {
     return tola_writer_finish(writer, err);
 }
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 tola_status tola_convert(const tola_checkpoint *in, const char *path, const tola_convert_options *options,
                          tola_convert_summary *summary, tola_error *err) {
     static const tola_convert_options defaults = TOLA_CONVERT_OPTIONS_INIT;
     static const tola_write_options write_defaults = TOLA_WRITE_OPTIONS_INIT;
-    double started = seconds();
+    double started = clock_seconds();
     job j = { .in = in, .path = path, .options = defaults, .write = write_defaults };
     TRY(options_take(&j.options, sizeof j.options, options, err));
     if (!*path) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "the name of the output is empty");
@@ -242,7 +236,7 @@ tola_status tola_convert(const tola_checkpoint *in, const char *path, const tola
     plan_free(&j.plan);
     hf_gguf_plan_free(j.mapped);
     if (status != TOLA_OK) return status;
-    done.seconds = seconds() - started;
+    done.seconds = clock_seconds() - started;
     if (summary) *summary = done;
     return TOLA_OK;
 }

@@ -1,6 +1,7 @@
 /* See stream.h. Terms: a segment is a run of output elements of one tensor, read from one piece of the plan; a task is
  * a run of segments that together make about one block, so that a hundred thousand tiny tensors are a few tasks. */
 #include "transform/stream.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/pool.h"
 #include "codecs/codec.h"
@@ -10,7 +11,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define WHOLE_BLOCKS 256     /* every dtype's block divides this many elements */
 #define ADD_CHUNK 2048       /* elements of the buffer on the stack in which constants are added */
@@ -47,19 +47,13 @@ typedef struct stream {
 
 /* ---- progress ---- */
 
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void report(stream *s, bool last) {
     if (!s->options->progress) return;
     if (last)
         pthread_mutex_lock(&s->progress_lock);
     else if (pthread_mutex_trylock(&s->progress_lock) != 0)
         return; /* another worker is reporting */
-    uint64_t now = now_ns();
+    uint64_t now = clock_ns();
     if (last || now >= s->next_progress) {
         tola_progress progress = { s->options->phase, atomic_load(&s->done), s->p->bytes_in };
         if (!s->options->progress(s->options->progress_user, &progress)) atomic_store(&s->cancelled, true);
