@@ -307,9 +307,24 @@ static void test_shown(void **state) {
     }
 }
 
+/* tola_open_options.offline: refused before any server is asked. */
+static void test_offline(void **state) {
+    (void)state;
+    static const char *const refs[] = { "https://localhost:1/x.safetensors", "hf://org/name" };
+    for (size_t i = 0; i < 2; i++) {
+        tola_open_options options = TOLA_OPEN_OPTIONS_INIT;
+        tola_checkpoint *ck = NULL;
+        tola_error err = TOLA_ERROR_INIT;
+        options.offline = true;
+        assert_int_not_equal(tola_checkpoint_open(refs[i], &options, &ck, &err), TOLA_OK);
+        assert_non_null(strstr(err.message, "offline"));
+        assert_null(ck);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_urls),   cmocka_unit_test(test_bad_urls), cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_offline), cmocka_unit_test(test_urls),   cmocka_unit_test(test_bad_urls), cmocka_unit_test(test_origins),
         cmocka_unit_test(test_encode), cmocka_unit_test(test_ranges),   cmocka_unit_test(test_refs),
         cmocka_unit_test(test_cache),  cmocka_unit_test(test_token),    cmocka_unit_test(test_shown),
         cmocka_unit_test(test_heads),  cmocka_unit_test(test_same_file),
