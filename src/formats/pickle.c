@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "formats/pickle_vm.h"
 
@@ -218,8 +219,9 @@ static tola_status add_last(pickle_vm *vm, pickle_kind kind, size_t count) {
 
 /* ---- memo ---- */
 
+/* Under the random key of hash_string: with a fixed one, a pickle could choose numbers that all share a slot. */
 static memo_slot *memo_slot_of(memo_slot *slots, size_t cap, uint64_t key) {
-    size_t i = (size_t)((key + 1) * 0x9e3779b97f4a7c15u >> 20) & (cap - 1);
+    size_t i = (size_t)hash_string((const char *)&key, sizeof key) & (cap - 1);
     while (slots[i].key && slots[i].key != key + 1) i = (i + 1) & (cap - 1);
     return &slots[i];
 }
