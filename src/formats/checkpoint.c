@@ -271,7 +271,24 @@ static tola_status mark_shared(tola_checkpoint *ck, tola_error *err) {
     return TOLA_OK;
 }
 
+static tola_status check_unfolded(const tola_checkpoint *ck, tola_error *err) {
+    uint64_t stored = 0, bytes = 0, allowed;
+    for (size_t i = 0; i < ck->file_count; i++)
+        if (!add_u64(stored, ck->files[i].info.bytes, &stored)) return TOLA_OK;
+    if (!mul_u64(stored, CK_UNFOLDED_PER_BYTE, &allowed) || !add_u64(allowed, CK_UNFOLDED_FREE, &allowed))
+        return TOLA_OK;
+    for (size_t i = 0; i < ck->tensor_count; i++) {
+        const tola_tensor_info *t = &ck->tensors[i].info;
+        if (add_u64(bytes, t->bytes, &bytes) && bytes <= allowed) continue;
+        return err_in_tensor(err, err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "its %" PRIu64 " bytes and those of the "
+                                          "tensors before it would unfold a file of %" PRIu64 " bytes to more than %"
+                                          PRIu64, t->bytes, stored, allowed), t->name);
+    }
+    return TOLA_OK;
+}
+
 tola_status ck_finish(tola_checkpoint *ck, tola_error *err) {
+    TRY(check_unfolded(ck, err));
     TRY(ck_index_names(ck, err));
     return mark_shared(ck, err);
 }

@@ -65,6 +65,10 @@ struct tola_checkpoint {
 #define CK_MAX_TENSORS (1u << 22)  /* 4 M: DeepSeek-V3 has 92 k, optimizer states a few times that */
 #define CK_MAX_NAME 4096           /* bytes; real names stay below 200 */
 #define CK_MAX_HEADER 100000000u   /* safetensors' own limit, used for the other headers too */
+/* Bytes of all tensors together: what any file may hold, and so many times the bytes of the files. Deflate makes 1032
+ * of one; more comes only from views and shared storages that a few bytes repeat without end. */
+#define CK_UNFOLDED_FREE ((uint64_t)4 << 30)
+#define CK_UNFOLDED_PER_BYTE 1100u
 #define CK_MAX_WARNINGS 64         /* later ones are counted in the last */
 
 /* A reader fills one of these for each tensor; name and shape are copied. */

@@ -8,6 +8,8 @@
 #include "formats/torch_state.h"
 #include "tensor/dtype.h"
 
+#define SMALL_RECORD 4096 /* bytes of a deflated storage that may be kept in memory, once a tensor */
+
 tola_status torch_fail(const torch_state *s, const pickle_value *v, tola_error *err, tola_status status,
                        const char *message, ...) {
     char text[600];
@@ -362,6 +364,18 @@ static bool is_contiguous(const torch_tensor *t) {
     return true;
 }
 
+/* Does a row-major walk of the view ever step back in the storage? */
+static bool goes_back(const torch_tensor *t) {
+    uint64_t span = 0; /* torch_check_bounds has made these products and sums */
+    for (unsigned d = 0; d < t->n_dims; d++)
+        if (t->shape[d] == 0) return false;
+    for (unsigned d = t->n_dims; d-- > 0;) {
+        if (t->shape[d] > 1 && (uint64_t)t->strides[d] < span) return true;
+        span += (t->shape[d] - 1) * (uint64_t)t->strides[d];
+    }
+    return false;
+}
+
 static tola_status make_custom(torch_state *s, const torch_tensor *t, bool strided, ck_add *add, tola_error *err) {
     custom *c = arena_alloc(&s->ck->arena, sizeof *c);
     if (!c) return err_nomem(err, "reading tensors");
@@ -409,6 +423,24 @@ static tola_status watch_checksum(torch_state *s, const torch_tensor *t, ck_add 
     return TOLA_OK;
 }
 
+/* Deflate is read from its beginning: every step back would unpack the record again. Small records are kept in memory,
+ * large ones are refused; torch itself never deflates. */
+static tola_status unpack_small(torch_state *s, const torch_tensor *t, const char *name, size_t name_length,
+                                torch_tensor *out, tola_error *err) {
+    char quoted[200];
+    zip_member *m = t->storage.member;
+    const uint8_t *data;
+    if (m->size > SMALL_RECORD)
+        return torch_fail(s, NULL, err, TOLA_E_UNSUPPORTED, "tensor '%s': a transposed or repeated view of a deflated "
+                          "record of %" PRIu64 " bytes; save it uncompressed, as torch does",
+                          text_quote(quoted, sizeof quoted, name, name_length), m->size);
+    TRY(zip_load(s->zip, m, SMALL_RECORD, &s->ck->arena, &data, err));
+    *out = *t;
+    out->storage.memory = data + t->storage.offset;
+    out->storage.member = NULL;
+    return TOLA_OK;
+}
+
 tola_status torch_add_tensor(torch_state *s, const torch_tensor *t, const char *name, size_t name_length,
                              tola_error *err) {
     const dtype_row *row = dtype_get(t->dtype);
@@ -422,6 +454,12 @@ tola_status torch_add_tensor(torch_state *s, const torch_tensor *t, const char *
                           text_quote(quoted, sizeof quoted, name, name_length), row->name);
     }
     if (t->swapped && row->block_bytes > 1) add.flags |= TOLA_TENSOR_SWAPPED;
+    torch_tensor unpacked;
+    if (strided && t->storage.member && t->storage.member->method != ZIP_STORED && goes_back(t)) {
+        TRY(unpack_small(s, t, name, name_length, &unpacked, err));
+        add.flags |= TOLA_TENSOR_PACKED;
+        t = &unpacked;
+    }
     if (t->storage.member || t->storage.memory || signs) {
         TRY(make_custom(s, t, strided, &add, err));
     } else {

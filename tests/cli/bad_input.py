@@ -233,6 +233,11 @@ case("pickle: negative stride", PT, archive(state_dict(("w", rebuild(stride=(-1,
 case("pickle: negative extent", PT, archive(state_dict(("w", rebuild(shape=(-4,))))), "w")
 case("pickle: negative offset", PT, archive(state_dict(("w", rebuild(offset=-1)))), "w")
 case("pickle: shape overflow", PT, archive(state_dict(("w", rebuild(shape=(2**31 - 1,) * 4, stride=(0,) * 4)))), "w")
+case("pickle: one element repeated to 4 TiB", PT, archive(state_dict(("w", rebuild(shape=(1 << 20,) * 2, stride=(0, 0))))),
+     "w", "unfold")
+case("pickle: one storage under 40,000 names", PT, archive(b"\x80\x02}(" + text_op("w") + rebuild(
+    elements=1 << 18, shape=(1 << 18,)) + b"q\x07" + b"".join(text_op(str(i)) + b"h\x07" for i in range(40000)) + b"u.",
+    {"0": bytes(1 << 20)}), "unfold")
 case("pickle: stack underflow", PT, archive(b"\x80\x02tttt."))
 case("pickle: no end", PT, archive(b"\x80\x02}"))
 case("pickle: protocol 9", PT, archive(b"\x80\x09}."))
@@ -273,6 +278,10 @@ case("zip: duplicate members", PT, DOUBLE.replace(b"archive/data/1", b"archive/d
 case("zip: no data.pkl", PT, archive(b"", {}).replace(b"data.pkl", b"data.pkX"))
 DEFLATED = archive(state_dict(("w", rebuild(elements=1 << 20, shape=(1 << 20,)))), {"0": bytes(1 << 22)},
                    zipfile.ZIP_DEFLATED)
+case("zip: transposed view of a deflated record", PT,
+     archive(state_dict(("w", rebuild(elements=1 << 22, shape=(1 << 11,) * 2, stride=(1, 1 << 11)))),
+             {"0": bytes(1 << 24)}, zipfile.ZIP_DEFLATED), "'w'", "deflated")
+
 STORAGE = central(DEFLATED, 2)
 LOCAL, HUGE = struct.unpack_from("<I", DEFLATED, STORAGE + 42)[0], struct.pack("<I", 0xF0000000)
 case("zip: absurd ratio", PT, patched(patched(DEFLATED, STORAGE + 24, HUGE), LOCAL + 22, HUGE))
