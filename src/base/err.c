@@ -34,8 +34,8 @@ tola_status err_errno(tola_error *err, int error_number, const char *what, const
     if (error_number == ENOMEM) status = TOLA_E_NOMEM;
     char quoted[512], reason[128];
     const char *text = strerror_r(error_number, reason, sizeof reason);
-    return err_set(err, status, TOLA_NO_OFFSET, "%s %s: %s", what, text_quote(quoted, sizeof quoted, path, strlen(path)),
-                   text);
+    text_quote(quoted, sizeof quoted, path, strlen(path));
+    return err_set(err, status, TOLA_NO_OFFSET, "%s %s: %s", what, quoted, text);
 }
 
 /* Puts `front` before the message; what no longer fits is cut at the end. */

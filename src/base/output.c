@@ -38,9 +38,10 @@ struct output_set {
 
 /* ---- names ---- */
 
+static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
 /* "dir/NAME" -> "dir/.NAME.tola-x7Qk2a" */
 static char *temporary_name(const char *path) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     const char *slash = strrchr(path, '/');
     size_t dir = slash ? (size_t)(slash + 1 - path) : 0, name = strlen(path + dir);
     if (name > 200) name = 200; /* NAME_MAX is 255 */
@@ -62,7 +63,7 @@ static char *temporary_name(const char *path) {
 static bool is_temporary_name(const char *name) {
     size_t n = strlen(name), tail = sizeof TEMP_MARK - 1 + TEMP_RANDOM;
     return name[0] == '.' && n > tail + 1 && memcmp(name + n - tail, TEMP_MARK, sizeof TEMP_MARK - 1) == 0 &&
-           strspn(name + n - TEMP_RANDOM, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == TEMP_RANDOM;
+           strspn(name + n - TEMP_RANDOM, letters) == TEMP_RANDOM;
 }
 
 /* The folder that holds `path`, opened; "." where path has no slash. */
@@ -135,7 +136,8 @@ tola_status output_set_open(bool overwrite, output_set **out, tola_error *err) {
 }
 
 static tola_status exists_error(const char *path, tola_error *err) {
-    err_set(err, TOLA_E_EXISTS, TOLA_NO_OFFSET, "exists already and is not overwritten without being told to (--force)");
+    err_set(err, TOLA_E_EXISTS, TOLA_NO_OFFSET,
+            "exists already and is not overwritten without being told to (--force)");
     return err_in_file(err, TOLA_E_EXISTS, path);
 }
 
@@ -343,8 +345,8 @@ static tola_status sync_parent(const char *path, tola_error *err) {
     /* some file systems have no fsync for folders; the rename itself has happened */
     int result = fsync(fd), reason = errno;
     close(fd);
-    if (result != 0 && reason != EINVAL && reason != ENOTSUP) return err_errno(err, reason, "cannot sync the folder of", path);
-    return TOLA_OK;
+    if (result == 0 || reason == EINVAL || reason == ENOTSUP) return TOLA_OK;
+    return err_errno(err, reason, "cannot sync the folder of", path);
 }
 
 static tola_status rename_to(const char *from, const char *to, bool overwrite, tola_error *err) {
