@@ -230,10 +230,15 @@ static tola_status cursor_read(cursor *c, source *src, uint8_t *dst, size_t byte
 static tola_status cursor_check_end(cursor *c, source *src, tola_error *err) {
     uint8_t extra;
     uint64_t pos = c->pos;
-    tola_error ignored;
-    if (cursor_read(c, src, &extra, 1, &ignored) == TOLA_OK) {
+    tola_error detail = TOLA_ERROR_INIT;
+    tola_status status = cursor_read(c, src, &extra, 1, &detail);
+    if (status == TOLA_OK) {
         c->pos = pos;
         return broken(c, "more data follow", err);
+    }
+    if (status != TOLA_E_FORMAT) { /* the end was not reached: reading failed on the way */
+        if (err) *err = detail;
+        return status;
     }
     if (c->stream.avail_in || c->input_at < c->member->data + c->member->packed)
         return broken(c, "bytes follow that no decompressor reads", err);
