@@ -147,6 +147,16 @@ tola_status source_open_file(const char *path, source **out, tola_error *err) {
     return TOLA_OK;
 }
 
+void source_expect_files(size_t count) {
+    if (count < 32) return; /* the table has room for 64 from the start */
+    int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    /* a descriptor with a high number makes the table large enough; beyond the limit of the process nothing happens */
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, count < 65536 ? (int)count + 64 : 65536);
+    if (high >= 0) close(high);
+    close(fd);
+}
+
 /* ---- memory ---- */
 
 typedef struct memory_source {

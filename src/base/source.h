@@ -26,6 +26,9 @@ struct source {
 
 /* Regular files only (a FIFO, a device, a directory is TOLA_E_ARG with a message). */
 tola_status source_open_file(const char *path, source **out, tola_error *err);
+/* A hint before `count` files are opened, best while no other thread runs: the kernel grows a table of descriptors that
+ * threads share only after all processors have passed a quiescent state, 10 ms each time it doubles. */
+void source_expect_files(size_t count);
 /* Bytes in memory, borrowed until close. */
 tola_status source_open_memory(const char *name, const void *data, size_t bytes, source **out, tola_error *err);
 /* Is it bytes in memory, whose path is only a name for messages? Then no file lies beside it. */

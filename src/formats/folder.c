@@ -87,6 +87,7 @@ static tola_status shards_read(shard_set *s, tola_error *err) {
     s->parts = mem_calloc(s->count, sizeof *s->parts);
     if (!s->missing || !s->parts) return err_nomem(err, "opening shards");
     pool *p;
+    source_expect_files(s->count);
     TRY(pool_create(s->options->threads, &p, err));
     tola_status status = pool_run(p, s->count, read_shard, s, err);
     pool_free(p);

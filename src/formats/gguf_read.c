@@ -162,6 +162,7 @@ static tola_status run_parts(parts *p, bool remote, tola_error *err) {
     unsigned threads = p->ck->options.threads;
     pool *workers;
     if (threads == 0 && remote) threads = 16; /* they wait for a server, not for a processor */
+    if (!remote) source_expect_files((size_t)p->split.count);
     TRY(pool_create(threads, &workers, err));
     tola_status status = pool_run(workers, (size_t)p->split.count, read_part, p, err);
     pool_free(workers);
