@@ -39,7 +39,7 @@ static const cli_option options[] = {
     { 0 },
 };
 
-/* ---- warnings: shown at once, and kept for --json ---- */
+/* ---- warnings: kept until it is done; a failure is told in one line ---- */
 
 typedef struct warnings {
     char **lines;
@@ -48,10 +48,6 @@ typedef struct warnings {
 
 static void on_warning(void *user, const char *message) {
     warnings *w = user;
-    if (!cli.json) {
-        cli_warn("%s", message);
-        return;
-    }
     char **lines = realloc(w->lines, (w->count + 1) * sizeof *lines);
     if (!lines) return;
     w->lines = lines;
@@ -97,7 +93,7 @@ static void report_json(const char *out, const tola_convert_summary *s, const wa
     out_json_end(&j);
 }
 
-static void report_text(const char *out, const tola_convert_summary *s) {
+static void report_text(const char *out, const tola_convert_summary *s, const warnings *w) {
     char tensors[32], in[32], to[32], rate[32], count[32];
     double seconds = s->seconds > 1e-6 ? s->seconds : 1e-6;
     text_grouped(tensors, sizeof tensors, s->tensors);
@@ -114,6 +110,7 @@ static void report_text(const char *out, const tola_convert_summary *s) {
         if (s->files > 1) out_printf(" in %" PRIu64 " files", s->files);
         out_printf(", %.1f s, %s/s\n", s->seconds, rate);
     }
+    for (size_t i = 0; i < w->count; i++) cli_warn("%s", w->lines[i]);
     if (s->overflowed)
         cli_warn("%s number%s left the range of the new dtype", text_grouped(count, sizeof count, s->overflowed),
                  s->overflowed == 1 ? "" : "s");
@@ -160,7 +157,7 @@ static int run(const void *parsed, char **args, int n_args) {
     else if (cli.json)
         report_json(args[1], &summary, &collected);
     else
-        report_text(args[1], &summary);
+        report_text(args[1], &summary, &collected);
     warnings_free(&collected);
     return code;
 }
