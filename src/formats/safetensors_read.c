@@ -29,6 +29,9 @@ typedef struct st_header {
     uint64_t payload; /* bytes from there to the end of the file */
     uint64_t misaligned;
     const char *misaligned_name;
+    const char *cut_name; /* the first tensor that the file is too short for, NULL = none */
+    uint64_t cut_at;      /* where the header describes it */
+    uint64_t cut_end;     /* where the last byte of any tensor should end, in the payload */
 } st_header;
 
 typedef struct st_entry {
@@ -94,7 +97,7 @@ static bool st_member(json_reader *r, st_entry *e) {
 }
 
 /* Sizes and places of one entry; the message still lacks the tensor's name. */
-static tola_status st_check_entry(const st_header *h, const st_entry *e, uint64_t at, tola_error *err) {
+static tola_status st_check_entry(const st_entry *e, uint64_t at, tola_error *err) {
     uint64_t elements = 1, bits_bytes, size;
     bool overflow = false, empty = false;
     for (unsigned i = 0; i < e->n_dims; i++) {
@@ -114,12 +117,17 @@ static tola_status st_check_entry(const st_header *h, const st_entry *e, uint64_
         return err_set(err, TOLA_E_FORMAT, at,
                        "data_offsets span %" PRIu64 " bytes, but its shape and dtype %s need %" PRIu64, size,
                        tola_dtype_name(e->dtype), bits_bytes);
-    if (e->end > h->payload)
-        return err_set(err, TOLA_E_FORMAT, at,
-                       "its bytes end at %" PRIu64 " of the data, which has %" PRIu64
-                       ": the file is truncated, %" PRIu64 " bytes or more are missing",
-                       e->end, h->payload, e->end - h->payload);
     return TOLA_OK;
+}
+
+/* Remembers that a tensor ends behind the end of the file: how much is missing is known when all have been seen. */
+static tola_status st_note_cut(st_header *h, const char *name, size_t length, uint64_t at, uint64_t end,
+                               tola_error *err) {
+    if (end > h->cut_end) h->cut_end = end;
+    if (h->cut_name) return TOLA_OK;
+    h->cut_name = arena_strndup(&h->ck->arena, name, length);
+    h->cut_at = at;
+    return h->cut_name ? TOLA_OK : err_nomem(err, "reading the header");
 }
 
 static tola_status st_tensor(st_header *h, json_reader *r, const char *name, size_t name_length, uint64_t at,
@@ -135,7 +143,8 @@ static tola_status st_tensor(st_header *h, json_reader *r, const char *name, siz
     if (!e.has_dtype || !e.has_shape || !e.has_offsets)
         return err_set(err, TOLA_E_FORMAT, at, "its description lacks %s",
                        !e.has_dtype ? "dtype" : !e.has_shape ? "shape" : "data_offsets");
-    TRY(st_check_entry(h, &e, at, err));
+    TRY(st_check_entry(&e, at, err));
+    if (e.end > h->payload) return st_note_cut(h, name, name_length, at, e.end, err);
     uint64_t place = h->data_at + e.begin;
     const dtype_row *row = dtype_get(e.dtype);
     unsigned alignment = row->kind == TOLA_KIND_COMPLEX ? row->block_bytes / 2u : row->block_bytes;
@@ -239,6 +248,12 @@ static tola_status st_read_header(st_header *h, const char *text, size_t length,
     json_reader_init(&r, text, length, 8);
     tola_status status = st_entries(h, &r, err);
     json_reader_free(&r);
+    if (status == TOLA_OK && h->cut_name) {
+        err_set(err, TOLA_E_FORMAT, h->cut_at,
+                "the file is truncated: %" PRIu64 " bytes of data are there, %" PRIu64 " are missing", h->payload,
+                h->cut_end - h->payload);
+        status = err_in_tensor(err, TOLA_E_FORMAT, h->cut_name);
+    }
     if (status == TOLA_OK) status = st_check_cover(h, first, err);
     if (status == TOLA_OK && h->misaligned)
         ck_warn(h->ck, "%" PRIu64 " tensors are not aligned to their element size ('%s' first)", h->misaligned,

@@ -26,7 +26,7 @@ $ tola inspect "$FIXTURES/bad/truncated-header.safetensors"
 [exit 2]
 
 $ tola inspect "$FIXTURES/bad/truncated-payload.safetensors"
-2> tola: $FIXTURES/bad/truncated-payload.safetensors: offset 239: tensor 'position_ids': its bytes end at 112 of the data, which has 92: the file is truncated, 20 bytes or more are missing
+2> tola: $FIXTURES/bad/truncated-payload.safetensors: offset 239: tensor 'position_ids': the file is truncated: 92 bytes of data are there, 20 are missing
 [exit 2]
 
 $ tola inspect "$FIXTURES/bad/trailing-comma.safetensors"
@@ -42,7 +42,7 @@ $ tola inspect "$FIXTURES/bad/hole.safetensors"
 [exit 2]
 
 $ tola inspect "$FIXTURES/bad/out-of-range.safetensors"
-2> tola: $FIXTURES/bad/out-of-range.safetensors: offset 9: tensor 'a': its bytes end at 16 of the data, which has 8: the file is truncated, 8 bytes or more are missing
+2> tola: $FIXTURES/bad/out-of-range.safetensors: offset 9: tensor 'a': the file is truncated: 8 bytes of data are there, 8 are missing
 [exit 2]
 
 $ tola inspect "$FIXTURES/bad/backwards.safetensors"
@@ -188,7 +188,7 @@ a.safetensors
 b.safetensors
 empty
 pipe.safetensors
-2> tola: $FIXTURES/bad/truncated-payload.safetensors: offset 239: tensor 'position_ids': its bytes end at 112 of the data, which has 92: the file is truncated, 20 bytes or more are missing
+2> tola: $FIXTURES/bad/truncated-payload.safetensors: offset 239: tensor 'position_ids': the file is truncated: 92 bytes of data are there, 20 are missing
 
 $ tola convert "$FIXTURES/bad/calls-system.pt" out.safetensors; ls -A
 a.safetensors
