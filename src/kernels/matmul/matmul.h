@@ -1,0 +1,54 @@
+/* Products of weights with activations: y[t][r] = sum over k of W[r][k] x[t][k].
+ *
+ * W is `rows` rows of k elements of any weight type, as they lie in a file; x is `tokens` rows of k floats, which
+ * matmul_prepare turns into what the type multiplies with (8-bit integers for block types, bf16 for bf16, f32
+ * otherwise). One token is the matrix-vector product, many the matrix-matrix product.
+ *
+ * What is right (the scalar file says the same in code). A result depends on its row and its token only: neither the
+ * number of tokens or rows in a call, nor the cut into ranges, nor the thread changes a bit of it; this is what lets
+ * speculative decoding and prefix reuse change nothing. Within one instruction set that holds exactly; between
+ * instruction sets block types agree bit for bit, because their definition is:
+ *
+ *   Activations. Types of blocks of 32 or 64 (and iq4_nl, mxfp4, nvfp4): each 32 elements have d = amax / 127 (f32) and
+ *   q = round-to-nearest-even(x * (1/d)), |q| <= 127; d = 0 gives q = 0. Types of blocks of 128 and 256: the same for
+ *   each 256 elements (q1_0: 128). sum[] are sums of q over 16 or 32 elements, exact.
+ *
+ *   Small blocks: acc = 0; for each scale group g in order of k:
+ *       acc = fmaf((float)isum_g, d_w[g] * d_x[g], acc)                  isum_g = sum of q_w * q_x, an exact integer
+ *       types with a minimum or offset m: then acc = fmaf(m_w[g], d_x[g] * (float)sum_x[g], acc)
+ *   Super-blocks: for each block b in order:
+ *       s = 0; for each group j in order: s = fmaf((float)isum_j, (float)sc_j, s)
+ *       acc = fmaf(s, d_w * d_x, acc)
+ *       types with minima: acc = fmaf((float)(sum of m_j * sum_x_j, exact), -(dmin_w * d_x), acc)
+ *   where sc_j, m_j are the integer scales of the group as stored, and constant factors of a type are folded into d_w.
+ *
+ * Every value above is f32, no other rounding takes place; so vectors run over rows (or tokens), never along k. */
+#ifndef KERNELS_MATMUL_H
+#define KERNELS_MATMUL_H
+
+#include <tola/tensor.h>
+
+/* Can this type be multiplied with? All block types, f32, f16, bf16, f8_e4m3, f8_e5m2. */
+bool matmul_supports(tola_dtype weights);
+
+/* Bytes of `tokens` prepared rows of k elements (0 on overflow); aligned to 64 by the caller. k is a multiple of the
+ * type's block, any number for scalars. */
+size_t matmul_prepared_bytes(tola_dtype weights, size_t k, size_t tokens);
+/* Prepares rows [first, first + count) of x (row t at x + t * x_stride floats) into `prepared`, laid out for `tokens`
+ * rows in all. Any thread, disjoint ranges; a range starts at a multiple of MATMUL_TOKENS. */
+void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t k, size_t tokens, size_t first,
+                    size_t count, void *prepared);
+
+/* Scratch that one thread needs for a call with so many tokens; may be 0. */
+size_t matmul_scratch_bytes(tola_dtype weights, size_t k, size_t tokens);
+
+/* y[t * y_stride + r] for rows r in [first, first + count) and all tokens. `w` is row 0, rows are row_bytes apart.
+ * Threads share the work by rows; ranges that start at multiples of MATMUL_ROWS are the fastest. `scratch` is aligned
+ * to 64, one a thread. */
+void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, const void *prepared, size_t tokens,
+                 float *y, size_t y_stride, size_t first, size_t count, void *scratch);
+
+#define MATMUL_ROWS 64
+#define MATMUL_TOKENS 32
+
+#endif
