@@ -48,7 +48,8 @@ typedef struct scheme_part {
 /* One matrix under a scheme. */
 typedef struct scheme_layout {
     scheme_params params;
-    uint64_t rows, cols;
+    uint64_t rows, cols; /* rows of all matrices together where there are several */
+    uint64_t matrices;   /* of one tensor: experts stacked in front, [matrices, rows / matrices, cols]; 1 mostly */
     scheme_part parts[SCHEME_MAX_PARTS]; /* in the order of scheme.suffixes */
     uint64_t row_unit; /* encode and decode are fastest for multiples of so many rows; at least 1 */
 } scheme_layout;
@@ -66,7 +67,12 @@ typedef struct scheme {
     /* Does this quantization_config describe the scheme? Fills *params; TOLA_E_NOT_FOUND where it is another's,
      * TOLA_E_UNSUPPORTED where it asks for what is not known (the message says what). */
     tola_status (*recognize)(const tola_value *config, scheme_params *params, tola_error *err);
-    /* Given the parts that are there: checks dtypes and shapes against params, fills rows and cols. */
+    /* What the configuration says of one module beyond that; NULL where it says the same of all. TOLA_E_NOT_FOUND where
+     * it leaves this module alone. */
+    tola_status (*module)(const tola_value *config, const char *module, scheme_params *params, tola_error *err);
+    /* Given the parts that are there: checks dtypes and shapes against params (bits that shapes give away need not be in
+     * the configuration), fills rows, cols and matrices. TOLA_E_NOT_FOUND where these parts are no matrix of this scheme
+     * (a plain weight with its bias). */
     tola_status (*open)(scheme_layout *layout, tola_error *err);
     /* Rows [first, first + count) as f32, row-major, from the whole parts in memory (NULL where absent; may be
      * unaligned). Codes out of range (a g_idx beyond the groups) are an error that names the place. */

@@ -13,6 +13,9 @@
  * TOLA_E_UNSUPPORTED for a scheme that is named but not known. */
 tola_status logical_open(const tola_checkpoint *in, tola_checkpoint **out, tola_error *err);
 
+/* The quantization_config (or what stands for it) of a configuration; NULL where there is none. */
+const tola_value *logical_config(const tola_value *config);
+
 /* The dtype that the matrix was computed in before it was quantized (scales' dtype), NONE for a tensor that is not
  * decoded: what convert writes where no dtype is asked for. */
 tola_dtype logical_dtype(const tola_checkpoint *view, size_t index);
