@@ -12,18 +12,27 @@
 #include <tola/tensor.h>
 #include <tola/value.h>
 
-#define SCHEME_MAX_PARTS 8
+#define SCHEME_MAX_PARTS 14
+#define SCHEME_MAX_SMALL 65536 /* bytes of a part that `open` reads: a shape, a few lines of JSON */
 
 typedef enum scheme_code { /* what one stored code is */
+    SCHEME_CODE_ANY, /* reading: the parts tell */
     SCHEME_INT, /* `bits` bits, linear: w = (q - zero) * scale */
     SCHEME_FLOAT, /* params.element: f8_e4m3, f8_e5m2, f6_e2m3, f6_e3m2, f4 */
     SCHEME_NF4,
     SCHEME_FP4 /* bitsandbytes' own FP4 codebook */
 } scheme_code;
 
-typedef enum scheme_grain { SCHEME_PER_TENSOR, SCHEME_PER_CHANNEL, SCHEME_PER_GROUP, SCHEME_PER_BLOCK } scheme_grain;
+typedef enum scheme_grain {
+    SCHEME_GRAIN_ANY, /* reading: the parts tell */
+    SCHEME_PER_TENSOR,
+    SCHEME_PER_CHANNEL,
+    SCHEME_PER_GROUP,
+    SCHEME_PER_BLOCK
+} scheme_grain;
 
-/* What a configuration (quantization_config) or a command line says. */
+/* What a configuration (quantization_config) or a command line says. Reading, 0 stands for what the configuration leaves
+ * open or says differently of several modules; `open` fills it in from the parts. */
 typedef struct scheme_params {
     uint8_t code;    /* scheme_code */
     uint8_t bits;    /* 1 .. 8 */
@@ -51,7 +60,9 @@ typedef struct scheme_layout {
     uint64_t rows, cols; /* rows of all matrices together where there are several */
     uint64_t matrices;   /* of one tensor: experts stacked in front, [matrices, rows / matrices, cols]; 1 mostly */
     scheme_part parts[SCHEME_MAX_PARTS]; /* in the order of scheme.suffixes */
-    uint64_t row_unit; /* encode and decode are fastest for multiples of so many rows; at least 1 */
+    /* Rows that are encoded together: `encode` takes whole units, but for the last rows. At least 1. */
+    uint64_t row_unit;
+    const void *small[SCHEME_MAX_PARTS]; /* for `open` only: bytes of the parts that scheme.small_parts names */
 } scheme_layout;
 
 /* Receives bytes of a part while a matrix is encoded; each byte exactly once, any order. */
@@ -60,8 +71,13 @@ typedef tola_status (*scheme_sink)(void *user, unsigned part, uint64_t offset, c
 
 typedef struct scheme {
     const char *name; /* "gptq" */
-    /* Endings of the tensors' names after the module's ("model.layers.0.mlp.up_proj" + ".qweight"), NULL at the end. */
+    /* Endings of the tensors' names after the module's and a dot ("model.layers.0.mlp.up_proj" "." "qweight"), NULL at
+     * the end. Parts that describe activations belong to the matrix, too; nothing reads them. */
     const char *const suffixes[SCHEME_MAX_PARTS + 1];
+    uint32_t small_parts; /* bit i: `open` needs the bytes of part i where it is there, at most SCHEME_MAX_SMALL */
+    /* The endings follow "_" instead, and the matrix is called what precedes it, without ".weight" (gpt-oss:
+     * "mlp.experts.down_proj" "_" "blocks"). */
+    bool bare;
 
     /* ---- reading ---- */
     /* Does this quantization_config describe the scheme? Fills *params; TOLA_E_NOT_FOUND where it is another's,
@@ -88,7 +104,8 @@ typedef struct scheme {
     /* A first pass over all rows, in any order, one call at a time for each state; NULL where one pass is enough. */
     tola_status (*measure)(const scheme_layout *layout, void *state, const float *rows, uint64_t first,
                            uint64_t count, tola_error *err);
-    /* Encodes rows, any order, several threads at once on one state. importance: cols weights, or NULL. */
+    /* Encodes rows, any order, several threads at once on one state: `first` is a multiple of row_unit, and `count` is
+     * one, too, or reaches the last row. Values are finite. importance: cols weights, or NULL. */
     tola_status (*encode)(const scheme_layout *layout, void *state, const float *rows, uint64_t first, uint64_t count,
                           const float *importance, scheme_sink sink, void *user, tola_error *err);
     /* After all rows: parts that need all of them (nested scales, weight_shape). NULL where there are none. */
@@ -97,7 +114,12 @@ typedef struct scheme {
     void (*write_config)(const scheme_params *params, const char *const *ignore, size_t ignored, tola_json *out);
 } scheme;
 
-extern const scheme scheme_gptq, scheme_awq, scheme_mlx, scheme_compressed, scheme_bnb, scheme_fp8;
+extern const scheme scheme_gptq, scheme_awq, scheme_mlx, scheme_compressed, scheme_bnb, scheme_fp8, scheme_mxfp4;
 extern const scheme *const scheme_table[]; /* all of them, NULL at the end */
+
+/* The scheme that writes a type, and its usual parameters (params->logical is left NONE: the caller says what scales
+ * and dequantized weights are kept in): int8 .. int1 (symmetric, groups of 128), fp8 (DeepSeek's blocks), f8_e4m3 per
+ * channel, mxfp8, mxfp6, mxfp4, nvfp4, nf4, fp4. NULL where `type` is none of these. */
+const scheme *scheme_for_type(const char *type, scheme_params *params);
 
 #endif
