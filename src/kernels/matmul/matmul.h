@@ -9,20 +9,31 @@
  * speculative decoding and prefix reuse change nothing. Within one instruction set that holds exactly; between
  * instruction sets block types agree bit for bit, because their definition is:
  *
- *   Activations. Types of blocks of 32 or 64 (and iq4_nl, mxfp4, nvfp4): each 32 elements have d = amax / 127 (f32) and
- *   q = round-to-nearest-even(x * (1/d)), |q| <= 127; d = 0 gives q = 0. Types of blocks of 128 and 256: the same for
- *   each 256 elements (q1_0: 128). sum[] are sums of q over 16 or 32 elements, exact.
+ *   Activations. Types of blocks of 32 or 64 (q4_0 ... q8_1, iq4_nl, mxfp4, nvfp4, q2_0): each 32 elements have
+ *   d = amax / 127 (f32) and q = round-to-nearest-even(x * (1/d)), |q| <= 127. Types of blocks of 128 and 256: the same
+ *   for each 256 elements (q1_0: 128). amax below 2^-100 gives d = 0 and q = 0; a NaN or infinity among the elements
+ *   gives d = NaN and q = 0, so that it shows in the result. sums[] are sums of q over 16 elements, exact.
  *
- *   Small blocks: acc = 0; for each scale group g in order of k:
+ *   Small blocks (all but super-blocks): acc = 0; for each group g of 32 (nvfp4: 16) elements in order of k:
  *       acc = fmaf((float)isum_g, d_w[g] * d_x[g], acc)                  isum_g = sum of q_w * q_x, an exact integer
  *       types with a minimum or offset m: then acc = fmaf(m_w[g], d_x[g] * (float)sum_x[g], acc)
- *   Super-blocks: for each block b in order:
- *       s = 0; for each group j in order: s = fmaf((float)isum_j, (float)sc_j, s)
- *       acc = fmaf(s, d_w * d_x, acc)
+ *   Super-blocks (128 and 256 elements): for each block b in order:
+ *       S = sum over groups j of isum_j * sc_j       an exact integer below 2^31, whatever order it is summed in
+ *       acc = fmaf((float)S, d_w * d_x, acc)
  *       types with minima: acc = fmaf((float)(sum of m_j * sum_x_j, exact), -(dmin_w * d_x), acc)
- *   where sc_j, m_j are the integer scales of the group as stored, and constant factors of a type are folded into d_w.
+ *   where sc_j, m_j are the integer scales of the group as stored (q6_k signed, q3_k and iq4_xs less 32, iq1, iq2, iq3
+ *   2 s + 1, q1_0, q8_k, tq1_0, tq2_0 one). Constant factors of a type are powers of two and folded into d_w, with
+ *   integers as codes: iq2 d / 8, iq3_xxs d / 4, iq1 d / 8 with codes 8 grid +- 1, mxfp4 and nvfp4 d / 2 with ggml's
+ *   doubled codes.
  *
- * Every value above is f32, no other rounding takes place; so vectors run over rows (or tokens), never along k. */
+ * (float) of an integer rounds to nearest even. Every value above is f32, no other rounding takes place; so floats run
+ * over rows or tokens, never along k, while integers may be summed in any order.
+ *
+ * Float weights. f32 and f16 (exactly f32): 16 sums, acc[l] = fmaf(w[16 i + l], x[16 i + l], acc[l]) in order of i,
+ * then acc[l] += acc[l + 8] for l < 8, acc[l] += acc[l + 4] for l < 4, and so on down to one. The same bits everywhere.
+ * bf16, f8_e4m3 and f8_e5m2 (exactly bf16) multiply with activations rounded to bf16, by the processor's own bf16
+ * product where it has one, whose inner order and flushing of denormals is the processor's; else as f32 above. Bits
+ * hold within one instruction set only. */
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
 

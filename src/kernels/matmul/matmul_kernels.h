@@ -6,8 +6,9 @@
 
 /* Prepared activations of block types, each array row-major by token, each token's part aligned to 64 bytes:
  *   q    int8, k of them a token, zero-padded to q_stride
- *   d    f32, one for each d_block elements (32, 64, 128 or 256 ... see matmul.h)
+ *   d    f32, one for each d_block elements (32, 128 or 256, see matmul.h)
  *   sums int16, sums of q over each 16 elements (over 32: add two neighbours; |sum| <= 2032)
+ * Of float types: x, f32 or bf16, row-major, zero-padded to x_stride; q, d and sums are NULL.
  * The tile path may keep more behind them. */
 typedef struct matmul_acts {
     size_t k, tokens;
@@ -16,6 +17,8 @@ typedef struct matmul_acts {
     const int16_t *sums;
     size_t q_stride, d_stride, sums_stride; /* elements from token to token */
     unsigned d_block;
+    const void *x;
+    size_t x_stride;
 } matmul_acts;
 
 matmul_acts matmul_view(tola_dtype weights, size_t k, size_t tokens, const void *prepared);
