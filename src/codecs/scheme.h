@@ -81,7 +81,8 @@ typedef struct scheme {
 
     /* ---- reading ---- */
     /* Does this quantization_config describe the scheme? Fills *params; TOLA_E_NOT_FOUND where it is another's,
-     * TOLA_E_UNSUPPORTED where it asks for what is not known (the message says what). */
+     * TOLA_E_UNSUPPORTED where it asks for what is not known (the message says what). config NULL: TOLA_OK where `open`
+     * can tell a matrix of this scheme by its parts alone, else TOLA_E_NOT_FOUND. */
     tola_status (*recognize)(const tola_value *config, scheme_params *params, tola_error *err);
     /* What the configuration says of one module beyond that; NULL where it says the same of all. TOLA_E_NOT_FOUND where
      * it leaves this module alone. */

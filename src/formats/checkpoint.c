@@ -35,7 +35,8 @@ tola_status ck_create(const tola_open_options *options, tola_checkpoint **out, t
 
 void tola_checkpoint_close(tola_checkpoint *ck) {
     if (!ck) return;
-    for (size_t i = 0; i < ck->file_count; i++) source_close(ck->files[i].src);
+    if (ck->close_owned) ck->close_owned(ck);
+    for (size_t i = 0; i < ck->file_count && !ck->borrows_files; i++) source_close(ck->files[i].src);
     mem_free(ck->files);
     mem_free(ck->tensors);
     mem_free(ck->warnings);
