@@ -2,6 +2,7 @@
  * kernel of their own skip the blocks. The rules stand in codec.h, the floating-point arithmetic in kernels/cast. */
 #include "codecs/codec.h"
 #include "kernels/cast/cast.h"
+#include "kernels/dequantize/dequantize.h"
 #include <math.h>
 #include <string.h>
 
@@ -122,6 +123,11 @@ static work decode(tola_dtype from, const uint8_t *src, block *out, size_t n) {
     const cast_kernels *k = cast_get();
     const cast_small *small = small_type(from);
     uint8_t codes[BLOCK];
+    dequantize_fn dequantize = dequantize_get(from);
+    if (dequantize) {
+        dequantize(src, out->f32, n);
+        return WORK_F32;
+    }
     switch (from) {
     case TOLA_DTYPE_F64: memcpy(out->f64, src, n * 8); return WORK_F64;
     case TOLA_DTYPE_F32: memcpy(out->f32, src, n * 4); return WORK_F32;
@@ -347,12 +353,13 @@ bool codec_decodes(tola_dtype dtype) {
     case TOLA_KIND_UINT:
     case TOLA_KIND_FLOAT:
     case TOLA_KIND_COMPLEX: return true;
+    case TOLA_KIND_BLOCK: return dequantize_get(dtype) != NULL;
     default: return false;
     }
 }
 
 bool codec_encodes(tola_dtype dtype) {
-    return codec_decodes(dtype);
+    return codec_decodes(dtype) && tola_dtype_get_kind(dtype) != TOLA_KIND_BLOCK;
 }
 
 tola_dtype codec_exact(tola_dtype dtype) {
@@ -420,6 +427,11 @@ tola_status codec_convert(tola_dtype from, tola_dtype to, const void *src, void 
     if (!codec_decodes(from) || !codec_encodes(to) || complex != (tola_dtype_get_kind(to) == TOLA_KIND_COMPLEX))
         return TOLA_E_UNSUPPORTED;
     if (tola_dtype_size(to, elements, &bytes_to) != TOLA_OK) return TOLA_E_ARG;
+    dequantize_fn dequantize = dequantize_get(from);
+    if (dequantize && to == TOLA_DTYPE_F32) { /* no block between */
+        dequantize(src, dst, elements);
+        return TOLA_OK;
+    }
     if (complex) {
         from = part_of(from);
         to = part_of(to);

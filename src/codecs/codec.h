@@ -6,6 +6,7 @@
  * for infinity too where the new type is narrower. e8m0 has no sign and no zero: see kernels/cast/cast.h.
  * Float to integer rounds to nearest even, saturates, NaN gives 0. Integer to integer saturates. To bool: 0 is false,
  * everything else (NaN too) true. Complex converts to complex only.
+ * Block types decode to f32 (kernels/dequantize) and go on from there.
  * NaN stays NaN; its payload need not survive except where from == to, which copies bytes. */
 #ifndef CODECS_CODEC_H
 #define CODECS_CODEC_H
@@ -20,8 +21,9 @@ bool codec_encodes(tola_dtype dtype);
  * Thread-safe, no allocation. TOLA_E_UNSUPPORTED where the pair has no conversion. */
 tola_status codec_convert(tola_dtype from, tola_dtype to, const void *src, void *dst, size_t elements,
                           tola_overflow overflow, uint64_t *overflowed);
-/* The working type in which every value of `dtype` is exact: f32 for narrow floats and integers up to 16 bits, f64 for
- * f64, i32, u32; i64 and u64 have none and get f64, which rounds them; NONE for complex and for what is no number. */
+/* The working type in which every value of `dtype` is exact: f32 for narrow floats, integers up to 16 bits and block
+ * types (whose values are f32), f64 for f64, i32, u32; i64 and u64 have none and get f64, which rounds them; NONE for
+ * complex and for what is no number. */
 tola_dtype codec_exact(tola_dtype dtype);
 
 #endif

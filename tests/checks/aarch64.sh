@@ -21,7 +21,7 @@ mkdir -p "$build/include"
 cp "$header" "$build/include/"
 mapfile -t sources < <(find src/base src/tensor src/kernels src/codecs -name '*.c' |
     grep -vE '_(avx2|avx512|pclmul)\.c$' | sort)
-flags=(-std=gnu17 -O2 -Wall -Wextra -Wshadow -Wvla -Werror -Wno-maybe-uninitialized -Iinclude -Isrc)
+flags=(-std=gnu17 -O2 -ffp-contract=off -Wall -Wextra -Wshadow -Wvla -Werror -Wno-maybe-uninitialized -Iinclude -Isrc)
 export build cc
 # shellcheck disable=SC2016 # expanded by the inner shell
 printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} bash -c \
