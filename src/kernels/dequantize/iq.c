@@ -21,8 +21,8 @@ static void put(float *out, float scale, uint64_t entry, unsigned signs, int cou
     }
 }
 
-/* Eight groups of 32: four indices, then four times seven signs and a scale s of four bits; w = d (s + 1/2) / 4 x entry.
- * d, (u8 index[4], u32 signs and s)[8] */
+/* Eight groups of 32: four indices, then four times seven signs and a scale s of four bits;
+ * w = d (s + 1/2) / 4 x entry. d, (u8 index[4], u32 signs and s)[8] */
 static void iq2_xxs_block(const uint8_t *b, float *out) {
     float d = load_f16(b);
     for (int g = 0; g < 8; g++, out += 32) {

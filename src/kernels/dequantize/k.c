@@ -37,7 +37,7 @@ static void q3_k_block(const uint8_t *b, float *out) {
 }
 
 /* Six bits each for the scales and minima of eight sub-blocks in 12 bytes: 0 .. 3 lie in the lower bits of bytes 0 .. 3
- * (scales) and 4 .. 7 (minima), whose upper two bits are those of 4 .. 7; the low nibbles of these are in bytes 8 .. 11. */
+ * (scales) and 4 .. 7 (minima), whose upper two bits are those of 4 .. 7; their low nibbles are in bytes 8 .. 11. */
 static int scale_of(const uint8_t *s, int j) {
     return j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
 }

@@ -24,7 +24,7 @@ static void put_trits(float *out, float d, const uint8_t *b, int count, unsigned
     }
 }
 
-/* w = d (-1, 0 or 1). Five elements a byte: 32 bytes for 160 elements, 16 bytes for 80, then four a byte: 4 bytes for 16.
+/* w = d (-1, 0 or 1). Five elements a byte: 32 bytes for 160 elements, 16 for 80, then four a byte: 4 for 16.
  * qs[48], qh[4], d */
 static void tq1_0_block(const uint8_t *b, float *out) {
     static const uint8_t power[5] = { 1, 3, 9, 27, 81 };
