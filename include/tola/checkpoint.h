@@ -14,15 +14,23 @@ extern "C" {
 
 typedef struct tola_checkpoint tola_checkpoint;
 
+/* What is seen of matrices that GPTQ, AWQ, bitsandbytes and their kin keep as several tensors (codes, scales, ...). */
+typedef enum tola_weights {
+    TOLA_WEIGHTS_STORED = 0, /* those tensors, as they are */
+    TOLA_WEIGHTS_EXACT,      /* one f32 tensor "<module>.weight" for each matrix, decoded when it is read */
+    TOLA_WEIGHTS_MODEL       /* the same, rounded to the dtype the model computes in (f16, bf16) */
+} tola_weights;
+
 typedef struct tola_open_options {
     size_t size;      /* sizeof(tola_open_options) */
     unsigned threads; /* for opening shards; 0 = as many as there are processors */
     bool tolerant;    /* missing shards become warnings and TOLA_TENSOR_MISSING tensors instead of an error */
     bool offline;     /* refuse references that need the network */
+    uint16_t weights; /* tola_weights */
     uint64_t reserved[6];
 } tola_open_options;
 
-#define TOLA_OPEN_OPTIONS_INIT { sizeof(tola_open_options), 0, false, false, { 0 } }
+#define TOLA_OPEN_OPTIONS_INIT { sizeof(tola_open_options), 0, false, false, TOLA_WEIGHTS_STORED, { 0 } }
 
 /* Opens a file, a shard index (*.index.json), the first or any shard of a split GGUF, a folder in the Hugging Face
  * layout, or a reference (https://..., hf://org/name[@revision][/file]). Reads headers only. `options` may be NULL. */

@@ -65,6 +65,10 @@ extern cli_common cli;
 /* ---- output ---- */
 /* "tola: message" on stderr, one line, control bytes quoted; returns CLI_ERROR. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Opens MODEL to look at its values: matrices that GPTQ and its kin keep as several tensors are seen decoded, unless
+ * `stored`. A kind of quantization that is not understood is a warning, and its tensors are seen as stored. Returns
+ * CLI_YES, or the exit code after the message. */
+int cli_open_values(const char *path, bool stored, tola_checkpoint **out);
 int cli_fail_error(const tola_error *err);
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Everything on stdout goes through these, so that EPIPE is quiet and a full disk is an error. */

@@ -95,7 +95,7 @@ static int show(const tola_checkpoint *a, const tola_checkpoint *b, char **args,
 
 typedef struct settings {
     double tolerance;
-    bool keep_names;
+    bool keep_names, stored;
 } settings;
 
 static bool is_gguf(const tola_checkpoint *ck) { return strcmp(tola_checkpoint_format(ck), "gguf") == 0; }
@@ -121,16 +121,14 @@ static int run(const void *parsed, char **args, int n_args) {
     (void)n_args;
     const settings *s = parsed;
     if (!(s->tolerance >= 0)) return cli_fail("--tolerance is a number from 0 on");
-    tola_error err = TOLA_ERROR_INIT;
-    tola_open_options options = TOLA_OPEN_OPTIONS_INIT;
-    options.threads = cli.threads;
     tola_checkpoint *a, *b;
-    if (tola_checkpoint_open(args[0], &options, &a, &err) != TOLA_OK) return cli_fail_error(&err);
-    if (tola_checkpoint_open(args[1], &options, &b, &err) != TOLA_OK) {
+    int code = cli_open_values(args[0], s->stored, &a);
+    if (code != CLI_YES) return code;
+    if ((code = cli_open_values(args[1], s->stored, &b)) != CLI_YES) {
         tola_checkpoint_close(a);
-        return cli_fail_error(&err);
+        return code;
     }
-    int code = show_in_one_language(a, b, args, s);
+    code = show_in_one_language(a, b, args, s);
     tola_checkpoint_close(a);
     tola_checkpoint_close(b);
     return code;
@@ -141,6 +139,9 @@ static const cli_option options[] = {
       offsetof(settings, tolerance), NULL, NULL },
     { "keep-names", 0, CLI_FLAG, NULL, "Between Hugging Face and GGUF, compare names and layout as they are",
       offsetof(settings, keep_names), NULL, NULL },
+    { "stored", 0, CLI_FLAG, NULL,
+      "Compare the tensors as they are stored: codes and scales of GPTQ, AWQ and their kin", offsetof(settings, stored),
+      NULL, NULL },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 

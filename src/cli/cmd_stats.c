@@ -40,12 +40,10 @@ static int show(const tola_checkpoint *ck, const stats_settings *settings, const
 }
 
 static int run(const void *settings, char **args, int n_args) {
-    tola_error err = TOLA_ERROR_INIT;
-    tola_open_options options = TOLA_OPEN_OPTIONS_INIT;
-    options.threads = cli.threads;
     tola_checkpoint *ck;
-    if (tola_checkpoint_open(args[0], &options, &ck, &err) != TOLA_OK) return cli_fail_error(&err);
-    int code = show(ck, settings, args[0], n_args > 1 ? args[1] : NULL);
+    int code = cli_open_values(args[0], ((const stats_settings *)settings)->stored, &ck);
+    if (code != CLI_YES) return code;
+    code = show(ck, settings, args[0], n_args > 1 ? args[1] : NULL);
     tola_checkpoint_close(ck);
     return code;
 }
@@ -53,6 +51,8 @@ static int run(const void *settings, char **args, int n_args) {
 static const cli_option options[] = {
     { "plot", 0, CLI_STRING, "FILE", "Draw the histograms of all tensors into FILE (.svg, .png)",
       offsetof(stats_settings, plot), NULL, "file" },
+    { "stored", 0, CLI_FLAG, NULL, "Look at the tensors as they are stored: codes and scales of GPTQ, AWQ and their kin",
+      offsetof(stats_settings, stored), NULL, NULL },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 

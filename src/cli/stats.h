@@ -6,6 +6,7 @@
 
 typedef struct stats_settings {
     const char *plot;
+    bool stored;
 } stats_settings;
 
 typedef struct stats_view {

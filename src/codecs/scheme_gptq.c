@@ -117,7 +117,7 @@ static tola_status finish_open(scheme_layout *l, tola_error *err) {
     l->params.scale = scales->dtype;
     l->params.logical = scales->dtype;
     l->matrices = 1;
-    l->row_unit = TILE;
+    l->row_unit = 1;
     TRY(check_groups(l, err));
     uint64_t values, bytes;
     if (mul_u64(l->rows, l->cols, &values) && mul_u64(values, sizeof(float), &bytes)) return TOLA_OK;

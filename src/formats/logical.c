@@ -16,6 +16,8 @@
 
 #define KEPT_IDLE 4 /* matrices whose parts stay at hand between two reads */
 #define NO_PART SIZE_MAX
+#define BLOCK_ELEMENTS ((uint64_t)1 << 18) /* decoded at a time */
+#define MIN_ROWS 64 /* at a time, for the schemes that keep columns together */
 
 typedef struct matrix {
     struct logical *view;
@@ -30,6 +32,7 @@ typedef struct matrix {
 
 typedef struct logical {
     const tola_checkpoint *in;
+    tola_checkpoint *owned; /* `in` where the view closes it, else NULL */
     pthread_mutex_t lock;
     matrix *idle[KEPT_IDLE]; /* loaded, maybe in use; the one used last comes first */
 } logical;
@@ -103,9 +106,8 @@ static tola_status decode_rows(const matrix *m, uint64_t first, uint64_t count, 
 /* Bytes [offset, offset + bytes) of the decoded matrix, whole elements: rows that are wanted in part are decoded aside. */
 static tola_status read_rows(const matrix *m, uint64_t offset, uint8_t *dst, size_t bytes, tola_error *err) {
     size_t unit = tola_dtype_block_bytes(m->dtype), row_bytes = (size_t)m->layout.cols * unit;
-    /* enough rows at a time for the schemes that keep columns together */
-    uint64_t step = ((uint64_t)1 << 20) / m->layout.cols / m->layout.row_unit * m->layout.row_unit;
-    if (step == 0) step = m->layout.row_unit;
+    uint64_t step = BLOCK_ELEMENTS / m->layout.cols;
+    if (step < MIN_ROWS) step = MIN_ROWS;
     if (step > m->layout.rows) step = m->layout.rows;
     float *work = mem_alloc_aligned(64, (size_t)(step * m->layout.cols) * sizeof *work);
     uint8_t *aside = mem_alloc(row_bytes);
@@ -207,16 +209,18 @@ typedef struct builder {
 } builder;
 
 /* "model.layers.0.mlp.up_proj" of a name with this ending; 0 where it has another. */
-static size_t module_length(const char *name, const char *suffix) {
+static size_t module_length(const builder *b, const char *name, const char *suffix) {
     size_t n = strlen(name), s = strlen(suffix);
-    return n > s + 1 && name[n - s - 1] == '.' && memcmp(name + n - s, suffix, s) == 0 ? n - s - 1 : 0;
+    char joint = b->scheme->bare ? '_' : '.';
+    return n > s + 1 && name[n - s - 1] == joint && memcmp(name + n - s, suffix, s) == 0 ? n - s - 1 : 0;
 }
 
 static void find_parts(const builder *b, const char *module, matrix *m) {
     char name[CK_MAX_NAME + 64];
     for (unsigned i = 0; i < SCHEME_MAX_PARTS; i++) m->parts[i] = NO_PART;
     for (unsigned i = 0; i < SCHEME_MAX_PARTS && b->scheme->suffixes[i]; i++) {
-        if (snprintf(name, sizeof name, "%s.%s", module, b->scheme->suffixes[i]) >= (int)sizeof name) continue;
+        int length = snprintf(name, sizeof name, "%s%c%s", module, b->scheme->bare ? '_' : '.', b->scheme->suffixes[i]);
+        if (length >= (int)sizeof name) continue;
         size_t t = tola_checkpoint_find(b->in, name);
         if (t == SIZE_MAX) continue;
         const tola_tensor_info *info = tola_checkpoint_tensor(b->in, t);
@@ -228,13 +232,26 @@ static void find_parts(const builder *b, const char *module, matrix *m) {
     }
 }
 
+/* The bytes that the scheme wants to see before it says what the matrix is. */
+static tola_status read_small(const builder *b, matrix *m, tola_error *err) {
+    for (unsigned i = 0; i < SCHEME_MAX_PARTS; i++) {
+        uint64_t bytes = m->layout.parts[i].bytes;
+        if (!(b->scheme->small_parts >> i & 1) || m->parts[i] == NO_PART || bytes > SCHEME_MAX_SMALL) continue;
+        void *data = arena_alloc(&b->out->arena, bytes ? (size_t)bytes : 1);
+        if (!data) return err_nomem(err, "finding quantized matrices");
+        TRY(tola_checkpoint_read(b->in, m->parts[i], 0, data, (size_t)bytes, err));
+        m->layout.small[i] = data;
+    }
+    return TOLA_OK;
+}
+
 static tola_status add_matrix(builder *b, const char *module, matrix *m, const tola_tensor_info *first,
                               tola_error *err) {
     const scheme_layout *l = &m->layout;
     uint64_t shape[3] = { l->matrices, l->rows / (l->matrices ? l->matrices : 1), l->cols };
     bool stacked = l->matrices != 1;
     char name[CK_MAX_NAME + 8];
-    int length = snprintf(name, sizeof name, "%s.weight", module);
+    int length = snprintf(name, sizeof name, "%s%s", module, b->scheme->bare ? "" : ".weight");
     ck_add add = {
         .name = name,
         .name_length = (size_t)length,
@@ -254,20 +271,25 @@ static tola_status add_matrix(builder *b, const char *module, matrix *m, const t
 static tola_status try_matrix(builder *b, size_t index, unsigned which, size_t length, bool *found, tola_error *err) {
     const tola_tensor_info *info = tola_checkpoint_tensor(b->in, index);
     char *module = arena_strndup(&b->out->arena, info->name, length);
-    matrix *m = arena_alloc(&b->out->arena, sizeof *m);
-    if (!module || !m) return err_nomem(err, "finding quantized matrices");
-    *m = (matrix){ .view = b->view, .scheme = b->scheme, .layout = { .params = b->params, .row_unit = 1, .matrices = 1 } };
+    if (!module) return err_nomem(err, "finding quantized matrices");
+    matrix found_here = { .view = b->view,
+                          .scheme = b->scheme,
+                          .layout = { .params = b->params, .row_unit = 1, .matrices = 1 } };
     if (b->scheme->module) {
-        tola_status status = b->scheme->module(b->config, module, &m->layout.params, err);
+        tola_status status = b->scheme->module(b->config, module, &found_here.layout.params, err);
         if (status == TOLA_E_NOT_FOUND) return TOLA_OK;
         TRY(status);
     }
-    find_parts(b, module, m);
+    find_parts(b, module, &found_here);
     for (unsigned i = 0; i < which; i++)
-        if (m->parts[i] != NO_PART) return TOLA_OK; /* was tried at that one */
-    tola_status status = b->scheme->open(&m->layout, err);
+        if (found_here.parts[i] != NO_PART) return TOLA_OK; /* was tried at that one */
+    TRY(read_small(b, &found_here, err));
+    tola_status status = b->scheme->open(&found_here.layout, err);
     if (status == TOLA_E_NOT_FOUND) return TOLA_OK;
     if (status != TOLA_OK) return err_in_tensor(err, status, info->name);
+    matrix *m = arena_alloc(&b->out->arena, sizeof *m);
+    if (!m) return err_nomem(err, "finding quantized matrices");
+    *m = found_here;
     m->dtype = b->precision == LOGICAL_EXACT ? TOLA_DTYPE_F32 : model_dtype(b->in, &m->layout.params);
     TRY(add_matrix(b, module, m, info, err));
     for (unsigned i = 0; i < SCHEME_MAX_PARTS; i++)
@@ -294,7 +316,7 @@ static tola_status add_tensors(builder *b, tola_error *err) {
         bool found = false;
         const char *name = b->in->tensors[i].info.name;
         for (unsigned s = 0; s < SCHEME_MAX_PARTS && b->scheme->suffixes[s] && !found && !b->taken[i]; s++) {
-            size_t length = module_length(name, b->scheme->suffixes[s]);
+            size_t length = module_length(b, name, b->scheme->suffixes[s]);
             if (length) TRY(try_matrix(b, i, s, length, &found, err));
         }
     }
@@ -308,6 +330,7 @@ static void close_logical(tola_checkpoint *ck) {
     logical *v = ck->owned;
     for (unsigned i = 0; i < KEPT_IDLE; i++)
         if (v->idle[i]) unload(v->idle[i]);
+    tola_checkpoint_close(v->owned);
     pthread_mutex_destroy(&v->lock);
     mem_free(v);
 }
@@ -372,4 +395,13 @@ tola_status logical_open(const tola_checkpoint *in, logical_precision precision,
     if (status == TOLA_OK && b.matrices) *out = b.out;
     else tola_checkpoint_close(b.out);
     return status;
+}
+
+tola_status logical_replace(tola_checkpoint **ck, logical_precision precision, tola_error *err) {
+    tola_checkpoint *view;
+    TRY(logical_open(*ck, precision, &view, err));
+    if (!view) return TOLA_OK;
+    ((logical *)view->owned)->owned = *ck;
+    *ck = view;
+    return TOLA_OK;
 }

@@ -20,6 +20,9 @@ typedef enum logical_precision {
 tola_status logical_open(const tola_checkpoint *in, logical_precision precision, tola_checkpoint **out,
                          tola_error *err);
 
+/* The same, but the view takes *ck over and takes its place; *ck stays where no tensor is under a scheme. */
+tola_status logical_replace(tola_checkpoint **ck, logical_precision precision, tola_error *err);
+
 /* The quantization_config (or what stands for it) of a configuration; NULL where there is none. */
 const tola_value *logical_config(const tola_value *config);
 

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "formats/logical.h"
 
 #define HEAD_BYTES 4096
 #define COMPANION_LIMIT ((uint64_t)256 << 20)
@@ -247,6 +248,11 @@ tola_status tola_checkpoint_open(const char *path, const tola_open_options *opti
     tola_checkpoint *ck;
     TRY(ck_create(options, &ck, err));
     tola_status status = open_into(ck, path, err);
+    if (status == TOLA_OK && ck->options.weights != TOLA_WEIGHTS_STORED) {
+        bool exact = ck->options.weights == TOLA_WEIGHTS_EXACT;
+        status = logical_replace(&ck, exact ? LOGICAL_EXACT : LOGICAL_MODEL, err);
+        if (status != TOLA_OK) err_in_file(err, status, path);
+    }
     if (status != TOLA_OK) {
         tola_checkpoint_close(ck);
         return status;

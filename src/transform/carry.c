@@ -140,6 +140,54 @@ tola_status carry_config(const char *text, size_t length, tola_dtype dtype, buf 
     return out->failed ? err_nomem(err, "writing config.json") : TOLA_OK;
 }
 
+/* ---- config.json without its quantization ---- */
+
+static bool is_quantization(const json_reader *r) {
+    return text_is(r, "quantization_config") || text_is(r, "compression_config") || text_is(r, "quantization");
+}
+
+/* The next such member: [*begin, *end) of the text, from behind what precedes it. False at the end. */
+static bool next_quantization(json_reader *r, size_t *begin, size_t *end) {
+    bool nested = false; /* of an object that describes another part of the same weights */
+    for (;;) {
+        size_t before = r->pos;
+        json_token token = json_next(r);
+        if (token == JSON_ERROR || token == JSON_END) return false;
+        if (token != JSON_KEY) continue;
+        if (r->depth == 1) nested = is_nested_config(r);
+        if (!(r->depth == 1 || (r->depth == 2 && nested)) || !is_quantization(r)) continue;
+        *begin = before;
+        if (!json_skip(r)) return false;
+        *end = r->pos;
+        return true;
+    }
+}
+
+tola_status carry_config_decoded(const char *text, size_t length, buf *out, tola_error *err) {
+    size_t start = out->length, done = 0, begin, end;
+    json_reader r;
+    json_reader_init(&r, text, length, 0);
+    r.nonfinite = true;
+    while (next_quantization(&r, &begin, &end)) {
+        /* the comma before it goes along; behind the brace, or behind a first one that went, the comma after it */
+        bool first = begin < done || text[begin - 1] == '{';
+        if (begin < done) begin = done;
+        if (first) {
+            size_t comma = end + strspn(text + end, " \t\r\n");
+            if (text[comma] == ',') end = comma + 1;
+        }
+        buf_append(out, text + done, begin - done);
+        done = end;
+    }
+    if (json_check(&r, NULL) != TOLA_OK) {
+        out->length = start;
+        done = 0;
+    }
+    buf_append(out, text + done, length - done);
+    json_reader_free(&r);
+    return out->failed ? err_nomem(err, "writing config.json") : TOLA_OK;
+}
+
 /* ---- companions ---- */
 
 static const char *const companions[] = {
@@ -179,8 +227,24 @@ static const char *const companions[] = {
     "USE_POLICY.md",
 };
 
+static tola_status write_config(const char *data, size_t bytes, tola_writer *writer, tola_dtype dtype, bool decoded,
+                                tola_error *err) {
+    buf plain, text;
+    buf_init(&plain, 0);
+    buf_init(&text, 0);
+    tola_status status = TOLA_OK;
+    if (decoded) status = carry_config_decoded(data, bytes, &plain, err);
+    else buf_append(&plain, data, bytes);
+    if (status == TOLA_OK && plain.failed) status = err_nomem(err, "writing config.json");
+    if (status == TOLA_OK) status = carry_config((const char *)plain.data, plain.length, dtype, &text, err);
+    if (status == TOLA_OK) status = tola_writer_companion(writer, "config.json", text.data, text.length, err);
+    buf_free(&plain);
+    buf_free(&text);
+    return status;
+}
+
 static tola_status carry_one(const tola_checkpoint *in, const char *name, tola_writer *writer, tola_dtype dtype,
-                             tola_error *err) {
+                             bool decoded, tola_error *err) {
     void *data = NULL;
     size_t bytes = 0;
     tola_error detail = TOLA_ERROR_INIT;
@@ -190,21 +254,15 @@ static tola_status carry_one(const tola_checkpoint *in, const char *name, tola_w
         if (err) *err = detail;
         return status;
     }
-    if (dtype != TOLA_DTYPE_NONE && strcmp(name, "config.json") == 0) {
-        buf text;
-        buf_init(&text, 0);
-        status = carry_config(data, bytes, dtype, &text, err);
-        if (status == TOLA_OK) status = tola_writer_companion(writer, name, text.data, text.length, err);
-        buf_free(&text);
-    } else {
-        status = tola_writer_companion(writer, name, data, bytes, err);
-    }
+    status = strcmp(name, "config.json") == 0 ? write_config(data, bytes, writer, dtype, decoded, err)
+                                              : tola_writer_companion(writer, name, data, bytes, err);
     tola_free(data);
     return status;
 }
 
-tola_status carry_companions(const tola_checkpoint *in, tola_writer *writer, tola_dtype dtype, tola_error *err) {
+tola_status carry_companions(const tola_checkpoint *in, tola_writer *writer, tola_dtype dtype, bool decoded,
+                             tola_error *err) {
     for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
-        TRY(carry_one(in, companions[i], writer, dtype, err));
+        TRY(carry_one(in, companions[i], writer, dtype, decoded, err));
     return TOLA_OK;
 }

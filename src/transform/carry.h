@@ -20,11 +20,17 @@ tola_status carry_metadata(const tola_checkpoint *in, const char *to_format, tol
                            tola_value *out, uint64_t *dropped, tola_error *err);
 
 /* Copies configuration, tokenizer, chat template, model card and licence from beside the weights of `in` into the
- * output folder of `writer`; in config.json the weights' dtype follows `dtype` (NONE: stays). */
-tola_status carry_companions(const tola_checkpoint *in, tola_writer *writer, tola_dtype dtype, tola_error *err);
+ * output folder of `writer`; in config.json the weights' dtype follows `dtype` (NONE: stays), and with `decoded` it no
+ * longer says that the weights are quantized. */
+tola_status carry_companions(const tola_checkpoint *in, tola_writer *writer, tola_dtype dtype, bool decoded,
+                             tola_error *err);
 
 /* config.json with torch_dtype (or dtype) saying `dtype`, everything else byte for byte; appended to `out`. The text
  * is taken as it is where it says no dtype, where PyTorch has no name for `dtype`, or where it is no JSON. */
 tola_status carry_config(const char *text, size_t length, tola_dtype dtype, buf *out, tola_error *err);
+
+/* config.json without quantization_config and what other programs call it, everything else byte for byte; appended to
+ * `out`. text[length] is 0. The text is taken as it is where it is no JSON. */
+tola_status carry_config_decoded(const char *text, size_t length, buf *out, tola_error *err);
 
 #endif

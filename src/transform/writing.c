@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/output.h"
 #include "base/text.h"
+#include "formats/logical.h"
 #include "transform/carry.h"
 #include "transform/clash.h"
 
@@ -33,6 +34,7 @@ tola_status writing_init(writing *w, const tola_checkpoint *in, const char *path
 void writing_free(writing *w) {
     plan_free(&w->plan);
     hf_gguf_plan_free(w->mapped);
+    tola_checkpoint_close(w->view);
     memset(w, 0, sizeof *w);
 }
 
@@ -118,10 +120,21 @@ static tola_status make_mapped(writing *w, direction to, tola_error *err) {
     return adopt_mapped(w, err);
 }
 
+static tola_status decode_matrices(writing *w, direction to, tola_error *err) {
+    bool exact = w->decode_exact || w->options.dtype != TOLA_DTYPE_NONE;
+    if (!exact && to != TO_GGUF) return TOLA_OK;
+    TRY(logical_open(w->in, exact ? LOGICAL_EXACT : LOGICAL_MODEL, &w->view, err));
+    if (!w->view) return TOLA_OK;
+    w->in = w->view;
+    w->plan.in = w->view;
+    return TOLA_OK;
+}
+
 tola_status writing_plan(writing *w, tola_error *err) {
     TRY(writer_find(w->path, &w->write, &w->format, err));
     TRY(clash_check_path(w->in, w->path, w->write.folder, w->write.max_shard_size != 0, err));
     direction to = find_direction(w);
+    TRY(decode_matrices(w, to, err));
     if (to != NOT_MAPPED) return make_mapped(w, to, err);
     uint64_t dropped = 0;
     TRY(plan_select(&w->plan, &w->options, err));
@@ -155,7 +168,7 @@ tola_status writing_companions(const writing *w, tola_writer *writer, tola_error
     if (!w->write.folder) return TOLA_OK;
     if (!w->mapped) {
         bool is_model = tola_checkpoint_config(w->in) != NULL; /* else what lies beside it is not known to be its own */
-        return is_model ? carry_companions(w->in, writer, w->options.dtype, err) : TOLA_OK;
+        return is_model ? carry_companions(w->in, writer, w->options.dtype, w->view != NULL, err) : TOLA_OK;
     }
     for (size_t i = 0; i < w->mapped->companion_count; i++) {
         const hf_gguf_companion *c = &w->mapped->companions[i];

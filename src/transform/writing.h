@@ -10,7 +10,9 @@
 #include "transform/plan.h"
 
 typedef struct writing {
-    const tola_checkpoint *in;
+    const tola_checkpoint *in; /* after writing_plan: the weights that are written, maybe `view` */
+    tola_checkpoint *view;     /* of an input that keeps matrices as several tensors, where they are decoded; or NULL */
+    bool decode_exact;         /* set before writing_plan: decode those matrices, to f32, whatever is written */
     const char *path;
     tola_convert_options options;
     tola_write_options write;
@@ -26,6 +28,8 @@ tola_status writing_init(writing *w, const tola_checkpoint *in, const char *path
 void writing_free(writing *w);
 
 /* Finds the format, refuses outputs that clash with the input, works out which tensors there will be and the metadata.
+ * Matrices that the input keeps as several tensors (GPTQ and its kin) are decoded where names are mapped, a dtype is
+ * asked for, or decode_exact says so; otherwise those tensors are copied.
  * The plan is not finished: dtypes are still the input's. */
 tola_status writing_plan(writing *w, tola_error *err);
 /* The finished plan's tensors as a writer that has laid out its files. */

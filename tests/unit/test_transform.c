@@ -554,6 +554,31 @@ static void expect_config(const char *text, const char *wanted) {
     buf_free(&out);
 }
 
+/* Wherever the member stands, what is left is JSON with everything else byte for byte. */
+static void test_config_decoded(void **state) {
+    static const struct {
+        const char *before, *after;
+    } cases[] = {
+        { "{\"a\": 1, \"quantization_config\": {\"bits\": 4}, \"b\": 2}", "{\"a\": 1, \"b\": 2}" },
+        { "{\"quantization_config\": {}, \"b\": 2}", "{ \"b\": 2}" },
+        { "{\n \"quantization\": [1],\n \"quantization_config\": null\n}", "{\n}" },
+        { "{\"quantization\":1,\"quantization_config\":{\"x\":{}},\"c\":3}", "{\"c\":3}" },
+        { "{\"a\":1,\"quantization\":1}", "{\"a\":1}" },
+        { "{\"text_config\": {\"n\": 1, \"quantization_config\": 5}}", "{\"text_config\": {\"n\": 1}}" },
+        { "{\"other\": {\"quantization_config\": 5}}", "{\"other\": {\"quantization_config\": 5}}" },
+        { "{\"quantization_config\": {}, oops", "{\"quantization_config\": {}, oops" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf out;
+        buf_init(&out, 0);
+        assert_int_equal(carry_config_decoded(cases[i].before, strlen(cases[i].before), &out, NULL), TOLA_OK);
+        buf_u8(&out, 0);
+        assert_string_equal((const char *)out.data, cases[i].after);
+        buf_free(&out);
+    }
+}
+
 static void test_config(void **state) {
     (void)state;
     expect_config("{ \"torch_dtype\" : \"float32\",\n \"a\":1.50}", "{ \"torch_dtype\" : \"bfloat16\",\n \"a\":1.50}");
@@ -704,6 +729,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_clashes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
         cmocka_unit_test(test_config),
+        cmocka_unit_test(test_config_decoded),
         cmocka_unit_test_setup_teardown(test_companions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_progress, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
