@@ -3,6 +3,7 @@
 #define KERNELS_MATMUL_KERNELS_H
 
 #include "kernels/matmul/matmul.h"
+#include <stdint.h>
 
 /* Prepared activations of block types, each array row-major by token, each token's part aligned to 64 bytes:
  *   q    int8, k of them a token, zero-padded to q_stride
@@ -19,7 +20,32 @@ typedef struct matmul_acts {
     unsigned d_block;
     const void *x;
     size_t x_stride;
+    /* for the tile paths, NULL where the type has no use for them */
+    const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
+    const float *d_sums;  /* small blocks with minima: d_x * (float)sum_x of each 32 */
+    const int16_t *pairs; /* super-blocks with minima for each 32: sums of q over 32 */
+    size_t first_stride, d_sums_stride, pairs_stride;
 } matmul_acts;
+
+/* One block of weights as integers and scales: its code of element i is q[i]. */
+typedef struct matmul_codes {
+    int8_t q[256];
+    int16_t sc[16], m[16]; /* super-blocks: integer scales and minima of each 16 elements */
+    float d[4], min[4];    /* small blocks: of each group; super-blocks: d_w and dmin_w, the first of each */
+} matmul_codes;
+
+typedef enum matmul_kind { MATMUL_NONE, MATMUL_SMALL, MATMUL_SUPER, MATMUL_F32, MATMUL_BF16 } matmul_kind;
+
+/* What the paths need to know of a weight type. */
+typedef struct matmul_type {
+    uint8_t kind;   /* matmul_kind: how it multiplies; f16 as f32, f8 as bf16 */
+    uint8_t group;  /* elements with a scale of their own: 16 or 32; small blocks: that of d, too */
+    bool minima;    /* uses min (and m) */
+    uint8_t offset; /* codes + offset are >= 0, and below 128 where offset is */
+    void (*codes)(const uint8_t *block, matmul_codes *out);
+} matmul_type;
+
+const matmul_type *matmul_type_get(tola_dtype weights); /* codes.c; kind MATMUL_NONE where it is not supported */
 
 matmul_acts matmul_view(tola_dtype weights, size_t k, size_t tokens, const void *prepared);
 
@@ -34,5 +60,32 @@ matmul_vector_fn matmul_vector_neon(tola_dtype weights);
 
 /* The definition: one row with one token. */
 float matmul_scalar_dot(tola_dtype weights, const void *row, const matmul_acts *x, size_t token);
+
+/* Activations of one row, n a multiple of block (32, 128, 256). */
+typedef void (*matmul_quantize_fn)(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
+typedef void (*matmul_round_fn)(const float *x, size_t n, uint16_t *out); /* to bf16, nearest even */
+void matmul_quantize_scalar(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
+void matmul_round_scalar(const float *x, size_t n, uint16_t *out);
+#define MATMUL_LEAST_BITS 0x0d800000u /* 2^-100: smaller magnitudes alone give d = 0 */
+
+uint16_t matmul_bf16_of_e4m3(uint8_t u); /* exact */
+
+/* Rows [0, count) of w with all tokens. */
+typedef struct matmul_tile {
+    size_t (*scratch)(const matmul_type *type, size_t k, size_t tokens);
+    void (*rows)(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
+                 size_t y_stride, size_t count, void *scratch);
+} matmul_tile;
+extern const matmul_tile matmul_tile_scalar;
+
+/* The paths of this processor, best first; each serves the kinds whose bit (1 << matmul_kind) is set. The last one,
+ * scalar, serves all. */
+typedef struct matmul_path {
+    const char *name;
+    unsigned kinds;
+    const matmul_tile *tile;
+} matmul_path;
+enum { MATMUL_PATHS_MOST = 8 };
+size_t matmul_paths(matmul_path *out); /* room for MATMUL_PATHS_MOST */
 
 #endif

@@ -1,0 +1,138 @@
+/* Products of weights with activations: where prepared activations lie, and the choice of the path.
+ *
+ * Prepared rows of block types: q, d, sums as matmul_acts says, then what the tile paths take along, each row-major by
+ * token: first[] where codes are stored with an offset, d_sums[] or pairs[] where the type has minima. */
+#include "base/cpu.h"
+#include "kernels/matmul/matmul_kernels.h"
+#include <string.h>
+
+/* Rows an odd number of cache lines apart: sixteen of them at once never meet in one set of a cache. */
+static size_t odd_lines(size_t bytes) {
+    return (bytes + 63) / 64 * 64 | 64;
+}
+
+bool matmul_supports(tola_dtype weights) {
+    return matmul_type_get(weights)->kind != MATMUL_NONE;
+}
+
+typedef struct layout {
+    const char *base; /* NULL: only `bytes` is wanted */
+    size_t tokens, bytes;
+    bool overflow;
+} layout;
+
+static const void *take(layout *l, size_t count, size_t size, size_t *stride) {
+    size_t row = odd_lines(count * size), all, at = l->bytes;
+    *stride = row / size;
+    l->overflow |= __builtin_mul_overflow(row, l->tokens, &all) || __builtin_add_overflow(at, all, &l->bytes);
+    return l->base && !l->overflow ? l->base + at : NULL;
+}
+
+static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
+    const matmul_type *type = matmul_type_get(weights);
+    matmul_acts x = { .k = k, .tokens = l->tokens };
+    if (type->kind == MATMUL_F32 || type->kind == MATMUL_BF16) {
+        x.x = take(l, k, type->kind == MATMUL_F32 ? sizeof(float) : sizeof(uint16_t), &x.x_stride);
+        return x;
+    }
+    bool super = type->kind == MATMUL_SUPER;
+    x.d_block = super ? tola_dtype_block_elements(weights) : 32;
+    x.q = take(l, k, sizeof *x.q, &x.q_stride);
+    x.d = take(l, k / x.d_block, sizeof *x.d, &x.d_stride);
+    x.sums = take(l, k / 16, sizeof *x.sums, &x.sums_stride);
+    if (type->offset) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
+    if (type->minima && !super) x.d_sums = take(l, k / 32, sizeof *x.d_sums, &x.d_sums_stride);
+    if (type->minima && super && type->group == 32) x.pairs = take(l, k / 32, sizeof *x.pairs, &x.pairs_stride);
+    return x;
+}
+
+size_t matmul_prepared_bytes(tola_dtype weights, size_t k, size_t tokens) {
+    if (!matmul_supports(weights) || k % tola_dtype_block_elements(weights) != 0 || k > SIZE_MAX / 16) return 0;
+    layout l = { .tokens = tokens };
+    lay_out(weights, k, &l);
+    return l.overflow ? 0 : l.bytes;
+}
+
+matmul_acts matmul_view(tola_dtype weights, size_t k, size_t tokens, const void *prepared) {
+    layout l = { .base = prepared, .tokens = tokens };
+    return lay_out(weights, k, &l);
+}
+
+typedef struct instructions {
+    matmul_quantize_fn quantize;
+    matmul_round_fn round;
+} instructions;
+
+static instructions choose(void) {
+    switch (cpu_get()->level) {
+    default: return (instructions){ matmul_quantize_scalar, matmul_round_scalar };
+    }
+}
+
+/* What follows from q, for the tile paths. */
+static void add_ups(const matmul_type *type, const matmul_acts *x, size_t token) {
+    const int16_t *sums = x->sums + token * x->sums_stride;
+    if (x->first) {
+        int32_t *first = (int32_t *)x->first + token * x->first_stride;
+        unsigned parts = type->group / 16;
+        for (size_t g = 0; g < x->k / type->group; g++)
+            first[g] = -type->offset * (parts == 2 ? sums[2 * g] + sums[2 * g + 1] : sums[g]);
+    }
+    for (size_t g = 0; g < x->k / 32; g++) {
+        int sum = sums[2 * g] + sums[2 * g + 1];
+        if (x->d_sums)
+            ((float *)x->d_sums)[token * x->d_sums_stride + g] = x->d[token * x->d_stride + g] * (float)sum;
+        if (x->pairs) ((int16_t *)x->pairs)[token * x->pairs_stride + g] = (int16_t)sum;
+    }
+}
+
+void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t k, size_t tokens, size_t first,
+                    size_t count, void *prepared) {
+    const matmul_type *type = matmul_type_get(weights);
+    const matmul_acts to = matmul_view(weights, k, tokens, prepared);
+    const instructions use = choose();
+    for (size_t t = first; t < first + count; t++) {
+        const float *row = x + t * x_stride;
+        if (type->kind == MATMUL_F32) {
+            float *out = (float *)to.x + t * to.x_stride;
+            memcpy(out, row, k * sizeof *out);
+            memset(out + k, 0, (to.x_stride - k) * sizeof *out);
+        } else if (type->kind == MATMUL_BF16) {
+            uint16_t *out = (uint16_t *)to.x + t * to.x_stride;
+            use.round(row, k, out);
+            memset(out + k, 0, (to.x_stride - k) * sizeof *out);
+        } else {
+            int8_t *q = (int8_t *)to.q + t * to.q_stride;
+            use.quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
+                         (int16_t *)to.sums + t * to.sums_stride);
+            memset(q + k, 0, to.q_stride - k);
+            add_ups(type, &to, t);
+        }
+    }
+}
+
+size_t matmul_paths(matmul_path *out) {
+    size_t n = 0;
+    out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
+    return n;
+}
+
+static const matmul_tile *tile_of(const matmul_type *type) {
+    matmul_path paths[MATMUL_PATHS_MOST];
+    matmul_paths(paths);
+    size_t i = 0;
+    while (!(paths[i].kinds >> type->kind & 1)) i++;
+    return paths[i].tile;
+}
+
+size_t matmul_scratch_bytes(tola_dtype weights, size_t k, size_t tokens) {
+    const matmul_type *type = matmul_type_get(weights);
+    return tile_of(type)->scratch(type, k, tokens);
+}
+
+void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, const void *prepared, size_t tokens,
+                 float *y, size_t y_stride, size_t first, size_t count, void *scratch) {
+    const matmul_acts x = matmul_view(weights, k, tokens, prepared);
+    const uint8_t *rows = (const uint8_t *)w + first * row_bytes;
+    tile_of(matmul_type_get(weights))->rows(weights, rows, row_bytes, &x, y + first, y_stride, count, scratch);
+}

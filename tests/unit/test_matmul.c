@@ -1,0 +1,343 @@
+/* Products: the codes against the decoders, every path against the definition, one token against many, ranges against
+ * the whole, bytes that no encoder wrote. */
+#include "unit.h"
+
+#include <math.h>
+
+#include "kernels/cast/scalar.h"
+#include "kernels/dequantize/dequantize.h"
+#include "kernels/matmul/matmul_kernels.h"
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t next(void) { /* xorshift64 (Marsaglia 2003) */
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    return seed ^= seed << 17;
+}
+
+static float uniform(void) {
+    return (float)((double)(next() >> 11) * 0x1p-52 - 1);
+}
+
+static void *aligned(size_t bytes) {
+    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+    if (!p) abort();
+    return p;
+}
+
+static bool same(float a, float b) {
+    return (isnan(a) && isnan(b)) || cast_f32_bits(a) == cast_f32_bits(b);
+}
+
+/* Random bytes; `tame`: with scales near one where the type keeps them in f16. */
+static void random_rows(tola_dtype type, uint8_t *w, size_t bytes, bool tame) {
+    for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)(next() >> 24);
+    if (!tame) return;
+    size_t block = tola_dtype_block_bytes(type);
+    if (matmul_type_get(type)->kind == MATMUL_F32 || matmul_type_get(type)->kind == MATMUL_BF16) {
+        for (size_t i = 0; i < bytes; i += block) {
+            uint32_t u = cast_f32_bits(uniform());
+            uint16_t h = type == TOLA_DTYPE_F16 ? cast_f32_to_f16(u) : (uint16_t)(u >> 16);
+            if (block == 4) memcpy(w + i, &u, 4);
+            else if (block == 2) memcpy(w + i, &h, 2);
+            else w[i] &= 0xbb; /* no NaN, no infinity */
+        }
+        return;
+    }
+    for (size_t i = 0; i + block <= bytes; i += block) {
+        matmul_codes c;
+        size_t scales[3] = { 0, block, block };
+        switch (type) {
+        case TOLA_DTYPE_Q4_1:
+        case TOLA_DTYPE_Q5_1:
+        case TOLA_DTYPE_Q8_1:
+        case TOLA_DTYPE_Q4_K:
+        case TOLA_DTYPE_Q5_K: scales[1] = 2; break;
+        case TOLA_DTYPE_Q2_K: scales[0] = 80, scales[1] = 82; break;
+        case TOLA_DTYPE_Q3_K: scales[0] = 108; break;
+        case TOLA_DTYPE_Q6_K: scales[0] = 208; break;
+        case TOLA_DTYPE_TQ1_0: scales[0] = 52; break;
+        case TOLA_DTYPE_TQ2_0: scales[0] = 64; break;
+        case TOLA_DTYPE_IQ1_M: w[i + 55] = 0x20 | (w[i + 55] & 0x0f); continue;
+        case TOLA_DTYPE_MXFP4: w[i] = (uint8_t)(120 + w[i] % 16); continue;
+        case TOLA_DTYPE_NVFP4: continue;
+        case TOLA_DTYPE_Q8_K: {
+            float d = uniform() / 100;
+            memcpy(w + i, &d, 4);
+            continue;
+        }
+        default: break;
+        }
+        for (int s = 0; s < 3; s++) {
+            if (scales[s] == block) continue;
+            uint16_t h = cast_f32_to_f16(cast_f32_bits(uniform() / 10));
+            memcpy(w + i + scales[s], &h, 2);
+        }
+        matmul_type_get(type)->codes(w + i, &c);
+        assert_true(isfinite(c.d[0]));
+    }
+}
+
+/* What the codes say a weight is, against the decoder of the format. */
+static void test_codes(void **state) {
+    (void)state;
+    for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
+        const matmul_type *t = matmul_type_get(type);
+        assert_int_equal(t->kind != MATMUL_NONE, matmul_supports(type));
+        if (tola_dtype_get_kind(type) == TOLA_KIND_BLOCK) assert_true(matmul_supports(type));
+        if (t->kind != MATMUL_SMALL && t->kind != MATMUL_SUPER) continue;
+        size_t n = tola_dtype_block_elements(type), bytes = tola_dtype_block_bytes(type);
+        for (int round = 0; round < 200; round++) {
+            uint8_t block[300];
+            float value[256];
+            matmul_codes c;
+            random_rows(type, block, bytes, round % 2);
+            dequantize_get_scalar(type)(block, value, n);
+            t->codes(block, &c);
+            for (size_t i = 0; i < n; i++) {
+                size_t g = t->kind == MATMUL_SUPER ? 0 : i / t->group;
+                double scale = (double)c.d[g] * (t->kind == MATMUL_SUPER ? c.sc[i / 16] : 1);
+                double min = t->kind == MATMUL_SUPER ? -(double)c.min[0] * c.m[i / 16] : (double)c.min[g];
+                if (!t->minima) min = 0;
+                double want = scale * c.q[i] + min, room = 1e-6 * (fabs(scale * c.q[i]) + fabs(min));
+                if (!isfinite(value[i]) || !isfinite(want)) continue;
+                if (!(fabs((double)value[i] - want) <= room)) fail_msg("%s: element %zu is %g, not %g",
+                    tola_dtype_name(type), i, want, (double)value[i]);
+                if (t->offset && t->offset != 128) assert_in_range(c.q[i] + t->offset, 0, 127);
+                if (!t->offset) assert_in_range(c.q[i], 0, 127);
+            }
+        }
+    }
+}
+
+typedef struct job {
+    tola_dtype type;
+    size_t k, rows, tokens, row_bytes;
+    uint8_t *w;
+    float *x;
+    void *prepared;
+    float *want; /* rows x tokens, by the definition */
+} job;
+
+static job new_job(tola_dtype type, size_t k, size_t rows, size_t tokens, bool tame) {
+    job j = { type, k, rows, tokens, k / tola_dtype_block_elements(type) * tola_dtype_block_bytes(type), 0, 0, 0, 0 };
+    j.row_bytes += 3; /* rows may lie anywhere */
+    j.w = malloc(rows * j.row_bytes + 1);
+    j.x = malloc(tokens * k * sizeof(float) + 1);
+    size_t bytes = matmul_prepared_bytes(type, k, tokens);
+    j.prepared = aligned(bytes);
+    j.want = malloc(rows * tokens * sizeof(float) + 1);
+    if (!j.w || !j.x || !j.want) abort();
+    for (size_t r = 0; r < rows; r++) random_rows(type, j.w + r * j.row_bytes, j.row_bytes - 3, tame);
+    for (size_t i = 0; i < tokens * k; i++) j.x[i] = uniform() * (tame ? 1 : 1e3f);
+    memset(j.prepared, 0xa5, bytes);
+    matmul_prepare(type, j.x, k, k, tokens, 0, tokens, j.prepared);
+    matmul_acts acts = matmul_view(type, k, tokens, j.prepared);
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t r = 0; r < rows; r++)
+            j.want[t * rows + r] = matmul_scalar_dot(type, j.w + r * j.row_bytes, &acts, t);
+    return j;
+}
+
+static void free_job(job *j) {
+    free(j->w);
+    free(j->x);
+    free(j->prepared);
+    free(j->want);
+}
+
+static bool bf16_like(tola_dtype type) {
+    return matmul_type_get(type)->kind == MATMUL_BF16;
+}
+
+/* Every path over rows [first, first + count), with canaries around each row of y. */
+static void check_paths(job *j, size_t first, size_t count) {
+    matmul_path paths[MATMUL_PATHS_MOST];
+    size_t n = matmul_paths(paths);
+    matmul_acts acts = matmul_view(j->type, j->k, j->tokens, j->prepared);
+    size_t stride = j->rows + 5;
+    float *y = malloc((j->tokens * stride + 5) * sizeof *y), canary = 12345.0f;
+    if (!y) abort();
+    for (size_t p = 0; p < n; p++) {
+        const matmul_type *type = matmul_type_get(j->type);
+        if (!(paths[p].kinds >> type->kind & 1)) continue;
+        void *scratch = aligned(paths[p].tile->scratch(type, j->k, j->tokens));
+        for (size_t i = 0; i < j->tokens * stride + 5; i++) y[i] = canary;
+        paths[p].tile->rows(j->type, j->w + first * j->row_bytes, j->row_bytes, &acts, y + 5 + first, stride, count,
+                            scratch);
+        for (size_t i = 0; i < j->tokens * stride + 5; i++) {
+            size_t t = i < 5 ? 0 : (i - 5) / stride, r = i < 5 ? SIZE_MAX : (i - 5) % stride;
+            bool inside = r >= first && r < first + count;
+            float want = inside ? j->want[t * j->rows + r] : canary;
+            if (inside && bf16_like(j->type)) {
+                float least = 1e-3f * (float)sqrt((double)j->k);
+                if (isfinite(want) && !(fabsf(y[i] - want) <= least + 1e-3f * fabsf(want)))
+                    fail_msg("%s %s k %zu: row %zu token %zu: %g, not %g", paths[p].name, tola_dtype_name(j->type),
+                             j->k, r, t, (double)y[i], (double)want);
+            } else if (!same(y[i], want)) {
+                fail_msg("%s %s k %zu rows %zu tokens %zu: row %zu token %zu: %a, not %a", paths[p].name,
+                         tola_dtype_name(j->type), j->k, j->rows, j->tokens, r, t, (double)y[i], (double)want);
+            }
+        }
+        free(scratch);
+    }
+    free(y);
+}
+
+static const size_t token_counts[] = { 1, 2, 5, 6, 7, 16, 31, 33 };
+
+static void test_paths(void **state) {
+    (void)state;
+    for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
+        if (!matmul_supports(type)) continue;
+        size_t block = tola_dtype_block_elements(type);
+        for (size_t c = 0; c < sizeof token_counts / sizeof *token_counts; c++) {
+            size_t blocks = 1 + next() % (block == 256 ? 3 : 640 / block), rows = 1 + next() % 40;
+            job j = new_job(type, blocks * block, rows, token_counts[c], true);
+            check_paths(&j, 0, rows);
+            check_paths(&j, rows / 3, rows - rows / 3 - rows / 5);
+            free_job(&j);
+        }
+        job j = new_job(type, 2 * block, 131, 3, true);
+        check_paths(&j, 0, 131);
+        free_job(&j);
+        job wild = new_job(type, 3 * block, 37, 9, false); /* any bytes: infinite scales, NaN */
+        check_paths(&wild, 0, 37);
+        free_job(&wild);
+    }
+}
+
+/* The largest sums that the types allow: every code, scale and activation at its end. */
+static void test_extremes(void **state) {
+    (void)state;
+    for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
+        if (!matmul_supports(type) || tola_dtype_get_kind(type) != TOLA_KIND_BLOCK) continue;
+        for (int fill = 0; fill < 6; fill++) {
+            static const uint8_t bytes[] = { 0xff, 0x00, 0x80, 0x7f, 0x0f, 0xf0 };
+            size_t k = 2 * (size_t)tola_dtype_block_elements(type);
+            job j = new_job(type, k, 35, 7, true);
+            for (size_t i = 0; i < 35 * j.row_bytes; i++)
+                if (i % j.row_bytes % tola_dtype_block_bytes(type) > 1 || fill == 0) j.w[i] = bytes[fill];
+            for (size_t i = 0; i < 7 * k; i++) j.x[i] = i / k % 2 ? 1 : -1;
+            matmul_prepare(type, j.x, k, k, 7, 0, 7, j.prepared);
+            matmul_acts acts = matmul_view(type, k, 7, j.prepared);
+            for (size_t i = 0; i < 7 * 35; i++)
+                j.want[i] = matmul_scalar_dot(type, j.w + i % 35 * j.row_bytes, &acts, i / 35);
+            check_paths(&j, 0, 35);
+            free_job(&j);
+        }
+    }
+}
+
+/* Through the interface: all tokens at once, each alone, rows in ranges: the same bits. */
+static void test_one_and_many(void **state) {
+    (void)state;
+    enum { ROWS = 70, TOKENS = 37 };
+    for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
+        if (!matmul_supports(type)) continue;
+        size_t block = tola_dtype_block_elements(type), k = block == 1 ? 333 : block * (512 / block);
+        job j = new_job(type, k, ROWS, TOKENS, true);
+        float *all = malloc(ROWS * TOKENS * sizeof *all), *alone = malloc(ROWS * sizeof *alone);
+        void *scratch = aligned(matmul_scratch_bytes(type, k, TOKENS));
+        void *one = aligned(matmul_prepared_bytes(type, k, 1));
+        if (!all || !alone) abort();
+        for (size_t at = 0; at < ROWS; at += 29)
+            matmul_rows(type, j.w, j.row_bytes, k, j.prepared, TOKENS, all, ROWS, at, at + 29 < ROWS ? 29 : ROWS - at,
+                        scratch);
+        for (size_t t = 0; t < TOKENS; t++) {
+            matmul_prepare(type, j.x + t * k, k, k, 1, 0, 1, one);
+            void *little = aligned(matmul_scratch_bytes(type, k, 1));
+            matmul_rows(type, j.w, j.row_bytes, k, one, 1, alone, ROWS, 0, ROWS, little);
+            free(little);
+            for (size_t r = 0; r < ROWS; r++)
+                if (!same(alone[r], all[t * ROWS + r]))
+                    fail_msg("%s: row %zu token %zu: %a alone, %a among others", tola_dtype_name(type), r, t,
+                             (double)alone[r], (double)all[t * ROWS + r]);
+        }
+        free(all);
+        free(alone);
+        free(scratch);
+        free(one);
+        free_job(&j);
+    }
+}
+
+/* Activations: the rule of matmul.h, and the same bits from every instruction set, in ranges or at once. */
+static void test_prepare(void **state) {
+    (void)state;
+    enum { K = 768, TOKENS = 40 };
+    static float x[K * TOKENS];
+    for (size_t i = 0; i < K * TOKENS; i++) x[i] = uniform() * (float)exp((double)uniform() * 30);
+    x[5] = NAN;
+    x[K + 300] = -INFINITY;
+    for (size_t i = 0; i < K; i++) x[2 * K + i] = 1e-35f * uniform();
+    for (size_t i = 0; i < K; i++) x[3 * K + i] = 3e38f * uniform();
+    for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
+        if (!matmul_supports(type)) continue;
+        size_t bytes = matmul_prepared_bytes(type, K, TOKENS);
+        void *whole = aligned(bytes), *parts = aligned(bytes);
+        memset(whole, 1, bytes);
+        memset(parts, 2, bytes);
+        matmul_prepare(type, x, K, K, TOKENS, 0, TOKENS, whole);
+        matmul_prepare(type, x, K, K, TOKENS, 32, 8, parts);
+        matmul_prepare(type, x, K, K, TOKENS, 0, 32, parts);
+        matmul_acts a = matmul_view(type, K, TOKENS, whole), b = matmul_view(type, K, TOKENS, parts);
+        for (size_t t = 0; t < TOKENS; t++) {
+            if (!a.q) {
+                size_t size = bf16_like(type) ? 2 : 4;
+                const char *in_a = (const char *)a.x + t * a.x_stride * size;
+                assert_memory_equal(in_a, (const char *)b.x + t * b.x_stride * size, a.x_stride * size);
+                continue;
+            }
+            int8_t q[K];
+            float d[K / 32];
+            int16_t sums[K / 16];
+            matmul_quantize_scalar(x + t * K, K, a.d_block, q, d, sums);
+            assert_memory_equal(a.q + t * a.q_stride, q, K);
+            assert_memory_equal(b.q + t * b.q_stride, q, K);
+            assert_memory_equal(a.d + t * a.d_stride, d, K / a.d_block * sizeof *d);
+            assert_memory_equal(b.d + t * b.d_stride, d, K / a.d_block * sizeof *d);
+            assert_memory_equal(a.sums + t * a.sums_stride, sums, sizeof sums);
+            for (size_t i = 0; i < K; i++) {
+                float scale = d[i / a.d_block], value = x[t * K + i];
+                if (t < 2 && isnan(scale)) assert_int_equal(q[i], 0);
+                else assert_true(fabsf(value - scale * (float)q[i]) <= scale * 0.5001f + 0x1p-100f);
+            }
+        }
+        assert_true(bf16_like(type) || !a.q || isnan(a.d[0]));
+        free(whole);
+        free(parts);
+    }
+}
+
+static void test_sizes(void **state) {
+    (void)state;
+    assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_Q4_0, 31, 1), 0);
+    assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_Q4_0, SIZE_MAX / 64 * 32, 4), 0);
+    assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_F32, 1000, SIZE_MAX / 1000), 0);
+    assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_I32, 64, 1), 0);
+    assert_true(matmul_prepared_bytes(TOLA_DTYPE_Q4_0, 32, 1) >= 32);
+    assert_false(matmul_supports(TOLA_DTYPE_COUNT));
+}
+
+/* e4m3 by the formula of its specification (OCP 8-bit floating point). */
+static void test_e4m3(void **state) {
+    (void)state;
+    for (unsigned u = 0; u < 256; u++) {
+        float got = cast_f32_from_bits(cast_bf16_to_f32(matmul_bf16_of_e4m3((uint8_t)u)));
+        int e = u >> 3 & 15, m = u & 7;
+        double want = e ? ldexp(1 + m / 8.0, e - 7) : ldexp(m, -9);
+        if ((u & 127) == 127) assert_true(isnan(got));
+        else assert_true((double)got == (u & 128 ? -want : want));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_codes),        cmocka_unit_test(test_paths), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_one_and_many), cmocka_unit_test(test_prepare), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_e4m3),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
