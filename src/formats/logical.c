@@ -145,15 +145,43 @@ static tola_status read_matrix(const tola_checkpoint *ck, const ck_tensor *t, ui
 
 /* ---- which scheme ---- */
 
+static const char *const config_keys[] = { "quantization_config", "compression_config", "quantization" };
+enum { CONFIG_KEYS = sizeof config_keys / sizeof *config_keys };
+
 const tola_value *logical_config(const tola_value *config) {
-    static const char *const keys[] = { "quantization_config", "compression_config", "quantization" };
     const tola_value *text = tola_value_get(config, "text_config");
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const tola_value *v = tola_value_get(config, keys[i]);
-        if (!v) v = tola_value_get(text, keys[i]);
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        const tola_value *v = tola_value_get(config, config_keys[i]);
+        if (!v) v = tola_value_get(text, config_keys[i]);
         if (v && v->kind == TOLA_VALUE_MAP) return v;
     }
     return NULL;
+}
+
+static bool says_quantized(const tola_member *m) {
+    for (size_t i = 0; i < CONFIG_KEYS; i++)
+        if (strcmp(m->key.data, config_keys[i]) == 0) return true;
+    return false;
+}
+
+/* The configuration of the decoded weights: `config` without what says that they are quantized. */
+static tola_status plain_config(const tola_value *config, arena *a, bool nested, tola_value *out, tola_error *err) {
+    *out = *config;
+    if (config->kind != TOLA_VALUE_MAP) return TOLA_OK;
+    size_t count = config->as.map.count, kept = 0;
+    tola_member *members = arena_alloc_array(a, count ? count : 1, sizeof *members);
+    if (!members) return err_nomem(err, "reading the configuration");
+    for (size_t i = 0; i < count; i++) {
+        const tola_member *m = &config->as.map.members[i];
+        if (says_quantized(m)) continue;
+        members[kept] = *m;
+        if (!nested && strcmp(m->key.data, "text_config") == 0)
+            TRY(plain_config(&m->value, a, true, &members[kept].value, err));
+        kept++;
+    }
+    out->as.map.members = members;
+    out->as.map.count = kept;
+    return TOLA_OK;
 }
 
 /* What AutoGPTQ wrote beside the weights before configurations held it. */
@@ -349,7 +377,7 @@ static tola_status create_view(builder *b, tola_error *err) {
     out->borrows_files = true;
     out->format = in->format;
     out->metadata = in->metadata;
-    out->config = in->config;
+    TRY(plain_config(&in->config, &out->arena, false, &out->config, err));
     out->folder = in->folder ? mem_strdup(in->folder) : NULL;
     if ((in->folder && !out->folder) || !mem_grow(&out->files, &out->file_cap, in->file_count + 1, sizeof *out->files))
         return err_nomem(err, "opening a quantized checkpoint");
