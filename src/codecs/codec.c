@@ -2,7 +2,10 @@
  * kernel of their own skip the blocks. The rules stand in codec.h, the floating-point arithmetic in kernels/cast. */
 #include "codecs/codec.h"
 #include "kernels/cast/cast.h"
+#include "kernels/cast/scalar.h"
 #include "kernels/dequantize/dequantize.h"
+#include "kernels/quantize/quantize.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -344,6 +347,85 @@ static uint64_t encode(tola_dtype to, work w, const block *in, uint8_t *dst, siz
     return 0;
 }
 
+/* ---- encoding blocks ---- */
+
+#define F16_MAX 65504.0f
+
+/* Magnitudes that scales hold: the largest f16 times the largest multiple of it that a block can stand for. Where an
+ * encoder searches for scales and minima, the half of that, so that what it tries holds, too. */
+float codec_range(tola_dtype to) {
+    if (!quantize_get(to)) return 0;
+    switch (to) {
+    case TOLA_DTYPE_Q4_0: return 8 * F16_MAX;
+    case TOLA_DTYPE_Q5_0: return 16 * F16_MAX;
+    case TOLA_DTYPE_Q8_0: return 127 * F16_MAX;
+    case TOLA_DTYPE_Q8_1: return F16_MAX / 32; /* the sum of 32 is an f16 */
+    case TOLA_DTYPE_Q8_K: return FLT_MAX;
+    case TOLA_DTYPE_MXFP4: return 6 * 0x1p125f; /* with larger ones the scale becomes 2^126, and 4 of it is no f32 */
+    case TOLA_DTYPE_NVFP4: return 6 * 448;
+    case TOLA_DTYPE_Q2_K: return 15 * F16_MAX / 2; /* its minimum, 15 dmin */
+    case TOLA_DTYPE_Q3_K: return 32 * 4 * F16_MAX / 2;
+    case TOLA_DTYPE_Q4_K:
+    case TOLA_DTYPE_Q5_K: return 63 * F16_MAX / 2;
+    case TOLA_DTYPE_Q6_K: return 128 * 32 * F16_MAX / 2;
+    case TOLA_DTYPE_IQ4_NL: return 113 * F16_MAX / 2;
+    case TOLA_DTYPE_IQ4_XS: return 31 * 113 * F16_MAX / 2;
+    case TOLA_DTYPE_IQ2_XXS:
+    case TOLA_DTYPE_IQ2_XS:
+    case TOLA_DTYPE_IQ2_S: return 15.5f / 4 * 43 * F16_MAX / 2;
+    case TOLA_DTYPE_IQ3_XXS: return 15.5f / 2 * 62 * F16_MAX / 2;
+    case TOLA_DTYPE_IQ3_S: return 31 * 15 * F16_MAX / 2;
+    case TOLA_DTYPE_IQ1_S:
+    case TOLA_DTYPE_IQ1_M: return 15 * F16_MAX / 2;
+    default: return F16_MAX; /* q4_1, q5_1: the minimum; q1_0, q2_0, tq1_0, tq2_0: the scale */
+    }
+}
+
+static void make_fit(float *row, size_t n, float most, codec_faults *faults) {
+    const uint32_t limit = cast_f32_bits(most);
+    uint32_t any = 0;
+    for (size_t i = 0; i < n; i++) any |= (cast_f32_bits(row[i]) & 0x7fffffff) > limit;
+    if (!any) return;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t magnitude = cast_f32_bits(row[i]) & 0x7fffffff;
+        if (magnitude <= limit) continue;
+        if (magnitude > 0x7f800000) {
+            row[i] = 0;
+            faults->nans++;
+        } else {
+            row[i] = copysignf(most, row[i]);
+            if (magnitude == 0x7f800000) faults->infinities++;
+            else faults->clamped++;
+        }
+    }
+}
+
+tola_status codec_quantize(tola_dtype to, float *row, void *dst, size_t n, const float *importance,
+                           codec_faults *faults) {
+    quantize_fn quantize = quantize_get(to);
+    codec_faults unwanted = { 0, 0, 0 };
+    if (!quantize) return TOLA_E_UNSUPPORTED;
+    if (n % tola_dtype_block_elements(to) != 0) return TOLA_E_ARG;
+    make_fit(row, n, codec_range(to), faults ? faults : &unwanted);
+    quantize(row, dst, n, importance);
+    return TOLA_OK;
+}
+
+/* Values that are finite and were clamped, on the way to f32 or after it. */
+static uint64_t encode_blocks(tola_dtype to, work w, block *in, uint8_t *dst, size_t n) {
+    block single;
+    codec_faults faults = { 0, 0, 0 };
+    uint64_t overflowed = 0;
+    float *row = in->f32;
+    if (w != WORK_F32) {
+        overflowed = encode_f32(w, in, (uint8_t *)single.f32, n, false);
+        row = single.f32;
+    }
+    make_fit(row, n, codec_range(to), &faults);
+    quantize_get(to)(row, dst, n, NULL);
+    return faults.clamped + overflowed;
+}
+
 /* ---- the interface ---- */
 
 bool codec_decodes(tola_dtype dtype) {
@@ -359,7 +441,7 @@ bool codec_decodes(tola_dtype dtype) {
 }
 
 bool codec_encodes(tola_dtype dtype) {
-    return codec_decodes(dtype) && tola_dtype_get_kind(dtype) != TOLA_KIND_BLOCK;
+    return tola_dtype_get_kind(dtype) == TOLA_KIND_BLOCK ? quantize_get(dtype) != NULL : codec_decodes(dtype);
 }
 
 tola_dtype codec_exact(tola_dtype dtype) {
@@ -410,7 +492,7 @@ static uint64_t convert_blocks(tola_dtype from, tola_dtype to, const uint8_t *sr
     for (size_t at = 0; at < elements; at += BLOCK, src += from_step, dst += to_step) {
         size_t n = elements - at < BLOCK ? elements - at : BLOCK;
         work w = decode(from, src, &b, n);
-        overflowed += encode(to, w, &b, dst, n, saturate);
+        overflowed += quantize_get(to) ? encode_blocks(to, w, &b, dst, n) : encode(to, w, &b, dst, n, saturate);
     }
     return overflowed;
 }

@@ -250,8 +250,7 @@ static tola_status parse_overrides(plan *p, const char *const *texts, override *
     return TOLA_OK;
 }
 
-/* --dtype means "the weights": floating point, and block-quantized ones so that asking for the impossible is an error
- * rather than a file that is not what was asked for. */
+/* --dtype means "the weights": floating point, and block types, which are decoded. */
 static bool dtype_applies(tola_dtype from) {
     tola_dtype_kind kind = tola_dtype_get_kind(from);
     return kind == TOLA_KIND_FLOAT || kind == TOLA_KIND_BLOCK;
@@ -281,11 +280,11 @@ static tola_status check_cast(const plan_tensor *t, tola_error *err) {
     if (t->piece_count == 0)
         cause = "its values are part of the format's configuration";
     else if (!codec_decodes(from))
-        cause = kind == TOLA_KIND_BLOCK ? "block-quantized weights cannot be cast; --exclude leaves them out"
-                                        : "these bytes are not numbers";
+        cause = "these bytes are not numbers";
+    else if (tola_dtype_get_kind(to) == TOLA_KIND_BLOCK)
+        cause = "block types are made by quantizing, not by a cast";
     else if (!codec_encodes(to))
-        cause = tola_dtype_get_kind(to) == TOLA_KIND_BLOCK ? "block types are made by quantizing, not by a cast"
-                                                           : "this dtype can be read but not made";
+        cause = "this dtype can be read but not made";
     else if ((kind == TOLA_KIND_COMPLEX) != (tola_dtype_get_kind(to) == TOLA_KIND_COMPLEX))
         cause = "complex numbers convert to complex numbers only";
     if (!cause) return TOLA_OK;

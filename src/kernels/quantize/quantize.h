@@ -1,6 +1,6 @@
 /* Rows of f32 to block types.
  *
- * Inputs are finite and within the range that the type's scales can hold: codecs/quantize.h sees to that. Where a format
+ * Inputs are finite and within the range that the type's scales can hold: codecs/codec.h sees to that. Where a format
  * defines the encoding (q4_0, q4_1, q5_0, q5_1, q8_0, q8_1, q8_k, tq1_0, tq2_0, mxfp4 in gguf-py and ggml's reference
  * functions) and no importance is given, the bits are those of the reference; every other type is encoded so that
  * sum(importance * (w - decoded)^2) is small. The result is the same on every instruction set, or where a search in
