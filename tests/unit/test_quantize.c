@@ -137,7 +137,9 @@ static void test_faults(void **state) {
             assert_true(isnan(bad[k]) ? row[77] == 0 : fabsf(row[77]) <= most);
             dequantize_get(t)(out, back, 256);
             for (size_t i = 0; i < 256; i++) assert_true(isfinite(back[i]));
-            if (fabsf(row[77]) == most && t != TOLA_DTYPE_Q1_0) assert_true(fabsf(back[77]) > most / 2);
+            /* The least of iq2_xxs' magnitudes is 8 of 43: with 31 small weights beside it the error is least below. */
+            float least = t == TOLA_DTYPE_IQ2_XXS ? most / 3 : most / 2;
+            if (fabsf(row[77]) == most && t != TOLA_DTYPE_Q1_0) assert_true(fabsf(back[77]) > least);
         }
     }
 }
