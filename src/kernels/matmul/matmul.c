@@ -134,5 +134,10 @@ void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, 
                  float *y, size_t y_stride, size_t first, size_t count, void *scratch) {
     const matmul_acts x = matmul_view(weights, k, tokens, prepared);
     const uint8_t *rows = (const uint8_t *)w + first * row_bytes;
+    matmul_vector_fn vector = tokens == 1 ? matmul_vector_get(weights) : NULL;
+    if (vector) {
+        vector(rows, row_bytes, &x, 0, y + first, count);
+        return;
+    }
     tile_of(matmul_type_get(weights))->rows(weights, rows, row_bytes, &x, y + first, y_stride, count, scratch);
 }

@@ -1,0 +1,12 @@
+/* The choice of a matrix-vector product for this processor. */
+#include "base/cpu.h"
+#include "kernels/matmul/matmul_kernels.h"
+
+matmul_vector_fn matmul_vector_get(tola_dtype weights) {
+    switch (cpu_get()->level) {
+#if defined(__x86_64__)
+    case CPU_AVX512: return cpu_get()->avx512_vnni ? matmul_vector_avx512vnni(weights) : matmul_vector_avx512(weights);
+#endif
+    default: (void)weights; return NULL;
+    }
+}
