@@ -114,7 +114,7 @@ typedef struct tola_stats {
     size_t size;
     size_t count;
     tola_tensor_stats *tensors; /* those that match and hold numbers, in checkpoint order */
-    uint64_t skipped;           /* matched, but opaque or complex */
+    uint64_t skipped;           /* matched, but opaque or in a type nothing here decodes */
     uint64_t bytes;             /* read */
     double seconds;
     uint64_t reserved[4];

@@ -17,8 +17,7 @@ typedef struct settings {
 static const cli_option options[] = {
     { "format", 0, CLI_STRING, "FORMAT", "Write safetensors, gguf, pytorch or npz, whatever OUT is called",
       offsetof(settings, format), NULL, NULL },
-    { "dtype", 'd', CLI_DTYPE, "DTYPE",
-      "Cast floating-point tensors and decode quantized ones; integers and booleans stay as they are",
+    { "dtype", 'd', CLI_DTYPE, "DTYPE", "Cast floating-point tensors; integers and booleans stay as they are",
       offsetof(settings, dtype), NULL, "dtype" },
     { "dtype-override", 0, CLI_LIST, "GLOB=DTYPE",
       "Give the tensors that match a dtype of their own; the first match wins over --dtype",
@@ -174,8 +173,7 @@ const cli_verb cmd_convert = {
         "From a Hugging Face folder to GGUF and back, names, layout and configuration are translated for the families "
         "that Tola knows; --keep-names changes the container alone.\n\n"
         "--dtype casts floating-point tensors with one rounding to nearest, ties to even. Tensors that share storage "
-        "are written once for each name. A dtype that the format cannot hold is an error. GGUF's quantized blocks are "
-        "decoded by --dtype, and to f16 where a Hugging Face folder is made of them.\n\n"
+        "are written once for each name. A dtype that the format cannot hold is an error.\n\n"
         "The model streams through in blocks of a few megabytes, so memory does not grow with it. OUT appears whole or "
         "not at all: after an error or Ctrl-C nothing is left. A killed process leaves at most a hidden temporary "
         "file, which the next run removes.",

@@ -360,7 +360,7 @@ float codec_range(tola_dtype to) {
     case TOLA_DTYPE_Q5_0: return 16 * F16_MAX;
     case TOLA_DTYPE_Q8_0: return 127 * F16_MAX;
     case TOLA_DTYPE_Q8_1: return F16_MAX / 32; /* the sum of 32 is an f16 */
-    case TOLA_DTYPE_Q8_K: return FLT_MAX;
+    case TOLA_DTYPE_Q8_K: return 0x1.fffffp127f; /* 127 times a rounded 127th of it is an f32 */
     case TOLA_DTYPE_MXFP4: return 6 * 0x1p125f; /* with larger ones the scale becomes 2^126, and 4 of it is no f32 */
     case TOLA_DTYPE_NVFP4: return 6 * 448;
     case TOLA_DTYPE_Q2_K: return 15 * F16_MAX / 2; /* its minimum, 15 dmin */

@@ -29,7 +29,6 @@ typedef struct builder {
     size_t companion_count, companion_cap;
     const char **warnings;
     size_t warning_count, warning_cap;
-    size_t decoded[TOLA_DTYPE_COUNT]; /* quantized tensors that become this dtype */
     bool failed;          /* out of memory */
     tola_status status;   /* the first failure of a part that has no way to return it, and its message */
     tola_error error;

@@ -2,7 +2,7 @@
  *
  * The inverse of hf_to_gguf.c: names back by the table, Q and K back to rotary halves, experts unstacked, Gemma's norms
  * minus one. Files that Tola wrote say which dtypes the source had and which norms need their bits restored
- * (tola.source.*, tola.exact.*); others keep the dtypes they have, and block types become f16. */
+ * (tola.source.*, tola.exact.*); others keep the dtypes they have, and block types become f32. */
 #include "base/err.h"
 #include "codecs/codec.h"
 #include "families/build.h"
@@ -38,23 +38,24 @@ static tola_dtype recorded_dtype(const builder *b, const char *name) {
     return most != NULL ? tola_dtype_parse(most) : TOLA_DTYPE_NONE;
 }
 
-static bool is_block(const tola_tensor_info *t) {
-    return tola_dtype_get_kind((tola_dtype)t->dtype) == TOLA_KIND_BLOCK;
-}
-
 static tola_dtype target_dtype(const builder *b, const tola_tensor_info *t, const char *name) {
     if (b->options->dtype != TOLA_DTYPE_NONE) return b->options->dtype;
     tola_dtype recorded = recorded_dtype(b, name);
     if (recorded != TOLA_DTYPE_NONE && tola_dtype_get_kind(recorded) == TOLA_KIND_FLOAT) return recorded;
-    return is_block(t) ? TOLA_DTYPE_F16 : (tola_dtype)t->dtype;
+    return tola_dtype_get_kind((tola_dtype)t->dtype) == TOLA_KIND_BLOCK ? TOLA_DTYPE_F32 : (tola_dtype)t->dtype;
 }
 
 static tola_status check_source(const builder *b, const tola_tensor_info *t, const name_row *row, tola_error *err) {
     const family_hyper *h = &b->hyper;
     if (t->flags & TOLA_TENSOR_MISSING)
         return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "its part of the file is missing");
-    if (tola_dtype_get_kind((tola_dtype)t->dtype) != TOLA_KIND_FLOAT && !is_block(t))
+    tola_dtype_kind kind = tola_dtype_get_kind((tola_dtype)t->dtype);
+    if (kind != TOLA_KIND_FLOAT && kind != TOLA_KIND_BLOCK)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s is neither floating-point nor quantized",
+                       tola_dtype_name((tola_dtype)t->dtype));
+    if (!codec_decodes((tola_dtype)t->dtype))
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                       "%s: block-quantized weights have no counterpart in the Hugging Face layout",
                        tola_dtype_name((tola_dtype)t->dtype));
     bool experts = (row->flags & NAME_EXPERT) != 0;
     if (experts ? t->n_dims != 3 : (t->n_dims < 1 || t->n_dims > 2))
@@ -64,9 +65,6 @@ static tola_status check_source(const builder *b, const tola_tensor_info *t, con
                        (unsigned long long)t->shape[0], (unsigned long long)h->experts);
     if (t->elements == 0) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "has no elements");
     if (!(row->flags & (NAME_ROTATED_Q | NAME_ROTATED_K))) return TOLA_OK;
-    if (t->n_dims == 1 && is_block(t))
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "a vector whose elements change places is %s",
-                       tola_dtype_name((tola_dtype)t->dtype));
     uint64_t heads = row->flags & NAME_ROTATED_Q ? h->heads : h->kv_heads;
     if (heads == 0 || heads > UINT32_MAX || h->head_dim > UINT32_MAX || t->shape[0] != heads * h->head_dim ||
         h->head_dim % 2 != 0)
@@ -90,7 +88,6 @@ static tola_status add_item(builder *b, size_t index, const name_match *match, u
     for (unsigned d = experts ? 1 : 0; d < t->n_dims; d++) item->shape[item->n_dims++] = t->shape[d];
     item->row_elements = t->shape[t->n_dims - 1];
     item->dtype = (uint16_t)target_dtype(b, t, name);
-    if (is_block(t)) b->decoded[item->dtype]++;
     bool rotated = (match->row->flags & (NAME_ROTATED_Q | NAME_ROTATED_K)) != 0;
     if (rotated && b->plan->family->map == FAMILY_MAP_LLAMA) {
         item->order = HF_GGUF_DEINTERLEAVE;
@@ -177,14 +174,6 @@ static tola_status map_tensor(builder *b, size_t index, tola_error *err) {
     return TOLA_OK;
 }
 
-/* What nobody asked for is said. */
-static void warn_of_decoding(builder *b) {
-    for (unsigned i = 0; b->options->dtype == TOLA_DTYPE_NONE && i < TOLA_DTYPE_COUNT; i++)
-        if (b->decoded[i])
-            build_warn(b, "%zu quantized tensor%s decoded to %s; --dtype chooses another", b->decoded[i],
-                       b->decoded[i] == 1 ? " is" : "s are", tola_dtype_name((tola_dtype)i));
-}
-
 static tola_status plan_with(builder *b, tola_error *err) {
     if (b->hyper.layers == 0 || b->hyper.layers > BUILD_MAX_LAYERS || b->hyper.width == 0 || b->hyper.heads == 0 ||
         b->hyper.experts > BUILD_MAX_EXPERTS)
@@ -197,7 +186,6 @@ static tola_status plan_with(builder *b, tola_error *err) {
         tola_status status = map_tensor(b, i, err);
         if (status != TOLA_OK) return err_in_tensor(err, status, name);
     }
-    warn_of_decoding(b);
     build_string(b, "format", "pt");
     TRY(config_to_hf(b, err));
     return tokenizer_to_hf(b, err);

@@ -22,7 +22,7 @@ typedef enum pair_kind {
     PAIR_NUMBERS, /* both turned into `as` */
     PAIR_PARTS,   /* complex numbers: their parts, as numbers of type `as` */
     PAIR_INTEGERS, /* 64-bit integers of one type: f64 would hide differences */
-    PAIR_UNITS    /* one type without arithmetic: bytes (or 32-bit complex numbers) that differ are counted */
+    PAIR_UNITS    /* one type without arithmetic: blocks or bytes that differ are counted */
 } pair_kind;
 
 typedef struct match {
@@ -200,6 +200,7 @@ static void conclude(match *p, size_t pieces) {
     t->compared = true;
     t->changed_elements = all.changed;
     if (p->kind == PAIR_UNITS) {
+        t->changed_elements *= p->x->dtype == TOLA_DTYPE_OPAQUE ? 1 : tola_dtype_block_elements((tola_dtype)p->x->dtype);
         if (all.changed == 0) equal_values(t);
     } else {
         t->max_abs = all.max_abs;

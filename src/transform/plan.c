@@ -299,12 +299,10 @@ static tola_dtype suggest(tola_dtype from, bool (*holds)(tola_dtype dtype)) {
     static const uint8_t small[] = { TOLA_DTYPE_U8, TOLA_DTYPE_I8, TOLA_DTYPE_I16, TOLA_DTYPE_I32, TOLA_DTYPE_I64, 0 };
     static const uint8_t bytes[] = { TOLA_DTYPE_I16, TOLA_DTYPE_I32, TOLA_DTYPE_I64, 0 };
     static const uint8_t large[] = { TOLA_DTYPE_I32, TOLA_DTYPE_I64, 0 };
-    static const uint8_t blocks[] = { TOLA_DTYPE_F16, TOLA_DTYPE_BF16, TOLA_DTYPE_F32, 0 };
     static const uint8_t complexes[] = { TOLA_DTYPE_C64, TOLA_DTYPE_C128, 0 };
     const uint8_t *list = NULL;
     switch (tola_dtype_get_kind(from)) {
     case TOLA_KIND_FLOAT: list = from == TOLA_DTYPE_F64 ? wide : floats; break;
-    case TOLA_KIND_BLOCK: list = blocks; break;
     case TOLA_KIND_BOOL: list = small; break;
     case TOLA_KIND_COMPLEX: list = complexes; break;
     case TOLA_KIND_INT:

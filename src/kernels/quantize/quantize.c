@@ -3,7 +3,7 @@
 
 static quantize_fn find(tola_dtype dtype, bool scalar) {
     static quantize_fn (*const families[])(tola_dtype, bool) = {
-        quantize_small_get, quantize_iq_get,
+        quantize_legacy_get, quantize_k_get, quantize_iq4_get, quantize_small_get, quantize_iq_get,
     };
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         quantize_fn f = families[i](dtype, scalar);
