@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """imatrix_open against llama-imatrix: what it measures on a small model, in both of its formats.
 
-Expected means are computed here, in f32 as llama.cpp's loader computes them; and what was read, written again in the old
-format with one call, must make llama-quantize give the same bytes as the file that it was read from. A model with
-experts, few of which meet a token, stands for partial data. $LLAMA_QUANTIZE names llama-quantize; llama-imatrix lies
+Expected means are computed here, in f32 as llama.cpp's loader computes them; and what was read, written again in the
+old format with one call, must make llama-quantize give the same bytes as the file that it was read from. A model with
+experts, some of which meet no token, stands for partial data. $LLAMA_QUANTIZE names llama-quantize; llama-imatrix lies
 beside it."""
 
 import os
