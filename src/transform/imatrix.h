@@ -27,8 +27,8 @@ typedef struct imatrix_entry {
     uint64_t matrices;    /* experts; 1 otherwise. The old format does not tell experts apart: there it is always 1 */
     const float *values;  /* matrices x columns means, >= 0 */
 } imatrix_entry;
-/* The entry of a tensor, NULL where there is none. A Hugging Face checkpoint's tensor is looked up by the GGUF name that
- * it would get. */
+/* The entry of a tensor, NULL where there is none. A Hugging Face checkpoint's tensor is looked up by the GGUF name
+ * that it would get. */
 const imatrix_entry *imatrix_find(const imatrix *m, const char *name);
 /* The matrices x columns means for a tensor of that shape; *values is NULL where there is no entry. TOLA_E_FORMAT where
  * there is one of another size. */
