@@ -1,9 +1,48 @@
-/* The schemes, in the order in which a checkpoint is held against them. */
+/* The schemes, in the order in which a checkpoint is held against them, and what they are asked for by name. */
 #include "codecs/scheme.h"
 
+#include <stdio.h>
+#include <string.h>
+
 const scheme *const scheme_table[] = {
-    &scheme_gptq,
-    &scheme_awq,
-    &scheme_mlx,
-    NULL,
+    &scheme_gptq, &scheme_awq, &scheme_mlx, &scheme_compressed, NULL,
 };
+
+static scheme_params floats(tola_dtype element, tola_dtype scale, scheme_grain grain) {
+    return (scheme_params){
+        .code = SCHEME_FLOAT,
+        .bits = (uint8_t)tola_dtype_bits(element),
+        .grain = (uint8_t)grain,
+        .symmetric = true,
+        .element = element,
+        .scale = scale,
+    };
+}
+
+const scheme *scheme_for_type(const char *type, scheme_params *params) {
+    unsigned bits = 0;
+    int end = 0;
+    if (sscanf(type, "int%1u%n", &bits, &end) == 1 && type[end] == '\0' && bits >= 1 && bits <= 8) {
+        *params = (scheme_params){
+            .code = SCHEME_INT, .bits = (uint8_t)bits, .grain = SCHEME_PER_GROUP, .symmetric = true, .group = 128
+        };
+        return &scheme_compressed;
+    }
+    static const struct {
+        const char *name;
+        tola_dtype element, scale;
+        scheme_grain grain;
+    } table[] = {
+        { "f8_e4m3", TOLA_DTYPE_F8_E4M3, TOLA_DTYPE_NONE, SCHEME_PER_CHANNEL },
+        { "mxfp8", TOLA_DTYPE_F8_E4M3, TOLA_DTYPE_F8_E8M0, SCHEME_PER_GROUP },
+        { "mxfp6", TOLA_DTYPE_F6_E2M3, TOLA_DTYPE_F8_E8M0, SCHEME_PER_GROUP },
+        { "mxfp4", TOLA_DTYPE_F4, TOLA_DTYPE_F8_E8M0, SCHEME_PER_GROUP },
+        { "nvfp4", TOLA_DTYPE_F4, TOLA_DTYPE_F8_E4M3, SCHEME_PER_GROUP },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (strcmp(type, table[i].name) != 0) continue;
+        *params = floats(table[i].element, table[i].scale, table[i].grain);
+        return &scheme_compressed;
+    }
+    return NULL;
+}

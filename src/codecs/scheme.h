@@ -62,6 +62,7 @@ typedef struct scheme_layout {
     scheme_part parts[SCHEME_MAX_PARTS]; /* in the order of scheme.suffixes */
     /* Rows that are encoded together: `encode` takes whole units, but for the last rows. At least 1. */
     uint64_t row_unit;
+    bool two_passes; /* set by `plan`: encoding needs `measure` over all rows first */
     const void *small[SCHEME_MAX_PARTS]; /* for `open` only: bytes of the parts that scheme.small_parts names */
 } scheme_layout;
 
@@ -102,7 +103,8 @@ typedef struct scheme {
     tola_status (*plan)(scheme_layout *layout, tola_error *err);
     /* Bytes of state that encoding one matrix needs beyond its rows; zeroed by the caller. */
     size_t (*state_bytes)(const scheme_layout *layout);
-    /* A first pass over all rows, in any order, one call at a time for each state; NULL where one pass is enough. */
+    /* A first pass over all rows, in any order, one call at a time for each state, where layout->two_passes; NULL where
+     * that is never so. */
     tola_status (*measure)(const scheme_layout *layout, void *state, const float *rows, uint64_t first,
                            uint64_t count, tola_error *err);
     /* Encodes rows, any order, several threads at once on one state: `first` is a multiple of row_unit, and `count` is
