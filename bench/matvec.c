@@ -10,8 +10,8 @@
  * Matrices are parts of one buffer and are visited in turn, so that each comes from memory. A round reads one part
  * (every pattern of reading in turn), multiplies with the next, and lets the peer multiply with a third, all with the
  * same threads. A line tells medians in GB/s of weights, and of each round's ratio of the product to the best pattern
- * of reading the median and the quartiles. Without types, all that matmul_supports. Patterns: plain, with prefetch 1 KiB
- * and 4 KiB ahead, 4 and 16 streams with prefetch. */
+ * of reading the median and the quartiles. Without types, all that matmul_supports.
+ * Patterns: 0 plain, 1 and 2 with prefetch 1 KiB and 4 KiB ahead, 3 and 4 of 4 and 16 streams with prefetch. */
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include "tensor/dtype.h"
@@ -37,7 +37,7 @@ static double now(void) {
 /* ---- reading: the sum of all words, with the widest vectors ---- */
 
 #if defined(__x86_64__)
-#define WIDEST __attribute__((target_clones("avx512f", "avx2", "default"), noinline))
+#define WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define WIDEST __attribute__((noinline))
 #endif
@@ -228,7 +228,8 @@ static void measure(tola_dtype type, size_t k, const char *buffer, size_t bytes,
            share_of(ratio, rounds, 0.75));
     if (job.peer_x) {
         for (size_t r = 0; r < rounds; r++) ratio[r] = seconds[PEER][r] / seconds[PRODUCT][r];
-        printf("  ggml %6.2f GB/s  %.2f times", gb / share_of(seconds[PEER], rounds, 0.5), share_of(ratio, rounds, 0.5));
+        printf("  ggml %6.2f GB/s  %.2f times", gb / share_of(seconds[PEER], rounds, 0.5),
+               share_of(ratio, rounds, 0.5));
     }
     printf("\n");
     fflush(stdout);

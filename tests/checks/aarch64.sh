@@ -25,7 +25,11 @@ flags=(-std=gnu17 -O2 -ffp-contract=off -Wall -Wextra -Wshadow -Wvla -Werror -Wn
 export build cc
 # shellcheck disable=SC2016 # expanded by the inner shell
 printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} bash -c \
-    '$cc "${@:2}" -c "$1" -o "$build/${1//\//_}.o"' _ {} "${flags[@]}" ||
+    'case $1 in
+         *_dotprod.c) more=-march=armv8.2-a+dotprod+fp16 ;; # as CMakeLists.txt
+         *_i8mm.c) more=-march=armv8.2-a+dotprod+fp16+i8mm+bf16 ;;
+     esac
+     $cc "${@:2}" $more -c "$1" -o "$build/${1//\//_}.o"' _ {} "${flags[@]}" ||
     { echo "0 passed, 1 failed"; exit 1; }
 rm -f "$build/libtola.a"
 aarch64-linux-gnu-ar rcs "$build/libtola.a" "$build"/*.o

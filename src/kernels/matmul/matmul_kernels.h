@@ -58,6 +58,7 @@ matmul_vector_fn matmul_vector_avx512vnni(tola_dtype weights); /* vector_avx512v
 matmul_vector_fn matmul_vector_avx512(tola_dtype weights);
 matmul_vector_fn matmul_vector_avx2(tola_dtype weights);
 matmul_vector_fn matmul_vector_neon(tola_dtype weights);
+matmul_vector_fn matmul_vector_dotprod(tola_dtype weights);
 
 /* The definition: one row with one token. */
 float matmul_scalar_dot(tola_dtype weights, const void *row, const matmul_acts *x, size_t token);

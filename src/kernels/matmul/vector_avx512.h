@@ -1,7 +1,7 @@
 /* What vector_body.h is written in, for AVX-512, with VNNI where the file is compiled for it.
  *
- * A vector is 4 lanes of 128 bits, each of one row. Products of codes and activations: with VNNI sums of four in 32
- * bits (vpdpbusd: unsigned by signed), without sums of two in 16 bits (vpmaddubsw), which no code up to 63 saturates. */
+ * A vector is 4 lanes of 128 bits, each of one row. Products of codes and activations are with VNNI sums of four in 32
+ * bits (vpdpbusd: unsigned by signed), without it sums of two in 16 (vpmaddubsw), which no code up to 63 saturates. */
 #ifndef KERNELS_MATMUL_VECTOR_AVX512_H
 #define KERNELS_MATMUL_VECTOR_AVX512_H
 

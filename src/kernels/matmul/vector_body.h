@@ -18,7 +18,7 @@
 #define ALWAYS static inline __attribute__((always_inline))
 
 enum {
-    AHEAD = 1024, /* bytes from what is read to what is asked for, in each run */
+    AHEAD = 768,  /* bytes from what is read to what is asked for, in each run */
     BATCH = 16,   /* blocks whose scales are collected at a time */
     LINE = 64,
     SPREAD = 1024 /* runs whose distance is about a multiple of this share sets of the caches */

@@ -1,0 +1,11 @@
+/* The matrix-vector product with NEON and the 8-bit products of ARMv8.2. */
+#include "kernels/matmul/matmul_kernels.h"
+
+#if defined(__aarch64__)
+#include "kernels/matmul/vector_neon.h"
+#include "kernels/matmul/vector_body.h"
+
+matmul_vector_fn matmul_vector_dotprod(tola_dtype weights) {
+    return vector_of(weights);
+}
+#endif
