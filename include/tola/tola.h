@@ -6,6 +6,7 @@
 #include <tola/checkpoint.h>
 #include <tola/insight.h>
 #include <tola/json.h>
+#include <tola/quantize.h>
 #include <tola/tensor.h>
 #include <tola/transform.h>
 #include <tola/value.h>

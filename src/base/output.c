@@ -25,10 +25,12 @@ struct output_file {
     bool in_place;   /* named as it will be, inside a temporary folder */
     char *path;      /* target */
     char *temporary; /* where it is now */
+    uint64_t bytes;  /* as far as is known: reserved, written or set */
 };
 
 struct output_set {
     bool overwrite;
+    bool dry; /* sizes only: nothing is created */
     output_file **files;
     size_t count, cap;
     char *folder;           /* output_set_folder: target, without a slash at the end */
@@ -135,6 +137,8 @@ tola_status output_set_open(bool overwrite, output_set **out, tola_error *err) {
     return TOLA_OK;
 }
 
+void output_set_dry(output_set *set) { set->dry = true; }
+
 static tola_status exists_error(const char *path, tola_error *err) {
     err_set(err, TOLA_E_EXISTS, TOLA_NO_OFFSET,
             "exists already and is not overwritten without being told to (--force)");
@@ -168,6 +172,7 @@ static tola_status make_temporary_folder(output_set *set, const char *target, to
 }
 
 tola_status output_set_folder(output_set *set, const char *path, tola_error *err) {
+    if (set->dry) return TOLA_OK;
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/') n--;
     char *folder = mem_alloc(n + 1);
@@ -264,8 +269,10 @@ tola_status output_add(output_set *set, const char *path, uint64_t bytes, output
     output_file *f = mem_calloc(1, sizeof *f);
     if (!f) return err_nomem(err, "preparing output");
     f->fd = -1;
+    f->bytes = bytes;
     f->path = mem_strdup(path);
-    tola_status status = f->path ? file_prepare(set, f, bytes, err) : err_nomem(err, "preparing output");
+    tola_status status = f->path ? TOLA_OK : err_nomem(err, "preparing output");
+    if (status == TOLA_OK && !set->dry) status = file_prepare(set, f, bytes, err);
     if (status != TOLA_OK) {
         if (f->fd >= 0) unlink(f->temporary);
         file_free(f);
@@ -276,8 +283,15 @@ tola_status output_add(output_set *set, const char *path, uint64_t bytes, output
     return TOLA_OK;
 }
 
+/* A dry file knows how long it would be. */
+static tola_status grow(output_file *f, uint64_t offset, uint64_t bytes) {
+    if (offset + bytes > f->bytes) f->bytes = offset + bytes;
+    return TOLA_OK;
+}
+
 tola_status output_write(output_file *f, uint64_t offset, const void *data, size_t bytes, tola_error *err) {
     const uint8_t *p = data;
+    if (f->fd < 0) return grow(f, offset, bytes);
     while (bytes) {
         ssize_t n = fault_hit(FAULT_WRITE) ? (errno = EIO, -1)
                                            : pwrite(f->fd, p, bytes < (1u << 30) ? bytes : 1u << 30, (off_t)offset);
@@ -291,6 +305,7 @@ tola_status output_write(output_file *f, uint64_t offset, const void *data, size
 }
 
 tola_status output_truncate(output_file *f, uint64_t bytes, tola_error *err) {
+    if (f->fd < 0) return grow(f, 0, bytes);
     if (fault_hit(FAULT_WRITE)) errno = EIO;
     else if (ftruncate(f->fd, (off_t)bytes) == 0) return TOLA_OK;
     return err_errno(err, errno, "cannot set the length of", f->path);
@@ -311,6 +326,8 @@ tola_status output_flush_wait(output_file *f, uint64_t offset, uint64_t bytes, t
     if (result == 0 || errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EINTR) return TOLA_OK;
     return err_errno(err, errno, "cannot sync", f->path);
 }
+
+uint64_t output_bytes(const output_file *f) { return f->bytes; }
 
 const char *output_path(const output_file *f) { return f->path; }
 

@@ -13,6 +13,8 @@ typedef struct output_set output_set;
 typedef struct output_file output_file;
 
 tola_status output_set_open(bool overwrite, output_set **out, tola_error *err);
+/* From here on nothing is created or written: files only keep count of their sizes. Such a set is aborted. */
+void output_set_dry(output_set *set);
 /* Everything of this set lies in the folder `path`, before the first output_add. Where the folder does not exist, a
  * temporary one is filled and renamed into place as a whole; where it exists, its files are replaced one by one. */
 tola_status output_set_folder(output_set *set, const char *path, tola_error *err);
@@ -27,6 +29,8 @@ void output_flush_hint(output_file *file, uint64_t offset, uint64_t bytes);
 /* Starts write-back of a finished range and waits for it, so that the final sync, which nothing can stop, is short.
  * The system reports a failed write-back once, to whoever waits first: here it is an error, too. */
 tola_status output_flush_wait(output_file *file, uint64_t offset, uint64_t bytes, tola_error *err);
+/* Of a dry file, what it would have; of a real one, what was reserved. */
+uint64_t output_bytes(const output_file *file);
 const char *output_path(const output_file *file);
 /* fsync, rename, fsync of the folders. Takes ownership; on failure everything not yet renamed is removed. */
 tola_status output_commit(output_set *set, tola_error *err);

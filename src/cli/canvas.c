@@ -212,31 +212,31 @@ static bool write_all(int fd, const char *data, size_t length) {
 }
 
 /* Under a temporary name beside the target first, then renamed. */
-static int write_file(const canvas *c) {
-    size_t n = strlen(c->path);
+int frame_write_file(const char *path, const char *data, size_t length) {
+    size_t n = strlen(path);
     char *temporary = frame_alloc(n + 16);
-    const char *slash = strrchr(c->path, '/');
-    size_t folder = slash ? (size_t)(slash - c->path) + 1 : 0;
-    snprintf(temporary, n + 16, "%.*s.%s.XXXXXX", (int)folder, c->path, c->path + folder);
+    const char *slash = strrchr(path, '/');
+    size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+    snprintf(temporary, n + 16, "%.*s.%s.XXXXXX", (int)folder, path, path + folder);
     int fd = mkstemp(temporary), error = errno;
     bool done = fd >= 0;
     if (done) {
         mode_t mask = umask(0);
         umask(mask);
-        done = write_all(fd, c->data, c->length) && fchmod(fd, 0666 & ~mask) == 0 && fsync(fd) == 0;
+        done = write_all(fd, data, length) && fchmod(fd, 0666 & ~mask) == 0 && fsync(fd) == 0;
         error = errno;
         if (close(fd) != 0 && done) {
             done = false;
             error = errno;
         }
-        if (done && rename(temporary, c->path) != 0) {
+        if (done && rename(temporary, path) != 0) {
             done = false;
             error = errno;
         }
         if (!done) unlink(temporary);
     }
     free(temporary);
-    return done ? CLI_YES : cli_fail("cannot write %s: %s", c->path, strerror(error));
+    return done ? CLI_YES : cli_fail("cannot write %s: %s", path, strerror(error));
 }
 
 int canvas_close(canvas *c) {
@@ -246,7 +246,7 @@ int canvas_close(canvas *c) {
     } else {
         put(c, "</svg>\n", 7);
     }
-    if (code == CLI_YES) code = write_file(c);
+    if (code == CLI_YES) code = frame_write_file(c->path, c->data, c->length);
     free_canvas(c);
     return code;
 }

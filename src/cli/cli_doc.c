@@ -203,9 +203,15 @@ static void dtype_words(void) {
     }
 }
 
+static void type_words(void) {
+    for (size_t i = 0; tola_quantize_type_name(i); i++) out_printf("%s%s", i ? " " : "", tola_quantize_type_name(i));
+}
+
 static bool hint_is(const cli_option *o, const char *hint) { return o->complete && strcmp(o->complete, hint) == 0; }
 
 static bool wants_dtype(const cli_option *o) { return o->kind == CLI_DTYPE || hint_is(o, "dtype"); }
+
+static bool wants_type(const cli_option *o) { return hint_is(o, "quantize"); }
 
 static bool wants_file(const cli_option *o) { return hint_is(o, "file") || hint_is(o, "model"); }
 
@@ -226,6 +232,11 @@ static void bash_values(const cli_option *o) {
         out_printf("COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n", o->choices);
     else if (wants_dtype(o))
         out_printf("COMPREPLY=($(compgen -W \"$dtypes\" -- \"$word\")); return ;;\n");
+    else if (wants_type(o)) {
+        out_printf("COMPREPLY=($(compgen -W '");
+        type_words();
+        out_printf("' -- \"$word\")); return ;;\n");
+    }
     else if (wants_file(o))
         out_printf("compopt -o filenames; COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n");
     else
@@ -282,6 +293,10 @@ static void zsh_action(const cli_option *o) {
         out_printf("(");
         dtype_words();
         out_printf(")");
+    } else if (wants_type(o)) {
+        out_printf("(");
+        type_words();
+        out_printf(")");
     } else if (wants_file(o)) {
         out_printf("_files");
     }
@@ -336,6 +351,10 @@ static void fish_option(const cli_verb *verb, const cli_option *o) {
     } else if (o->kind != CLI_FLAG && wants_dtype(o)) {
         out_printf(" -x -a '");
         dtype_words();
+        out_printf("'");
+    } else if (wants_type(o)) {
+        out_printf(" -x -a '");
+        type_words();
         out_printf("'");
     } else if (o->kind != CLI_FLAG && o->kind != CLI_OPTIONAL) {
         out_printf(wants_file(o) ? " -r -F" : " -x");

@@ -2,12 +2,13 @@
 #include "cli.h"
 
 extern const cli_verb cmd_inspect, cmd_stats, cmd_diff;
-extern const cli_verb cmd_convert;
+extern const cli_verb cmd_convert, cmd_quantize;
 
 const cli_verb *const cli_verbs[] = {
     &cmd_inspect,
     &cmd_stats,
     &cmd_diff,
     &cmd_convert,
+    &cmd_quantize,
     NULL,
 };

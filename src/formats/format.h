@@ -180,6 +180,10 @@ extern const writer_format writer_safetensors, writer_gguf, writer_pytorch, writ
 /* The writer for options->format or, where that is NULL, the extension of path. */
 tola_status writer_find(const char *path, const tola_write_options *options, const writer_format **out,
                         tola_error *err);
+/* What tola_writer_open would lay out, without creating anything: bytes of all files, headers, padding and an
+ * index included (zip archives: the tensors alone), and how many files hold tensors. */
+tola_status writer_measure(const char *path, const tola_tensor_spec *tensors, size_t count,
+                           const tola_write_options *options, uint64_t *bytes, uint64_t *files, tola_error *err);
 /* Adds an output file to w->files. */
 tola_status writer_add_file(tola_writer *w, const char *path, uint64_t bytes, uint32_t *file, tola_error *err);
 

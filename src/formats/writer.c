@@ -126,7 +126,7 @@ static tola_status check_names(const tola_tensor_spec *tensors, size_t count, to
 }
 
 static tola_status open_writer(tola_writer *w, const char *path, const tola_tensor_spec *tensors, size_t count,
-                               const tola_write_options *options, tola_error *err) {
+                               const tola_write_options *options, bool dry, tola_error *err) {
     w->path = mem_strdup(path);
     w->slots = mem_calloc(count, sizeof *w->slots);
     if (!w->path || !w->slots) return err_nomem(err, "preparing output");
@@ -134,6 +134,7 @@ static tola_status open_writer(tola_writer *w, const char *path, const tola_tens
     TRY(check_specs(w->format, tensors, count, err));
     TRY(check_names(tensors, count, err));
     TRY(output_set_open(options->overwrite, &w->outputs, err));
+    if (dry) output_set_dry(w->outputs);
     if (options->folder) {
         TRY(output_set_folder(w->outputs, w->path, err));
         w->folder = mem_strdup(w->path);
@@ -145,18 +146,37 @@ static tola_status open_writer(tola_writer *w, const char *path, const tola_tens
     return TOLA_OK;
 }
 
-tola_status tola_writer_open(const char *path, const tola_tensor_spec *tensors, size_t count,
-                             const tola_write_options *options, tola_writer **out, tola_error *err) {
+static tola_status make_writer(const char *path, const tola_tensor_spec *tensors, size_t count,
+                               const tola_write_options *options, bool dry, tola_writer **out, tola_error *err) {
     tola_write_options all = TOLA_WRITE_OPTIONS_INIT;
     TRY(options_take(&all, sizeof all, options, err));
     tola_writer *w = mem_calloc(1, sizeof *w);
     if (!w) return err_nomem(err, "preparing output");
-    tola_status status = open_writer(w, path, tensors, count, &all, err);
+    tola_status status = open_writer(w, path, tensors, count, &all, dry, err);
     if (status != TOLA_OK) {
         tola_writer_abort(w);
         return status;
     }
     *out = w;
+    return TOLA_OK;
+}
+
+tola_status tola_writer_open(const char *path, const tola_tensor_spec *tensors, size_t count,
+                             const tola_write_options *options, tola_writer **out, tola_error *err) {
+    return make_writer(path, tensors, count, options, false, out, err);
+}
+
+tola_status writer_measure(const char *path, const tola_tensor_spec *tensors, size_t count,
+                           const tola_write_options *options, uint64_t *bytes, uint64_t *files, tola_error *err) {
+    tola_writer *w = NULL;
+    TRY(make_writer(path, tensors, count, options, true, &w, err));
+    uint64_t total = 0;
+    for (size_t i = 0; i < w->file_count; i++) total += output_bytes(w->files[i]);
+    *bytes = total > w->expected ? total : w->expected; /* zip archives do not know yet */
+    *files = 1;
+    for (size_t i = 0; i < count; i++)
+        if (w->slots[i].file + UINT64_C(1) > *files) *files = w->slots[i].file + UINT64_C(1);
+    tola_writer_abort(w);
     return TOLA_OK;
 }
 

@@ -7,8 +7,9 @@
 #include "transform/writing.h"
 
 static tola_status fill(const writing *w, tola_writer *writer, uint64_t *overflowed, tola_error *err) {
-    stream_options options = { w->options.threads, w->options.overflow, w->options.progress, w->options.progress_user,
-                               "converting" };
+    stream_options options = { .threads = w->options.threads, .overflow = w->options.overflow,
+                               .progress = w->options.progress, .progress_user = w->options.progress_user,
+                               .phase = "converting" };
     TRY(writing_companions(w, writer, err));
     TRY(clash_check_outputs(w->in, writer, err));
     TRY(stream_run(&w->plan, writer, &options, overflowed, err));

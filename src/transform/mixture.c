@@ -84,6 +84,8 @@ const mixture *mixture_find(const char *name) {
 
 const char *mixture_name(const mixture *m) { return m->name; }
 
+tola_dtype mixture_base(const mixture *m) { return m->base; }
+
 uint32_t mixture_file_type(const mixture *m) { return m->file_type; }
 
 const mixture *mixture_at(size_t index) { return index < M_COUNT ? &mixtures[index] : NULL; }

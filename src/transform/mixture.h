@@ -11,6 +11,7 @@ typedef struct mixture mixture; /* a row of a table */
 const mixture *mixture_find(const char *name); /* any case; NULL where it is none. Q4_0 ... F16 are mixtures, too */
 const char *mixture_name(const mixture *m);
 uint32_t mixture_file_type(const mixture *m);  /* general.file_type */
+tola_dtype mixture_base(const mixture *m);       /* its main type: what a tensor gets for which no rule speaks */
 const mixture *mixture_at(size_t index);       /* NULL at the end; for help and completions */
 
 /* What the choice depends on, in GGUF's words. */

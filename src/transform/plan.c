@@ -25,6 +25,8 @@ void plan_free(plan *p) {
     memset(p, 0, sizeof *p);
 }
 
+uint64_t plan_columns(const plan_tensor *t) { return t->n_dims ? t->shape[t->n_dims - 1] : 1; }
+
 uint64_t plan_source_row(const plan_tensor *t, uint64_t row) {
     if (t->order == PLAN_IN_ORDER) return row;
     uint64_t d = t->elements / t->row_elements / t->heads, group = row / d, r = row % d;
@@ -275,12 +277,14 @@ static tola_status choose_dtypes(plan *p, const tola_convert_options *options, t
 static tola_status check_cast(const plan_tensor *t, tola_error *err) {
     tola_dtype from = (tola_dtype)t->from, to = (tola_dtype)t->dtype;
     tola_dtype_kind kind = tola_dtype_get_kind(from);
-    if (from == to && t->add == 0.0) return TOLA_OK;
+    if (from == to && t->add == 0.0 && !(t->encode && t->encode->scheme)) return TOLA_OK;
     const char *cause = NULL;
     if (t->piece_count == 0)
         cause = "its values are part of the format's configuration";
     else if (!codec_decodes(from))
         cause = "these bytes are not numbers";
+    else if (t->encode)
+        return TOLA_OK; /* whoever asked for it knows that there is an encoder */
     else if (tola_dtype_get_kind(to) == TOLA_KIND_BLOCK)
         cause = "block types are made by quantizing, not by a cast";
     else if (!codec_encodes(to))
@@ -331,20 +335,78 @@ static tola_status refuse_dtype(const plan_tensor *t, const char *format_name, b
                    Q(t->source), format_name, name, Q(t->source), tola_dtype_name(better));
 }
 
+/* Bytes of all parts of a tensor under a scheme. */
+static bool sum_parts(const scheme_layout *layout, uint64_t *bytes) {
+    *bytes = 0;
+    for (size_t i = 0; i < SCHEME_MAX_PARTS; i++)
+        if (layout->parts[i].dtype != TOLA_DTYPE_NONE && !add_u64(*bytes, layout->parts[i].bytes, bytes)) return false;
+    return true;
+}
+
 /* Bytes as written, and as read. */
 static tola_status measure(plan *p, plan_tensor *t, tola_error *err) {
     tola_dtype dtype = (tola_dtype)t->dtype;
     uint32_t block = tola_dtype_block_elements(dtype);
-    uint64_t innermost = t->n_dims ? t->shape[t->n_dims - 1] : 1, in = 0;
-    if (block > 1 && innermost % block != 0)
+    uint64_t innermost = plan_columns(t), in = 0;
+    const struct scheme *kept = t->encode ? t->encode->scheme : NULL;
+    if (!kept && block > 1 && innermost % block != 0)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                        "tensor '%s' cannot become %s: rows of %llu elements do not fill whole blocks of %u",
                        Q(t->source), tola_dtype_name(dtype), (unsigned long long)innermost, block);
-    tola_status status = tola_dtype_size(dtype, t->elements, &t->bytes);
+    tola_status status = kept ? (sum_parts(&t->encode->layout, &t->bytes) ? TOLA_OK : TOLA_E_LIMIT)
+                                : tola_dtype_size(dtype, t->elements, &t->bytes);
     if (status == TOLA_OK) status = tola_dtype_size((tola_dtype)t->from, t->elements, &in);
     if (status != TOLA_OK || !add_u64(p->bytes_in, in, &p->bytes_in) || !add_u64(p->bytes_out, t->bytes, &p->bytes_out))
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the size of tensor '%s' as %s overflows", Q(t->source),
-                       tola_dtype_name(dtype));
+                       kept ? kept->name : tola_dtype_name(dtype));
+    return TOLA_OK;
+}
+
+/* "model.layers.0.mlp.up_proj.weight" -> "model.layers.0.mlp.up_proj" + suffix */
+static const char *part_name(arena *a, const char *name, const char *suffix) {
+    size_t module = strlen(name), tail = strlen(suffix);
+    if (text_ends_with(name, ".weight")) module -= strlen(".weight");
+    char *out = arena_alloc(a, module + tail + 1);
+    if (!out) return NULL;
+    memcpy(out, name, module);
+    memcpy(out + module, suffix, tail + 1);
+    return out;
+}
+
+static tola_status add_parts(plan *p, plan_tensor *t, const char *format_name, bool (*holds)(tola_dtype dtype),
+                             tola_error *err) {
+    plan_encode *e = t->encode;
+    for (size_t i = 0; i < SCHEME_MAX_PARTS && e->scheme->suffixes[i]; i++) {
+        scheme_part *part = &e->layout.parts[i];
+        if (part->dtype == TOLA_DTYPE_NONE) continue;
+        if (!holds(part->dtype))
+            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s cannot hold %s, which %s needs", format_name,
+                           tola_dtype_name(part->dtype), e->scheme->name);
+        const char *name = part_name(&p->arena, t->name, e->scheme->suffixes[i]);
+        if (!name) return err_nomem(err, "planning the output");
+        e->parts[i] = p->output_count;
+        p->outputs[p->output_count++] =
+            (tola_tensor_spec){ name, part->shape, part->n_dims, (uint16_t)part->dtype, t->flags };
+    }
+    return TOLA_OK;
+}
+
+static size_t parts_of(const plan_tensor *t) { return t->encode && t->encode->scheme ? SCHEME_MAX_PARTS : 1; }
+
+static tola_status list_outputs(plan *p, const char *format_name, bool (*holds)(tola_dtype dtype), tola_error *err) {
+    size_t most = 1;
+    for (size_t i = 0; i < p->count; i++) most += parts_of(&p->tensors[i]);
+    p->outputs = arena_alloc_array(&p->arena, most, sizeof *p->outputs);
+    if (!p->outputs) return err_nomem(err, "planning the output");
+    p->output_count = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        plan_tensor *t = &p->tensors[i];
+        t->output = p->output_count;
+        if (parts_of(t) > 1)
+            TRY(add_parts(p, t, format_name, holds, err));
+        else
+            p->outputs[p->output_count++] = (tola_tensor_spec){ t->name, t->shape, t->n_dims, t->dtype, t->flags };
+    }
     return TOLA_OK;
 }
 
@@ -356,8 +418,9 @@ tola_status plan_finish(plan *p, const tola_convert_options *options, const char
     for (size_t i = 0; i < p->count; i++) {
         plan_tensor *t = &p->tensors[i];
         TRY(check_cast(t, err));
-        if (!holds((tola_dtype)t->dtype)) return refuse_dtype(t, format_name, holds, err);
+        bool parts = parts_of(t) > 1;
+        if (!parts && !holds((tola_dtype)t->dtype)) return refuse_dtype(t, format_name, holds, err);
         TRY(measure(p, t, err));
     }
-    return TOLA_OK;
+    return list_outputs(p, format_name, holds, err);
 }

@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "codecs/codec.h"
 #include "formats/format.h"
+#include "transform/encode.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,7 +27,16 @@ typedef struct segment {
 
 typedef struct worker {
     uint8_t *in, *out;
+    encode_scratch scratch;
 } worker;
+
+/* A tensor that is encoded: what its workers share is there from the first segment to the last. */
+typedef struct shared_encoding {
+    pthread_mutex_t lock; /* of opening */
+    bool opened;
+    encoding e;
+    _Atomic uint64_t left; /* elements */
+} shared_encoding;
 
 typedef struct stream {
     const plan *p;
@@ -39,6 +49,7 @@ typedef struct stream {
     size_t task_count, task_cap;
     worker *workers;
     unsigned worker_count;
+    shared_encoding *encodings; /* one a tensor; NULL where nothing is encoded */
     _Atomic uint64_t overflowed, done;
     _Atomic bool cancelled;
     pthread_mutex_t progress_lock;
@@ -75,9 +86,9 @@ static size_t bytes_of(uint16_t dtype, uint64_t elements) {
                     tola_dtype_block_bytes((tola_dtype)dtype));
 }
 
-/* Reads elements [first, first + count) of the concatenated pieces. */
-static tola_status read_pieces(const stream *s, const plan_tensor *t, uint64_t first, uint64_t count, uint8_t *dst,
-                               tola_error *err) {
+tola_status stream_read(const plan *p, const plan_tensor *t, uint64_t first, uint64_t count, void *to,
+                        tola_error *err) {
+    uint8_t *dst = to;
     for (size_t i = 0; i < t->piece_count && count; i++) {
         const plan_piece *piece = &t->pieces[i];
         if (first >= piece->elements) {
@@ -86,7 +97,7 @@ static tola_status read_pieces(const stream *s, const plan_tensor *t, uint64_t f
         }
         uint64_t here = piece->elements - first < count ? piece->elements - first : count;
         size_t bytes = bytes_of(t->from, here);
-        TRY(tola_checkpoint_read(s->p->in, piece->tensor, bytes_of(t->from, piece->first + first), dst, bytes, err));
+        TRY(tola_checkpoint_read(p->in, piece->tensor, bytes_of(t->from, piece->first + first), dst, bytes, err));
         dst += bytes;
         count -= here;
         first = 0;
@@ -109,7 +120,7 @@ static tola_status read_permuted(const stream *s, const plan_tensor *t, uint64_t
             high = taken > high ? taken : high;
         }
         if (high - low < 2 * rows && high - low < s->block / row_bytes) {
-            TRY(read_pieces(s, t, low * row_elements, (high - low + 1) * row_elements, span, err));
+            TRY(stream_read(s->p, t, low * row_elements, (high - low + 1) * row_elements, span, err));
             for (uint64_t r = 0; r < rows; r++)
                 memcpy(dst + r * row_bytes, span + (plan_source_row(t, row + r) - low) * row_bytes, row_bytes);
             return TOLA_OK;
@@ -118,7 +129,7 @@ static tola_status read_permuted(const stream *s, const plan_tensor *t, uint64_t
     while (count) {
         uint64_t within = first % row_elements;
         uint64_t here = row_elements - within < count ? row_elements - within : count;
-        TRY(read_pieces(s, t, plan_source_row(t, first / row_elements) * row_elements + within, here, dst, err));
+        TRY(stream_read(s->p, t, plan_source_row(t, first / row_elements) * row_elements + within, here, dst, err));
         dst += bytes_of(t->from, here);
         first += here;
         count -= here;
@@ -157,14 +168,20 @@ static void release_map(const stream *s, const plan_tensor *t) {
     }
 }
 
+static tola_status read_block(const stream *s, const plan_tensor *t, uint64_t first, uint64_t count, const worker *w,
+                              tola_error *err) {
+    if (t->order == PLAN_IN_ORDER) return stream_read(s->p, t, first, count, w->in, err);
+    return read_permuted(s, t, first, count, w->in, w->out, err);
+}
+
 static tola_status run_block(stream *s, const plan_tensor *t, uint32_t tensor, uint64_t first, uint64_t count,
-                             const worker *w, tola_error *err) {
-    if (t->order == PLAN_IN_ORDER)
-        TRY(read_pieces(s, t, first, count, w->in, err));
-    else
-        TRY(read_permuted(s, t, first, count, w->in, w->out, err));
+                             worker *w, tola_error *err) {
+    TRY(read_block(s, t, first, count, w, err));
     const uint8_t *result = w->in;
-    if (t->from != t->dtype || t->add != 0.0) {
+    if (t->encode) {
+        TRY(encoding_block(&s->encodings[tensor].e, first, count, w->in, w->out, &w->scratch, err));
+        result = w->out;
+    } else if (t->from != t->dtype || t->add != 0.0) {
         uint64_t overflowed = 0;
         tola_status status = t->add != 0.0
                                  ? add_and_cast(t, w->in, w->out, (size_t)count, s->options->overflow, &overflowed)
@@ -180,7 +197,7 @@ static tola_status run_block(stream *s, const plan_tensor *t, uint32_t tensor, u
     }
     uint64_t offset = bytes_of(t->dtype, first);
     size_t bytes = bytes_of(t->dtype, count);
-    TRY(tola_writer_write(s->writer, tensor, offset, result, bytes, err));
+    TRY(tola_writer_write(s->writer, t->output, offset, result, bytes, err));
     release_map(s, t);
     atomic_fetch_add_explicit(&s->done, bytes_of(t->from, count), memory_order_relaxed);
     return TOLA_OK;
@@ -192,22 +209,80 @@ static tola_status run_block(stream *s, const plan_tensor *t, uint32_t tensor, u
 static uint64_t block_elements(const stream *s, const plan_tensor *t) {
     size_t in = bytes_of(t->from, WHOLE_BLOCKS), out = bytes_of(t->dtype, WHOLE_BLOCKS);
     uint64_t elements = s->block / (in > out ? in : out) * WHOLE_BLOCKS;
-    if (t->order == PLAN_IN_ORDER) return elements;
-    /* Whole rows, half a block of them, so that the rows they come from fit a buffer; huge rows are cut anyhow. */
-    uint64_t rows = elements / 2 / t->row_elements;
+    bool permuted = t->order != PLAN_IN_ORDER;
+    /* Whole rows; half a block of permuted ones, so that the rows they come from fit a buffer. Huge rows are cut. */
+    if (permuted) elements /= 2;
+    if (t->encode) return encode_block(t, elements);
+    if (!permuted) return elements;
+    uint64_t rows = elements / t->row_elements;
     uint32_t unit = tola_dtype_block_elements((tola_dtype)t->dtype);
-    return rows && (rows * t->row_elements) % unit == 0 ? rows * t->row_elements : elements;
+    return rows && (rows * t->row_elements) % unit == 0 ? rows * t->row_elements : elements * 2;
 }
 
-static tola_status run_segment(stream *s, const segment *g, const worker *w, tola_error *err) {
-    const plan_tensor *t = &s->p->tensors[g->tensor];
-    TRY(check_cancelled(s, err));
-    if (t->piece_count == 0) {
-        TRY(tola_writer_write(s->writer, g->tensor, 0, t->data, (size_t)t->bytes, err));
-        atomic_fetch_add_explicit(&s->done, t->bytes, memory_order_relaxed);
+/* ---- schemes: one matrix, several outputs ---- */
+
+typedef struct part_sink {
+    const stream *s;
+    const plan_encode *encode;
+    uint8_t *parts[SCHEME_MAX_PARTS]; /* copies, to compare with; NULL where nothing is measured */
+} part_sink;
+
+static tola_status write_part(void *user, unsigned part, uint64_t offset, const void *data, size_t bytes,
+                              tola_error *err) {
+    const part_sink *sink = user;
+    const scheme_part *p = &sink->encode->layout.parts[part];
+    if (sink->parts[part] && offset <= p->bytes && bytes <= p->bytes - offset)
+        memcpy(sink->parts[part] + offset, data, bytes);
+    return tola_writer_write(sink->s->writer, sink->encode->parts[part], offset, data, bytes, err);
+}
+
+/* Takes all rows of a segment through one phase. */
+static tola_status scheme_pass(stream *s, const segment *g, encode_phase phase, encoding *e, part_sink *sink, worker *w,
+                               tola_error *err) {
+    const plan_tensor *t = e->t;
+    uint64_t step = block_elements(s, t);
+    for (uint64_t at = g->first, end = g->first + g->elements; at < end; at += step) {
+        uint64_t n = end - at < step ? end - at : step;
+        TRY(read_block(s, t, at, n, w, err));
+        TRY(encoding_scheme_block(e, phase, at, n, w->in, (const void *const *)sink->parts, write_part, sink,
+                                  &w->scratch, err));
+        release_map(s, t);
+        if (phase == ENCODE_WRITE)
+            atomic_fetch_add_explicit(&s->done, bytes_of(t->from, n), memory_order_relaxed);
         report(s, false);
-        return TOLA_OK;
+        TRY(check_cancelled(s, err));
     }
+    return TOLA_OK;
+}
+
+static tola_status keep_parts(part_sink *sink, tola_error *err) {
+    for (size_t i = 0; i < SCHEME_MAX_PARTS; i++) {
+        const scheme_part *part = &sink->encode->layout.parts[i];
+        if (part->dtype == TOLA_DTYPE_NONE) continue;
+        sink->parts[i] = mem_alloc(part->bytes ? (size_t)part->bytes : 1);
+        if (!sink->parts[i]) return err_nomem(err, "measuring errors");
+    }
+    return TOLA_OK;
+}
+
+/* A segment of a matrix. Where its scheme looks at all rows first, or figures are wanted, the segment is all of it. */
+static tola_status run_scheme(stream *s, const segment *g, encoding *e, bool *last, worker *w, tola_error *err) {
+    part_sink sink = { .s = s, .encode = e->t->encode };
+    tola_status status = e->measure ? keep_parts(&sink, err) : TOLA_OK;
+    if (status == TOLA_OK && e->t->encode->scheme->measure)
+        status = scheme_pass(s, g, ENCODE_MEASURE, e, &sink, w, err);
+    if (status == TOLA_OK) status = scheme_pass(s, g, ENCODE_WRITE, e, &sink, w, err);
+    if (status == TOLA_OK) {
+        *last = atomic_fetch_sub(&s->encodings[g->tensor].left, g->elements) == g->elements;
+        if (*last) status = encoding_scheme_finish(e, write_part, &sink, err);
+    }
+    if (status == TOLA_OK && e->measure) status = scheme_pass(s, g, ENCODE_COMPARE, e, &sink, w, err);
+    for (size_t i = 0; i < SCHEME_MAX_PARTS; i++) mem_free(sink.parts[i]);
+    return status;
+}
+
+static tola_status run_blocks(stream *s, const segment *g, worker *w, tola_error *err) {
+    const plan_tensor *t = &s->p->tensors[g->tensor];
     uint64_t step = block_elements(s, t);
     for (uint64_t at = 0; at < g->elements; at += step) {
         uint64_t count = g->elements - at < step ? g->elements - at : step;
@@ -215,6 +290,39 @@ static tola_status run_segment(stream *s, const segment *g, const worker *w, tol
         report(s, false);
         TRY(check_cancelled(s, err));
     }
+    return TOLA_OK;
+}
+
+static tola_status run_encoded(stream *s, const segment *g, worker *w, tola_error *err) {
+    const plan_tensor *t = &s->p->tensors[g->tensor];
+    shared_encoding *shared = &s->encodings[g->tensor];
+    tola_status status = TOLA_OK;
+    bool last = false;
+    pthread_mutex_lock(&shared->lock);
+    if (!shared->opened) status = encoding_open(&shared->e, t, s->options->measure, err);
+    shared->opened = shared->opened || status == TOLA_OK;
+    pthread_mutex_unlock(&shared->lock);
+    if (status == TOLA_OK && t->encode->scheme) {
+        status = run_scheme(s, g, &shared->e, &last, w, err);
+    } else if (status == TOLA_OK) {
+        status = run_blocks(s, g, w, err);
+        if (status == TOLA_OK) last = atomic_fetch_sub(&shared->left, g->elements) == g->elements;
+    }
+    if (status == TOLA_OK && last) {
+        encoding_conclude(&shared->e);
+        encoding_free(&shared->e);
+    }
+    return status;
+}
+
+static tola_status run_segment(stream *s, const segment *g, worker *w, tola_error *err) {
+    const plan_tensor *t = &s->p->tensors[g->tensor];
+    TRY(check_cancelled(s, err));
+    if (t->encode) return run_encoded(s, g, w, err);
+    if (t->piece_count) return run_blocks(s, g, w, err);
+    TRY(tola_writer_write(s->writer, t->output, 0, t->data, (size_t)t->bytes, err));
+    atomic_fetch_add_explicit(&s->done, t->bytes, memory_order_relaxed);
+    report(s, false);
     return TOLA_OK;
 }
 
@@ -250,8 +358,28 @@ static tola_status cut_piece(stream *s, uint32_t tensor, uint32_t piece, uint64_
     return TOLA_OK;
 }
 
+/* A tensor that is encoded is cut by its own rows, wherever they come from. */
+static tola_status cut_encoded(stream *s, uint32_t tensor, tola_error *err) {
+    const plan_tensor *t = &s->p->tensors[tensor];
+    bool whole = t->encode->scheme && (t->encode->scheme->measure || s->options->measure);
+    for (size_t i = 0; i < t->piece_count; i++)
+        whole = whole || (s->p->in->tensors[t->pieces[i].tensor].info.flags & TOLA_TENSOR_PACKED);
+    uint64_t step = whole ? t->elements : encode_segment(t, block_elements(s, t), s->options->measure), before = 0;
+    size_t piece = 0;
+    for (uint64_t at = 0; at < t->elements; at += step) {
+        while (piece + 1 < t->piece_count && at - before >= t->pieces[piece].elements)
+            before += t->pieces[piece++].elements;
+        const ck_tensor *input = &s->p->in->tensors[t->pieces[piece].tensor];
+        uint64_t count = t->elements - at < step ? t->elements - at : step, offset = input->info.offset;
+        if (input->layout == CK_PLAIN) offset += bytes_of(t->from, t->pieces[piece].first + at - before);
+        TRY(add_segment(s, (segment){ input->info.file, offset, at, count, tensor, (uint32_t)piece }, err));
+    }
+    return TOLA_OK;
+}
+
 static tola_status cut_tensor(stream *s, uint32_t tensor, tola_error *err) {
     const plan_tensor *t = &s->p->tensors[tensor];
+    if (t->encode) return cut_encoded(s, tensor, err);
     if (t->piece_count == 0) return add_segment(s, (segment){ 0, 0, 0, t->elements, tensor, 0 }, err);
     uint64_t first = 0;
     uint32_t unit = tola_dtype_block_elements((tola_dtype)t->dtype);
@@ -260,7 +388,7 @@ static tola_status cut_tensor(stream *s, uint32_t tensor, tola_error *err) {
         together = together || first % unit != 0;
         first += t->pieces[i].elements;
     }
-    if (together) { /* its blocks may take from several pieces: one segment, read through read_pieces */
+    if (together) { /* its blocks may take from several pieces: one segment, read through stream_read */
         const tola_tensor_info *info = tola_checkpoint_tensor(s->p->in, t->pieces[0].tensor);
         return add_segment(s, (segment){ info->file, info->offset, 0, t->elements, tensor, 0 }, err);
     }
@@ -307,6 +435,32 @@ static tola_status lay_out(stream *s, tola_error *err) {
 
 /* ---- the run ---- */
 
+/* Rows of the longest encoded tensors. */
+static tola_status make_scratch(const stream *s, encode_scratch *scratch, tola_error *err) {
+    size_t elements = 0;
+    for (size_t i = 0; i < s->p->count; i++) {
+        size_t n = s->p->tensors[i].encode ? encode_scratch_elements(&s->p->tensors[i]) : 0;
+        if (n > elements) elements = n;
+    }
+    if (!elements) return TOLA_OK;
+    scratch->rows = mem_alloc_aligned(64, elements * sizeof(float));
+    scratch->back = s->options->measure ? mem_alloc_aligned(64, elements * sizeof(float)) : NULL;
+    return scratch->rows && (scratch->back || !s->options->measure) ? TOLA_OK : err_nomem(err, "encoding tensors");
+}
+
+static tola_status make_encodings(stream *s, tola_error *err) {
+    bool any = false;
+    for (size_t i = 0; i < s->p->count; i++) any = any || s->p->tensors[i].encode;
+    if (!any) return TOLA_OK;
+    s->encodings = mem_calloc(s->p->count, sizeof *s->encodings);
+    if (!s->encodings) return err_nomem(err, "encoding tensors");
+    for (size_t i = 0; i < s->p->count; i++) {
+        pthread_mutex_init(&s->encodings[i].lock, NULL);
+        atomic_init(&s->encodings[i].left, s->p->tensors[i].elements);
+    }
+    return TOLA_OK;
+}
+
 static tola_status make_workers(stream *s, unsigned threads, tola_error *err) {
     s->workers = mem_calloc(threads, sizeof *s->workers);
     if (!s->workers) return err_nomem(err, "starting the conversion");
@@ -315,6 +469,7 @@ static tola_status make_workers(stream *s, unsigned threads, tola_error *err) {
         s->workers[i].in = mem_alloc_aligned(64, s->block);
         s->workers[i].out = mem_alloc_aligned(64, s->block);
         if (!s->workers[i].in || !s->workers[i].out) return err_nomem(err, "starting the conversion");
+        TRY(make_scratch(s, &s->workers[i].scratch, err));
     }
     return TOLA_OK;
 }
@@ -327,6 +482,15 @@ static size_t block_size(unsigned threads) {
 
 static tola_status run(stream *s, pool *threads, tola_error *err) {
     s->block = block_size(pool_threads(threads));
+    for (size_t i = 0; i < s->p->count; i++) { /* a line of what is encoded must fit */
+        const plan_tensor *t = &s->p->tensors[i];
+        if (!t->encode) continue;
+        uint64_t least = encode_block(t, 0) * (t->order == PLAN_IN_ORDER ? 1 : 2);
+        size_t in = bytes_of(t->from, least + WHOLE_BLOCKS), out = bytes_of(t->dtype, least + WHOLE_BLOCKS);
+        if (in > s->block) s->block = in;
+        if (out > s->block) s->block = out;
+    }
+    TRY(make_encodings(s, err));
     TRY(lay_out(s, err));
     TRY(make_workers(s, pool_threads(threads), err));
     report(s, true);
@@ -349,7 +513,14 @@ tola_status stream_run(const plan *p, tola_writer *writer, const stream_options 
     for (unsigned i = 0; i < s.worker_count; i++) {
         mem_free(s.workers[i].in);
         mem_free(s.workers[i].out);
+        mem_free(s.workers[i].scratch.rows);
+        mem_free(s.workers[i].scratch.back);
     }
+    for (size_t i = 0; s.encodings && i < p->count; i++) {
+        encoding_free(&s.encodings[i].e); /* of a pass that failed */
+        pthread_mutex_destroy(&s.encodings[i].lock);
+    }
+    mem_free(s.encodings);
     mem_free(s.workers);
     mem_free(s.segments);
     mem_free(s.tasks);

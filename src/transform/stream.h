@@ -1,4 +1,5 @@
-/* The one streaming pass: blocks of rows flow through read, permute, add, cast and write on a pool of threads.
+/* The one streaming pass: blocks of rows flow through read, permute, add, cast or encode and write on a pool of
+ * threads.
  *
  * Resident memory: each worker owns one input and one output block, together never more than STREAM_MEMORY bytes,
  * whatever the model; a row of any length is split by elements. Input is read in the order in which it lies in its
@@ -18,7 +19,11 @@ typedef struct stream_options {
     tola_progress_fn progress; /* may be NULL */
     void *progress_user;
     const char *phase;
+    bool measure; /* fill in the figures of encoded tensors */
 } stream_options;
+
+/* Elements [first, first + count) of the concatenated pieces of a tensor, as they lie in the input. */
+tola_status stream_read(const plan *p, const plan_tensor *t, uint64_t first, uint64_t count, void *to, tola_error *err);
 
 /* Writes every tensor of `p` (finished with plan_finish) to `writer`, whose tensor i is p->tensors[i].
  * *overflowed grows by the finite numbers that left the range of their new dtype. The writer is neither finished nor

@@ -80,6 +80,7 @@ static plan_tensor from_item(const hf_gguf_item *item, plan_piece *pieces) {
         .n_dims = item->n_dims,
         .dtype = item->dtype,
         .fixed_dtype = true, /* --dtype was known when the items were made */
+        .demanded = item->fixed_dtype,
         .order = item->order == HF_GGUF_INTERLEAVE     ? PLAN_INTERLEAVE
                  : item->order == HF_GGUF_DEINTERLEAVE ? PLAN_DEINTERLEAVE
                                                        : PLAN_IN_ORDER,
@@ -151,17 +152,13 @@ tola_status writing_plan(writing *w, tola_error *err) {
 /* ---- the output ---- */
 
 tola_status writing_open(writing *w, tola_writer **out, tola_error *err) {
-    const plan *p = &w->plan;
     w->write.metadata = &w->metadata;
-    tola_tensor_spec *specs = mem_calloc(p->count ? p->count : 1, sizeof *specs);
-    if (!specs) return err_nomem(err, "preparing output");
-    for (size_t i = 0; i < p->count; i++) {
-        const plan_tensor *t = &p->tensors[i];
-        specs[i] = (tola_tensor_spec){ t->name, t->shape, t->n_dims, t->dtype, t->flags };
-    }
-    tola_status status = tola_writer_open(w->path, specs, p->count, &w->write, out, err);
-    mem_free(specs);
-    return status;
+    return tola_writer_open(w->path, w->plan.outputs, w->plan.output_count, &w->write, out, err);
+}
+
+tola_status writing_measure(writing *w, uint64_t *bytes, uint64_t *files, tola_error *err) {
+    w->write.metadata = &w->metadata;
+    return writer_measure(w->path, w->plan.outputs, w->plan.output_count, &w->write, bytes, files, err);
 }
 
 tola_status writing_companions(const writing *w, tola_writer *writer, tola_error *err) {

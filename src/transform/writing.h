@@ -34,6 +34,8 @@ void writing_free(writing *w);
 tola_status writing_plan(writing *w, tola_error *err);
 /* The finished plan's tensors as a writer that has laid out its files. */
 tola_status writing_open(writing *w, tola_writer **out, tola_error *err);
+/* How many bytes its files would have; nothing is created. */
+tola_status writing_measure(writing *w, uint64_t *bytes, uint64_t *files, tola_error *err);
 /* Writes what lies beside the weights, before the long part, so that a clash shows at once. */
 tola_status writing_companions(const writing *w, tola_writer *writer, tola_error *err);
 /* Waits for what was written to reach the disk, watched and cancellable where there is a progress callback. */

@@ -304,7 +304,7 @@ static tola_status write_plan(const plan *p, const char *path, tola_error *err) 
     }
     tola_writer *w = NULL;
     uint64_t overflowed = 0;
-    stream_options options = { 2, TOLA_OVERFLOW_IEEE, NULL, NULL, "testing" };
+    stream_options options = { .threads = 2, .phase = "testing" };
     tola_status status = tola_writer_open(path, specs, p->count, NULL, &w, err);
     if (status != TOLA_OK) return status;
     status = stream_run(p, w, &options, &overflowed, err);

@@ -1,0 +1,160 @@
+# tola quantize: types, names, formats, reports, refusals. Rates and times vary, so only their form is checked.
+
+$ "$PYTHON" "$ROOT/tests/fixtures/make_model.py" model "$FIXTURES/llama"
+$ tola quantize model q.gguf --to mxfp4 --pure | sed "s/, [0-9.]* s, .*/, T, R/"
+q.gguf: 21 tensors, 639.23 kB from 2.37 MB, 4.28 bits per weight, T, R
+type   tensors   bits      bytes
+mxfp4       16   4.25  629.95 kB
+f32          5  32.00    5.12 kB
+total       21   4.28  635.07 kB
+$ tola quantize model q.gguf --to mxfp4 --pure
+2> tola: q.gguf: exists already and is not overwritten without being told to (--force)
+[exit 2]
+$ tola quantize -q --force model q.gguf --to mxfp4 --pure && tola inspect q.gguf | sed -n '/dtype/,$p'
+  dtype  tensors  elements       size   share
+  f32          5    1.28 K    5.12 kB   0.8 %
+  mxfp4       16    1.19 M  629.95 kB  99.2 %
+$ tola inspect --json q.gguf | grep -E '"general.(file_type|quantization_version)"'
+    "general.file_type": 38,
+    "general.quantization_version": 2,
+
+# A mixture by llama.cpp's name; sizes alone read no weights and write nothing.
+$ tola quantize model m.gguf --to Q4_K_M --dry-run -v; ls m.gguf
+tensor                    type   bits      bytes
+token_embd.weight         q4_k   4.50    1.73 kB
+blk.0.attn_norm.weight    f32   32.00    1.02 kB
+blk.0.attn_q.weight       q4_k   4.50   36.86 kB
+blk.0.attn_k.weight       q4_k   4.50   18.43 kB
+blk.0.attn_v.weight       q4_k   4.50   18.43 kB
+blk.0.attn_output.weight  q4_k   4.50   36.86 kB
+blk.0.ffn_norm.weight     f32   32.00    1.02 kB
+blk.0.ffn_gate.weight     q4_k   4.50   73.73 kB
+blk.0.ffn_up.weight       q4_k   4.50   73.73 kB
+blk.0.ffn_down.weight     q4_k   4.50   73.73 kB
+blk.1.attn_norm.weight    f32   32.00    1.02 kB
+blk.1.attn_q.weight       q4_k   4.50   36.86 kB
+blk.1.attn_k.weight       q4_k   4.50   18.43 kB
+blk.1.attn_v.weight       q6_k   6.56   26.88 kB
+blk.1.attn_output.weight  q4_k   4.50   36.86 kB
+blk.1.ffn_norm.weight     f32   32.00    1.02 kB
+blk.1.ffn_gate.weight     q4_k   4.50   73.73 kB
+blk.1.ffn_up.weight       q4_k   4.50   73.73 kB
+blk.1.ffn_down.weight     q6_k   6.56  107.52 kB
+output_norm.weight        f32   32.00    1.02 kB
+output.weight             q6_k   6.56    2.52 kB
+\
+m.gguf: 21 tensors, 719.33 kB from 2.37 MB, 4.82 bits per weight; nothing was written
+type   tensors   bits      bytes
+q4_k        13   4.50  573.12 kB
+q6_k         3   6.56  136.92 kB
+f32          5  32.00    5.12 kB
+total       21   4.82  715.16 kB
+2> ls: cannot access 'm.gguf': No such file or directory
+[exit 2]
+$ tola quantize model m.gguf --to iq2_m --dry-run --json | sed -n '1,/types/p'
+{
+  "schema": "tola.quantize/1",
+  "output": "m.gguf",
+  "format": "gguf",
+  "recipe": "IQ2_M",
+  "dry_run": true,
+  "bits_per_weight": 2.7490295449644164,
+  "bytes": 412096,
+  "tensor_bytes": 407912,
+  "files": 1,
+  "rmse": null,
+  "snr_db": null,
+  "max_abs": null,
+  "cosine": null,
+  "fallbacks": 0,
+  "nan": 0,
+  "inf": 0,
+  "clamped": 0,
+  "types": [
+
+# Overrides win; one that matches nothing is told.
+$ tola quantize model o.gguf --to nvfp4 --override '*ffn_down*=q8_0' --override '*q_proj*=f16' --override 'x=f16' -n -v | grep -E 'ffn_down|attn_q'
+blk.0.attn_q.weight       f16    16.00  131.07 kB
+blk.0.ffn_down.weight     q8_0    8.50  139.26 kB
+blk.1.attn_q.weight       f16    16.00  131.07 kB
+blk.1.ffn_down.weight     q8_0    8.50  139.26 kB
+2> tola: warning: no tensor matches the override 'x'
+
+# Figures: per tensor, whole, and the same whatever the threads.
+$ tola quantize -q model r.gguf --to nvfp4 --report r.json --report r.md --report r.svg --threads 1 && tola quantize --force -q model r.gguf --to nvfp4 --report r3.json --threads 3 && diff <(grep -v seconds r.json | sed '/"candidates"/,/\]/d') <(grep -v seconds r3.json)
+$ "$PYTHON" -c "
+> import json
+> r = json.load(open('r.json'))
+> print(r['schema'], sorted(r['tensors'][0]))
+> print(all(t['rmse'] > 0 for t in r['tensors'] if t['type'] == 'nvfp4'), 15 < r['snr_db'] < 25, len(r['candidates']) > 10)"
+tola.quantize/1 ['bits_per_weight', 'bytes', 'cosine', 'elements', 'max_abs', 'name', 'rmse', 'snr_db', 'source', 'type']
+True True True
+$ sed -n '1p;/^| tensor/,/attn_q/p' r.md | cut -c1-60; grep -c '<rect' r.svg | sed 's/[0-9][0-9][0-9]*/many/'
+\# r.gguf
+| tensor | type | bits | RMSE | SNR, dB | largest error | co
+|---|---|--:|--:|--:|--:|--:|
+| `token_embd.weight` | nvfp4 | 4.5 | 0.001797 | 20.90 | 0.0
+| `blk.0.attn_norm.weight` | f32 | 32 | 0 | exact | 0 | 1 |
+| `blk.0.attn_q.weight` | nvfp4 | 4.5 | 0.001784 | 21.02 | 0
+many
+$ tola quantize -q model r.gguf --to nvfp4 --report r.txt
+2> tola: --report: r.txt ends in none of .json, .md, .svg, .png
+[exit 2]
+
+# Another container, names kept; a type that a format cannot hold, a name that is none.
+$ tola quantize -q --keep-names model k.gguf --to tq2_0 && tola inspect k.gguf --tensors | grep q_proj
+  model.layers.{0-1}.self_attn.q_proj.weight          tq2_0  [256, 256]  x2  33.79 kB
+$ tola quantize model o.safetensors --to Q4_K_M
+2> tola: safetensors cannot hold Q4_K_M; a GGUF file would do
+[exit 2]
+$ tola quantize model o.gguf --to int4
+2> tola: gguf cannot hold int4; safetensors would do
+[exit 2]
+$ tola quantize model o.gguf --to Q4KM
+2> tola: no type 'Q4KM'; did you mean Q4_K_M?
+[exit 2]
+$ tola quantize model o.gguf --to Q4_K_M --bits 4
+2> tola: a type for all (--to) and a bound that chooses types (--max-size, --bits) exclude each other
+[exit 2]
+$ tola quantize model o.gguf
+2> tola: there is neither a type (--to) nor a bound (--max-size, --bits)
+[exit 2]
+$ tola quantize model model/ --to int8
+2> tola: int8 is not written as compressed-tensors
+[exit 2]
+$ tola quantize q.gguf q.gguf --to nvfp4 --force
+2> tola: q.gguf: the output would replace the input q.gguf; choose another name
+[exit 2]
+$ tola quantize model o.gguf --to mxfp4 --imatrix "$FIXTURES/tiny.safetensors"
+2> tola: $FIXTURES/tiny.safetensors: offset 0: the number of entries is 304 where 1 to 24 are possible
+[exit 2]
+$ ls
+k.gguf
+model
+q.gguf
+r.gguf
+r.json
+r.md
+r.svg
+r3.json
+
+# Requantizing what is quantized already.
+$ tola quantize -q q.gguf again.gguf --to nvfp4 --pure && tola inspect again.gguf | sed -n '/dtype/,$p'
+  dtype  tensors  elements       size   share
+  f32          5    1.28 K    5.12 kB   0.8 %
+  nvfp4       16    1.19 M  667.01 kB  99.2 %
+
+# NaN and infinities are counted.
+$ "$PYTHON" -c "
+> import json, struct
+> w = [0.01 * (i % 7 - 3) for i in range(512)]
+> w[3], w[9], w[10] = float('nan'), float('inf'), float('-inf')
+> h = json.dumps({'w.weight': {'dtype': 'F32', 'shape': [2, 256], 'data_offsets': [0, 2048]}}).encode()
+> open('odd.safetensors', 'wb').write(struct.pack('<Q', len(h)) + h + struct.pack('<512f', *w))"
+$ tola quantize odd.safetensors odd.gguf --to mxfp4 | sed "s/, [0-9.]* s, .*/, T, R/"
+odd.gguf: 1 tensor, 448 B from 2.05 kB, 4.25 bits per weight, T, R
+type   tensors  bits  bytes
+mxfp4        1  4.25  272 B
+total        1  4.25  272 B
+2> tola: warning: 1 NaN became 0
+2> tola: warning: 2 infinities became the largest number of the type
