@@ -113,6 +113,11 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
 
 size_t matmul_paths(matmul_path *out) {
     size_t n = 0;
+#if defined(__x86_64__)
+    const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
+    const cpu_features *cpu = cpu_get();
+    if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
+#endif
     out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
     return n;
 }
