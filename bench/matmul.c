@@ -248,8 +248,8 @@ static void measure(const bench *b, const tola_dtype *types, size_t n_types) {
             for (size_t p = 0; p < n_peaks; p++) subjects[i].share[p][r] = subjects[i].gops[r] / height[p][r];
         }
     }
-    printf("%zu tokens, k %zu, %zu rows, %zu thread%s, median of %zu rounds\npeaks:", b->tokens, b->k, b->rows, b->threads,
-           b->threads > 1 ? "s" : "", b->rounds);
+    printf("%zu tokens, k %zu, %zu rows, %zu thread%s, median of %zu rounds\npeaks:", b->tokens, b->k, b->rows,
+           b->threads, b->threads > 1 ? "s" : "", b->rounds);
     for (size_t p = 0; p < n_peaks; p++) printf("  %s %.0f GOP/s", peaks[p].name, median(height[p], b->rounds));
     printf("\n%-8s %9s", "type", "GOP/s");
     for (size_t p = 0; p < n_peaks; p++) printf("  %% of %-5s", peaks[p].name);
@@ -278,7 +278,8 @@ static bool agrees(tola_dtype type, size_t k, float got, float want) {
 /* One type and shape through every path; the number of wrong results. */
 static size_t check(tola_dtype type, size_t k, size_t rows, size_t tokens) {
     matmul_path paths[MATMUL_PATHS_MOST];
-    const size_t n = matmul_paths(paths), row_bytes = k / tola_dtype_block_elements(type) * tola_dtype_block_bytes(type);
+    const size_t n = matmul_paths(paths);
+    const size_t row_bytes = k / tola_dtype_block_elements(type) * tola_dtype_block_bytes(type);
     uint8_t *w = aligned(row_bytes * rows);
     float *x = aligned(k * tokens * sizeof *x), *y = aligned(rows * tokens * sizeof *y);
     void *prepared = aligned(matmul_prepared_bytes(type, k, tokens));
@@ -296,8 +297,8 @@ static size_t check(tola_dtype type, size_t k, size_t rows, size_t tokens) {
             for (size_t r = 0; r < rows; r++)
                 wrong += !agrees(type, k, y[t * rows + r], matmul_scalar_dot(type, w + r * row_bytes, &acts, t));
         if (wrong > before)
-            printf("%s %s k %zu rows %zu tokens %zu: %zu wrong\n", paths[p].name, tola_dtype_name(type), k, rows, tokens,
-                   wrong - before);
+            printf("%s %s k %zu rows %zu tokens %zu: %zu wrong\n", paths[p].name, tola_dtype_name(type), k, rows,
+                   tokens, wrong - before);
         free(scratch);
     }
     free(w);

@@ -1,7 +1,7 @@
 /* Products of weights with activations: where prepared activations lie, and the choice of the path.
  *
- * Prepared rows of block types: q, d, sums as matmul_acts says, row-major by token; then what the tile paths take along,
- * with the tokens side by side. */
+ * Prepared rows of block types: q, d, sums as matmul_acts says, row-major by token; then what the tile paths take
+ * along, with the tokens side by side. */
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include <string.h>
@@ -128,6 +128,7 @@ size_t matmul_paths(matmul_path *out) {
 #if defined(__x86_64__)
     const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
     const cpu_features *cpu = cpu_get();
+    if (cpu->amx_int8 && cpu_allow_amx()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
     if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
 #endif
     out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };

@@ -79,7 +79,7 @@ typedef struct matmul_tile {
     void (*rows)(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
                  size_t y_stride, size_t count, void *scratch);
 } matmul_tile;
-extern const matmul_tile matmul_tile_scalar, matmul_tile_avx512vnni;
+extern const matmul_tile matmul_tile_scalar, matmul_tile_avx512vnni, matmul_tile_amx;
 
 /* The paths of this processor, best first; each serves the kinds whose bit (1 << matmul_kind) is set. The last one,
  * scalar, serves all. */

@@ -2,6 +2,8 @@
  * Layouts of the types: codes.c. Types without a function of their own pass through codes.c, too. */
 #include "kernels/matmul/panel.h"
 #include "kernels/dequantize/grids.h"
+
+#if defined(__x86_64__)
 #include <immintrin.h>
 #include <string.h>
 
@@ -384,3 +386,4 @@ void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row
         unpack(&s, weights);
     }
 }
+#endif

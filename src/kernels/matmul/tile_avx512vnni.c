@@ -3,6 +3,8 @@
  * Codes with an offset are unsigned, as vpdpbusd wants, and their sums begin at -offset x the sum of the activations.
  * Floats are kept in scratch, [token][64 rows], from step to step. */
 #include "kernels/matmul/panel.h"
+
+#if defined(__x86_64__)
 #include <immintrin.h>
 #include <string.h>
 
@@ -231,3 +233,4 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
 }
 
 const matmul_tile matmul_tile_avx512vnni = { scratch_bytes, rows };
+#endif
