@@ -50,7 +50,8 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     x.sums = take(l, k / 16, sizeof *x.sums, &x.sums_stride);
     x.across = (l->tokens + 15) / 16 * 16;
     x.d_across = take_across(l, k / x.d_block);
-    if (type->offset) x.first = take_across(l, k / type->group);
+    if (type->offset) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
+    if (type->offset) x.first_across = take_across(l, k / type->group);
     if (type->minima && !super) x.d_sums = take_across(l, k / 32);
     if (type->minima && super) x.pairs = take_across(l, k / type->group / 2);
     return x;
@@ -87,7 +88,8 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t token)
     for (size_t g = 0; g < x->k / x->d_block; g++) ((float *)x->d_across)[g * x->across + token] = d[g];
     for (size_t g = 0; x->first && g < groups; g++) {
         int sum = wide == 2 ? sums[2 * g] + sums[2 * g + 1] : sums[g];
-        ((int32_t *)x->first)[g * x->across + token] = -type->offset * sum;
+        ((int32_t *)x->first)[token * x->first_stride + g] = -type->offset * sum;
+        ((int32_t *)x->first_across)[g * x->across + token] = -type->offset * sum;
     }
     for (size_t g = 0; x->d_sums && g < groups; g++)
         ((float *)x->d_sums)[g * x->across + token] = d[g] * (float)(sums[2 * g] + sums[2 * g + 1]);

@@ -20,10 +20,12 @@ typedef struct matmul_acts {
     unsigned d_block;
     const void *x;
     size_t x_stride;
+    const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
+    size_t first_stride;
     /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use. */
     size_t across;
-    const float *d_across; /* d */
-    const int32_t *first;  /* -offset times the sum of q of each group: where sums of codes with an offset begin */
+    const float *d_across;       /* d */
+    const int32_t *first_across; /* first */
     const float *d_sums;   /* small blocks with minima: d_x * (float)sum_x of each 32 */
     const int32_t *pairs;  /* super-blocks with minima: sums of q of groups 2 i and 2 i + 1 as two int16 */
 } matmul_acts;

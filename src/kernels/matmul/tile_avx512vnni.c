@@ -218,7 +218,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
             place p = { .panel = panel, .groups = n / type->group, .q = x->q + at, .stride = x->q_stride };
             p.across = x->across;
             p.d = x->d_across + at / x->d_block * x->across;
-            if (x->first) p.first = x->first + at / type->group * x->across;
+            if (x->first) p.first = x->first_across + at / type->group * x->across;
             if (x->d_sums) p.d_sums = x->d_sums + at / 32 * x->across;
             if (x->pairs) p.pairs = x->pairs + at / type->group / 2 * x->across;
             for (p.strip = 0; 16 * p.strip < n_rows; p.strip += STRIPS) {
