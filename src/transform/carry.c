@@ -188,6 +188,32 @@ tola_status carry_config_decoded(const char *text, size_t length, buf *out, tola
     return out->failed ? err_nomem(err, "writing config.json") : TOLA_OK;
 }
 
+/* ---- config.json with a quantization ---- */
+
+tola_status carry_config_quantized(const char *text, size_t length, const char *quantization, buf *out,
+                                   tola_error *err) {
+    buf plain;
+    buf_init(&plain, 0);
+    tola_status status = carry_config_decoded(text, length, &plain, err);
+    const char *data = (const char *)plain.data;
+    size_t end = plain.length, at;
+    while (end && data[end - 1] != '}') end--; /* of the outermost object; behind it is white space */
+    at = end ? end - 1 : 0;
+    while (at && strchr(" \t\r\n", data[at - 1])) at--;
+    if (status == TOLA_OK && at) {
+        buf_append(out, data, at);
+        buf_printf(out, "%s\n  \"quantization_config\": ", data[at - 1] == '{' ? "" : ",");
+        for (const char *p = quantization; *p; p++) buf_append(out, *p == '\n' ? "\n  " : p, *p == '\n' ? 3 : 1);
+        buf_append(out, "\n", 1);
+        buf_append(out, data + end - 1, plain.length - end + 1);
+    } else if (status == TOLA_OK) {
+        status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "config.json is no JSON object");
+    }
+    buf_free(&plain);
+    if (status == TOLA_OK && out->failed) status = err_nomem(err, "writing config.json");
+    return status;
+}
+
 /* ---- companions ---- */
 
 static const char *const companions[] = {
@@ -228,12 +254,13 @@ static const char *const companions[] = {
 };
 
 static tola_status write_config(const char *data, size_t bytes, tola_writer *writer, tola_dtype dtype, bool decoded,
-                                tola_error *err) {
+                                const char *quantization, tola_error *err) {
     buf plain, text;
     buf_init(&plain, 0);
     buf_init(&text, 0);
     tola_status status = TOLA_OK;
-    if (decoded) status = carry_config_decoded(data, bytes, &plain, err);
+    if (quantization) status = carry_config_quantized(data, bytes, quantization, &plain, err);
+    else if (decoded) status = carry_config_decoded(data, bytes, &plain, err);
     else buf_append(&plain, data, bytes);
     if (status == TOLA_OK && plain.failed) status = err_nomem(err, "writing config.json");
     if (status == TOLA_OK) status = carry_config((const char *)plain.data, plain.length, dtype, &text, err);
@@ -244,7 +271,7 @@ static tola_status write_config(const char *data, size_t bytes, tola_writer *wri
 }
 
 static tola_status carry_one(const tola_checkpoint *in, const char *name, tola_writer *writer, tola_dtype dtype,
-                             bool decoded, tola_error *err) {
+                             bool decoded, const char *quantization, tola_error *err) {
     void *data = NULL;
     size_t bytes = 0;
     tola_error detail = TOLA_ERROR_INIT;
@@ -254,15 +281,15 @@ static tola_status carry_one(const tola_checkpoint *in, const char *name, tola_w
         if (err) *err = detail;
         return status;
     }
-    status = strcmp(name, "config.json") == 0 ? write_config(data, bytes, writer, dtype, decoded, err)
+    status = strcmp(name, "config.json") == 0 ? write_config(data, bytes, writer, dtype, decoded, quantization, err)
                                               : tola_writer_companion(writer, name, data, bytes, err);
     tola_free(data);
     return status;
 }
 
 tola_status carry_companions(const tola_checkpoint *in, tola_writer *writer, tola_dtype dtype, bool decoded,
-                             tola_error *err) {
+                             const char *quantization, tola_error *err) {
     for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
-        TRY(carry_one(in, companions[i], writer, dtype, decoded, err));
+        TRY(carry_one(in, companions[i], writer, dtype, decoded, quantization, err));
     return TOLA_OK;
 }

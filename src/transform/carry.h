@@ -23,7 +23,11 @@ tola_status carry_metadata(const tola_checkpoint *in, const char *to_format, tol
  * output folder of `writer`; in config.json the weights' dtype follows `dtype` (NONE: stays), and with `decoded` it no
  * longer says that the weights are quantized. */
 tola_status carry_companions(const tola_checkpoint *in, tola_writer *writer, tola_dtype dtype, bool decoded,
-                             tola_error *err);
+                             const char *quantization, tola_error *err);
+
+/* config.json with "quantization_config": `quantization` (JSON text) at its end, in the place of one that it has. */
+tola_status carry_config_quantized(const char *text, size_t length, const char *quantization, buf *out,
+                                   tola_error *err);
 
 /* config.json with torch_dtype (or dtype) saying `dtype`, everything else byte for byte; appended to `out`. The text
  * is taken as it is where it says no dtype, where PyTorch has no name for `dtype`, or where it is no JSON. */

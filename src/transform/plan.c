@@ -362,14 +362,15 @@ static tola_status measure(plan *p, plan_tensor *t, tola_error *err) {
     return TOLA_OK;
 }
 
-/* "model.layers.0.mlp.up_proj.weight" -> "model.layers.0.mlp.up_proj" + suffix */
-static const char *part_name(arena *a, const char *name, const char *suffix) {
+/* "model.layers.0.mlp.up_proj.weight" -> "model.layers.0.mlp.up_proj" "." suffix */
+static const char *part_name(arena *a, const char *name, const char *suffix, bool bare) {
     size_t module = strlen(name), tail = strlen(suffix);
     if (text_ends_with(name, ".weight")) module -= strlen(".weight");
-    char *out = arena_alloc(a, module + tail + 1);
+    char *out = arena_alloc(a, module + tail + 2);
     if (!out) return NULL;
     memcpy(out, name, module);
-    memcpy(out + module, suffix, tail + 1);
+    out[module] = bare ? '_' : '.';
+    memcpy(out + module + 1, suffix, tail + 1);
     return out;
 }
 
@@ -382,7 +383,7 @@ static tola_status add_parts(plan *p, plan_tensor *t, const char *format_name, b
         if (!holds(part->dtype))
             return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s cannot hold %s, which %s needs", format_name,
                            tola_dtype_name(part->dtype), e->scheme->name);
-        const char *name = part_name(&p->arena, t->name, e->scheme->suffixes[i]);
+        const char *name = part_name(&p->arena, t->name, e->scheme->suffixes[i], e->scheme->bare);
         if (!name) return err_nomem(err, "planning the output");
         e->parts[i] = p->output_count;
         p->outputs[p->output_count++] =

@@ -136,8 +136,63 @@ static void set_member(tola_member *members, size_t *count, const char *key, tol
     if (i == *count) ++*count;
 }
 
+/* Modules that a configuration would take for quantized ones and that are not: "lm_head". */
+static tola_status list_ignored(const quantize_job *j, const char ***out, size_t *count, tola_error *err) {
+    arena *a = (arena *)&j->w.plan.arena;
+    const char **list = arena_alloc_array(a, j->w.plan.count + 1, sizeof *list);
+    if (!list) return err_nomem(err, "preparing config.json");
+    *count = 0;
+    for (size_t i = 0; i < j->w.plan.count; i++) {
+        const plan_tensor *t = &j->w.plan.tensors[i];
+        bool matrix = t->n_dims == 2 && text_ends_with(t->name, ".weight");
+        if (!matrix || (t->encode && t->encode->scheme)) continue;
+        if (families_role(t->name, (tola_dtype)t->from, t->n_dims) == TOLA_ROLE_EMBEDDING) continue;
+        list[*count] = arena_strndup(a, t->name, strlen(t->name) - strlen(".weight"));
+        if (!list[(*count)++]) return err_nomem(err, "preparing config.json");
+    }
+    *out = list;
+    return TOLA_OK;
+}
+
+static bool to_buf(void *user, const char *text, size_t length) {
+    buf_append(user, text, length);
+    return !((buf *)user)->failed;
+}
+
+/* What config.json, or the metadata of a file that has none beside it, says of the scheme. */
+static tola_status describe_scheme(quantize_job *j, tola_error *err) {
+    const char **ignored;
+    size_t count;
+    scheme_params params = j->kept->params;
+    for (size_t i = 0; i < j->w.plan.count; i++)
+        if (j->encodes[i].scheme) params = j->encodes[i].layout.params;
+    TRY(list_ignored(j, &ignored, &count, err));
+    tola_json json;
+    buf text;
+    buf_init(&text, 0);
+    tola_json_init(&json, to_buf, &text, j->w.write.folder ? 2 : 0);
+    j->kept->scheme->write_config(&params, ignored, count, &json);
+    bool done = tola_json_finish(&json) && !text.failed;
+    char *copy = done ? arena_strndup(&j->w.plan.arena, (const char *)text.data, text.length) : NULL;
+    buf_free(&text);
+    if (!copy) return err_nomem(err, "preparing config.json");
+    j->w.quantization = copy;
+    if (j->w.write.folder) return TOLA_OK;
+    tola_value *map = &j->w.metadata;
+    size_t members_count = map->kind == TOLA_VALUE_MAP ? map->as.map.count : 0;
+    tola_member *members = arena_alloc_array(&j->w.plan.arena, members_count + 1, sizeof *members);
+    if (!members) return err_nomem(err, "preparing metadata");
+    if (members_count) memcpy(members, map->as.map.members, members_count * sizeof *members);
+    set_member(members, &members_count, "quantization_config", text_value(copy));
+    *map = (tola_value){ .kind = TOLA_VALUE_MAP };
+    map->as.map.members = members;
+    map->as.map.count = members_count;
+    return TOLA_OK;
+}
+
 /* What llama.cpp's quantizer writes into a file (src/llama-quant.cpp). */
 static tola_status follow_types(quantize_job *j, tola_error *err) {
+    if (j->kept) return describe_scheme(j, err);
     if (strcmp(j->format.container, "gguf") != 0) return TOLA_OK;
     tola_value *map = &j->w.metadata;
     size_t count = map->kind == TOLA_VALUE_MAP ? map->as.map.count : 0;
@@ -251,7 +306,7 @@ static tola_status fill_result(const quantize_job *j, arena *a, tola_quantize_re
     if (j->candidate_count) memcpy(r->candidates, j->candidates, j->candidate_count * sizeof *r->candidates);
     r->candidate_count = j->candidate_count;
     r->recipe = j->to.name;
-    r->format = j->to.scheme ? j->to.scheme->name : j->format.name;
+    r->format = j->kept ? j->kept->scheme->name : j->format.name;
     r->bytes_in = p->bytes_in;
     r->bytes = p->bytes_out;
     r->bits_per_weight = bits_of(r->bytes, r->elements);

@@ -53,6 +53,7 @@ typedef struct quantize_job {
     bool has_model;           /* names are GGUF's: a mixture's rules apply */
     quantize_target *targets; /* one a tensor of the plan */
     plan_encode *encodes;
+    const quantize_type *kept; /* the scheme that matrices are kept under; NULL where none is */
     size_t fallbacks;
     const tola_quantize_candidate *candidates;
     size_t candidate_count;

@@ -57,9 +57,13 @@ static tola_status assign_scheme(quantize_job *j, size_t i, const quantize_type 
                           .cols = plan_columns(t),
                           .matrices = t->n_dims == 3 ? t->shape[0] : 1 };
     tola_dtype from = (tola_dtype)t->from;
-    l->params.logical = from == TOLA_DTYPE_F16 || from == TOLA_DTYPE_BF16 ? from : TOLA_DTYPE_F32;
+    bool block = tola_dtype_get_kind(from) == TOLA_KIND_BLOCK; /* its own scales are f16 */
+    l->params.logical = from == TOLA_DTYPE_BF16           ? from
+                        : from == TOLA_DTYPE_F16 || block ? TOLA_DTYPE_F16
+                                                          : TOLA_DTYPE_F32;
     tola_status status = l->cols > ENCODE_MAX_ROW ? TOLA_E_FORMAT : type->scheme->plan(l, &detail);
     if (status == TOLA_E_FORMAT) { /* does not fit: stays as it is */
+        *l = (scheme_layout){ .rows = 0 };
         j->targets[i].wanted = type->name;
         return TOLA_OK;
     }
@@ -67,6 +71,11 @@ static tola_status assign_scheme(quantize_job *j, size_t i, const quantize_type 
         if (err) *err = detail;
         return status;
     }
+    if (!j->kept) j->kept = type;
+    if (j->kept->scheme != type->scheme || memcmp(&j->kept->params, &type->params, sizeof type->params) != 0)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                       "a configuration describes one quantized type, not %s and %s together", j->kept->name,
+                       type->name);
     e->scheme = type->scheme;
     t->encode = e;
     j->targets[i].type = type->name;

@@ -8,59 +8,17 @@
 #include <string.h>
 #include <strings.h>
 
-/* Types of layouts that keep a matrix as several tensors. */
-typedef struct layout_type {
-    const char *name;
-    const char *scheme; /* that keeps it where --format names none */
-    uint8_t code, bits;
-    tola_dtype element;
-    uint8_t grain;
-    uint32_t group;
-    tola_dtype scale; /* NONE: as the model computes */
-} layout_type;
-
-#define INT(n)                                                                                                         \
-    { "int" #n, "compressed-tensors", SCHEME_INT, n, TOLA_DTYPE_NONE, SCHEME_PER_GROUP, 128, TOLA_DTYPE_NONE }
-#define MX(name, bits, element)                                                                                        \
-    { name, "compressed-tensors", SCHEME_FLOAT, bits, element, SCHEME_PER_GROUP, 32, TOLA_DTYPE_F8_E8M0 }
-
-static const layout_type layouts[] = {
-    { "int8", "compressed-tensors", SCHEME_INT, 8, TOLA_DTYPE_NONE, SCHEME_PER_CHANNEL, 0, TOLA_DTYPE_NONE },
-    INT(7),
-    INT(6),
-    INT(5),
-    INT(4),
-    INT(3),
-    INT(2),
-    INT(1),
-    { "nf4", "bnb", SCHEME_NF4, 4, TOLA_DTYPE_NONE, SCHEME_PER_GROUP, 64, TOLA_DTYPE_NONE },
-    { "fp4", "bnb", SCHEME_FP4, 4, TOLA_DTYPE_NONE, SCHEME_PER_GROUP, 64, TOLA_DTYPE_NONE },
-    { "f8_e4m3", "compressed-tensors", SCHEME_FLOAT, 8, TOLA_DTYPE_F8_E4M3, SCHEME_PER_CHANNEL, 0, TOLA_DTYPE_NONE },
-    { "f8_e5m2", "compressed-tensors", SCHEME_FLOAT, 8, TOLA_DTYPE_F8_E5M2, SCHEME_PER_CHANNEL, 0, TOLA_DTYPE_NONE },
-    MX("mxfp8", 8, TOLA_DTYPE_F8_E4M3),
-    MX("mxfp8_e5m2", 8, TOLA_DTYPE_F8_E5M2),
-    MX("mxfp6", 6, TOLA_DTYPE_F6_E2M3),
-    MX("mxfp6_e3m2", 6, TOLA_DTYPE_F6_E3M2),
-    MX("mxfp4", 4, TOLA_DTYPE_F4),
-    { "nvfp4", "compressed-tensors", SCHEME_FLOAT, 4, TOLA_DTYPE_F4, SCHEME_PER_GROUP, 16, TOLA_DTYPE_F8_E4M3 },
-};
+/* Types of layouts that keep a matrix as several tensors; which and how says scheme_for_type. */
+static const char *const layouts[] = { "int8", "int7",    "int6",  "int5",  "int4",  "int3",  "int2", "int1",
+                                       "fp8",  "f8_e4m3", "mxfp8", "mxfp6", "mxfp4", "nvfp4", "nf4",  "fp4" };
 #define N_LAYOUTS (sizeof layouts / sizeof *layouts)
 
 /* What else the field calls them. */
 static const struct {
     const char *word, *name;
 } synonyms[] = {
-    { "fp8", "f8_e4m3" },
-    { "fp8_e4m3", "f8_e4m3" },
-    { "float8_e4m3fn", "f8_e4m3" },
-    { "fp8_e5m2", "f8_e5m2" },
-    { "float8_e5m2", "f8_e5m2" },
-    { "w8a16", "int8" },
-    { "w4a16", "int4" },
-    { "mxfp8_e4m3", "mxfp8" },
-    { "mxfp6_e2m3", "mxfp6" },
-    { "i8", "int8" },
-    { "i4", "int4" },
+    { "fp8_e4m3", "f8_e4m3" }, { "float8_e4m3fn", "f8_e4m3" }, { "w8a16", "int8" }, { "w4a16", "int4" },
+    { "mxfp8_e4m3", "mxfp8" }, { "mxfp6_e2m3", "mxfp6" },      { "i8", "int8" },    { "i4", "int4" },
     { "i2", "int2" },
 };
 
@@ -99,17 +57,16 @@ tola_status quantize_format_find(const tola_quantize_options *options, const cha
         TRY(writer_find(path, &write, &writer, err));
         name = writer->name;
     }
+    char known[160] = "";
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        if (strcmp(formats[i].name, name) != 0) continue;
         const scheme *s = formats[i].scheme ? find_scheme(formats[i].scheme) : NULL;
-        if (formats[i].scheme && !(s && s->encode)) break;
+        if (formats[i].scheme && !(s && s->encode)) continue;
         *out = (quantize_format){ formats[i].name, formats[i].container, s };
-        return TOLA_OK;
+        if (strcmp(formats[i].name, name) == 0) return TOLA_OK;
+        size_t length = strlen(known);
+        snprintf(known + length, sizeof known - length, "%s%s", length ? ", " : "", formats[i].name);
     }
-    return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
-                   "no format '%s' is written here (known: gguf, safetensors, gptq, awq, compressed-tensors, bnb, "
-                   "pytorch, npz)",
-                   name);
+    return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "no format '%s' is written here (known: %s)", name, known);
 }
 
 /* ---- types ---- */
@@ -125,7 +82,7 @@ const char *tola_quantize_type_name(size_t index) {
         if (is_block(d) && codec_encodes(d) && !mixture_find(tola_dtype_name(d)) && i-- == 0) return tola_dtype_name(d);
     }
     for (size_t k = 0; k < N_LAYOUTS; k++)
-        if (!is_block(tola_dtype_parse(layouts[k].name)) && i-- == 0) return layouts[k].name;
+        if (!is_block(tola_dtype_parse(layouts[k])) && i-- == 0) return layouts[k];
     return NULL;
 }
 
@@ -170,59 +127,58 @@ static tola_status unknown(const char *name, tola_error *err) {
                    quoted);
 }
 
-static const layout_type *find_layout(const char *name) {
+static const char *find_layout(const char *name) {
     for (size_t i = 0; i < sizeof synonyms / sizeof *synonyms; i++)
         if (strcasecmp(name, synonyms[i].word) == 0) name = synonyms[i].name;
     for (size_t i = 0; i < N_LAYOUTS; i++)
-        if (strcasecmp(name, layouts[i].name) == 0) return &layouts[i];
+        if (strcasecmp(name, layouts[i]) == 0) return layouts[i];
     return NULL;
 }
 
-/* --per, --group, --asymmetric: what they say over the type's own. */
-static tola_status take_grain(const tola_quantize_options *o, const layout_type *t, scheme_params *p, tola_error *err) {
-    const char *per = o->per;
-    bool fixed = t->scale != TOLA_DTYPE_NONE; /* mxfp and nvfp4 are what they are */
-    if ((fixed && (per || o->group)) || (o->asymmetric && t->code != SCHEME_INT) ||
-        (per && (t->code == SCHEME_NF4 || t->code == SCHEME_FP4)))
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s has no choice of %s", t->name,
-                       o->asymmetric && t->code != SCHEME_INT ? "zero points" : "groups");
-    if (per && strcmp(per, "tensor") == 0)
-        p->grain = SCHEME_PER_TENSOR;
-    else if (per && strcmp(per, "channel") == 0)
-        p->grain = SCHEME_PER_CHANNEL;
-    else if ((per && strcmp(per, "group") == 0) || o->group)
-        p->grain = SCHEME_PER_GROUP;
-    else if (per)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "scales are per tensor, channel or group, not per '%s'", per);
-    if (o->group && p->grain != SCHEME_PER_GROUP)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a group of %u and one scale per %s contradict each other",
-                       o->group, per);
-    p->group = p->grain != SCHEME_PER_GROUP ? 0 : o->group ? o->group : t->group ? t->group : 128;
-    p->symmetric = !o->asymmetric;
+/* --per, --group, --asymmetric: what they say over the type's own. Whether that can be is the scheme's to say. */
+static tola_status take_grain(const tola_quantize_options *o, const char *name, scheme_params *p, tola_error *err) {
+    static const struct {
+        const char *word;
+        scheme_grain grain;
+    } grains[] = { { "tensor", SCHEME_PER_TENSOR }, { "channel", SCHEME_PER_CHANNEL }, { "group", SCHEME_PER_GROUP } };
+    if (o->asymmetric && p->code != SCHEME_INT)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s has no zero points (--asymmetric)", name);
+    if (o->asymmetric) p->symmetric = false;
+    if (o->group) {
+        p->group = o->group;
+        if (p->grain != SCHEME_PER_BLOCK) p->grain = SCHEME_PER_GROUP;
+    }
+    if (!o->per) return TOLA_OK;
+    size_t i = 0;
+    while (i < 3 && strcmp(o->per, grains[i].word) != 0) i++;
+    if (i == 3)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "scales are per tensor, channel or group, not per '%s'",
+                       o->per);
+    if (o->group && grains[i].grain != SCHEME_PER_GROUP)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "groups of %u and one scale per %s contradict each other",
+                       o->group, o->per);
+    p->grain = (uint8_t)grains[i].grain;
+    if (p->grain != SCHEME_PER_GROUP) p->group = 0;
     return TOLA_OK;
 }
 
-static tola_status layout_find(const layout_type *t, const tola_quantize_options *o, const quantize_format *f,
+static tola_status layout_find(const char *name, const tola_quantize_options *o, const quantize_format *f,
                                quantize_type *out, tola_error *err) {
-    const scheme *s = f->scheme ? f->scheme : find_scheme(t->scheme);
-    if (!s || !s->encode)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s is not written as %s", t->name,
-                       f->scheme ? f->name : t->scheme);
-    *out = (quantize_type){ .name = t->name, .scheme = s };
-    out->params = (scheme_params){ .code = t->code,
-                                   .bits = t->bits,
-                                   .grain = t->grain,
-                                   .double_quant = t->code == SCHEME_NF4 || t->code == SCHEME_FP4,
-                                   .element = t->element,
-                                   .scale = t->scale };
-    return take_grain(o, t, &out->params, err);
+    *out = (quantize_type){ .name = name };
+    const scheme *usual = scheme_for_type(name, &out->params);
+    out->scheme = f->scheme ? f->scheme : usual;
+    if (!usual || !out->scheme->encode)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s is not written%s%s yet", name,
+                       f->scheme ? " as " : "", f->scheme ? f->name : "");
+    if (out->scheme != usual) out->params.version = 0; /* of its own layout */
+    return take_grain(o, name, &out->params, err);
 }
 
 tola_status quantize_type_find(const char *name, const tola_quantize_options *options, const quantize_format *to,
                                quantize_type *out, tola_error *err) {
     bool gguf = strcmp(to->container, "gguf") == 0;
     const mixture *m = mixture_find(name);
-    const layout_type *layout = find_layout(name);
+    const char *layout = find_layout(name);
     tola_dtype dtype = tola_dtype_parse(name);
     bool is_float = false;
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) is_float = is_float || dtype == floats[i];

@@ -269,7 +269,7 @@ static tola_status keep_parts(part_sink *sink, tola_error *err) {
 static tola_status run_scheme(stream *s, const segment *g, encoding *e, bool *last, worker *w, tola_error *err) {
     part_sink sink = { .s = s, .encode = e->t->encode };
     tola_status status = e->measure ? keep_parts(&sink, err) : TOLA_OK;
-    if (status == TOLA_OK && e->t->encode->scheme->measure)
+    if (status == TOLA_OK && e->t->encode->layout.two_passes)
         status = scheme_pass(s, g, ENCODE_MEASURE, e, &sink, w, err);
     if (status == TOLA_OK) status = scheme_pass(s, g, ENCODE_WRITE, e, &sink, w, err);
     if (status == TOLA_OK) {
@@ -361,7 +361,7 @@ static tola_status cut_piece(stream *s, uint32_t tensor, uint32_t piece, uint64_
 /* A tensor that is encoded is cut by its own rows, wherever they come from. */
 static tola_status cut_encoded(stream *s, uint32_t tensor, tola_error *err) {
     const plan_tensor *t = &s->p->tensors[tensor];
-    bool whole = t->encode->scheme && (t->encode->scheme->measure || s->options->measure);
+    bool whole = t->encode->scheme && (t->encode->layout.two_passes || s->options->measure);
     for (size_t i = 0; i < t->piece_count; i++)
         whole = whole || (s->p->in->tensors[t->pieces[i].tensor].info.flags & TOLA_TENSOR_PACKED);
     uint64_t step = whole ? t->elements : encode_segment(t, block_elements(s, t), s->options->measure), before = 0;

@@ -161,15 +161,29 @@ tola_status writing_measure(writing *w, uint64_t *bytes, uint64_t *files, tola_e
     return writer_measure(w->path, w->plan.outputs, w->plan.output_count, &w->write, bytes, files, err);
 }
 
+static tola_status write_quantized(const hf_gguf_companion *c, const char *quantization, tola_writer *writer,
+                                   tola_error *err) {
+    buf text;
+    buf_init(&text, 0);
+    tola_status status = carry_config_quantized(c->data, c->bytes, quantization, &text, err);
+    if (status == TOLA_OK) status = tola_writer_companion(writer, c->name, text.data, text.length, err);
+    buf_free(&text);
+    return status;
+}
+
 tola_status writing_companions(const writing *w, tola_writer *writer, tola_error *err) {
     if (!w->write.folder) return TOLA_OK;
     if (!w->mapped) {
         bool is_model = tola_checkpoint_config(w->in) != NULL; /* else what lies beside it is not known to be its own */
-        return is_model ? carry_companions(w->in, writer, w->options.dtype, w->view != NULL, err) : TOLA_OK;
+        return is_model ? carry_companions(w->in, writer, w->options.dtype, w->view != NULL, w->quantization, err)
+                        : TOLA_OK;
     }
     for (size_t i = 0; i < w->mapped->companion_count; i++) {
         const hf_gguf_companion *c = &w->mapped->companions[i];
-        TRY(tola_writer_companion(writer, c->name, c->data, c->bytes, err));
+        if (w->quantization && strcmp(c->name, "config.json") == 0)
+            TRY(write_quantized(c, w->quantization, writer, err));
+        else
+            TRY(tola_writer_companion(writer, c->name, c->data, c->bytes, err));
     }
     return TOLA_OK;
 }

@@ -20,6 +20,7 @@ typedef struct writing {
     hf_gguf_plan *mapped; /* NULL: names are kept */
     plan plan;
     tola_value metadata;
+    const char *quantization; /* JSON text for config.json's quantization_config, NULL where nothing is to be said */
 } writing;
 
 /* `options` is complete (options_take) and borrowed with `in` and `path`. writing_free is always fine afterwards. */

@@ -120,7 +120,7 @@ $ tola quantize model o.gguf
 2> tola: there is neither a type (--to) nor a bound (--max-size, --bits)
 [exit 2]
 $ tola quantize model model/ --to int8
-2> tola: int8 is not written as compressed-tensors
+2> tola: model/: the output would lie in the folder of the input model/model.safetensors; choose another name
 [exit 2]
 $ tola quantize q.gguf q.gguf --to nvfp4 --force
 2> tola: q.gguf: the output would replace the input q.gguf; choose another name
@@ -137,6 +137,85 @@ r.json
 r.md
 r.svg
 r3.json
+
+# Layouts that keep a matrix as several tensors: the configuration says so, what is no layer stays.
+$ tola quantize model int4/ --to int4 --group 64 | sed "s/, [0-9.]* s, .*/, T, R/"
+int4/: 21 tensors, 646.90 kB from 2.37 MB, 4.32 bits per weight, T, R
+type   tensors   bits      bytes
+int4        14   4.25  626.91 kB
+f16          7  16.00   14.85 kB
+total       21   4.32  641.76 kB
+$ ls int4 && tola inspect int4 --tensors | grep -E 'q_proj|lm_head|embed' && sed -n '/quantization_config/,$p' int4/config.json
+config.json
+generation_config.json
+model.safetensors
+tokenizer.json
+tokenizer_config.json
+  embedding         3.07 K   0.3 %  ▏
+  model.layers.{0-1}.self_attn.q_proj.weight_shape    i64    [2]        x2       32 B
+  model.layers.{0-1}.self_attn.q_proj.weight_packed   i32    [256, 32]  x2   65.54 kB
+  model.embed_tokens.weight                           f16    [12, 256]        6.14 kB
+  model.layers.{0-1}.self_attn.q_proj.weight_scale    f16    [256, 4]   x2    4.10 kB
+  lm_head.weight                                      f16    [12, 256]        6.14 kB
+  "quantization_config": {
+    "quant_method": "compressed-tensors",
+    "format": "pack-quantized",
+    "quantization_status": "compressed",
+    "config_groups": {
+      "group_0": {
+        "targets": [
+          "Linear"
+        ],
+        "weights": {
+          "num_bits": 4,
+          "type": "int",
+          "symmetric": true,
+          "strategy": "group",
+          "group_size": 64,
+          "dynamic": false
+        },
+        "input_activations": null,
+        "output_activations": null
+      }
+    },
+    "ignore": [
+      "lm_head"
+    ],
+    "kv_cache_scheme": null
+  }
+}
+$ tola quantize -q model t8.safetensors --to int8 --per tensor --report t8.json && tola inspect --json t8.safetensors | grep -c quantization_config && grep -m1 snr_db t8.json | sed 's/[0-9][0-9]*,$/N/'
+1
+  "snr_db": 41.N
+$ tola convert -q int4 back/ && tola inspect back | sed -n '/dtype/,$p'
+  dtype  tensors  elements       size   share
+  i32         14  147.46 K  589.82 kB  91.9 %
+  i64         14        28      224 B   0.0 %
+  f16         21   25.86 K   51.71 kB   8.1 %
+$ tola quantize int4 from-int4.gguf --to q8_0 | sed "s/, [0-9.]* s, .*/, T, R/"
+from-int4.gguf: 21 tensors, 1.27 MB from 4.73 MB, 8.53 bits per weight, T, R
+type   tensors   bits    bytes
+q8_0        16   8.50  1.26 MB
+f32          5  32.00  5.12 kB
+total       21   8.53  1.27 MB
+$ tola quantize q.gguf from-gguf/ --to int8 --per channel | sed "s/, [0-9.]* s, .*/, T, R/"
+from-gguf/: 21 tensors, 1.21 MB from 635.07 kB, 8.11 bits per weight, T, R
+type   tensors   bits     bytes
+int8        14   8.06   1.19 MB
+f16          7  16.00  14.85 kB
+total       21   8.11   1.20 MB
+$ tola quantize model x/ --to int4 --override '*q_proj*=int8'
+2> tola: a configuration describes one quantized type, not int4 and int8 together
+[exit 2]
+$ tola quantize model x/ --to int4 --group 64 --per channel
+2> tola: groups of 64 and one scale per channel contradict each other
+[exit 2]
+$ tola quantize model x/ --to mxfp8 --asymmetric
+2> tola: mxfp8 has no zero points (--asymmetric)
+[exit 2]
+$ ls x
+2> ls: cannot access 'x': No such file or directory
+[exit 2]
 
 # Requantizing what is quantized already.
 $ tola quantize -q q.gguf again.gguf --to nvfp4 --pure && tola inspect again.gguf | sed -n '/dtype/,$p'
