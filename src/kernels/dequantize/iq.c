@@ -7,12 +7,6 @@
 const int8_t values_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
 const int8_t values_fp4[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
 
-/* Seven signs, and the eighth that makes the number of minuses even. */
-static unsigned eight_signs(uint32_t seven) {
-    seven &= 127;
-    return seven | (unsigned)__builtin_parity(seven) << 7;
-}
-
 /* scale x magnitude x sign of `count` values of an entry. */
 static void put(float *out, float scale, uint64_t entry, unsigned signs, int count) {
     for (int i = 0; i < count; i++) {

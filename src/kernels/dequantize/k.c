@@ -22,28 +22,16 @@ static void q2_k_block(const uint8_t *b, float *out) {
 }
 
 /* Sixteen sub-blocks of 16: w = d (s - 32) (q - 4), the third bit of element i being bit i / 32 of hmask[i % 32].
- * hmask[32], qs[64], s: the low nibbles of 0 .. 7 and 8 .. 15 in 8 bytes, the upper two bits in 4 more, d */
+ * hmask[32], qs[64], scales[12], d */
 static void q3_k_block(const uint8_t *b, float *out) {
-    const uint8_t *scales = b + 96;
     float d = load_f16(b + 108);
     for (int j = 0; j < 16; j++) {
-        int low = scales[j % 8] >> (j / 8 * 4) & 15, high = scales[8 + j % 4] >> (j / 4 * 2) & 3;
-        float scale = d * (float)((low | high << 4) - 32);
+        float scale = d * (float)(scale_q3_k(b + 96, j) - 32);
         for (int i = 16 * j; i < 16 * j + 16; i++) {
             int q = two_bits(b + 32, i) | (b[i % 32] >> (i / 32) & 1) << 2;
             out[i] = scale * (float)(q - 4);
         }
     }
-}
-
-/* Six bits each for the scales and minima of eight sub-blocks in 12 bytes: 0 .. 3 lie in the lower bits of bytes 0 .. 3
- * (scales) and 4 .. 7 (minima), whose upper two bits are those of 4 .. 7; their low nibbles are in bytes 8 .. 11. */
-static int scale_of(const uint8_t *s, int j) {
-    return j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
-}
-
-static int min_of(const uint8_t *s, int j) {
-    return j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4;
 }
 
 /* Eight sub-blocks of 32: w = d s q - dmin m. d, dmin, scales[12], qs[128] */
