@@ -1,12 +1,14 @@
 /* bench_kernels [--bench]: checks every instruction set that this processor has against the plain C definition on
  * random runs of edge sizes with canaries around the outputs, and with --bench prints GB/s of each, the best of many
- * runs, bytes read, and written by casts, from the caches.
+ * runs, bytes read, and written by casts, from the caches. Decoders of block types count what they write, into the
+ * caches and, the best set, into memory, beside memset.
  *
- * The checks here are short; tests/unit/test_cast.c and test_stats.c go through all patterns. */
+ * The checks here are short; tests/unit/test_cast.c, test_stats.c and test_dequantize.c go through all patterns. */
 #include "base/cpu.h"
 #include "kernels/cast/cast.h"
 #include "kernels/cast/scalar.h"
 #include "kernels/compare/compare_kernels.h"
+#include "kernels/dequantize/dequantize_kernels.h"
 #include "kernels/stats/stats_kernels.h"
 #if !defined(BENCH_WITHOUT_ZLIB)
 #include "base/hash.h"
@@ -26,15 +28,16 @@ typedef struct set {
     const cast_kernels *cast;
     const stats_kernels *stats;
     const compare_kernels *compare;
+    const dequantize_set *dequantize; /* NULL: dequantize_get_scalar */
 } set;
 
 static const set sets[] = {
-    { "scalar", CPU_SCALAR, &cast_scalar, &stats_scalar, &compare_scalar },
+    { "scalar", CPU_SCALAR, &cast_scalar, &stats_scalar, &compare_scalar, NULL },
 #if defined(__x86_64__)
-    { "avx2", CPU_AVX2, &cast_avx2, &stats_avx2, &compare_avx2 },
-    { "avx512", CPU_AVX512, &cast_avx512, &stats_avx512, &compare_avx512 },
+    { "avx2", CPU_AVX2, &cast_avx2, &stats_avx2, &compare_avx2, &dequantize_avx2 },
+    { "avx512", CPU_AVX512, &cast_avx512, &stats_avx512, &compare_avx512, &dequantize_avx512 },
 #elif defined(__aarch64__)
-    { "neon", CPU_NEON, &cast_neon, &stats_neon, &compare_neon },
+    { "neon", CPU_NEON, &cast_neon, &stats_neon, &compare_neon, &dequantize_neon },
 #endif
 };
 enum { SETS = sizeof sets / sizeof *sets };
@@ -215,6 +218,106 @@ static void bench(const operation *o, size_t n) {
     fflush(stdout);
 }
 
+/* ---- block types ---- */
+
+static dequantize_fn decoder(const set *s, tola_dtype dtype) {
+    return s->dequantize ? s->dequantize->of[dtype] : dequantize_get_scalar(dtype);
+}
+
+static void fill_blocks(tola_dtype dtype, size_t n) {
+    size_t bytes = n / tola_dtype_block_elements(dtype) * tola_dtype_block_bytes(dtype);
+    for (size_t i = 0; i < bytes; i++) in[i + 1] = (uint8_t)next_random();
+}
+
+/* Equal bits, or both NaN. */
+static bool same_floats(const uint8_t *a, const uint8_t *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float x, y;
+        memcpy(&x, a + 4 * i, 4);
+        memcpy(&y, b + 4 * i, 4);
+        if (memcmp(&x, &y, 4) != 0 && (x == x || y == y)) return false;
+    }
+    return true;
+}
+
+static int check_blocks(tola_dtype dtype) {
+    int failures = 0;
+    for (size_t blocks = 0; blocks < 40; blocks = blocks * 2 + 1) {
+        size_t n = blocks * tola_dtype_block_elements(dtype);
+        fill_blocks(dtype, n);
+        dequantize_get_scalar(dtype)(in + 1, (void *)(want + 17), n);
+        for (int s = 1; s < SETS; s++) {
+            if (!runs(&sets[s]) || !decoder(&sets[s], dtype)) continue;
+            memset(out, 0xa5, sizeof out);
+            decoder(&sets[s], dtype)(in + 1, (void *)(out + 17), n);
+            bool good = same_floats(out + 17, want + 17, n) && out[16] == 0xa5 && out[17 + 4 * n] == 0xa5;
+            if (good) continue;
+            printf("FAILED %s %s, %zu elements\n", tola_dtype_name(dtype), sets[s].name, n);
+            failures++;
+        }
+    }
+    return failures;
+}
+
+static double best_decoding(dequantize_fn decode, void *dst, size_t n) {
+    double best = 1e9, until = now() + 0.15;
+    while (now() < until) {
+        double start = now();
+        decode(in + 1, dst, n);
+        double each = now() - start;
+        if (each < best) best = each;
+    }
+    return best;
+}
+
+enum { RUN = 32768, LARGE = 1 << 24 }; /* elements whose f32 fit the second-level cache, or no cache */
+
+static void bench_blocks(tola_dtype dtype, float *large) {
+    dequantize_fn best = NULL;
+    fill_blocks(dtype, RUN);
+    printf("%-12s", tola_dtype_name(dtype));
+    for (int s = 0; s < SETS; s++) {
+        if (!runs(&sets[s]) || !decoder(&sets[s], dtype)) continue;
+        best = decoder(&sets[s], dtype);
+        printf("  %s %.1f", sets[s].name, 4.0 * RUN / best_decoding(best, out, RUN) / 1e9);
+    }
+    double least = 1e9;
+    for (int round = 0; round < 4; round++) {
+        double start = now();
+        for (size_t at = 0; at < LARGE; at += RUN) best(in + 1, large + at, RUN);
+        double each = now() - start;
+        least = each < least ? each : least;
+    }
+    printf("  to memory %.1f GB/s\n", 4.0 * LARGE / least / 1e9);
+    fflush(stdout);
+}
+
+static void bench_memset(float *large) {
+    double least = 1e9;
+    for (int round = 0; round < 9; round++) {
+        double start = now();
+        memset(large, round + 1, 4 * (size_t)LARGE);
+        double each = now() - start;
+        least = each < least ? each : least;
+    }
+    printf("%-12s  to memory %.1f GB/s\n", "memset", 4.0 * LARGE / least / 1e9);
+}
+
+static int all_blocks(bool timing, int *checked) {
+    float *large = timing ? malloc(4 * (size_t)LARGE) : NULL;
+    int failures = 0;
+    if (timing && !large) return 1;
+    if (large) bench_memset(large);
+    for (int t = 0; t < TOLA_DTYPE_COUNT; t++) {
+        if (!dequantize_get_scalar((tola_dtype)t)) continue;
+        failures += check_blocks((tola_dtype)t);
+        if (large) bench_blocks((tola_dtype)t, large);
+        ++*checked;
+    }
+    free(large);
+    return failures;
+}
+
 static void bench_crc32(void) {
 #if !defined(BENCH_WITHOUT_ZLIB)
     double best = 1e9, until = now() + 0.25;
@@ -251,6 +354,7 @@ int main(int argc, char **argv) {
             failures += check(&groups[g].operations[i], groups[g].same);
             if (timing) bench(&groups[g].operations[i], groups[g].elements);
         }
+    failures += all_blocks(timing, &checked);
     if (timing) bench_crc32();
     printf("%d operations checked on %s, %d failed\n", checked, cpu_level_name(cpu_get()->level), failures);
     return failures ? 1 : 0;
