@@ -5,6 +5,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static cpu_features features;
@@ -35,7 +39,20 @@ static void detect(cpu_features *f) {
     f->level = CPU_AVX512;
     f->avx512_vnni = c7 & bit_AVX512VNNI;
     f->avx512_vbmi = c7 & bit_AVX512VBMI;
+    bool tiles = (state & 0x60000) == 0x60000 && (d7 & (1u << 24));
+    f->amx_int8 = tiles && f->avx512_vnni && (d7 & (1u << 25));
+    f->amx_bf16 = tiles && (d7 & (1u << 22));
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) f->avx512_bf16 = a & (1u << 5);
+}
+
+/* Documentation/arch/x86/xstate.rst of Linux: tile data (state 18) is an extended feature that a process asks for. */
+static bool ask_for_tiles(void) {
+#if defined(__linux__)
+    enum { ARCH_REQ_XCOMP_PERM_ = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM_, XFEATURE_XTILEDATA) == 0;
+#else
+    return false;
+#endif
 }
 
 #elif defined(__aarch64__)
@@ -73,7 +90,13 @@ static void lower(cpu_features *f, const char *name) {
     cpu_level wanted;
     if (strcmp(name, "scalar") == 0 || strcmp(name, "sse") == 0) wanted = CPU_SCALAR;
     else if (strcmp(name, "avx2") == 0) wanted = CPU_AVX2;
-    else return;
+    else if (f->level == CPU_AVX512 && strncmp(name, "avx512", 6) == 0) {
+        bool vnni = strcmp(name, "avx512vnni") == 0;
+        if (!vnni && strcmp(name, "avx512") != 0) return;
+        f->amx_int8 = f->amx_bf16 = false;
+        if (!vnni) f->avx512_vnni = f->avx512_bf16 = f->avx512_vbmi = false;
+        return;
+    } else return;
     if (f->level == CPU_NEON && wanted != CPU_SCALAR) return;
     if (f->level <= wanted) return;
     bool pclmul = f->pclmul && wanted != CPU_SCALAR;
@@ -89,6 +112,21 @@ static void initialize(void) {
 const cpu_features *cpu_get(void) {
     pthread_once(&once, initialize);
     return &features;
+}
+
+static pthread_once_t amx_once = PTHREAD_ONCE_INIT;
+static bool amx_allowed;
+
+static void allow_amx(void) {
+#if defined(__x86_64__)
+    const cpu_features *f = cpu_get();
+    amx_allowed = (f->amx_int8 || f->amx_bf16) && ask_for_tiles();
+#endif
+}
+
+bool cpu_allow_amx(void) {
+    pthread_once(&amx_once, allow_amx);
+    return amx_allowed;
 }
 
 const char *cpu_level_name(cpu_level level) {

@@ -1,4 +1,5 @@
-/* What the processor can do, found once. TOLA_CPU=scalar|sse|avx2|avx512|neon in the environment lowers it. */
+/* What the processor can do, found once. TOLA_CPU=scalar|sse|avx2|avx512|avx512vnni|neon in the environment lowers it:
+ * avx512 is without VNNI, BF16, VBMI and AMX, avx512vnni without AMX. */
 #ifndef BASE_CPU_H
 #define BASE_CPU_H
 
@@ -9,9 +10,12 @@ typedef enum cpu_level { CPU_SCALAR = 0, CPU_AVX2, CPU_AVX512, CPU_NEON } cpu_le
 typedef struct cpu_features {
     cpu_level level; /* AVX2 implies FMA, F16C, BMI; AVX512 implies F BW VL DQ */
     bool pclmul, avx512_vnni, avx512_bf16, avx512_vbmi, neon_dotprod, neon_i8mm, neon_bf16, neon_fp16;
+    bool amx_int8, amx_bf16; /* usable after cpu_allow_amx only */
 } cpu_features;
 
 const cpu_features *cpu_get(void); /* immutable after the first call, safe from any thread */
+/* Asks the operating system, once for the process, to let its threads use AMX's tiles; false where it does not. */
+bool cpu_allow_amx(void);
 const char *cpu_level_name(cpu_level level);
 
 #endif

@@ -1,7 +1,7 @@
 /* Products of weights with activations: where prepared activations lie, and the choice of the path.
  *
- * Prepared rows of block types: q, d, sums as matmul_acts says, then what the tile paths take along, each row-major by
- * token: first[] where codes are stored with an offset, d_sums[] or pairs[] where the type has minima. */
+ * Prepared rows of block types: q, d, sums as matmul_acts says, row-major by token; then what the tile paths take
+ * along, with the tokens side by side. */
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include <string.h>
@@ -28,6 +28,14 @@ static const void *take(layout *l, size_t count, size_t size, size_t *stride) {
     return l->base && !l->overflow ? l->base + at : NULL;
 }
 
+/* [groups][tokens] of four bytes. */
+static const void *take_across(layout *l, size_t groups) {
+    size_t all, at = l->bytes;
+    l->overflow |= l->tokens > SIZE_MAX - 64 || __builtin_mul_overflow(groups, (l->tokens + 15) / 16 * 64, &all) ||
+                   __builtin_add_overflow(at, all, &l->bytes);
+    return l->base && !l->overflow ? l->base + at : NULL;
+}
+
 static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     const matmul_type *type = matmul_type_get(weights);
     matmul_acts x = { .k = k, .tokens = l->tokens };
@@ -40,9 +48,12 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     x.q = take(l, k, sizeof *x.q, &x.q_stride);
     x.d = take(l, k / x.d_block, sizeof *x.d, &x.d_stride);
     x.sums = take(l, k / 16, sizeof *x.sums, &x.sums_stride);
+    x.across = (l->tokens + 15) / 16 * 16;
+    x.d_across = take_across(l, k / x.d_block);
     if (type->offset) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
-    if (type->minima && !super) x.d_sums = take(l, k / 32, sizeof *x.d_sums, &x.d_sums_stride);
-    if (type->minima && super && type->group == 32) x.pairs = take(l, k / 32, sizeof *x.pairs, &x.pairs_stride);
+    if (type->offset) x.first_across = take_across(l, k / type->group);
+    if (type->minima && !super) x.d_sums = take_across(l, k / 32);
+    if (type->minima && super) x.pairs = take_across(l, k / type->group / 2);
     return x;
 }
 
@@ -72,17 +83,20 @@ static instructions choose(void) {
 /* What follows from q, for the tile paths. */
 static void add_ups(const matmul_type *type, const matmul_acts *x, size_t token) {
     const int16_t *sums = x->sums + token * x->sums_stride;
-    if (x->first) {
-        int32_t *first = (int32_t *)x->first + token * x->first_stride;
-        unsigned parts = type->group / 16;
-        for (size_t g = 0; g < x->k / type->group; g++)
-            first[g] = -type->offset * (parts == 2 ? sums[2 * g] + sums[2 * g + 1] : sums[g]);
+    const float *d = x->d + token * x->d_stride;
+    const size_t wide = type->group / 16, groups = x->k / type->group;
+    for (size_t g = 0; g < x->k / x->d_block; g++) ((float *)x->d_across)[g * x->across + token] = d[g];
+    for (size_t g = 0; x->first && g < groups; g++) {
+        int sum = wide == 2 ? sums[2 * g] + sums[2 * g + 1] : sums[g];
+        ((int32_t *)x->first)[token * x->first_stride + g] = -type->offset * sum;
+        ((int32_t *)x->first_across)[g * x->across + token] = -type->offset * sum;
     }
-    for (size_t g = 0; g < x->k / 32; g++) {
-        int sum = sums[2 * g] + sums[2 * g + 1];
-        if (x->d_sums)
-            ((float *)x->d_sums)[token * x->d_sums_stride + g] = x->d[token * x->d_stride + g] * (float)sum;
-        if (x->pairs) ((int16_t *)x->pairs)[token * x->pairs_stride + g] = (int16_t)sum;
+    for (size_t g = 0; x->d_sums && g < groups; g++)
+        ((float *)x->d_sums)[g * x->across + token] = d[g] * (float)(sums[2 * g] + sums[2 * g + 1]);
+    for (size_t g = 0; x->pairs && g < groups / 2; g++) {
+        const int16_t *s = sums + 2 * wide * g;
+        int low = wide == 2 ? s[0] + s[1] : s[0], high = wide == 2 ? s[2] + s[3] : s[1];
+        ((int32_t *)x->pairs)[g * x->across + token] = (int32_t)((uint32_t)high << 16 | (uint16_t)low);
     }
 }
 
@@ -113,6 +127,12 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
 
 size_t matmul_paths(matmul_path *out) {
     size_t n = 0;
+#if defined(__x86_64__)
+    const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
+    const cpu_features *cpu = cpu_get();
+    if (cpu->amx_int8 && cpu_allow_amx()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
+    if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
+#endif
     out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
     return n;
 }

@@ -20,11 +20,14 @@ typedef struct matmul_acts {
     unsigned d_block;
     const void *x;
     size_t x_stride;
-    /* for the tile paths, NULL where the type has no use for them */
     const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
-    const float *d_sums;  /* small blocks with minima: d_x * (float)sum_x of each 32 */
-    const int16_t *pairs; /* super-blocks with minima for each 32: sums of q over 32 */
-    size_t first_stride, d_sums_stride, pairs_stride;
+    size_t first_stride;
+    /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use. */
+    size_t across;
+    const float *d_across;       /* d */
+    const int32_t *first_across; /* first */
+    const float *d_sums;   /* small blocks with minima: d_x * (float)sum_x of each 32 */
+    const int32_t *pairs;  /* super-blocks with minima: sums of q of groups 2 i and 2 i + 1 as two int16 */
 } matmul_acts;
 
 /* One block of weights as integers and scales: its code of element i is q[i]. */
@@ -78,7 +81,7 @@ typedef struct matmul_tile {
     void (*rows)(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
                  size_t y_stride, size_t count, void *scratch);
 } matmul_tile;
-extern const matmul_tile matmul_tile_scalar;
+extern const matmul_tile matmul_tile_scalar, matmul_tile_avx512vnni, matmul_tile_amx;
 
 /* The paths of this processor, best first; each serves the kinds whose bit (1 << matmul_kind) is set. The last one,
  * scalar, serves all. */

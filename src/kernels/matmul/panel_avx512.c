@@ -1,0 +1,389 @@
+/* Unpacking of panels with AVX-512: 64 codes of each of 16 rows become 16 vectors, which are transposed as dwords.
+ * Layouts of the types: codes.c. Types without a function of their own pass through codes.c, too. */
+#include "kernels/matmul/panel.h"
+#include "kernels/dequantize/grids.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+
+/* Sixteen rows; those that are missing stand for the last one. */
+typedef struct strip {
+    const uint8_t *row[16];
+    size_t n;
+    matmul_panel *out;
+    int at; /* which of the panel's strips */
+} strip;
+
+/* Codes [64 c, 64 c + 64) of a row, with the offset. */
+typedef __m512i (*chunk_fn)(const uint8_t *row, size_t c);
+
+ALWAYS void transpose(__m512i v[16]) {
+    __m512i a[16];
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+        a[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) { /* v[i + c]: dword c of each lane of rows i .. i + 3 */
+        v[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+        v[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+        v[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+        v[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    for (int c = 0; c < 4; c++) {
+        __m512i even = _mm512_shuffle_i32x4(v[c], v[4 + c], 0x88), odd = _mm512_shuffle_i32x4(v[c], v[4 + c], 0xdd);
+        __m512i even2 = _mm512_shuffle_i32x4(v[8 + c], v[12 + c], 0x88);
+        __m512i odd2 = _mm512_shuffle_i32x4(v[8 + c], v[12 + c], 0xdd);
+        a[c] = _mm512_shuffle_i32x4(even, even2, 0x88);
+        a[8 + c] = _mm512_shuffle_i32x4(even, even2, 0xdd);
+        a[4 + c] = _mm512_shuffle_i32x4(odd, odd2, 0x88);
+        a[12 + c] = _mm512_shuffle_i32x4(odd, odd2, 0xdd);
+    }
+    memcpy(v, a, sizeof a);
+}
+
+ALWAYS void put_codes(const strip *s, chunk_fn chunk) {
+    for (size_t c = 0; c < s->n / 64; c++) {
+        __m512i v[16];
+        for (int r = 0; r < 16; r++) v[r] = chunk(s->row[r], c);
+        transpose(v);
+        for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[16 * c + (size_t)i][s->at], v[i]);
+    }
+}
+
+/* ---- codes of a row ---- */
+
+/* 32 bytes twice, the second time shifted: with each byte masked, two runs of 32 elements. */
+ALWAYS __m512i two_runs(const uint8_t *p, int first, int second) {
+    __m512i v = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p));
+    __m512i by = _mm512_inserti64x4(_mm512_set1_epi16((short)first), _mm256_set1_epi16((short)second), 1);
+    return _mm512_srlv_epi16(v, by);
+}
+
+/* The same with bits: those set of bit `first` and bit `second`. */
+ALWAYS __mmask64 two_bits(const uint8_t *p, int first, int second) {
+    __m512i v = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p));
+    __m512i bits = _mm512_inserti64x4(_mm512_set1_epi8((char)(1 << first)), _mm256_set1_epi8((char)(1 << second)), 1);
+    return _mm512_test_epi8_mask(v, bits);
+}
+
+/* Nibbles of two groups of 32, low ones first: 16 bytes at a, 16 at b. */
+ALWAYS __m512i four_nibbles(const uint8_t *a, const uint8_t *b) {
+    __m512i v = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)a));
+    v = _mm512_mask_broadcast_i32x4(v, 0xff00, _mm_loadu_si128((const __m128i *)b));
+    v = _mm512_srlv_epi64(v, _mm512_set_epi64(4, 4, 0, 0, 4, 4, 0, 0));
+    return _mm512_and_si512(v, _mm512_set1_epi8(15));
+}
+
+ALWAYS __m512i look_up(__m512i nibbles, const int8_t *table, int offset) {
+    __m128i t = _mm_add_epi8(_mm_loadu_si128((const __m128i *)table), _mm_set1_epi8((char)offset));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), nibbles);
+}
+
+ALWAYS __m512i add_where(__m512i v, __mmask64 mask, int what) {
+    return _mm512_mask_add_epi8(v, mask, v, _mm512_set1_epi8((char)what));
+}
+
+ALWAYS __mmask64 two_words(const uint8_t *a, const uint8_t *b) {
+    uint32_t low, high;
+    memcpy(&low, a, 4);
+    memcpy(&high, b, 4);
+    return _cvtu64_mask64(low | (uint64_t)high << 32);
+}
+
+ALWAYS __m512i q8_chunk(const uint8_t *a, const uint8_t *b) {
+    __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)a));
+    v = _mm512_inserti64x4(v, _mm256_loadu_si256((const __m256i *)b), 1);
+    return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
+}
+
+ALWAYS __m512i q8_0_chunk(const uint8_t *row, size_t c) {
+    return q8_chunk(row + 68 * c + 2, row + 68 * c + 36);
+}
+
+ALWAYS __m512i q8_1_chunk(const uint8_t *row, size_t c) {
+    return q8_chunk(row + 72 * c + 4, row + 72 * c + 40);
+}
+
+ALWAYS __m512i q4_0_chunk(const uint8_t *row, size_t c) {
+    return four_nibbles(row + 36 * c + 2, row + 36 * c + 20);
+}
+
+ALWAYS __m512i q4_1_chunk(const uint8_t *row, size_t c) {
+    return four_nibbles(row + 40 * c + 4, row + 40 * c + 24);
+}
+
+ALWAYS __m512i q5_0_chunk(const uint8_t *row, size_t c) {
+    const uint8_t *b = row + 44 * c;
+    return add_where(four_nibbles(b + 6, b + 28), two_words(b + 2, b + 24), 16);
+}
+
+ALWAYS __m512i q5_1_chunk(const uint8_t *row, size_t c) {
+    const uint8_t *b = row + 48 * c;
+    return add_where(four_nibbles(b + 8, b + 32), two_words(b + 4, b + 28), 16);
+}
+
+ALWAYS __m512i iq4_nl_chunk(const uint8_t *row, size_t c) {
+    return look_up(q4_0_chunk(row, c), values_iq4, 128);
+}
+
+ALWAYS __m512i mxfp4_chunk(const uint8_t *row, size_t c) {
+    return look_up(four_nibbles(row + 34 * c + 1, row + 34 * c + 18), values_fp4, 12);
+}
+
+ALWAYS __m512i nvfp4_chunk(const uint8_t *row, size_t c) {
+    __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(row + 36 * c + 4)));
+    v = _mm512_permutexvar_epi64(_mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0), v); /* eight bytes are a group of 16 */
+    v = _mm512_srlv_epi64(v, _mm512_set_epi64(4, 0, 4, 0, 4, 0, 4, 0));
+    return look_up(_mm512_and_si512(v, _mm512_set1_epi8(15)), values_fp4, 12);
+}
+
+/* Two bits each, runs of 32 elements: a chunk is two of the four runs in 32 bytes. */
+ALWAYS __m512i pairs_of_bits(const uint8_t *qs, size_t c) {
+    int run = (int)(c % 2 * 4);
+    return _mm512_and_si512(two_runs(qs + 32 * (c / 2), run, run + 2), _mm512_set1_epi8(3));
+}
+
+ALWAYS __m512i tq2_0_chunk(const uint8_t *row, size_t c) {
+    return pairs_of_bits(row, c);
+}
+
+ALWAYS __m512i q2_k_chunk(const uint8_t *row, size_t c) {
+    return pairs_of_bits(row + 16, c);
+}
+
+ALWAYS __m512i q3_k_chunk(const uint8_t *row, size_t c) {
+    int bit = (int)(2 * c);
+    return add_where(pairs_of_bits(row + 32, c), two_bits(row, bit, bit + 1), 4);
+}
+
+ALWAYS __m512i q4_k_chunk(const uint8_t *row, size_t c) {
+    return _mm512_and_si512(two_runs(row + 16 + 32 * c, 0, 4), _mm512_set1_epi8(15));
+}
+
+ALWAYS __m512i q5_k_chunk(const uint8_t *row, size_t c) {
+    int bit = (int)(2 * c);
+    return add_where(q4_k_chunk(row + 32, c), two_bits(row + 16, bit, bit + 1), 16);
+}
+
+ALWAYS __m512i q6_k_chunk(const uint8_t *row, size_t c) {
+    unsigned run = c % 2 * 4;
+    __m512i low = _mm512_loadu_si512(row + 64 * (c / 2));
+    low = _mm512_and_si512(_mm512_srli_epi16(low, run), _mm512_set1_epi8(15));
+    return _mm512_or_si512(low, _mm512_slli_epi16(pairs_of_bits(row + 128, c), 4));
+}
+
+ALWAYS __m512i q8_k_chunk(const uint8_t *row, size_t c) {
+    return _mm512_xor_si512(_mm512_loadu_si512(row + 4 + 64 * c), _mm512_set1_epi8((char)0x80));
+}
+
+ALWAYS __m512i iq4_xs_chunk(const uint8_t *row, size_t c) {
+    return look_up(four_nibbles(row + 8 + 32 * c, row + 24 + 32 * c), values_iq4, 128);
+}
+
+/* ---- scales ---- */
+
+/* Four bytes at an offset of each row. */
+ALWAYS __m512i words(const strip *s, size_t offset) {
+    _Alignas(64) uint32_t v[16];
+    for (int r = 0; r < 16; r++) memcpy(v + r, s->row[r] + offset, 4);
+    return _mm512_load_si512(v);
+}
+
+/* f16 at an offset of each row, as f32. */
+ALWAYS __m512 halves(const strip *s, size_t offset) {
+    _Alignas(32) uint16_t v[16];
+    for (int r = 0; r < 16; r++) memcpy(v + r, s->row[r] + offset, 2);
+    return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)v));
+}
+
+ALWAYS void put_d(const strip *s, size_t group, __m512 d) {
+    _mm512_store_ps(s->out->d[group] + 16 * s->at, d);
+}
+
+ALWAYS void put_min(const strip *s, size_t group, __m512 min) {
+    _mm512_store_ps(s->out->min[group] + 16 * s->at, min);
+}
+
+/* d, and m where there is one, at the beginning of every block of 32. */
+ALWAYS void put_d_of_blocks(const strip *s, size_t bytes, bool minima) {
+    for (size_t g = 0; g < s->n / 32; g++) {
+        __m512i two = words(s, g * bytes);
+        put_d(s, g, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(two)));
+        if (minima) put_min(s, g, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(two, 16))));
+    }
+}
+
+ALWAYS void put_sc(const strip *s, size_t group, __m512i sc) {
+    _mm512_store_si512(s->out->sc[group] + 16 * s->at, sc);
+}
+
+/* Signed bytes: scales of groups group .. group + 3. */
+ALWAYS void put_four_sc(const strip *s, size_t group, __m512i bytes) {
+    put_sc(s, group, _mm512_srai_epi32(_mm512_slli_epi32(bytes, 24), 24));
+    put_sc(s, group + 1, _mm512_srai_epi32(_mm512_slli_epi32(bytes, 16), 24));
+    put_sc(s, group + 2, _mm512_srai_epi32(_mm512_slli_epi32(bytes, 8), 24));
+    put_sc(s, group + 3, _mm512_srai_epi32(bytes, 24));
+}
+
+/* Bytes: minima of groups group .. group + 3. */
+ALWAYS void put_four_m(const strip *s, size_t group, __m512i bytes) {
+    const __m128i lower = _mm_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1);
+    const __m128i upper = _mm_setr_epi8(2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15, -1);
+    _mm512_store_si512(s->out->m[group / 2] + 16 * s->at, _mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(lower)));
+    _mm512_store_si512(s->out->m[group / 2 + 1] + 16 * s->at,
+                       _mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(upper)));
+}
+
+ALWAYS __m512i bytes_and(__m512i v, int mask) {
+    return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
+}
+
+/* Eight scales and minima of six bits, see scales_of_k in codes.c: a dword is four of them. */
+ALWAYS void put_scales_of_k(const strip *s) {
+    __m512i a = words(s, 4), b = words(s, 8), c = words(s, 12);
+    put_d(s, 0, halves(s, 0));
+    put_min(s, 0, halves(s, 2));
+    put_four_sc(s, 0, bytes_and(a, 63));
+    put_four_sc(s, 4, _mm512_or_si512(bytes_and(c, 15), bytes_and(_mm512_srli_epi32(a, 2), 48)));
+    put_four_m(s, 0, bytes_and(b, 63));
+    put_four_m(s, 4, _mm512_or_si512(bytes_and(_mm512_srli_epi32(c, 4), 15), bytes_and(_mm512_srli_epi32(b, 2), 48)));
+}
+
+static void put_scales_of_q2_k(const strip *s) {
+    put_d(s, 0, halves(s, 80));
+    put_min(s, 0, halves(s, 82));
+    for (size_t g = 0; g < 16; g += 4) {
+        __m512i v = words(s, g);
+        put_four_sc(s, g, bytes_and(v, 15));
+        put_four_m(s, g, bytes_and(_mm512_srli_epi32(v, 4), 15));
+    }
+}
+
+static void put_scales_of_q3_k(const strip *s) {
+    __m512i a = words(s, 96), b = words(s, 100), c = words(s, 104), less = _mm512_set1_epi8(32);
+    put_d(s, 0, halves(s, 108));
+    const __m512i low[4] = { a, b, _mm512_srli_epi32(a, 4), _mm512_srli_epi32(b, 4) };
+    const __m512i high[4] = { _mm512_slli_epi32(c, 4), _mm512_slli_epi32(c, 2), c, _mm512_srli_epi32(c, 2) };
+    for (size_t g = 0; g < 4; g++)
+        put_four_sc(s, 4 * g,
+                    _mm512_sub_epi8(_mm512_or_si512(bytes_and(low[g], 15), bytes_and(high[g], 48)), less));
+}
+
+static void put_scales_of_iq4_xs(const strip *s) {
+    __m512i first = words(s, 0), low = words(s, 4);
+    put_d(s, 0, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(first)));
+    for (unsigned g = 0; g < 8; g++) {
+        __m512i l = _mm512_and_si512(_mm512_srli_epi32(low, 4 * g), _mm512_set1_epi32(15));
+        __m512i h = _mm512_and_si512(_mm512_srli_epi32(first, 16 + 2 * g), _mm512_set1_epi32(3));
+        put_sc(s, g, _mm512_sub_epi32(_mm512_or_si512(l, _mm512_slli_epi32(h, 4)), _mm512_set1_epi32(32)));
+    }
+}
+
+static void put_ones(const strip *s) {
+    for (size_t g = 0; g < s->n / 32; g++) put_sc(s, g, _mm512_set1_epi32(1));
+}
+
+/* e8m0 of each block of 32, less one: 2^(e - 128), a denormal where e is 0 or 1 */
+static void put_d_of_mxfp4(const strip *s) {
+    for (size_t g = 0; g < s->n / 32; g++) {
+        __m512i e = _mm512_and_si512(words(s, 17 * g), _mm512_set1_epi32(255));
+        __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+        __m512i denormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
+        __mmask16 small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+        put_d(s, g, _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, small, denormal)));
+    }
+}
+
+/* ue4m3 of four groups of 16, halved; 0x7f is zero, the top bit unused */
+static void put_d_of_nvfp4(const strip *s) {
+    for (size_t g = 0; g < s->n / 16; g++) {
+        __m512i u = _mm512_srl_epi32(words(s, g / 4 * 36), _mm_cvtsi32_si128((int)(8 * (g % 4))));
+        __mmask16 zero = _mm512_cmpeq_epi32_mask(_mm512_and_si512(u, _mm512_set1_epi32(255)), _mm512_set1_epi32(0x7f));
+        u = _mm512_and_si512(u, _mm512_set1_epi32(0x7f));
+        __m512 normal = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(u, 20), _mm512_set1_epi32(119 << 23)));
+        __m512 denormal = _mm512_mul_ps(_mm512_cvtepi32_ps(u), _mm512_set1_ps(0x1p-10f));
+        __m512 d = _mm512_mask_mov_ps(normal, _mm512_cmplt_epi32_mask(u, _mm512_set1_epi32(8)), denormal);
+        put_d(s, g, _mm512_mask_mov_ps(d, zero, _mm512_setzero_ps()));
+    }
+}
+
+/* ---- any type ---- */
+
+static void put_codes_of_any(const strip *s, tola_dtype weights) {
+    const matmul_type *type = matmul_type_get(weights);
+    const size_t block = tola_dtype_block_elements(weights), bytes = tola_dtype_block_bytes(weights);
+    const bool super = type->kind == MATMUL_SUPER;
+    uint8_t lines[16][PANEL_STEP];
+    memset(lines, 0, sizeof lines);
+    for (size_t r = 0; r < 16; r++) {
+        size_t at = 16 * (size_t)s->at + r;
+        for (size_t i = 0; i < s->n; i += block) {
+            matmul_codes c;
+            type->codes(s->row[r] + i / block * bytes, &c);
+            for (size_t j = 0; j < block; j++) lines[r][i + j] = (uint8_t)(c.q[j] + type->offset);
+            for (size_t g = 0; g < block / type->group; g++) {
+                if (super) s->out->sc[g][at] = c.sc[g * type->group / 16];
+                if (!super) s->out->d[i / type->group + g][at] = c.d[g];
+                if (!super && type->minima) s->out->min[i / type->group + g][at] = c.min[g];
+            }
+            if (super) s->out->d[0][at] = c.d[0];
+            if (!super || !type->minima) continue;
+            s->out->min[0][at] = c.min[0];
+            for (size_t g = 0; g < block / type->group; g++)
+                s->out->m[g / 2][at][g % 2] = c.m[g * type->group / 16];
+        }
+    }
+    for (size_t c = 0; c < (s->n + 63) / 64; c++) {
+        __m512i v[16];
+        for (int r = 0; r < 16; r++) v[r] = _mm512_loadu_si512(lines[r] + 64 * c);
+        transpose(v);
+        for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[16 * c + (size_t)i][s->at], v[i]);
+    }
+}
+
+static void unpack(const strip *s, tola_dtype weights) {
+    if (s->n % 64 != 0) {
+        put_codes_of_any(s, weights);
+        return;
+    }
+    switch (weights) {
+    case TOLA_DTYPE_Q4_0: put_codes(s, q4_0_chunk), put_d_of_blocks(s, 18, false); return;
+    case TOLA_DTYPE_Q4_1: put_codes(s, q4_1_chunk), put_d_of_blocks(s, 20, true); return;
+    case TOLA_DTYPE_Q5_0: put_codes(s, q5_0_chunk), put_d_of_blocks(s, 22, false); return;
+    case TOLA_DTYPE_Q5_1: put_codes(s, q5_1_chunk), put_d_of_blocks(s, 24, true); return;
+    case TOLA_DTYPE_Q8_0: put_codes(s, q8_0_chunk), put_d_of_blocks(s, 34, false); return;
+    case TOLA_DTYPE_Q8_1: put_codes(s, q8_1_chunk), put_d_of_blocks(s, 36, false); return;
+    case TOLA_DTYPE_IQ4_NL: put_codes(s, iq4_nl_chunk), put_d_of_blocks(s, 18, false); return;
+    case TOLA_DTYPE_NVFP4: put_codes(s, nvfp4_chunk), put_d_of_nvfp4(s); return;
+    case TOLA_DTYPE_MXFP4: put_codes(s, mxfp4_chunk), put_d_of_mxfp4(s); return;
+    case TOLA_DTYPE_Q2_K: put_codes(s, q2_k_chunk), put_scales_of_q2_k(s); return;
+    case TOLA_DTYPE_Q3_K: put_codes(s, q3_k_chunk), put_scales_of_q3_k(s); return;
+    case TOLA_DTYPE_Q4_K: put_codes(s, q4_k_chunk), put_scales_of_k(s); return;
+    case TOLA_DTYPE_Q5_K: put_codes(s, q5_k_chunk), put_scales_of_k(s); return;
+    case TOLA_DTYPE_Q6_K:
+        put_codes(s, q6_k_chunk);
+        put_d(s, 0, halves(s, 208));
+        for (size_t g = 0; g < 16; g += 4) put_four_sc(s, g, words(s, 192 + g));
+        return;
+    case TOLA_DTYPE_Q8_K:
+        put_codes(s, q8_k_chunk), put_ones(s);
+        put_d(s, 0, _mm512_castsi512_ps(words(s, 0)));
+        return;
+    case TOLA_DTYPE_TQ2_0: put_codes(s, tq2_0_chunk), put_ones(s), put_d(s, 0, halves(s, 64)); return;
+    case TOLA_DTYPE_IQ4_XS: put_codes(s, iq4_xs_chunk), put_scales_of_iq4_xs(s); return;
+    default: put_codes_of_any(s, weights);
+    }
+}
+
+void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t n,
+                                matmul_panel *out) {
+    for (size_t first = 0; first < count; first += 16) {
+        strip s = { .n = n, .out = out, .at = (int)(first / 16) };
+        for (size_t r = 0; r < 16; r++) s.row[r] = w + (first + r < count ? first + r : count - 1) * row_bytes;
+        unpack(&s, weights);
+    }
+}
+#endif

@@ -1,0 +1,236 @@
+/* Many tokens with AVX-512 VNNI: a register tile of 32 rows x up to 6 tokens over a step of an unpacked panel.
+ *
+ * Codes with an offset are unsigned, as vpdpbusd wants, and their sums begin at -offset x the sum of the activations.
+ * Floats are kept in scratch, [token][64 rows], from step to step. */
+#include "kernels/matmul/panel.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+
+enum { TOKENS = 6, STRIPS = 2 };
+
+/* A tile: where the parts of its first token, strip and element are. */
+typedef struct place {
+    const matmul_panel *panel;
+    size_t strip, groups; /* groups of the step */
+    const int8_t *q;
+    size_t stride, across; /* from token to token of q; from group to group of the following */
+    const float *d, *d_sums;
+    const int32_t *first, *pairs;
+    float *acc; /* [token][PANEL_ROWS] */
+    float *y;   /* NULL until the last step */
+    size_t y_stride;
+    __mmask16 some[STRIPS]; /* the rows that there are */
+} place;
+
+ALWAYS __m512i four_of(const int8_t *p) {
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm512_set1_epi32(v);
+}
+
+/* isum[s][t] of one group of `size` elements from k on, beginning at first[t] where the codes have an offset. */
+ALWAYS void group_sums(const uint8_t *w, const int8_t *const q[TOKENS], size_t k, size_t size, const int32_t *first,
+                       bool offset, size_t tokens, __m512i isum[STRIPS][TOKENS]) {
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t s = 0; s < STRIPS; s++) isum[s][t] = offset ? _mm512_set1_epi32(first[t]) : _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (size_t i = 0; i < size / 4; i++) {
+        __m512i v[STRIPS];
+        for (size_t s = 0; s < STRIPS; s++) v[s] = _mm512_load_si512(w + 64 * (PANEL_STRIPS * i + s));
+        for (size_t t = 0; t < tokens; t++) {
+            __m512i x = four_of(q[t] + k + 4 * i);
+            for (size_t s = 0; s < STRIPS; s++) isum[s][t] = _mm512_dpbusd_epi32(isum[s][t], v[s], x);
+        }
+    }
+}
+
+ALWAYS void small_tile(const place *p, size_t size, bool offset, bool minima, size_t tokens) {
+    const size_t across = p->across, groups = p->groups;
+    const int8_t *q[TOKENS];
+    const uint8_t *codes = p->panel->q[0][p->strip];
+    const float *d_w = p->panel->d[0] + 16 * p->strip, *min = p->panel->min[0] + 16 * p->strip;
+    const float *d = p->d, *d_sums = p->d_sums;
+    const int32_t *first = p->first;
+    __m512 acc[STRIPS][TOKENS];
+    for (size_t t = 0; t < tokens; t++) {
+        q[t] = p->q + t * p->stride;
+        for (size_t s = 0; s < STRIPS; s++) acc[s][t] = _mm512_load_ps(p->acc + PANEL_ROWS * t + 16 * s);
+    }
+    for (size_t g = 0; g < groups; g++) {
+        __m512i isum[STRIPS][TOKENS];
+        group_sums(codes, q, g * size, size, first, offset, tokens, isum);
+        for (size_t s = 0; s < STRIPS; s++) {
+            __m512 dw = _mm512_load_ps(d_w + 16 * s), m = dw;
+            if (minima) m = _mm512_load_ps(min + 16 * s);
+            for (size_t t = 0; t < tokens; t++) {
+                __m512 both = _mm512_mul_ps(dw, _mm512_set1_ps(d[t]));
+                acc[s][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[s][t]), both, acc[s][t]);
+                if (minima) acc[s][t] = _mm512_fmadd_ps(m, _mm512_set1_ps(d_sums[t]), acc[s][t]);
+            }
+        }
+        codes += size / 4 * PANEL_STRIPS * 64;
+        d_w += PANEL_ROWS;
+        min += PANEL_ROWS;
+        first += offset ? across : 0;
+        d_sums += minima ? across : 0;
+        d += size == 32 ? across : g % 2 * across; /* two groups of 16 share the activations' scale */
+    }
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t s = 0; s < STRIPS; s++) _mm512_store_ps(p->acc + PANEL_ROWS * t + 16 * s, acc[s][t]);
+}
+
+ALWAYS void super_tile(const place *p, size_t size, bool offset, bool minima, size_t tokens) {
+    const size_t across = p->across, groups = p->groups;
+    const int8_t *q[TOKENS];
+    const uint8_t *codes = p->panel->q[0][p->strip];
+    const int32_t *sc = p->panel->sc[0] + 16 * p->strip, *first = p->first;
+    __m512i sum[STRIPS][TOKENS];
+    for (size_t t = 0; t < tokens; t++) {
+        q[t] = p->q + t * p->stride;
+        for (size_t s = 0; s < STRIPS; s++) sum[s][t] = _mm512_setzero_si512();
+    }
+    for (size_t g = 0; g < groups; g++) {
+        __m512i isum[STRIPS][TOKENS];
+        group_sums(codes, q, g * size, size, first, offset, tokens, isum);
+        for (size_t s = 0; s < STRIPS; s++) {
+            __m512i scale = _mm512_load_si512(sc + 16 * s);
+            for (size_t t = 0; t < tokens; t++)
+                sum[s][t] = _mm512_add_epi32(sum[s][t], _mm512_mullo_epi32(isum[s][t], scale));
+        }
+        codes += size / 4 * PANEL_STRIPS * 64;
+        sc += PANEL_ROWS;
+        first += offset ? across : 0;
+    }
+    for (size_t s = 0; s < STRIPS; s++) {
+        const size_t row = 16 * (p->strip + s);
+        __m512 d = _mm512_load_ps(p->panel->d[0] + row), m = d;
+        if (minima) m = _mm512_load_ps(p->panel->min[0] + row);
+        for (size_t t = 0; t < tokens; t++) {
+            float *at = p->acc + PANEL_ROWS * t + 16 * s;
+            __m512 dx = _mm512_set1_ps(p->d[t]), acc = _mm512_load_ps(at);
+            acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[s][t]), _mm512_mul_ps(d, dx), acc);
+            if (minima) {
+                __m512i all = _mm512_setzero_si512();
+                for (size_t j = 0; j < PANEL_STEP / size / 2; j++)
+                    all = _mm512_dpwssd_epi32(all, _mm512_load_si512(p->panel->m[j] + row),
+                                              _mm512_set1_epi32(p->pairs[j * across + t]));
+                acc = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(all), _mm512_mul_ps(m, dx), acc);
+            }
+            _mm512_store_ps(at, acc);
+        }
+    }
+}
+
+/* Asks for the lines of y that a tile will store, long before it does: each lies in a page of its own. */
+ALWAYS void ask_for_y(const place *p, size_t tokens) {
+    for (size_t t = 0; t < tokens; t++) {
+        __builtin_prefetch(p->y + t * p->y_stride, 1);
+        __builtin_prefetch(p->y + t * p->y_stride + 16, 1);
+    }
+}
+
+ALWAYS void store_y(const place *p, size_t tokens) {
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t s = 0; s < STRIPS; s++)
+            _mm512_mask_storeu_ps(p->y + t * p->y_stride + 16 * s, p->some[s],
+                                  _mm512_load_ps(p->acc + t * PANEL_ROWS + 16 * s));
+}
+
+/* The tile of the tokens that follow. */
+ALWAYS void next_tokens(place *p, bool offset, bool minima, bool super) {
+    p->q += TOKENS * p->stride;
+    p->d += TOKENS;
+    p->acc += TOKENS * PANEL_ROWS;
+    if (offset) p->first += TOKENS;
+    if (minima && super) p->pairs += TOKENS;
+    if (minima && !super) p->d_sums += TOKENS;
+    if (p->y) p->y += TOKENS * p->y_stride;
+}
+
+ALWAYS void tile(const place *p, bool super, size_t size, bool offset, bool minima, size_t tokens) {
+    if (p->y) ask_for_y(p, tokens);
+    if (super) super_tile(p, size, offset, minima, tokens);
+    else small_tile(p, size, offset, minima, tokens);
+    if (p->y) store_y(p, tokens);
+}
+
+ALWAYS void tiles(place p, size_t tokens, bool super, size_t size, bool offset, bool minima) {
+    for (; tokens >= TOKENS; tokens -= TOKENS) {
+        tile(&p, super, size, offset, minima, TOKENS);
+        next_tokens(&p, offset, minima, super);
+    }
+    switch (tokens) {
+    case 1: tile(&p, super, size, offset, minima, 1); break;
+    case 2: tile(&p, super, size, offset, minima, 2); break;
+    case 3: tile(&p, super, size, offset, minima, 3); break;
+    case 4: tile(&p, super, size, offset, minima, 4); break;
+    case 5: tile(&p, super, size, offset, minima, 5); break;
+    default: break;
+    }
+}
+
+static void small_16(place p, size_t tokens) { tiles(p, tokens, false, 16, true, false); }
+static void small_32(place p, size_t tokens) { tiles(p, tokens, false, 32, true, false); }
+static void small_32_minima(place p, size_t tokens) { tiles(p, tokens, false, 32, false, true); }
+static void super_16(place p, size_t tokens) { tiles(p, tokens, true, 16, true, false); }
+static void super_32(place p, size_t tokens) { tiles(p, tokens, true, 32, true, false); }
+static void super_16_minima(place p, size_t tokens) { tiles(p, tokens, true, 16, false, true); }
+static void super_32_minima(place p, size_t tokens) { tiles(p, tokens, true, 32, false, true); }
+
+typedef void (*tiles_fn)(place p, size_t tokens);
+
+static tiles_fn tiles_of(const matmul_type *type) {
+    if (type->kind == MATMUL_SMALL) return type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32;
+    if (type->group == 16) return type->minima ? super_16_minima : super_16;
+    return type->minima ? super_32_minima : super_32;
+}
+
+/* Which of the 16 rows from `at` on there are. */
+static __mmask16 rows_left(size_t count, size_t at) {
+    size_t n = count > at ? count - at : 0;
+    return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
+}
+
+static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
+    (void)type, (void)k;
+    return sizeof(matmul_panel) + tokens * PANEL_ROWS * sizeof(float);
+}
+
+static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
+                 size_t y_stride, size_t count, void *scratch) {
+    const matmul_type *type = matmul_type_get(weights);
+    const size_t step = panel_step(weights), step_bytes = step / tola_dtype_block_elements(weights) *
+                                                           (size_t)tola_dtype_block_bytes(weights);
+    const tiles_fn all_tiles = tiles_of(type);
+    matmul_panel *panel = scratch;
+    float *acc = (float *)(panel + 1); /* [tokens][PANEL_ROWS] */
+    for (size_t first = 0; first < count; first += PANEL_ROWS) {
+        size_t n_rows = count - first < PANEL_ROWS ? count - first : PANEL_ROWS;
+        memset(acc, 0, x->tokens * PANEL_ROWS * sizeof *acc);
+        for (size_t at = 0; at < x->k; at += step) {
+            size_t n = x->k - at < step ? x->k - at : step;
+            matmul_panel_unpack_avx512(weights, w + first * row_bytes + at / step * step_bytes, row_bytes, n_rows, n,
+                                       panel);
+            place p = { .panel = panel, .groups = n / type->group, .q = x->q + at, .stride = x->q_stride };
+            p.across = x->across;
+            p.d = x->d_across + at / x->d_block * x->across;
+            if (x->first) p.first = x->first_across + at / type->group * x->across;
+            if (x->d_sums) p.d_sums = x->d_sums + at / 32 * x->across;
+            if (x->pairs) p.pairs = x->pairs + at / type->group / 2 * x->across;
+            for (p.strip = 0; 16 * p.strip < n_rows; p.strip += STRIPS) {
+                p.acc = acc + 16 * p.strip;
+                p.y = at + n == x->k ? y + first + 16 * p.strip : NULL;
+                p.y_stride = y_stride;
+                for (size_t s = 0; s < STRIPS; s++) p.some[s] = rows_left(n_rows, 16 * (p.strip + s));
+                all_tiles(p, x->tokens);
+            }
+        }
+    }
+}
+
+const matmul_tile matmul_tile_avx512vnni = { scratch_bytes, rows };
+#endif
