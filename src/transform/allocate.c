@@ -254,7 +254,8 @@ static double make_levels(plan *p, level *levels, point *points) {
         for (size_t k = 0; k < f->count; k++) f->points[k].regret -= least;
         memcpy(points, f->points, f->count * sizeof *points);
         qsort(points, f->count, sizeof *points, by_regret);
-        levels[i] = (level){ .tensor = i, .range = f->points[f->count - 1].bytes - f->points[0].bytes, .points = points };
+        levels[i] = (level){ .tensor = i, .points = points };
+        levels[i].range = f->points[f->count - 1].bytes - f->points[0].bytes;
         points += f->count;
     }
     qsort(levels, p->count, sizeof *levels, by_range);

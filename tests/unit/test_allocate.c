@@ -54,7 +54,8 @@ static void fill(allocate_candidate *c, size_t n, unsigned kind) {
         uint64_t bits = 1 + draw(16);
         c[k].type = TOLA_DTYPE_F32;
         c[k].bytes = kind == 1 ? size * bits : draw(kind == 2 ? 4 : 1000);
-        c[k].error = kind == 1 ? floor((double)(scale * 1000) / (double)(1u << bits)) : (double)draw(kind == 2 ? 3 : 1000);
+        c[k].error = kind == 1 ? floor((double)(scale * 1000) / (double)(1u << bits))
+                               : (double)draw(kind == 2 ? 3 : 1000);
     }
 }
 
@@ -158,6 +159,10 @@ static void edges(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(least_error), cmocka_unit_test(many), cmocka_unit_test(edges) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(least_error),
+        cmocka_unit_test(many),
+        cmocka_unit_test(edges),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
