@@ -7,11 +7,11 @@
  *                                           zero - 1, version 2 ("gptq_v2") the zero itself
  *   scales  f16 [groups, out];  g_idx i32 [in]: the group of each input, where they are not in order
  * AWQ, "gemm" (https://github.com/mit-han-lab/llm-awq, https://github.com/casper-hansen/AutoAWQ): 4 bits,
- *   qweight i32 [in, out / 8], qzeros i32 [groups, out / 8]   nibble i of a word is output AWQ_ORDER[i] of its eight
+ *   qweight i32 [in, out / 8], qzeros i32 [groups, out / 8]   nibble i of a word is output awq_order[i] of its eight
  *   scales  f16 [groups, out]
  *
  * w[out][in] = (code - zero) * scale. */
-#include "codecs/scheme.h"
+#include "codecs/scheme_gptq.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -20,11 +20,10 @@
 #include "base/err.h"
 #include "codecs/codec.h"
 
-enum { QWEIGHT, QZEROS, SCALES, G_IDX };
-
 #define TILE 64 /* outputs decoded together: their rows of the result stay in the first cache */
 
-/* Which nibble of a word holds output j of its eight: the inverse of 0 2 4 6 1 3 5 7. */
+const uint8_t awq_order[8] = { 0, 2, 4, 6, 1, 3, 5, 7 };
+/* Which nibble of a word holds output j of its eight: the inverse. */
 static const uint8_t awq_nibble[8] = { 0, 4, 1, 5, 2, 6, 3, 7 };
 
 static uint32_t load_word(const void *data, uint64_t index) {
@@ -96,7 +95,7 @@ static tola_status contradiction(tola_error *err, const char *what, const scheme
 
 /* Groups must cover the inputs: by g_idx, in order by group_size, or evenly where nothing says more. */
 static tola_status check_groups(scheme_layout *l, tola_error *err) {
-    const scheme_part *scales = &l->parts[SCALES], *order = &l->parts[G_IDX];
+    const scheme_part *scales = &l->parts[GPTQ_SCALES], *order = &l->parts[GPTQ_G_IDX];
     uint64_t groups = scales->shape[0];
     if (order->dtype != TOLA_DTYPE_NONE &&
         (order->dtype != TOLA_DTYPE_I32 || order->n_dims != 1 || order->shape[0] != l->cols))
@@ -113,7 +112,7 @@ static tola_status check_groups(scheme_layout *l, tola_error *err) {
 }
 
 static tola_status finish_open(scheme_layout *l, tola_error *err) {
-    const scheme_part *scales = &l->parts[SCALES];
+    const scheme_part *scales = &l->parts[GPTQ_SCALES];
     l->params.scale = scales->dtype;
     l->params.logical = scales->dtype;
     l->matrices = 1;
@@ -126,19 +125,19 @@ static tola_status finish_open(scheme_layout *l, tola_error *err) {
 }
 
 static bool has_parts(const scheme_layout *l) {
-    return is_matrix(&l->parts[QWEIGHT], TOLA_DTYPE_I32) && is_matrix(&l->parts[QZEROS], TOLA_DTYPE_I32) &&
-           is_scale(&l->parts[SCALES]);
+    return is_matrix(&l->parts[GPTQ_QWEIGHT], TOLA_DTYPE_I32) && is_matrix(&l->parts[GPTQ_QZEROS], TOLA_DTYPE_I32) &&
+           is_scale(&l->parts[GPTQ_SCALES]);
 }
 
 static tola_status missing_part(const scheme_layout *l, tola_error *err) {
-    if (l->parts[QWEIGHT].dtype == TOLA_DTYPE_NONE) return TOLA_E_NOT_FOUND; /* scales of something else */
+    if (l->parts[GPTQ_QWEIGHT].dtype == TOLA_DTYPE_NONE) return TOLA_E_NOT_FOUND; /* scales of something else */
     return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
                    "qweight needs qzeros (both i32) and scales (floating point) of two dimensions beside it");
 }
 
 static tola_status gptq_open(scheme_layout *l, tola_error *err) {
     if (!has_parts(l)) return missing_part(l, err);
-    const scheme_part *w = &l->parts[QWEIGHT], *z = &l->parts[QZEROS], *s = &l->parts[SCALES];
+    const scheme_part *w = &l->parts[GPTQ_QWEIGHT], *z = &l->parts[GPTQ_QZEROS], *s = &l->parts[GPTQ_SCALES];
     if (l->params.bits == 0 && w->shape[1] != s->shape[1]) return TOLA_E_NOT_FOUND; /* AWQ */
     uint64_t out = s->shape[1], bits = 0, stored = 0, coded = 0;
     /* the configuration may say otherwise for some modules; the zero points' shape is never wrong */
@@ -156,7 +155,7 @@ static tola_status gptq_open(scheme_layout *l, tola_error *err) {
 
 static tola_status awq_open(scheme_layout *l, tola_error *err) {
     if (!has_parts(l)) return missing_part(l, err);
-    const scheme_part *w = &l->parts[QWEIGHT], *z = &l->parts[QZEROS], *s = &l->parts[SCALES];
+    const scheme_part *w = &l->parts[GPTQ_QWEIGHT], *z = &l->parts[GPTQ_QZEROS], *s = &l->parts[GPTQ_SCALES];
     uint64_t coded = 0;
     bool fits = mul_u64(w->shape[1], 8, &coded) && coded == s->shape[1];
     if (!fits && l->params.bits == 0) return TOLA_E_NOT_FOUND;
@@ -181,7 +180,7 @@ static unsigned code_at(const void *words, uint64_t first, uint64_t stride, uint
 
 static unsigned gptq_zero(const scheme_layout *l, const void *zeros, uint64_t group, uint64_t output) {
     unsigned bits = l->params.bits;
-    unsigned zero = code_at(zeros, group * l->parts[QZEROS].shape[1], 1, output, bits);
+    unsigned zero = code_at(zeros, group * l->parts[GPTQ_QZEROS].shape[1], 1, output, bits);
     return l->params.version == 2 ? zero : (zero + 1) & ((1u << bits) - 1);
 }
 
@@ -197,13 +196,13 @@ typedef struct group_tile {
 
 static tola_status load_group(const scheme_layout *l, const void *const *data, bool awq, uint64_t group,
                               uint64_t first, unsigned count, group_tile *t) {
-    const scheme_part *scales = &l->parts[SCALES];
+    const scheme_part *scales = &l->parts[GPTQ_SCALES];
     uint64_t at = (group * l->rows + first) * tola_dtype_block_bytes(scales->dtype);
-    TRY(codec_convert(scales->dtype, TOLA_DTYPE_F32, (const uint8_t *)data[SCALES] + at, t->scale, count,
+    TRY(codec_convert(scales->dtype, TOLA_DTYPE_F32, (const uint8_t *)data[GPTQ_SCALES] + at, t->scale, count,
                       TOLA_OVERFLOW_IEEE, NULL));
     for (unsigned i = 0; i < count; i++)
-        t->zero[i] = (float)(awq ? awq_code(data[QZEROS], group, l->rows / 8, first + i)
-                                 : gptq_zero(l, data[QZEROS], group, first + i));
+        t->zero[i] = (float)(awq ? awq_code(data[GPTQ_QZEROS], group, l->rows / 8, first + i)
+                                 : gptq_zero(l, data[GPTQ_QZEROS], group, first + i));
     t->group = group;
     return TOLA_OK;
 }
@@ -213,10 +212,10 @@ static tola_status group_of(const scheme_layout *l, const void *order, uint64_t 
     *group = input / l->params.group;
     if (!order) return TOLA_OK;
     *group = load_word(order, input);
-    if (*group < l->parts[SCALES].shape[0]) return TOLA_OK;
+    if (*group < l->parts[GPTQ_SCALES].shape[0]) return TOLA_OK;
     return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
                    "g_idx[%" PRIu64 "] is %" PRId32 ", there are %" PRIu64 " groups", input, (int32_t)*group,
-                   l->parts[SCALES].shape[0]);
+                   l->parts[GPTQ_SCALES].shape[0]);
 }
 
 static tola_status decode_tile(const scheme_layout *l, const void *const *data, bool awq, uint64_t first,
@@ -224,12 +223,12 @@ static tola_status decode_tile(const scheme_layout *l, const void *const *data, 
     group_tile t = { .group = UINT64_MAX };
     for (uint64_t c = 0; c < l->cols; c++) {
         uint64_t group;
-        TRY(group_of(l, data[G_IDX], c, &group, err));
+        TRY(group_of(l, data[GPTQ_G_IDX], c, &group, err));
         if (group != t.group) TRY(load_group(l, data, awq, group, first, count, &t));
         if (awq) {
             for (unsigned i = 0; i < count; i++)
                 dst[i * l->cols + c] =
-                    ((float)awq_code(data[QWEIGHT], c, l->rows / 8, first + i) - t.zero[i]) * t.scale[i];
+                    ((float)awq_code(data[GPTQ_QWEIGHT], c, l->rows / 8, first + i) - t.zero[i]) * t.scale[i];
             continue;
         }
         unsigned bits = l->params.bits, shift = (unsigned)(c * bits % 32), mask = (1u << bits) - 1;
@@ -237,11 +236,11 @@ static tola_status decode_tile(const scheme_layout *l, const void *const *data, 
         if (shift + bits <= 32)
             for (unsigned i = 0; i < count; i++)
                 dst[i * l->cols + c] =
-                    ((float)(load_word(data[QWEIGHT], line + i) >> shift & mask) - t.zero[i]) * t.scale[i];
+                    ((float)(load_word(data[GPTQ_QWEIGHT], line + i) >> shift & mask) - t.zero[i]) * t.scale[i];
         else
             for (unsigned i = 0; i < count; i++)
                 dst[i * l->cols + c] =
-                    ((float)code_at(data[QWEIGHT], first + i, l->rows, c, bits) - t.zero[i]) * t.scale[i];
+                    ((float)code_at(data[GPTQ_QWEIGHT], first + i, l->rows, c, bits) - t.zero[i]) * t.scale[i];
     }
     return TOLA_OK;
 }
@@ -271,6 +270,11 @@ const scheme scheme_gptq = {
     .recognize = gptq_recognize,
     .open = gptq_open,
     .decode = gptq_decode,
+    .plan = gptq_plan,
+    .state_bytes = gptq_state_bytes,
+    .encode = gptq_encode,
+    .finish = gptq_finish,
+    .write_config = gptq_write_config,
 };
 
 const scheme scheme_awq = {
@@ -279,4 +283,8 @@ const scheme scheme_awq = {
     .recognize = awq_recognize,
     .open = awq_open,
     .decode = awq_decode,
+    .plan = awq_plan,
+    .state_bytes = gptq_state_bytes,
+    .encode = awq_encode,
+    .write_config = awq_write_config,
 };
