@@ -263,7 +263,7 @@ int main(int count, char **words) {
     uint64_t state = 1; /* bytes that make ordinary scales of every type: exponents in the middle */
     for (size_t i = 0; i < bytes + MIB; i += 8) {
         state = state * 6364136223846793005 + 1442695040888963407;
-        uint64_t eight = (state ^ state >> 29) & 0x3b3b3b3b3b3b3b3b;
+        uint64_t eight = ((state ^ state >> 29) & 0x3b3b3b3b3b3b3b3b) | 0x2020202020202020;
         memcpy(buffer + i, &eight, 8);
     }
     pthread_t threads[THREADS_MOST];

@@ -26,7 +26,6 @@ static size_t sets_here(set *out) {
     out[n++] = (set){ "chosen", matmul_vector_get };
 #if defined(__x86_64__)
     if (cpu->level == CPU_AVX512 && cpu->avx512_vnni) out[n++] = (set){ "avx512vnni", matmul_vector_avx512vnni };
-    if (cpu->level == CPU_AVX512) out[n++] = (set){ "avx512", matmul_vector_avx512 };
     if (cpu->level >= CPU_AVX2) out[n++] = (set){ "avx2", matmul_vector_avx2 };
 #elif defined(__aarch64__)
     if (cpu->level == CPU_NEON) out[n++] = (set){ "neon", matmul_vector_neon };

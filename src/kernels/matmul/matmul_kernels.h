@@ -58,7 +58,6 @@ typedef void (*matmul_vector_fn)(const void *w, size_t row_bytes, const matmul_a
                                  size_t count);
 matmul_vector_fn matmul_vector_get(tola_dtype weights);        /* vector.c chooses */
 matmul_vector_fn matmul_vector_avx512vnni(tola_dtype weights); /* vector_avx512vnni.c; and so on */
-matmul_vector_fn matmul_vector_avx512(tola_dtype weights);
 matmul_vector_fn matmul_vector_avx2(tola_dtype weights);
 matmul_vector_fn matmul_vector_neon(tola_dtype weights);
 matmul_vector_fn matmul_vector_dotprod(tola_dtype weights);

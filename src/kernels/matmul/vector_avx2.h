@@ -1,7 +1,7 @@
 /* What vector_body.h is written in, for AVX2: a vector is 2 lanes of 128 bits, each of one row.
  *
  * Products of codes and activations are sums of two in 16 bits (vpmaddubsw), which no code up to 63 saturates.
- * The words are those of vector_avx512.h, where they are explained. */
+ * The words are those of vector_avx512vnni.h, where they are explained. */
 #ifndef KERNELS_MATMUL_VECTOR_AVX2_H
 #define KERNELS_MATMUL_VECTOR_AVX2_H
 
@@ -80,7 +80,7 @@ static inline vi dot(vi codes, vi x) { return _mm256_maddubs_epi16(codes, x); }
 static inline vi dot_add(vi part, vi codes, vi x) { return _mm256_add_epi16(part, _mm256_maddubs_epi16(codes, x)); }
 static inline vi widen(vi part) { return _mm256_madd_epi16(part, _mm256_set1_epi16(1)); }
 
-#define SIGNED_OFFSET 0
+#define SIGNED_OFFSET 0 /* signs need none */
 static inline vi offset_codes(vi codes) { return codes; }
 static inline vi sdot(vi acc, vi codes, vi x) { /* |codes| by x with their sign: at most 2 * 128 * 127, which fits */
     vi words = _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));

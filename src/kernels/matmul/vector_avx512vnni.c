@@ -2,7 +2,7 @@
 #include "kernels/matmul/matmul_kernels.h"
 
 #if defined(__x86_64__)
-#include "kernels/matmul/vector_avx512.h"
+#include "kernels/matmul/vector_avx512vnni.h"
 #include "kernels/matmul/vector_body.h"
 
 matmul_vector_fn matmul_vector_avx512vnni(tola_dtype weights) {

@@ -1,5 +1,5 @@
-/* The matrix-vector product of block types, written once in the words of vector_avx512.h, vector_avx2.h, vector_neon.h;
- * a file of an instruction set includes one of them and then this. Layouts of blocks: codes.c.
+/* The matrix-vector product of block types, written once in the words of vector_avx512vnni.h, vector_avx2.h and
+ * vector_neon.h; a file of an instruction set includes one of them and then this. Layouts of blocks: codes.c.
  *
  * Floats run in order of k within a row (matmul.h), so ROWS rows are taken at a time and a vector of floats holds one
  * number a row. Integers are exact in any order: a vector of codes holds 16 bytes of LANES rows, four such vectors make
@@ -19,9 +19,8 @@
 
 enum {
     AHEAD = 768,  /* bytes from what is read to what is asked for, in each run */
-    BATCH = 16,   /* blocks whose scales are collected at a time */
-    LINE = 64,
-    SPREAD = 1024 /* runs whose distance is about a multiple of this share sets of the caches */
+    EARLY = 8,    /* blocks before their use scales are collected, so that these stores are long done */
+    LINE = 64
 };
 
 /* ---- rows ---- */
@@ -29,11 +28,8 @@ enum {
 typedef struct rows {
     const uint8_t *base[LANES];
     size_t step[4];
-} rows; /* row (i, j) is at base[i] + step[j] */
-
-ALWAYS void rows_advance(rows *r, size_t bytes) {
-    for (size_t i = 0; i < LANES; i++) r->base[i] += bytes;
-}
+    unsigned odd; /* blocks gone over */
+} rows;           /* row (i, j) is at base[i] + step[j] */
 
 ALWAYS const uint8_t *row_at(const rows *r, size_t i, size_t j) {
     return r->base[i] + r->step[j];
@@ -44,24 +40,26 @@ ALWAYS vi load16(const rows *r, size_t j, size_t at) {
     return load_lanes(r->base, r->step[j] + at);
 }
 
-/* 2 bytes of each row at `at` in blocks `bytes` apart. */
-ALWAYS void collect16(const rows *r, size_t at, size_t bytes, size_t blocks, uint16_t (*out)[ROWS]) {
-    for (size_t b = 0; b < blocks; b++, at += bytes)
-        for (size_t i = 0; i < LANES; i++)
-            for (size_t j = 0; j < 4; j++) memcpy(&out[b][4 * i + j], row_at(r, i, j) + at, 2);
+/* 2 bytes of each row. */
+ALWAYS void collect16(const rows *r, size_t at, uint16_t out[ROWS]) {
+    for (size_t i = 0; i < LANES; i++)
+        for (size_t j = 0; j < 4; j++) memcpy(&out[4 * i + j], row_at(r, i, j) + at, sizeof *out);
 }
 
-ALWAYS void collect8(const rows *r, size_t at, size_t bytes, size_t blocks, uint8_t (*out)[ROWS]) {
-    for (size_t b = 0; b < blocks; b++, at += bytes)
-        for (size_t i = 0; i < LANES; i++)
-            for (size_t j = 0; j < 4; j++) out[b][4 * i + j] = row_at(r, i, j)[at];
+ALWAYS void collect8(const rows *r, size_t at, uint8_t out[ROWS]) {
+    for (size_t i = 0; i < LANES; i++)
+        for (size_t j = 0; j < 4; j++) out[4 * i + j] = row_at(r, i, j)[at];
 }
 
-/* Asks for the lines that `bytes` more bytes of each row lie in. */
-ALWAYS void ask_ahead(const rows *r, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += LINE)
-        for (size_t i = 0; i < LANES; i++)
-            for (size_t j = 0; j < 4; j++) __builtin_prefetch(row_at(r, i, j) + AHEAD + at, 0, 2);
+/* Goes on by a block and asks for the lines AHEAD, with every second one of small blocks. That is more often than once
+ * a line; asking exactly once was a tenth slower. */
+ALWAYS void rows_advance(rows *r, size_t bytes) {
+    r->odd ^= 1;
+    if (r->odd || bytes * 2 > LINE)
+        for (size_t at = 0; at < bytes; at += LINE)
+            for (size_t i = 0; i < LANES; i++)
+                for (size_t j = 0; j < 4; j++) __builtin_prefetch(row_at(r, i, j) + AHEAD + at, 0, 2);
+    for (size_t i = 0; i < LANES; i++) r->base[i] += bytes;
 }
 
 /* ---- sums ---- */
@@ -82,7 +80,7 @@ ALWAYS vi dwords(const vi v[4], int n) {
 
 /* ---- the run over rows ---- */
 
-/* The activations of one token, from some element on; first[] as in matmul_acts. */
+/* The activations of one token, from some element on, as in matmul_acts. */
 typedef struct acts {
     const int8_t *q;
     const float *d;
@@ -92,15 +90,11 @@ typedef struct acts {
 
 typedef vf (*step_fn)(rows r, acts x, size_t blocks);
 
-/* How far apart the rows of a step are: a share of `count` each, less a few where that would put all of them into the
- * same sets of a cache. */
-static inline size_t row_distance(size_t count, size_t row_bytes) {
+/* How many rows apart the rows of a step are: a share of `count` each, made odd, so that the runs do not meet in the
+ * same sets of a cache where a row is a multiple of a large power of two. */
+static inline size_t row_distance(size_t count) {
     size_t share = count / ROWS;
-    for (size_t less = 0; less < 8 && less < share / 8; less++) {
-        size_t rest = (share - less) * row_bytes % SPREAD;
-        if (rest >= SPREAD / 8 && rest <= SPREAD / 8 * 7) return share - less;
-    }
-    return share > 0 ? share : 1;
+    return share == 0 ? 1 : share - (share % 2 == 0);
 }
 
 ALWAYS void run_rows(const uint8_t *w, size_t row_bytes, const matmul_acts *x, size_t token, float *y, size_t count,
@@ -108,11 +102,11 @@ ALWAYS void run_rows(const uint8_t *w, size_t row_bytes, const matmul_acts *x, s
     const acts from = { x->q + token * x->q_stride, x->d + token * x->d_stride, x->sums + token * x->sums_stride,
                         x->first ? x->first + token * x->first_stride : NULL };
     for (size_t first = 0; first < count;) {
-        size_t left = count - first, apart = row_distance(left, row_bytes);
+        size_t left = count - first, apart = row_distance(left);
         for (size_t n = 0; n < apart; n++, first++) {
             /* where fewer than ROWS rows are left, the last one is taken several times */
             size_t last = left - 1 < (ROWS - 1) * apart ? left - 1 : (ROWS - 1) * apart, row[LANES];
-            rows r;
+            rows r = { .odd = 0 };
             for (size_t j = 0; j < 4; j++) r.step[j] = (j * apart < last ? j * apart : last) * row_bytes;
             for (size_t i = 0; i < LANES; i++) {
                 row[i] = 4 * i * apart;
@@ -138,12 +132,12 @@ typedef struct small_type {
     small_codes codes;
     bool offset;   /* codes are stored that much above their values */
     bool e8m0;     /* the scale is one of these instead of f16 */
-    unsigned m;    /* where the f16 minimum is; 0: has none */
-    unsigned bits; /* where the fifth bits are */
+    bool minimum;  /* an f16 behind the scale */
+    unsigned bits; /* where the fifth bits are, if any */
 } small_type;
 
 /* Codes of elements 0..15 and 16..31 of the rows (., j), as `dot` or, with a sign, `sdot` take them. */
-ALWAYS void small_unpack(const small_type *t, const rows *r, size_t j, vi *low, vi *high) {
+ALWAYS void small_unpack(const small_type *t, const rows *r, size_t j, vi head, vi *low, vi *high) {
     static const uint8_t spread_low[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1 };
     static const uint8_t spread_high[16] = { 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3 };
     static const uint8_t each_bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
@@ -161,9 +155,9 @@ ALWAYS void small_unpack(const small_type *t, const rows *r, size_t j, vi *low, 
         *low = pick8(values, *low);
         *high = pick8(values, *high);
     } else if (t->codes == NIBBLES_AND_BIT) {
-        vi bits = load16(r, j, t->bits), mask = load_same(each_bit);
-        *low = add8_where(*low, pick8(bits, load_same(spread_low)), mask, set8(16));
-        *high = add8_where(*high, pick8(bits, load_same(spread_high)), mask, set8(16));
+        vi first = set8((int)t->bits), mask = load_same(each_bit);
+        *low = add8_where(*low, pick8(head, add8(load_same(spread_low), first)), mask, set8(16));
+        *high = add8_where(*high, pick8(head, add8(load_same(spread_high), first)), mask, set8(16));
     }
 }
 
@@ -174,35 +168,45 @@ ALWAYS vf half_of_e8m0(vi e) {
     return as_f(select32_equal(e, zero(), set32(0x200000), bits));
 }
 
+typedef struct small_scales {
+    uint16_t d[2 * EARLY][ROWS], m[2 * EARLY][ROWS];
+    uint8_t e[2 * EARLY][ROWS];
+} small_scales;
+
+ALWAYS void small_collect(const small_type *t, const rows *r, size_t ahead, size_t block, small_scales *to) {
+    size_t at = ahead * t->bytes, slot = block % (2 * EARLY);
+    if (t->e8m0) collect8(r, at, to->e[slot]);
+    else collect16(r, at, to->d[slot]);
+    if (t->minimum) collect16(r, at + 2, to->m[slot]);
+}
+
 ALWAYS vf small_step(const small_type *t, rows r, acts x, size_t blocks) {
-    uint16_t d[BATCH][ROWS], m[BATCH][ROWS];
-    uint8_t e[BATCH][ROWS];
-    const bool with_sign = t->codes == BYTES || t->codes == LARGE_VALUES;
-    const size_t ask = t->bytes * 2 <= LINE ? 2 : 1; /* blocks between prefetches */
+    const bool with_sign = t->codes == BYTES || t->codes == LARGE_VALUES, with_head = t->bits != 0;
+    small_scales scales;
     vf acc = set_f(0);
-    for (size_t b = 0; b < blocks; b += BATCH) {
-        size_t n = blocks - b < BATCH ? blocks - b : BATCH;
-        if (t->e8m0) collect8(&r, 0, t->bytes, n, e);
-        else collect16(&r, 0, t->bytes, n, d);
-        if (t->m) collect16(&r, t->m, t->bytes, n, m);
-        for (size_t i = 0; i < n; i++) {
-            vi x0 = load_same(x.q), x1 = load_same(x.q + 16), sums[4];
-            for (size_t j = 0; j < 4; j++) {
-                vi low, high;
-                small_unpack(t, &r, j, &low, &high);
-                sums[j] = with_sign ? sdot(sdot(zero(), low, x0), high, x1) : widen(dot_add(dot(low, x0), high, x1));
-            }
-            vi isum = sum4(sums);
-            if (t->offset) isum = add32(isum, set32(*x.first++));
-            vf scale = t->e8m0 ? half_of_e8m0(load_u8_as_i32(e[i])) : load_f16(d[i]);
-            acc = fma_f(to_f(isum), mul_f(scale, set_f(*x.d)), acc);
-            if (t->m) acc = fma_f(load_f16(m[i]), set_f(*x.d * (float)(x.sums[0] + x.sums[1])), acc);
-            if (i % ask == 0) ask_ahead(&r, LINE);
-            rows_advance(&r, t->bytes);
-            x.q += 32;
-            x.d++;
-            x.sums += 2;
+    for (size_t b = 0; b < EARLY && b < blocks && !with_head; b++) small_collect(t, &r, b, b, &scales);
+    for (size_t b = 0; b < blocks; b++) {
+        if (b + EARLY < blocks && !with_head) small_collect(t, &r, EARLY, b + EARLY, &scales);
+        vi x0 = load_same(x.q), x1 = load_same(x.q + 16), head[4], sums[4];
+        for (size_t j = 0; j < 4; j++) {
+            vi low, high;
+            head[j] = with_head ? load16(&r, j, 0) : zero();
+            small_unpack(t, &r, j, head[j], &low, &high);
+            sums[j] = with_sign ? sdot(sdot(zero(), low, x0), high, x1) : widen(dot_add(dot(low, x0), high, x1));
         }
+        vi isum = sum4(sums), both = dwords(head, 0); /* with a head: d, and m above it */
+        if (t->offset) isum = add32(isum, set32(*x.first++));
+        size_t slot = b % (2 * EARLY);
+        vf d = t->e8m0 ? half_of_e8m0(load_u8_as_i32(scales.e[slot]))
+               : with_head ? low_f16(both)
+                           : load_f16(scales.d[slot]);
+        acc = fma_f(to_f(isum), mul_f(d, set_f(*x.d)), acc);
+        if (t->minimum) {
+            vf m = with_head ? low_f16(shr32(both, 16)) : load_f16(scales.m[slot]);
+            acc = fma_f(m, set_f(*x.d * (float)(x.sums[0] + x.sums[1])), acc);
+        }
+        rows_advance(&r, t->bytes);
+        x = (acts){ x.q + 32, x.d + 1, x.sums + 2, x.first };
     }
     return acc;
 }
@@ -211,13 +215,19 @@ ALWAYS vf small_step(const small_type *t, rows r, acts x, size_t blocks) {
 ALWAYS vi sum_low(const vi v[4]) { return add32(dwords(v, 0), dwords(v, 1)); }
 ALWAYS vi sum_high(const vi v[4]) { return add32(dwords(v, 2), dwords(v, 3)); }
 
+/* The f16 scales at the beginning of the first blocks. */
+ALWAYS void collect_first(const rows *r, size_t bytes, size_t blocks, uint16_t (*d)[ROWS]) {
+    for (size_t b = 0; b < EARLY && b < blocks; b++) collect16(r, b * bytes, d[b]);
+}
+
 /* Two groups of 32 elements; bits 2 s of byte i are element 4 i + s. */
 ALWAYS vf q2_0_step(rows r, acts x, size_t blocks) {
     static const uint8_t by_four[16] = { 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15 };
-    uint16_t d[BATCH][ROWS];
+    uint16_t d[2 * EARLY][ROWS];
     vf acc = set_f(0);
+    collect_first(&r, 18, blocks, d);
     for (size_t b = 0; b < blocks; b++) {
-        if (b % BATCH == 0) collect16(&r, 0, 18, blocks - b < BATCH ? blocks - b : BATCH, d);
+        if (b + EARLY < blocks) collect16(&r, 18 * EARLY, d[(b + EARLY) % (2 * EARLY)]);
         vi in[4], sums[4];
         for (size_t i = 0; i < 4; i++) in[i] = pick8(load_same(x.q + 16 * i), load_same(by_four));
         for (size_t j = 0; j < 4; j++) {
@@ -225,12 +235,11 @@ ALWAYS vf q2_0_step(rows r, acts x, size_t blocks) {
             for (int s = 1; s < 4; s++) part = dot_add(part, and(shr16(v, 2 * s), set8(3)), dwords(in, s));
             sums[j] = widen(part);
         }
-        vf scale = load_f16(d[b % BATCH]);
+        vf scale = load_f16(d[b % (2 * EARLY)]);
         acc = fma_f(to_f(add32(sum_low(sums), set32(x.first[0]))), mul_f(scale, set_f(x.d[0])), acc);
         acc = fma_f(to_f(add32(sum_high(sums), set32(x.first[1]))), mul_f(scale, set_f(x.d[1])), acc);
-        if (b % 2 == 0) ask_ahead(&r, LINE);
         rows_advance(&r, 18);
-        x = (acts){ x.q + 64, x.d + 2, x.sums + 4, x.first + 2 };
+        x = (acts){ .q = x.q + 64, .d = x.d + 2, .first = x.first + 2 };
     }
     return acc;
 }
@@ -239,7 +248,7 @@ ALWAYS vf q2_0_step(rows r, acts x, size_t blocks) {
 ALWAYS vf half_of_ue4m3(vi scales, int n) {
     vi u = and(shr32(scales, 8 * n), set32(0xff));
     u = select32_equal(u, set32(0x7f), zero(), and(u, set32(0x7f)));
-    return mul_f(as_f(shl32(u, 20)), set_f(0x1p119f)); /* exact, denormals too */
+    return mul_f(low_f16(shl32(u, 7)), set_f(0x1p7f)); /* as f16 with bias 15: exact, and without denormals of f32 */
 }
 
 /* Four groups of 16 elements, in 8 bytes each: the low nibbles first. */
@@ -261,9 +270,8 @@ ALWAYS vf nvfp4_step(rows r, acts x, size_t blocks) {
             acc = fma_f(to_f(add32(sum_low(sums), set32(x.first[0]))), d, acc);
             d = mul_f(half_of_ue4m3(scales, 2 * half + 1), set_f(*x.d));
             acc = fma_f(to_f(add32(sum_high(sums), set32(x.first[1]))), d, acc);
-            x = (acts){ x.q + 32, x.d + 1, x.sums + 2, x.first + 2 };
+            x = (acts){ .q = x.q + 32, .d = x.d + 1, .first = x.first + 2 };
         }
-        ask_ahead(&r, LINE);
         rows_advance(&r, 36);
     }
     return acc;
@@ -285,9 +293,8 @@ ALWAYS vf minima_add(vf acc, const vi minima[4], vf dmin, const acts *x) {
 }
 
 ALWAYS void super_next(rows *r, acts *x, size_t bytes) {
-    ask_ahead(r, bytes);
     rows_advance(r, bytes);
-    *x = (acts){ x->q + 256, x->d + 1, x->sums + 16, x->first };
+    *x = (acts){ .q = x->q + 256, .d = x->d + 1, .sums = x->sums + 16, .first = x->first };
 }
 
 /* Bit `from` of every byte at bit `to`, among others. */
@@ -356,11 +363,11 @@ ALWAYS vf q45_k_step(bool five, rows r, acts x, size_t blocks) {
 }
 
 ALWAYS vf q6_k_step(rows r, acts x, size_t blocks) {
-    uint16_t d[1][ROWS];
+    uint16_t d[ROWS];
     vf acc = set_f(0);
     for (size_t b = 0; b < blocks; b++) {
         vi sums[4];
-        collect16(&r, 208, 0, 1, d);
+        collect16(&r, 208, d);
         for (size_t j = 0; j < 4; j++) {
             vi head = load16(&r, j, 192);
             const vi scales[2] = { sar16(lo8(zero(), head), 8), sar16(hi8(zero(), head), 8) };
@@ -382,7 +389,7 @@ ALWAYS vf q6_k_step(rows r, acts x, size_t blocks) {
             }
             sums[j] = sub32(sums[j], shl32(by_sums(scales[0], scales[1], x.sums), 5)); /* codes less 32 */
         }
-        acc = super_add(acc, sums, load_f16(d[0]), &x);
+        acc = super_add(acc, sums, load_f16(d), &x);
         super_next(&r, &x, 210);
     }
     return acc;
@@ -507,11 +514,11 @@ ALWAYS vf q8_k_step(rows r, acts x, size_t blocks) {
 /* ---- types of one or two bits without scales of groups ---- */
 
 ALWAYS vf tq2_0_step(rows r, acts x, size_t blocks) {
-    uint16_t d[1][ROWS];
+    uint16_t d[ROWS];
     vf acc = set_f(0);
     for (size_t b = 0; b < blocks; b++) {
         vi sums[4], all = by_sums(set16(1), set16(1), x.sums);
-        collect16(&r, 64, 0, 1, d);
+        collect16(&r, 64, d);
         for (size_t j = 0; j < 4; j++) {
             vi part = zero();
             for (size_t i = 0; i < 64; i += 16) {
@@ -521,7 +528,7 @@ ALWAYS vf tq2_0_step(rows r, acts x, size_t blocks) {
             }
             sums[j] = sub32(widen(part), all); /* codes less 1 */
         }
-        acc = super_add(acc, sums, load_f16(d[0]), &x);
+        acc = super_add(acc, sums, load_f16(d), &x);
         super_next(&r, &x, 66);
     }
     return acc;
@@ -539,11 +546,11 @@ ALWAYS vi times3(vi v) {
 ALWAYS vf tq1_0_step(rows r, acts x, size_t blocks) {
     static const uint8_t four_times[16] = { 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3 };
     static const uint32_t dword[4][4] = { { ~0u, 0, 0, 0 }, { 0, ~0u, 0, 0 }, { 0, 0, ~0u, 0 }, { 0, 0, 0, ~0u } };
-    uint16_t d[1][ROWS];
+    uint16_t d[ROWS];
     vf acc = set_f(0);
     for (size_t b = 0; b < blocks; b++) {
         vi sums[4], all = by_sums(set16(1), set16(1), x.sums);
-        collect16(&r, 52, 0, 1, d);
+        collect16(&r, 52, d);
         for (size_t j = 0; j < 4; j++) {
             vi part = zero();
             for (size_t i = 0; i < 3; i++) { /* five runs of 32 elements in 32 bytes, five of 16 in 16 */
@@ -558,7 +565,7 @@ ALWAYS vf tq1_0_step(rows r, acts x, size_t blocks) {
             part = dot_add(part, trit(last), load_same(x.q + 240));
             sums[j] = sub32(widen(part), all);
         }
-        acc = super_add(acc, sums, load_f16(d[0]), &x);
+        acc = super_add(acc, sums, load_f16(d), &x);
         super_next(&r, &x, 54);
     }
     return acc;
@@ -567,10 +574,11 @@ ALWAYS vf tq1_0_step(rows r, acts x, size_t blocks) {
 ALWAYS vf q1_0_step(rows r, acts x, size_t blocks) {
     static const uint8_t each_bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
     static const uint8_t two[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1 };
-    uint16_t d[BATCH][ROWS];
+    uint16_t d[2 * EARLY][ROWS];
     vf acc = set_f(0);
+    collect_first(&r, 18, blocks, d);
     for (size_t b = 0; b < blocks; b++) {
-        if (b % BATCH == 0) collect16(&r, 0, 18, blocks - b < BATCH ? blocks - b : BATCH, d);
+        if (b + EARLY < blocks) collect16(&r, 18 * EARLY, d[(b + EARLY) % (2 * EARLY)]);
         vi sums[4], all = madd16(zero(), set16(1), load_same(x.sums));
         for (size_t j = 0; j < 4; j++) {
             vi v = load16(&r, j, 2), part = zero();
@@ -580,10 +588,9 @@ ALWAYS vf q1_0_step(rows r, acts x, size_t blocks) {
             }
             sums[j] = sub32(widen(part), all); /* codes less 1 */
         }
-        acc = super_add(acc, sums, load_f16(d[b % BATCH]), &x);
-        if (b % 2 == 0) ask_ahead(&r, LINE);
+        acc = super_add(acc, sums, load_f16(d[b % (2 * EARLY)]), &x);
         rows_advance(&r, 18);
-        x = (acts){ x.q + 128, x.d + 1, x.sums + 8, x.first };
+        x = (acts){ .q = x.q + 128, .d = x.d + 1, .sums = x.sums + 8 };
     }
     return acc;
 }
@@ -600,9 +607,9 @@ ALWAYS vf q1_0_step(rows r, acts x, size_t blocks) {
 #define SMALL(name, ...) VECTOR(name, 32, small_step(&(const small_type){ __VA_ARGS__ }, r, x, blocks))
 
 SMALL(q4_0, .bytes = 18, .qs = 2, .codes = NIBBLES, .offset = true)
-SMALL(q4_1, .bytes = 20, .qs = 4, .codes = NIBBLES, .m = 2)
+SMALL(q4_1, .bytes = 20, .qs = 4, .codes = NIBBLES, .minimum = true)
 SMALL(q5_0, .bytes = 22, .qs = 6, .codes = NIBBLES_AND_BIT, .bits = 2, .offset = true)
-SMALL(q5_1, .bytes = 24, .qs = 8, .codes = NIBBLES_AND_BIT, .bits = 4, .m = 2)
+SMALL(q5_1, .bytes = 24, .qs = 8, .codes = NIBBLES_AND_BIT, .bits = 4, .minimum = true)
 SMALL(q8_0, .bytes = 34, .qs = 2, .codes = BYTES, .offset = SIGNED_OFFSET != 0)
 SMALL(q8_1, .bytes = 36, .qs = 4, .codes = BYTES, .offset = SIGNED_OFFSET != 0)
 SMALL(iq4_nl, .bytes = 18, .qs = 2, .codes = LARGE_VALUES, .offset = SIGNED_OFFSET != 0)

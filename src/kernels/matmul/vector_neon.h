@@ -1,6 +1,6 @@
 /* What vector_body.h is written in, for NEON, with the 8-bit products of ARMv8.2 where the file is compiled for them: a
  * vector is one row. Codes with a sign need no offset; those without are below 128. The words are those of
- * vector_avx512.h, where they are explained. */
+ * vector_avx512vnni.h, where they are explained. */
 #ifndef KERNELS_MATMUL_VECTOR_NEON_H
 #define KERNELS_MATMUL_VECTOR_NEON_H
 

@@ -1,9 +1,6 @@
-/* What vector_body.h is written in, for AVX-512, with VNNI where the file is compiled for it.
- *
- * A vector is 4 lanes of 128 bits, each of one row. Products of codes and activations are with VNNI sums of four in 32
- * bits (vpdpbusd: unsigned by signed), without it sums of two in 16 (vpmaddubsw), which no code up to 63 saturates. */
-#ifndef KERNELS_MATMUL_VECTOR_AVX512_H
-#define KERNELS_MATMUL_VECTOR_AVX512_H
+/* What vector_body.h is written in, for AVX-512 with VNNI: a vector is 4 lanes of 128 bits, each of one row. */
+#ifndef KERNELS_MATMUL_VECTOR_AVX512VNNI_H
+#define KERNELS_MATMUL_VECTOR_AVX512VNNI_H
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -79,68 +76,37 @@ static inline vi hi64(vi a, vi b) { return _mm512_unpackhi_epi64(a, b); }
 
 /* acc + a[2i] b[2i] + a[2i + 1] b[2i + 1], words to dwords */
 static inline vi madd16(vi acc, vi a, vi b) {
-#ifdef __AVX512VNNI__
     return _mm512_dpwssd_epi32(acc, a, b);
-#else
-    return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b));
-#endif
 }
 
 /* ---- products ----
- * A part is what a run of products leaves until `widen` or `scale_pair`: dwords with VNNI, words without. */
+ * Of codes (unsigned, up to 63) and activations. A part is what a run of them leaves until `widen`, to dwords, or
+ * `scale_pair`: here dwords, sums of four (vpdpbusd), with AVX2 words, sums of two. */
 static inline vi dot(vi codes, vi x) {
-#ifdef __AVX512VNNI__
     return _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, x);
-#else
-    return _mm512_maddubs_epi16(codes, x);
-#endif
 }
 
 static inline vi dot_add(vi part, vi codes, vi x) {
-#ifdef __AVX512VNNI__
     return _mm512_dpbusd_epi32(part, codes, x);
-#else
-    return _mm512_add_epi16(part, _mm512_maddubs_epi16(codes, x));
-#endif
 }
 
 static inline vi widen(vi part) {
-#ifdef __AVX512VNNI__
     return part;
-#else
-    return _mm512_madd_epi16(part, _mm512_set1_epi16(1));
-#endif
 }
 
 /* Codes of 8 bits with a sign. SIGNED_OFFSET is what has been added to them when `sdot` is given codes of a table; the
  * caller takes SIGNED_OFFSET times the sum of the activations off. */
-#ifdef __AVX512VNNI__
 #define SIGNED_OFFSET 128
 static inline vi offset_codes(vi codes) { return _mm512_xor_si512(codes, _mm512_set1_epi8((char)0x80)); }
 static inline vi sdot(vi acc, vi codes, vi x) { return _mm512_dpbusd_epi32(acc, codes, x); }
-#else
-#define SIGNED_OFFSET 0
-static inline vi offset_codes(vi codes) { return codes; }
-static inline vi sdot(vi acc, vi codes, vi x) { /* |codes| by x with their sign: at most 2 * 128 * 127, which fits */
-    __m512i signed_x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(codes), _mm512_setzero_si512(), x);
-    __m512i words = _mm512_maddubs_epi16(_mm512_abs_epi8(codes), signed_x);
-    return _mm512_add_epi32(acc, _mm512_madd_epi16(words, _mm512_set1_epi16(1)));
-}
-#endif
 
-/* acc + part0 * scale[2 pair] + part1 * scale[2 pair + 1], scales as words in the row's lane; the parts' dwords (VNNI)
- * fit 16 bits. */
+/* acc + part0 * scale[2 pair] + part1 * scale[2 pair + 1], scales as words in the row's lane. Parts fit 16 bits:
+ * that of q6_k is at most 4 * 63 * 127, that of q5_k 8 * 31 * 127. */
 static inline vi scale_pair(vi acc, vi part0, vi part1, vi scales, int pair) {
     const __m512i even = _mm512_set1_epi16((short)(0x0100 + 0x0404 * pair));
-#ifdef __AVX512VNNI__
     const __m512i which = _mm512_add_epi8(even, _mm512_set_epi64(0x0202020202020202, 0, 0x0202020202020202, 0,
                                                                   0x0202020202020202, 0, 0x0202020202020202, 0));
     return _mm512_dpwssd_epi32(acc, _mm512_packs_epi32(part0, part1), _mm512_shuffle_epi8(scales, which));
-#else
-    const __m512i odd = _mm512_set1_epi16((short)(0x0302 + 0x0404 * pair));
-    acc = _mm512_add_epi32(acc, _mm512_madd_epi16(part0, _mm512_shuffle_epi8(scales, even)));
-    return _mm512_add_epi32(acc, _mm512_madd_epi16(part1, _mm512_shuffle_epi8(scales, odd)));
-#endif
 }
 
 /* ---- floats ---- */
