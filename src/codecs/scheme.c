@@ -5,7 +5,7 @@
 #include <string.h>
 
 const scheme *const scheme_table[] = {
-    &scheme_gptq, &scheme_awq, &scheme_mlx, &scheme_compressed, NULL,
+    &scheme_gptq, &scheme_awq, &scheme_mlx, &scheme_compressed, &scheme_bnb, &scheme_fp8, &scheme_mxfp4, NULL,
 };
 
 static scheme_params floats(tola_dtype element, tola_dtype scale, scheme_grain grain) {
@@ -27,6 +27,14 @@ const scheme *scheme_for_type(const char *type, scheme_params *params) {
             .code = SCHEME_INT, .bits = (uint8_t)bits, .grain = SCHEME_PER_GROUP, .symmetric = true, .group = 128
         };
         return &scheme_compressed;
+    }
+    if (strcmp(type, "nf4") == 0 || strcmp(type, "fp4") == 0) {
+        *params = (scheme_params){ .code = type[0] == 'n' ? SCHEME_NF4 : SCHEME_FP4, .bits = 4, .group = 64 };
+        return &scheme_bnb;
+    }
+    if (strcmp(type, "fp8") == 0) {
+        *params = floats(TOLA_DTYPE_F8_E4M3, TOLA_DTYPE_F32, SCHEME_PER_BLOCK);
+        return &scheme_fp8;
     }
     static const struct {
         const char *name;

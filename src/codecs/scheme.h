@@ -31,8 +31,8 @@ typedef enum scheme_grain {
     SCHEME_PER_BLOCK
 } scheme_grain;
 
-/* What a configuration (quantization_config) or a command line says. Reading, 0 stands for what the configuration leaves
- * open or says differently of several modules; `open` fills it in from the parts. */
+/* What a configuration (quantization_config) or a command line says. Reading, 0 stands for what the configuration
+ * leaves open or says differently of several modules; `open` fills it in from the parts. */
 typedef struct scheme_params {
     uint8_t code;    /* scheme_code */
     uint8_t bits;    /* 1 .. 8 */
@@ -88,9 +88,9 @@ typedef struct scheme {
     /* What the configuration says of one module beyond that; NULL where it says the same of all. TOLA_E_NOT_FOUND where
      * it leaves this module alone. */
     tola_status (*module)(const tola_value *config, const char *module, scheme_params *params, tola_error *err);
-    /* Given the parts that are there: checks dtypes and shapes against params (bits that shapes give away need not be in
-     * the configuration), fills rows, cols and matrices. TOLA_E_NOT_FOUND where these parts are no matrix of this scheme
-     * (a plain weight with its bias). */
+    /* Given the parts that are there: checks dtypes and shapes against params (bits that shapes give away need not be
+     * in the configuration), fills rows, cols and matrices. TOLA_E_NOT_FOUND where these parts are no matrix of this
+     * scheme (a plain weight with its bias). */
     tola_status (*open)(scheme_layout *layout, tola_error *err);
     /* Rows [first, first + count) as f32, row-major, from the whole parts in memory (NULL where absent; may be
      * unaligned). Codes out of range (a g_idx beyond the groups) are an error that names the place. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "codecs/scheme_compressed.h"
+#include "codecs/scheme_f8.h"
 #include "codecs/scheme_linear.h"
 #include "kernels/cast/cast.h"
 #include "kernels/cast/scalar.h"
@@ -223,12 +224,6 @@ static size_t choose_scale(const cast_small *type, const float *x, const float *
     return best;
 }
 
-static float largest_of(const float *x, size_t n) {
-    float least, most;
-    fit_get()->range(x, n, &least, &most);
-    return -least > most ? -least : most;
-}
-
 static uint8_t clamp_code(int code, int low, int high) {
     return (uint8_t)(code < low ? low : code > high ? high : code);
 }
@@ -294,36 +289,6 @@ static void encode_small_rows(batch *b, float global) {
     }
 }
 
-/* f8 under scales of 16 or 32 bits: the largest magnitude of each block becomes 448. */
-static void encode_f8(batch *b, const float *whole) {
-    const scheme_layout *l = b->l;
-    size_t cols = (size_t)l->cols, across = (size_t)b->grid.across;
-    for (uint64_t row = 0; row < b->count; row++) {
-        uint64_t block = (whole ? 0 : row / b->grid.block_rows) * across;
-        bool begins = whole ? row == 0 : row % b->grid.block_rows == 0;
-        uint64_t rows = whole ? 1 : b->count - row < b->grid.block_rows ? b->count - row : b->grid.block_rows;
-        for (size_t g = 0; g < across; g++) {
-            size_t from = g * (size_t)b->grid.block_cols;
-            size_t n = cols - from < b->grid.block_cols ? cols - from : (size_t)b->grid.block_cols;
-            if (begins) {
-                float largest = whole ? *whole : 0;
-                for (uint64_t r = row; !whole && r < row + rows; r++)
-                    largest = fmaxf(largest, largest_of(b->rows + r * cols + from, n));
-                b->scales[block + g] = largest == 0 ? 1 : scale_round(largest / 448, l->params.scale);
-            }
-            float scale = b->scales[block + g];
-            const float *x = b->rows + row * cols + from;
-            uint8_t *to = b->packed + row * cols + from;
-            for (size_t i = 0; i < n; i += 256) {
-                float scaled[256];
-                size_t m = n - i < 256 ? n - i : 256;
-                for (size_t k = 0; k < m; k++) scaled[k] = x[i + k] / scale;
-                cast_get()->f32_to_small(&cast_e4m3, scaled, to + i, m, true);
-            }
-        }
-    }
-}
-
 /* ---- a batch of rows ---- */
 
 static tola_status batch_open(batch *b, tola_error *err) {
@@ -364,7 +329,7 @@ static tola_status encode_rows(batch *b, ct_state *s, tola_error *err) {
         float global = is_nv(p) ? global_scale(s) : 1;
         encode_small_rows(b, global);
     } else {
-        encode_f8(b, whole ? &s->largest : NULL);
+        f8_encode(b->rows, b->count, b->l->cols, &b->grid, p->scale, whole ? &s->largest : NULL, b->scales, b->packed);
     }
     return TOLA_OK;
 }
@@ -411,7 +376,7 @@ tola_status ct_finish(const scheme_layout *l, void *state, scheme_sink sink, voi
     }
     if (p->grain != SCHEME_PER_TENSOR) return TOLA_OK;
     uint8_t stored[4];
-    linear_grid grid = { s->largest == 0 ? 1 : scale_round(s->largest / 448, p->scale), 0 };
+    linear_grid grid = { f8_scale(s->largest, p->scale), 0 };
     if (p->code == SCHEME_INT) TRY(tensor_grid(l, s, &grid, err));
     scale_store(&grid.scale, 1, p->scale, stored);
     TRY(sink(user, CT_SCALE, 0, stored, tola_dtype_block_bytes(p->scale), err));

@@ -3,12 +3,17 @@
 modelopt's and gpt-oss' layouts against their published formulas.
 
 What the packages write is read to the same numbers, bit for bit; what is written here, the packages read to the same
-numbers. The packages' arithmetic is asked for in f32 (scales widened), in which it is exact wherever theirs is."""
+numbers. The packages' arithmetic is asked for in f32 (scales widened), in which it is exact wherever theirs is.
+Arguments name sections; none: all."""
 
 import json
+import os
 import pathlib
+import sys
 
 import common
+
+os.environ["TORCHDYNAMO_DISABLE"] = "1"  # bitsandbytes would compile what runs for a millisecond
 
 tally = common.Tally("schemes")
 
@@ -313,7 +318,152 @@ def compressed(folder):
     compressed_written(folder)
 
 
+# ---- bitsandbytes ----
+
+try:
+    import bitsandbytes.functional as bnb
+    HAVE_BNB = True
+except ImportError as missing:
+    tally.skip(missing)
+    HAVE_BNB = False
+
+
+def packed(q, state):
+    return {"weight": q} | {f"weight.{k}": v for k, v in state.as_dict(packed=True).items()}
+
+
+def unpacked(parts):
+    """What the package makes of the parts."""
+    state = bnb.QuantState.from_dict({k[len("weight."):]: v for k, v in parts.items() if k != "weight"},
+                                     device=torch.device("cpu"))
+    return bnb.dequantize_4bit(parts["weight"], state).float()
+
+
+def bitsandbytes(folder):
+    for kind in ("nf4", "fp4"):
+        for nested in (False, True):
+            for block, rows, cols in ((64, 40, 192), (128, 9, 70), (4096, 5, 1000), (64, 33, 130), (32, 7, 96)):
+                name = f"{kind}{' nested' if nested else ''} blocks of {block}, {rows} x {cols}"
+                w = weights(rows, cols)
+                q, state = bnb.quantize_4bit(w, blocksize=block, quant_type=kind, compress_statistics=nested)
+                expected = bnb.dequantize_4bit(q, state)
+                same(f"read {name}", decode(folder, "bitsandbytes", packed(q, state)), expected)
+                parts, document = encode(folder, kind, w, group=block, double=int(nested), logical="f32", step=3)
+                same(f"write {name}", decode(folder, "bitsandbytes", parts, config=document["config"]), unpacked(parts))
+                tally.equal(f"{name}: codes", parts["weight"].flatten().tolist(), q.flatten().tolist())
+                if not nested:
+                    tally.equal(f"{name}: absmax", bits(parts["weight.absmax"]).tolist(), bits(state.absmax).tolist())
+                else:
+                    # the mean of the scales depends on the order of additions; the codes under it hardly
+                    far = (parts["weight.absmax"].int() - state.absmax.int()).abs().max().item()
+                    tally.check(f"{name}: nested codes", far <= 1, f"{far} apart")
+                    text = bytes(parts[f"weight.quant_state.bitsandbytes__{kind}"].numpy())
+                    offset, theirs_offset = json.loads(text)["nested_offset"], float(state.offset)
+                    tally.check(f"{name}: offset", abs(offset - theirs_offset) <= 1e-6 * abs(theirs_offset))
+                    tally.equal(f"{name}: nested map", parts["weight.nested_quant_map"].tolist(),
+                                state.state2.code.tolist())
+                tally.equal(f"{name}: map", bits(parts["weight.quant_map"]).tolist(), bits(state.code).tolist())
+    w = weights(6, 65)  # the package pads the last byte
+    q, state = bnb.quantize_4bit(w[:5, :13].contiguous(), blocksize=64, quant_type="nf4")
+    same("read nf4 of odd size", decode(folder, "bitsandbytes", packed(q, state)), bnb.dequantize_4bit(q, state))
+    q, state = bnb.quantize_4bit(weights(6, 64).bfloat16(), blocksize=64, quant_type="nf4",
+                                 quant_storage=torch.bfloat16)
+    same("read nf4 stored as bf16, in bf16", decode(folder, "bitsandbytes", packed(q, state)).bfloat16(),
+         bnb.dequantize_4bit(q, state))
+    w = weights(20, 96)
+    q, scale, _ = bnb.int8_vectorwise_quant(w.half())
+    for extra in ({}, {"weight_format": torch.tensor(0, dtype=torch.uint8)}):
+        same("read int8", decode(folder, "bitsandbytes", {"weight": q, "SCB": scale} | extra),
+             bnb.int8_vectorwise_dequant(q, scale))
+
+
+# ---- fp8 with scales, modelopt, gpt-oss: their published formulas ----
+
+F8 = torch.float8_e4m3fn
+
+
+def spread_blocks(scale, rows, cols, down, across):
+    return scale.repeat_interleave(down, 0)[:rows].repeat_interleave(across, 1)[:, :cols]
+
+
+def fp8(folder):
+    for rows, cols in ((256, 384), (200, 130), (1, 1), (129, 127)):
+        w = weights(rows, cols)
+        # https://huggingface.co/deepseek-ai/DeepSeek-V3, inference/kernel.py: weight_dequant, and act_quant's scale
+        parts, document = encode(folder, "fp8", w, step=128)
+        scale = spread_blocks(parts["weight_scale_inv"], rows, cols, 128, 128)
+        expected = parts["weight"].float() * scale
+        name = f"fp8 blocks {rows} x {cols}"
+        same(name, decode(folder, "fp8", parts, config=document["config"]), expected)
+        same(f"{name} without configuration", decode(folder, "fp8", parts), expected)
+        padded = torch.zeros(-(-rows // 128) * 128, -(-cols // 128) * 128)
+        padded[:rows, :cols] = w
+        largest = padded.reshape(padded.shape[0] // 128, 128, -1, 128).abs().amax((1, 3))
+        theirs_scale = torch.where(largest == 0, torch.ones(()), largest / 448)
+        tally.equal(f"{name}: scales", bits(parts["weight_scale_inv"]).tolist(), bits(theirs_scale).tolist())
+        codes = (w / spread_blocks(theirs_scale, rows, cols, 128, 128)).to(F8)
+        tally.equal(f"{name}: codes", parts["weight"].view(torch.uint8).tolist(), codes.view(torch.uint8).tolist())
+        exponent = torch.randint(100, 140, parts["weight_scale_inv"].shape, dtype=torch.uint8)
+        same(f"{name}, powers of two", decode(folder, "fp8", {"weight": parts["weight"], "scale": exponent}),
+             parts["weight"].float() * spread_blocks(torch.exp2(exponent.float() - 127), rows, cols, 128, 128))
+    codes = weights(20, 96, 50).to(F8)
+    config = {"quant_method": "fp8", "weight_block_size": [16, 32]}
+    scale = torch.rand(2, 3)
+    same("fp8 blocks of 16 x 32", decode(folder, "fp8", {"weight": codes, "weight_scale_inv": scale}, config=config),
+         codes.float() * spread_blocks(scale, 20, 96, 16, 32))
+    for shape in ((), (1,), (20,), (20, 1)):
+        scale = torch.rand(shape).bfloat16()
+        extra = {"input_scale": torch.ones(1)}
+        expected = codes.float() * (scale.float()[:, None] if shape == (20,) else scale.float())
+        same(f"fp8 scale {shape}", decode(folder, "fp8", {"weight": codes, "weight_scale": scale} | extra,
+                                          config={"quant_method": "fbgemm_fp8"}), expected)
+    # modelopt: nvfp4 with a second scale that multiplies
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+    q = torch.randint(0, 256, (12, 48), dtype=torch.uint8)
+    scale, second = (torch.rand(12, 6) * 400).to(F8), torch.rand(()) / 100
+    nibbles = torch.stack((q & 15, q >> 4), -1).reshape(12, 96).long()
+    same("modelopt nvfp4", decode(folder, "fp8", {"weight": q, "weight_scale": scale, "weight_scale_2": second},
+                                  config={"quant_method": "modelopt", "quant_algo": "NVFP4"}),
+         values[nibbles] * (scale.float() * second).repeat_interleave(16, 1))
+
+
+def gpt_oss(folder):
+    try:
+        from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    except ImportError as missing:
+        tally.skip(missing)
+        return
+    blocks = torch.randint(0, 256, (3, 20, 4, 16), dtype=torch.uint8)
+    scales = torch.randint(100, 140, (3, 20, 4), dtype=torch.uint8)
+    expected = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+    got = decode(folder, "mxfp4", {"blocks": blocks, "scales": scales}, module="mlp.experts.down_proj", separator="_",
+                 config={"quant_method": "mxfp4"})
+    same("gpt-oss experts", got, expected)
+
+
+# ---- configurations of real models ----
+
+def configurations():
+    if not (common.DATA / "configs").is_dir():
+        tally.skip(f"no {common.DATA / 'configs'}: configurations of real models")
+        return
+    expected = {"fp8": "fp8", "modelopt": "fp8", "": "fp8", "compressed-tensors": "compressed-tensors",
+                "mxfp4": "mxfp4", "bitsandbytes": "bitsandbytes", "gptq": "gptq", "awq": "awq"}
+    for path in sorted((common.DATA / "configs").rglob("*config.json")):
+        config = json.loads(path.read_text())
+        config = config.get("quantization_config") or config.get("text_config", {}).get("quantization_config")
+        if not config:
+            continue
+        method = config.get("quant_method", "")
+        got = common.run("tola_scheme", "recognize", path).decode().split()
+        tally.equal(f"{path.name}: {method}", got[:1], [expected[method]])
+
+
+SECTIONS = {"compressed": compressed if HAVE_COMPRESSED else None, "bitsandbytes": bitsandbytes if HAVE_BNB else None,
+            "fp8": fp8, "gpt_oss": gpt_oss, "configurations": lambda _: configurations()}
+
 with common.folder() as work:
-    if HAVE_COMPRESSED:
-        compressed(work)
+    for title, section in SECTIONS.items():
+        if section and (len(sys.argv) == 1 or title in sys.argv[1:]):
+            section(work)
 tally.finish()

@@ -140,8 +140,14 @@ static void round_trip(const char *type, scheme_params change, uint64_t rows, ui
     l.params.bits = one.layout.params.bits;
     l.params.block_rows = one.layout.params.block_rows;
     l.params.block_cols = one.layout.params.block_cols;
-    float *y = calloc((size_t)(rows * cols) + 1, sizeof *y);
+    float *y = calloc((size_t)(rows * cols) + 1, sizeof *y), *again = calloc((size_t)(rows * cols) + 1, sizeof *y);
     decode(&one, &l, y);
+    /* a planned layout decodes as an opened one does */
+    const void *data[SCHEME_MAX_PARTS];
+    for (unsigned i = 0; i < SCHEME_MAX_PARTS; i++) data[i] = one.parts[i];
+    assert_int_equal(one.s->decode(&one.layout, data, 0, rows, again, NULL), TOLA_OK);
+    assert_memory_equal(y, again, (size_t)(rows * cols) * sizeof *y);
+    free(again);
     double error = relative_error(one.x, y, (size_t)(rows * cols));
     if (!(error <= most)) print_error("%s %u: error %g, at most %g\n", type, change.grain, error, most);
     assert_true(error <= most);
@@ -174,6 +180,23 @@ static void test_round_trips(void **state) {
     for (unsigned i = 0; i < 4; i++) round_trip(floats[i], (scheme_params){ 0 }, 19, 192, errors[i]);
     for (uint8_t grain = SCHEME_PER_TENSOR; grain <= SCHEME_PER_BLOCK; grain++)
         round_trip("f8_e4m3", (scheme_params){ .grain = grain, .group = 32, .block_rows = 16 }, 70, 192, 0.0009);
+}
+
+static void test_round_trips_of_blocks(void **state) {
+    (void)state;
+    static const uint64_t sizes[][2] = { { 40, 192 }, { 9, 70 }, { 130, 33 }, { 1, 1 }, { 3, 1000 } };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t rows = sizes[i][0], cols = sizes[i][1];
+        for (uint32_t block = 32; block <= 4096; block *= 2) {
+            double more = block > 128 ? 2 : 1;
+            round_trip("nf4", (scheme_params){ .group = block }, rows, cols, 0.013 * more);
+            round_trip("fp4", (scheme_params){ .group = block }, rows, cols, 0.03 * more);
+            round_trip("nf4", (scheme_params){ .group = block, .double_quant = true }, rows, cols, 0.02 * more);
+            round_trip("fp4", (scheme_params){ .group = block, .double_quant = true }, rows, cols, 0.03 * more);
+        }
+        round_trip("fp8", (scheme_params){ 0 }, rows, cols, 0.0009);
+        round_trip("fp8", (scheme_params){ .block_rows = 7 }, rows, cols, 0.0009);
+    }
 }
 
 /* ---- odd matrices ---- */
@@ -356,6 +379,131 @@ static void test_compressed_parts(void **state) {
     assert_int_equal(s->open(&l, &err), TOLA_E_NOT_FOUND);
 }
 
+enum { ABSMAX = 1, MAP, NESTED_ABSMAX, NESTED_MAP, STATE_NF4, STATE_FP4, SCB, FORMAT };
+
+static void set_state(scheme_layout *l, unsigned part_of, const char *text) {
+    l->parts[part_of] = part(TOLA_DTYPE_U8, 1, strlen(text), 0);
+    l->small[part_of] = text;
+}
+
+static void test_bnb_parts(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    const scheme *s = &scheme_bnb;
+    scheme_layout good = { .matrices = 1 }, l;
+    good.parts[WEIGHT] = part(TOLA_DTYPE_U8, 2, 256, 1);
+    good.parts[ABSMAX] = part(TOLA_DTYPE_F32, 1, 8, 0);
+    set_state(&good, STATE_NF4,
+              "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"dtype\": \"bfloat16\", \"shape\": [8, 64]}");
+    l = good;
+    assert_int_equal(s->open(&l, &err), TOLA_OK);
+    assert_true(l.rows == 8 && l.cols == 64 && l.params.logical == TOLA_DTYPE_BF16 && l.params.group == 64);
+    REFUSED(l.parts[ABSMAX] = part(TOLA_DTYPE_F32, 1, 7, 0));
+    REFUSED(l.parts[ABSMAX] = part(TOLA_DTYPE_F16, 1, 8, 0));
+    REFUSED(l.parts[ABSMAX].dtype = TOLA_DTYPE_NONE);
+    REFUSED(l.parts[ABSMAX] = part(TOLA_DTYPE_U8, 1, 8, 0)); /* nested, without the rest */
+    REFUSED(l.parts[WEIGHT] = part(TOLA_DTYPE_U8, 2, 255, 1));
+    REFUSED(l.parts[WEIGHT].bytes = 3);
+    REFUSED(l.parts[STATE_NF4].dtype = TOLA_DTYPE_NONE);
+    REFUSED(l.parts[STATE_FP4] = l.parts[STATE_NF4]);
+    static const char *const states[] = {
+        "",
+        "[]",
+        "{",
+        "{}",
+        "{\"quant_type\": \"fp4\", \"blocksize\": 64, \"shape\": [8, 64]}",
+        "{\"quant_type\": \"nf4\", \"blocksize\": 0, \"shape\": [8, 64]}",
+        "{\"quant_type\": \"nf4\", \"blocksize\": 63, \"shape\": [8, 64]}",
+        "{\"quant_type\": \"nf4\", \"blocksize\": 18446744073709551615, \"shape\": [8, 64]}",
+        "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": []}",
+        "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [-8, 64]}",
+        "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [9223372036854775807, 9223372036854775807, 2]}",
+        "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [8, 63]}",
+        "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [8, 64], \"nested_blocksize\": 0}",
+    };
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) REFUSED(set_state(&l, STATE_NF4, states[i]));
+    l = good;
+    set_state(&l, STATE_NF4, "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [9223372036854775807, 2]}");
+    assert_int_equal(s->open(&l, &err), TOLA_E_LIMIT);
+    /* eight bits */
+    uint8_t order = 1;
+    good = (scheme_layout){ .matrices = 1 };
+    good.parts[WEIGHT] = part(TOLA_DTYPE_I8, 2, 4, 6);
+    good.parts[SCB] = part(TOLA_DTYPE_F32, 1, 4, 0);
+    good.parts[FORMAT] = part(TOLA_DTYPE_U8, 0, 0, 0);
+    l = good;
+    assert_int_equal(s->open(&l, &err), TOLA_OK);
+    l = good;
+    l.small[FORMAT] = &order;
+    assert_int_equal(s->open(&l, &err), TOLA_E_UNSUPPORTED);
+    REFUSED(l.parts[SCB] = part(TOLA_DTYPE_F32, 1, 6, 0));
+    l = (scheme_layout){ .matrices = 1 };
+    l.parts[WEIGHT] = part(TOLA_DTYPE_BF16, 2, 8, 256);
+    assert_int_equal(s->open(&l, &err), TOLA_E_NOT_FOUND);
+}
+
+static void test_fp8_parts(void **state) {
+    (void)state;
+    enum { SCALE_INV = 1, PLAIN, SCALE_2 };
+    tola_error err = TOLA_ERROR_INIT;
+    const scheme *s = &scheme_fp8;
+    scheme_layout good = { .matrices = 1 }, l;
+    good.parts[WEIGHT] = part(TOLA_DTYPE_F8_E4M3, 2, 200, 300);
+    good.parts[SCALE_INV] = part(TOLA_DTYPE_F32, 2, 2, 3);
+    l = good;
+    assert_int_equal(s->open(&l, &err), TOLA_OK);
+    assert_true(l.params.grain == SCHEME_PER_BLOCK && l.params.block_rows == 128);
+    REFUSED(l.parts[SCALE_INV] = part(TOLA_DTYPE_F32, 2, 3, 3));
+    REFUSED(l.parts[SCALE_INV] = part(TOLA_DTYPE_I32, 2, 2, 3));
+    REFUSED(l.params.block_rows = l.params.block_cols = 64);
+    REFUSED(l.parts[SCALE_INV].bytes = 23);
+    REFUSED(l.parts[WEIGHT].shape[1] = UINT64_MAX);
+    l = good;
+    l.parts[SCALE_INV].dtype = TOLA_DTYPE_NONE;
+    assert_int_equal(s->open(&l, &err), TOLA_E_NOT_FOUND);
+    good.parts[WEIGHT] = part(TOLA_DTYPE_U8, 2, 4, 16);
+    good.parts[SCALE_INV].dtype = TOLA_DTYPE_NONE;
+    good.parts[PLAIN] = part(TOLA_DTYPE_F8_E4M3, 2, 4, 2);
+    good.parts[SCALE_2] = part(TOLA_DTYPE_F32, 0, 0, 0);
+    l = good;
+    assert_int_equal(s->open(&l, &err), TOLA_OK);
+    assert_true(l.cols == 32 && l.params.group == 16);
+    REFUSED(l.parts[PLAIN] = part(TOLA_DTYPE_F8_E4M3, 2, 4, 3));
+    REFUSED(l.parts[SCALE_2] = part(TOLA_DTYPE_F32, 1, 2, 0));
+    l = good;
+    l.parts[SCALE_2].dtype = TOLA_DTYPE_NONE;
+    assert_int_equal(s->open(&l, &err), TOLA_E_NOT_FOUND);
+}
+
+static void test_mxfp4_parts(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    const scheme *s = &scheme_mxfp4;
+    scheme_layout good = { .matrices = 1 }, l;
+    good.parts[0] = (scheme_part){ TOLA_DTYPE_U8, 4, { 2, 3, 2, 16 }, 192 };
+    good.parts[1] = (scheme_part){ TOLA_DTYPE_U8, 3, { 2, 3, 2 }, 12 };
+    l = good;
+    assert_int_equal(s->open(&l, &err), TOLA_OK);
+    assert_true(l.matrices == 2 && l.rows == 128 && l.cols == 3);
+    /* code 2 is 1: every element is its group's power of two */
+    uint8_t blocks[192], scales[12];
+    float y[128 * 3], z[128 * 3];
+    memset(blocks, 0x22, sizeof blocks);
+    for (uint8_t i = 0; i < 12; i++) scales[i] = (uint8_t)(127 + i);
+    const void *data[SCHEME_MAX_PARTS] = { blocks, scales };
+    assert_int_equal(s->decode(&l, data, 0, 128, y, &err), TOLA_OK);
+    for (unsigned e = 0; e < 2; e++)
+        for (unsigned in = 0; in < 64; in++)
+            for (unsigned out = 0; out < 3; out++)
+                assert_true(y[(e * 64 + in) * 3 + out] == ldexpf(1, (int)((e * 3 + out) * 2 + in / 32)));
+    for (uint64_t r = 0; r < 128; r++) assert_int_equal(s->decode(&l, data, r, 1, z + r * 3, &err), TOLA_OK);
+    assert_memory_equal(y, z, sizeof y);
+    REFUSED(l.parts[0].shape[3] = 15);
+    REFUSED(l.parts[1].shape[1] = 4);
+    REFUSED(l.parts[0].bytes = 191);
+    REFUSED(l.parts[1].bytes = 13);
+}
+
 static void test_group_index_beyond(void **state) {
     (void)state;
     tola_error err = TOLA_ERROR_INIT;
@@ -430,13 +578,65 @@ static void test_compressed_config(void **state) {
         assert_int_equal(recognize(s, unsupported[i], &p, &err), TOLA_E_UNSUPPORTED);
 }
 
+static void test_other_configs(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    scheme_params p;
+    const scheme *fp8 = &scheme_fp8;
+    assert_int_equal(recognize(fp8, "{\"quant_method\": \"fp8\", \"weight_block_size\": [128, 64]}", &p, &err),
+                     TOLA_OK);
+    assert_true(p.block_rows == 128 && p.block_cols == 64);
+    assert_int_equal(recognize(fp8, "{\"quant_method\": \"fp8\", \"weight_block_size\": null}", &p, &err), TOLA_OK);
+    assert_int_equal(recognize(fp8, "{\"quant_method\": \"fp8\", \"weight_block_size\": [0]}", &p, &err),
+                     TOLA_E_FORMAT);
+    assert_int_equal(recognize(fp8, "{\"quant_method\": \"fbgemm_fp8\"}", &p, &err), TOLA_OK);
+    assert_int_equal(recognize(fp8, "{\"quant_algo\": \"FP8\", \"producer\": {\"name\": \"modelopt\"}}", &p, &err),
+                     TOLA_OK);
+    assert_int_equal(recognize(fp8, "{\"quant_method\": \"modelopt\", \"quant_algo\": \"W4A8_AWQ\"}", &p, &err),
+                     TOLA_E_UNSUPPORTED);
+    assert_int_equal(recognize(fp8, "{\"quant_method\": \"awq\"}", &p, &err), TOLA_E_NOT_FOUND);
+    assert_int_equal(recognize(&scheme_mxfp4, "{\"quant_method\": \"mxfp4\"}", &p, &err), TOLA_OK);
+    assert_int_equal(recognize(&scheme_mxfp4, "{\"quant_method\": \"fp8\"}", &p, &err), TOLA_E_NOT_FOUND);
+    assert_int_equal(recognize(&scheme_bnb, "{\"load_in_4bit\": true, \"bnb_4bit_use_double_quant\": true}", &p, &err),
+                     TOLA_OK);
+    assert_true(p.double_quant);
+    assert_int_equal(recognize(&scheme_bnb, "{\"quant_method\": \"fp8\"}", &p, &err), TOLA_E_NOT_FOUND);
+}
+
+/* What is written into config.json is recognized again. */
+static void test_written_configs(void **state) {
+    (void)state;
+    static const char *const ignore[] = { "lm_head", "a\"b" };
+    for (size_t t = 0; t < ALL; t++) {
+        matrix m = { 0 };
+        buf text;
+        tola_json json;
+        tola_error err = TOLA_ERROR_INIT;
+        scheme_params p;
+        assert_int_equal(plan(&m, all_types[t], 4, 256), TOLA_OK);
+        buf_init(&text, 0);
+        tola_json_init(&json, json_to_buf, &text, 2);
+        m.s->write_config(&m.layout.params, ignore, 2, &json);
+        assert_true(tola_json_finish(&json));
+        buf_u8(&text, 0);
+        assert_int_equal(recognize(m.s, (const char *)text.data, &p, &err), TOLA_OK);
+        if (m.s == &scheme_compressed) assert_int_equal(p.bits, m.layout.params.bits);
+        if (m.s == &scheme_compressed) assert_int_equal(p.grain, m.layout.params.grain);
+        assert_non_null(strstr((const char *)text.data, "lm_head"));
+        buf_free(&text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips),       cmocka_unit_test(test_zeros_and_extremes),
         cmocka_unit_test(test_not_finite),        cmocka_unit_test(test_empty),
         cmocka_unit_test(test_refused_plans),     cmocka_unit_test(test_importance),
         cmocka_unit_test(test_compressed_parts),  cmocka_unit_test(test_group_index_beyond),
-        cmocka_unit_test(test_compressed_config),
+        cmocka_unit_test(test_compressed_config), cmocka_unit_test(test_round_trips_of_blocks),
+        cmocka_unit_test(test_bnb_parts),         cmocka_unit_test(test_fp8_parts),
+        cmocka_unit_test(test_mxfp4_parts),       cmocka_unit_test(test_other_configs),
+        cmocka_unit_test(test_written_configs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
