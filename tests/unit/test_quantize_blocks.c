@@ -126,8 +126,9 @@ static void fill(float *x, size_t n, int kind, double limit) {
     }
 }
 
-static const char *const kind_names[KINDS] = { "gauss",    "heavy", "outliers", "sparse",   "constant", "tiny", "denormal",
-                                               "one", "zeros", "positive", "negative", "ties",     "huge" };
+static const char *const kind_names[KINDS] = { "gauss",    "heavy", "outliers", "sparse",   "constant", "tiny",
+                                               "denormal", "one",   "zeros",    "positive", "negative", "ties",
+                                               "huge" };
 
 #define CANARY 0xa5
 
@@ -152,7 +153,8 @@ static void same_bits(void **state) {
                     const float *x = (const float *)(const void *)(src + 1);
                     memset(want, CANARY, size + 34);
                     encoder(&definition, type)(x, want + 17, n, w);
-                    for (int i = 0; i < 17; i++) assert_true(want[i] == CANARY && want[17 + size + (size_t)i] == CANARY);
+                    for (size_t i = 0; i < 17; i++)
+                        assert_true(want[i] == CANARY && want[17 + size + i] == CANARY);
                     for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
                         if (!runs(sets[s].needs)) continue;
                         memset(got, CANARY, size + 34);

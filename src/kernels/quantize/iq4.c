@@ -1,4 +1,4 @@
-/* The encoders of iq4_nl and iq4_xs one lane at a time, which is their definition, and the choice of instruction set. */
+/* The encoders of iq4_nl and iq4_xs one lane at a time, which is their definition, and the choice of a set. */
 #define IQ4_TABLE quantize_iq4_scalar
 #include "kernels/quantize/iq4_body.h"
 #include "base/cpu.h"

@@ -22,7 +22,6 @@ static const float upper[32] = {
 static const float lower_code[32] = {
     0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 9, 10, 11, 11, 12, 12, 13, 13, 14, 14, 14, 15, 15, 15,
 };
-static const grid values = { 0, 0, lower, upper };
 
 /* The codes of a block with scale s: element k beside element k + 16. */
 static void pack_codes(uint8_t *p, const float *x, float s) {
@@ -37,8 +36,15 @@ static void pack_codes(uint8_t *p, const float *x, float s) {
     for (int k = 0; k < 16; k++) p[k] = (uint8_t)(q[k] | q[k + 16] << 4);
 }
 
-static const float levels[] = { 135, 125, 115, 105, -135, -125, -115, -105 };
-enum { LEVELS = sizeof levels / sizeof *levels };
+static const float levels[] = { 135, 125, 115, 105, -135, -125, -115, -105 }, whole[] = { -127, 113 };
+static const scale_plan plan_nl = {
+    .codes = { 0, 0, lower, upper }, .even = 0.2f, .levels = levels, .n_levels = 8, .polish = 2,
+    .whole = whole, .n_whole = 2, .reach = 6, /* halves */
+};
+static const scale_plan plan_xs = {
+    .codes = { 0, 0, lower, upper }, .even = 0.2f, .levels = levels, .n_levels = 8, .polish = 2,
+    .whole = whole, .n_whole = 2, .reach = 4, .more = 4, .least = -32, .most = 31, .ways = 2,
+};
 
 static void iq4_nl(const float *src, void *dst, size_t n, const float *importance) {
     uint8_t *out = dst;
@@ -48,9 +54,9 @@ static void iq4_nl(const float *src, void *dst, size_t n, const float *importanc
         lot t;
         found fit, best;
         lot_fill(&t, src + at, importance ? importance + at : NULL, BLOCK, blocks);
-        lot_weigh(&t, importance, 1);
-        scale_free(&t, &values, levels, LEVELS, 2, &fit);
-        scale_halves(&t, &values, &fit, 6, &best);
+        lot_weigh(&t, importance, 1, plan_nl.even);
+        scale_free(&t, &plan_nl, &fit);
+        scale_halves(&t, &plan_nl, &fit, &best);
         for (int b = 0; b < blocks; b++, out += 18) {
             uint16_t d16;
             float d = half_nearest(best.s[b], &d16);
@@ -65,17 +71,11 @@ static void xs_lot(const float *src, uint8_t *out, int blocks, const float *impo
     lot t;
     found fit, best;
     lot_fill(&t, src, importance, BLOCK, blocks * 8);
-    lot_weigh(&t, importance, 8);
-    scale_free(&t, &values, levels, LEVELS, 2, &fit);
-    float d[LOT];
+    lot_weigh(&t, importance, 8, plan_xs.even);
+    scale_free(&t, &plan_xs, &fit);
+    float step[2];
     uint16_t d16[2];
-    for (int b = 0; b < 2; b++) {
-        float most = 0;
-        for (int j = 8 * b; j < 8 * b + 8; j++) most = fabsf(fit.s[j]) > most ? fabsf(fit.s[j]) : most;
-        float step = half_step(most / 31, &d16[b]);
-        for (int j = 8 * b; j < 8 * b + 8; j++) d[j] = step;
-    }
-    scale_multiples(&t, &values, -32, 31, d, &fit, 4, NULL, 0, &best);
+    scale_steps(&t, &plan_xs, 8, &fit, importance, step, d16, &best);
     for (int b = 0; b < blocks; b++, out += 136) {
         unsigned above = 0;
         memset(out, 0, 8);
@@ -83,7 +83,7 @@ static void xs_lot(const float *src, uint8_t *out, int blocks, const float *impo
             int lane = 8 * b + j, k = (int)best.s[lane] + 32;
             above |= (unsigned)k >> 4 << 2 * j;
             out[4 + j / 2] = (uint8_t)(out[4 + j / 2] | (k & 15) << (j % 2 * 4));
-            pack_codes(out + 8 + 16 * j, src + lane * BLOCK, d[lane] * best.s[lane]);
+            pack_codes(out + 8 + 16 * j, src + lane * BLOCK, step[b] * best.s[lane]);
         }
         put16(out, d16[b]);
         put16(out + 2, (uint16_t)above);

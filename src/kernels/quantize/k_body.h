@@ -12,6 +12,7 @@ enum { SUPER = 256 };
 
 typedef struct affine_type {
     float top, most; /* of the codes, of the multiples */
+    float even;      /* lot_weigh */
     int size, bytes; /* of a sub-block in elements, of a super-block in bytes */
     void (*pack)(uint8_t *block, uint16_t d, uint16_t dmin, const uint8_t *ks, const uint8_t *km, const uint8_t *q);
 } affine_type;
@@ -30,7 +31,7 @@ static void affine_lot(const affine_type *type, const float *src, uint8_t *dst, 
     lot t;
     found fit, best;
     lot_fill(&t, src, importance, type->size, blocks * per);
-    lot_weigh(&t, importance, per);
+    lot_weigh(&t, importance, per, type->even);
     lot_centre(&t);
     affine_free(&t, type->top, false, starts, 3, 2, &fit);
     float d[LOT], dmin[LOT];
@@ -40,7 +41,8 @@ static void affine_lot(const affine_type *type, const float *src, uint8_t *dst, 
         float m = half_step(highest(fit.m + b * per, per) / type->most, &dmin16[b]);
         for (int j = 0; j < per; j++) d[b * per + j] = s, dmin[b * per + j] = m;
     }
-    affine_multiples(&t, type->top, type->most, d, dmin, &fit, 3, 2, 1, &best);
+    /* Where importance differs from column to column there is more to be found. */
+    affine_multiples(&t, type->top, type->most, d, dmin, &fit, importance ? 4 : 3, importance ? 3 : 2, &best);
     for (int b = 0; b < blocks; b++) {
         uint8_t q[SUPER], ks[16], km[16];
         for (int j = 0; j < per; j++) {
@@ -111,44 +113,39 @@ static void pack_q2_k(uint8_t *p, uint16_t d, uint16_t dmin, const uint8_t *ks, 
     put16(p + 80, d);
     put16(p + 82, dmin);
 }
-static const affine_type type_q2_k = { .top = 3, .most = 15, .size = 16, .bytes = 84, .pack = pack_q2_k };
-static const affine_type type_q4_k = { .top = 15, .most = 63, .size = 32, .bytes = 144, .pack = pack_q4_k };
-static const affine_type type_q5_k = { .top = 31, .most = 63, .size = 32, .bytes = 176, .pack = pack_q5_k };
+
+static const affine_type type_q2_k = { 3, 15, 0.1f, 16, 84, pack_q2_k };
+static const affine_type type_q4_k = { 15, 63, 0.17f, 32, 144, pack_q4_k };
+static const affine_type type_q5_k = { 31, 63, 0.15f, 32, 176, pack_q5_k };
 
 /* ---- scale alone: q3_k, q6_k ---- */
 
 typedef struct scale_type {
-    grid codes;
-    float least, most; /* multiples */
+    scale_plan plan;
     int bytes;
-    const float *levels, *whole;
-    int n_levels, n_whole, polish, reach;
     void (*pack)(uint8_t *block, uint16_t d, const int8_t *ks, const uint8_t *q); /* q from 0 */
 } scale_type;
 
 INLINE void scale_row(const scale_type *type, const float *src, void *dst, size_t n, const float *importance) {
+    const scale_plan *plan = &type->plan;
     uint8_t *out = dst;
     for (size_t at = 0; at < n; at += SUPER, out += type->bytes) {
         lot t;
         found fit, best;
-        lot_fill(&t, src + at, importance ? importance + at : NULL, 16, 16);
-        lot_weigh(&t, importance, 16);
-        scale_free(&t, &type->codes, type->levels, type->n_levels, type->polish, &fit);
-        float d[LOT], most = 0;
+        float step;
         uint16_t d16;
-        for (int j = 0; j < LOT; j++) most = fabsf(fit.s[j]) > most ? fabsf(fit.s[j]) : most;
-        float step = half_step(most / type->most, &d16);
-        for (int j = 0; j < LOT; j++) d[j] = step;
-        scale_multiples(&t, &type->codes, type->least, type->most, d, &fit, type->reach,
-                        type->whole, type->n_whole, &best);
+        lot_fill(&t, src + at, importance ? importance + at : NULL, 16, 16);
+        lot_weigh(&t, importance, 16, plan->even);
+        scale_free(&t, plan, &fit);
+        scale_steps(&t, plan, 16, &fit, importance, &step, &d16, &best);
         uint8_t q[SUPER];
         int8_t ks[16];
         for (int j = 0; j < LOT; j++) {
             float s = step * best.s[j];
-            vf inverse = v_set(fabsf(s) > 0 ? 1 / s : 0), off, zero = v_set(-type->codes.low);
+            vf inverse = v_set(fabsf(s) > 0 ? 1 / s : 0), off, zero = v_set(-plan->codes.low);
             for (int k = 0; k < 16; k += LANES) {
                 vf x = v_load(src + at + j * 16 + k);
-                v_store_bytes(q + j * 16 + k, v_add(grid_nearest(&type->codes, x, inverse, &off), zero));
+                v_store_bytes(q + j * 16 + k, v_add(grid_nearest(&plan->codes, x, inverse, &off), zero));
             }
             ks[j] = (int8_t)best.s[j];
         }
@@ -185,16 +182,21 @@ static void pack_q6_k(uint8_t *p, uint16_t d, const int8_t *ks, const uint8_t *q
     put16(p + 208, d);
 }
 
-static const float levels_q3_k[] = { 4.2f, 3.7f, 3.2f, -4.2f, -3.7f, -3.2f };
+static const float levels_q3_k[] = { 4.4f, 4.0f, 3.6f, 3.2f, 2.8f, -4.4f, -4.0f, -3.6f, -3.2f, -2.8f };
 static const float levels_q6_k[] = { 31.5f, 30.9f, 30.3f, -32.2f, -31.6f, -31.0f };
-static const float whole_q3_k[] = { -4, -3, 3 };
+static const float whole_q3_k[] = { -4, -3, 3 }, whole_q6_k[] = { -32, 31 };
+
 static const scale_type type_q3_k = {
-    .codes = { -4, 3, NULL, NULL }, .least = -32, .most = 31, .bytes = 110, .levels = levels_q3_k,
-    .n_levels = sizeof levels_q3_k / sizeof *levels_q3_k, .polish = 2, .whole = whole_q3_k, .n_whole = 3, .reach = 4, .pack = pack_q3_k,
+    .plan = { .codes = { -4, 3, NULL, NULL }, .even = 0.12f, .levels = levels_q3_k, .n_levels = 10, .polish = 2,
+              .whole = whole_q3_k, .n_whole = 3, .reach = 4, .more = 10, .least = -32, .most = 31, .ways = 2 },
+    .bytes = 110,
+    .pack = pack_q3_k,
 };
 static const scale_type type_q6_k = {
-    .codes = { -32, 31, NULL, NULL }, .least = -128, .most = 127, .bytes = 210, .levels = levels_q6_k,
-    .n_levels = sizeof levels_q6_k / sizeof *levels_q6_k, .polish = 1, .reach = 3, .pack = pack_q6_k,
+    .plan = { .codes = { -32, 31, NULL, NULL }, .even = 0.1f, .levels = levels_q6_k, .n_levels = 6, .polish = 1,
+              .whole = whole_q6_k, .n_whole = 2, .reach = 3, .more = 6, .least = -128, .most = 127, .ways = 1 },
+    .bytes = 210,
+    .pack = pack_q6_k,
 };
 
 static void q3_k(const float *src, void *dst, size_t n, const float *importance) {

@@ -109,23 +109,33 @@ INLINE void plain_block(const legacy_type *type, const float *x, uint8_t *out) {
 /* ---- with importance ---- */
 
 static const float starts[] = { 1.0f, 0.95f, 0.9f, 0.85f };
-static const float levels_q4[] = { -8.4f, -8.0f, -7.6f, -7.2f, 8.2f, 7.8f, 7.4f, 7.0f };
-static const float levels_q5[] = { -16.4f, -16.0f, -15.6f, -15.2f, 16.0f, 15.6f, 15.2f, 14.8f };
+static const float levels_q4[] = { -8.6f, -8.2f, -7.8f, -7.4f, -7.0f, -6.6f, 8.4f, 8.0f, 7.6f, 7.2f, 6.8f, 6.4f };
+static const float levels_q5[] = { -16.6f, -16.2f, -15.8f, -15.4f, -15.0f, -14.6f,
+                                   16.2f,  15.8f,  15.4f,  15.0f,  14.6f,  14.2f };
+static const float whole_q4[] = { -8, 7 }, whole_q5[] = { -16, 15 };
+static const scale_plan plan_q4 = {
+    .codes = { -8, 7, NULL, NULL }, .even = 0.3f, .levels = levels_q4, .n_levels = 12, .polish = 3,
+    .whole = whole_q4, .n_whole = 2, .reach = 8,
+};
+static const scale_plan plan_q5 = {
+    .codes = { -16, 15, NULL, NULL }, .even = 0.22f, .levels = levels_q5, .n_levels = 12, .polish = 3,
+    .whole = whole_q5, .n_whole = 2, .reach = 8,
+};
 
 INLINE void weighed_lot(const legacy_type *type, const float *src, uint8_t *out, int blocks, const float *importance) {
-    float top = (float)((1 << type->bits) - 1), zero = (float)(1 << (type->bits - 1));
-    grid g = { -zero, zero - 1, NULL, NULL };
+    const scale_plan *plan = type->bits == 4 ? &plan_q4 : &plan_q5;
+    float top = (float)((1 << type->bits) - 1);
     lot t;
     found fit, best;
     lot_fill(&t, src, importance, BLOCK, blocks);
-    lot_weigh(&t, true, 1);
+    lot_weigh(&t, true, 1, type->min ? 0.17f : plan->even);
     if (type->min) {
         lot_centre(&t);
         affine_free(&t, top, true, starts, 4, 2, &fit);
-        affine_halves(&t, top, &fit, 6, &best);
+        affine_halves(&t, top, &fit, 4, 4, &best);
     } else {
-        scale_free(&t, &g, type->bits == 4 ? levels_q4 : levels_q5, 8, 2, &fit);
-        scale_halves(&t, &g, &fit, 6, &best);
+        scale_free(&t, plan, &fit);
+        scale_halves(&t, plan, &fit, &best);
     }
     for (int b = 0; b < blocks; b++, src += BLOCK, out += type->bytes) {
         uint16_t d16, m16 = 0;
@@ -135,7 +145,7 @@ INLINE void weighed_lot(const legacy_type *type, const float *src, uint8_t *out,
         for (int k = 0; k < BLOCK; k += LANES) {
             vf x = v_load(src + k);
             if (type->min) x = v_round(v_clamp(v_mul(v_sub(x, from), inverse), 0, top));
-            else x = v_add(grid_nearest(&g, x, inverse, &off), v_set(zero));
+            else x = v_add(grid_nearest(&plan->codes, x, inverse, &off), v_set(-plan->codes.low));
             v_store_bytes(q + k, x);
         }
         pack_block(type, out, d16, m16, q);

@@ -64,7 +64,7 @@ INLINE void affine_free(const lot *t, float top, bool any_sign, const float *sta
                 fit = v_pick(outside, v_div(v_fma(mean, sq, sxq), sqq), fit);
                 fit_m = v_pick(outside, mean, fit_m);
             }
-            vm usable = v_less(zero, spread);
+            vm usable = v_less(v_mul(sqq, v_set(0x1p-16f)), spread); /* more than one code, and not rounding */
             s = v_pick(usable, v_max(fit, zero), s);
             m = v_pick(usable, fit_m, m);
             vf error = affine_error(sxx, sw, s, m, sq, sqq, sxq);
@@ -79,58 +79,59 @@ INLINE void affine_free(const lot *t, float top, bool any_sign, const float *sta
     }
 }
 
-/* What one whole multiple of each scale gives. */
+/* What s and m (of centred x) give: sum of w (x - s q + m)^2. */
+INLINE vf affine_exact(const lot *t, int l, vf top, vf s, vf m) {
+    vf inverse = v_invert(s), shift = v_mul(m, inverse), sum = v_set(0);
+    for (int k = 0; k < t->size; k++) {
+        vf y = v_fma(v_load(t->x + k * LOT + l), inverse, shift);
+        vf off = v_sub(y, v_round(v_min(v_max(y, v_set(0)), top)));
+        sum = v_fma(v_mul(v_load(t->w + k * LOT + l), off), off, sum);
+    }
+    vf flat = v_fma(v_mul(m, m), v_load(t->sw + l), v_load(t->sxx + l)); /* all codes zero */
+    return v_pick(v_less(v_set(SEARCH_LEAST), s), v_mul(v_mul(s, s), sum), flat);
+}
+
+/* Keeps multiples ks and km of d and dmin where they are better than what is in `best`. */
 INLINE void affine_try(const lot *t, int l, float top, vf d, vf dmin, vf ks, vf km, found *best) {
-    vf mean = v_load(t->mean + l), s = v_mul(d, ks), m = v_fma(dmin, km, mean), inverse = v_invert(s), sq, sqq, sxq;
-    affine_sums(t, l, v_set(top), inverse, v_mul(m, inverse), &sq, &sqq, &sxq);
-    vf error = affine_error(v_load(t->sxx + l), v_load(t->sw + l), s, m, sq, sqq, sxq);
+    vf m = v_fma(dmin, km, v_load(t->mean + l)), error = affine_exact(t, l, v_set(top), v_mul(d, ks), m);
     vm better = v_less(error, v_load(best->error + l));
     v_store(best->error + l, v_pick(better, error, v_load(best->error + l)));
     v_store(best->s + l, v_pick(better, ks, v_load(best->s + l)));
     v_store(best->m + l, v_pick(better, km, v_load(best->m + l)));
-    v_store(best->sq + l, v_pick(better, sq, v_load(best->sq + l)));
-    v_store(best->sqq + l, v_pick(better, sqq, v_load(best->sqq + l)));
-    v_store(best->sxq + l, v_pick(better, sxq, v_load(best->sxq + l)));
 }
 
 INLINE vf v_multiple(vf x, vf inverse, float most) { return v_clamp(v_round(v_mul(x, inverse)), 0, most); }
 
 /* Multiples 0..most of d and dmin (one of each a lane) around what `free` says: `reach` steps of the scale to both
- * sides, the minimum that suits it, and `rounds` fits from the best. */
+ * sides, and `reach_m` around the minimum that suits it. */
 INLINE void affine_multiples(const lot *t, float top, float most, const float *d, const float *dmin, const found *free_,
-                             int reach, int reach_m, int rounds, found *best) {
+                             int reach, int reach_m, found *best) {
     for (int l = 0; l < LOT; l += LANES) {
         vf step = v_load(d + l), step_m = v_load(dmin + l), per = v_invert(step), per_m = v_invert(step_m);
         vf mean = v_load(t->mean + l), s = v_load(free_->s + l), m = v_load(free_->m + l);
         vf mean_q = v_mul(v_add(m, mean), v_invert(s)); /* of the codes, where the fit was free */
         v_store(best->error + l, v_set(INFINITY));
         vf near = v_round(v_mul(s, per));
+        vf stride = v_max(v_round(v_mul(v_mul(s, v_set(0.12f)), per_m)), v_set(1)); /* where dmin is tiny beside s */
         for (int c = -reach; c <= reach; c++) {
             vf ks = v_clamp(v_add(near, v_set((float)c)), 0, most);
             vf km = v_multiple(v_fma(v_sub(v_mul(ks, step), s), mean_q, m), per_m, most);
             for (int e = -reach_m; e <= reach_m; e++)
-                affine_try(t, l, top, step, step_m, ks, v_clamp(v_add(km, v_set((float)e)), 0, most), best);
-        }
-        for (int r = 0; r < rounds; r++) {
-            vf sq = v_load(best->sq + l), sqq = v_load(best->sqq + l), sxq = v_load(best->sxq + l);
-            vf qm = v_div(sq, v_load(t->sw + l)), spread = v_sub(sqq, v_mul(sq, qm));
-            vf fit = v_pick(v_less(v_set(0), spread), v_div(sxq, spread), v_set(0));
-            vf ks = v_multiple(fit, per, most);
-            vf km = v_multiple(v_sub(v_mul(v_mul(ks, step), qm), mean), per_m, most);
-            affine_try(t, l, top, step, step_m, ks, km, best);
+                affine_try(t, l, top, step, step_m, ks, v_clamp(v_fma(stride, v_set((float)e), km), 0, most), best);
         }
     }
 }
 
-/* s and m that f16 can hold, `reach` steps of a sixty-fourth to both sides of what `free_` says. */
-INLINE void affine_halves(const lot *t, float top, const found *free_, int reach, found *best) {
+/* s and m that f16 can hold, around what `free_` says: `reach` steps of s / 40 for s, `reach_m` of s / 8 for m. */
+INLINE void affine_halves(const lot *t, float top, const found *free_, int reach, int reach_m, found *best) {
     for (int l = 0; l < LOT; l += LANES) {
         vf one = v_set(1), mean = v_load(t->mean + l), s = v_load(free_->s + l), m = v_load(free_->m + l);
         vf mean_q = v_mul(v_add(m, mean), v_invert(s));
         v_store(best->error + l, v_set(INFINITY));
         for (int c = -reach; c <= reach; c++) {
-            vf near = v_half(v_mul(s, v_set(1 + (float)c / 64)));
-            affine_try(t, l, top, one, one, near, v_half(v_fma(v_sub(near, s), mean_q, m)), best);
+            vf near = v_half(v_mul(s, v_set(1 + (float)c / 40))), suits = v_fma(v_sub(near, s), mean_q, m);
+            for (int e = -reach_m; e <= reach_m; e++)
+                affine_try(t, l, top, one, one, near, v_half(v_fma(s, v_set((float)e / 8), suits)), best);
         }
     }
 }

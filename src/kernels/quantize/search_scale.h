@@ -11,6 +11,17 @@ typedef struct grid {
     const float *lower, *upper; /* of the 32 cells; NULL: whole numbers */
 } grid;
 
+/* What to try for a type. */
+typedef struct scale_plan {
+    grid codes;
+    float even;          /* lot_weigh */
+    const float *levels; /* where scale_free puts the largest element */
+    const float *whole;  /* codes that the element of largest magnitude is brought to; the first is the outermost */
+    int n_levels, n_whole, polish, reach, more; /* more: reach with importance */
+    float least, most;   /* multiples, where scales are */
+    int ways;            /* steps tried, 1 or 2 */
+} scale_plan;
+
 /* Where a table has the cell of y. */
 INLINE vf grid_place(vf y) {
     return v_add(v_clamp(v_fma(y, v_set(0.125f), v_set(15.5f)), 0, 31), v_set(LANES_ROUND));
@@ -32,18 +43,28 @@ INLINE vf grid_nearest(const grid *g, vf x, vf inverse, vf *off) {
     return v_pick(up, upper, lower);
 }
 
-/* The best s of every sub-block where nothing but codes limits it: the largest element tried at each of `levels`, of
- * both signs, fitted, and `polish` fits from the best. */
-INLINE void scale_free(const lot *t, const grid *g, const float *levels, int n_levels, int polish, found *best) {
+/* The largest magnitude. */
+INLINE vf scale_top(const lot *t, int l) {
+    return v_max(v_load(t->high + l), v_sub(v_set(0), v_load(t->low + l)));
+}
+
+/* The element of largest magnitude. */
+INLINE vf scale_furthest(const lot *t, int l) {
+    vf high = v_load(t->high + l), low = v_load(t->low + l);
+    return v_pick(v_less(high, v_sub(v_set(0), low)), low, high);
+}
+
+/* The best s of every sub-block where nothing but codes limits it: the largest element tried at each level, fitted,
+ * and `polish` fits from the best. */
+INLINE void scale_free(const lot *t, const scale_plan *plan, found *best) {
     for (int l = 0; l < LOT; l += LANES) {
-        vf zero = v_set(0), high = v_load(t->high + l), low = v_sub(zero, v_load(t->low + l));
-        vf top = v_max(high, low), best_s = zero, best_gain = zero;
-        for (int c = 0; c < n_levels + polish; c++) {
-            vf s = c < n_levels ? v_div(top, v_set(levels[c])) : best_s, inverse, off;
+        vf zero = v_set(0), top = scale_top(t, l), best_s = zero, best_gain = zero;
+        for (int c = 0; c < plan->n_levels + plan->polish; c++) {
+            vf s = c < plan->n_levels ? v_div(top, v_set(plan->levels[c])) : best_s, inverse, off;
             inverse = v_pick(v_less(v_set(SEARCH_LEAST), v_abs(s)), v_div(v_set(1), s), zero);
             vf sqq = zero, sxq = zero;
             for (int k = 0; k < t->size; k++) {
-                vf x = v_load(t->x + k * LOT + l), q = grid_nearest(g, x, inverse, &off);
+                vf x = v_load(t->x + k * LOT + l), q = grid_nearest(&plan->codes, x, inverse, &off);
                 vf wq = v_mul(v_load(t->w + k * LOT + l), q);
                 sqq = v_fma(wq, q, sqq);
                 sxq = v_fma(wq, x, sxq);
@@ -69,19 +90,18 @@ INLINE vf scale_error(const lot *t, const grid *g, int l, vf s) {
     return v_pick(usable, v_mul(v_mul(s, s), sum), v_load(t->sxx + l));
 }
 
-/* Multiples least..most of d (one a lane): within `reach` of what `free_` says, and those that bring the largest
- * element nearest to the codes `whole`. */
-INLINE void scale_multiples(const lot *t, const grid *g, float least, float most, const float *d, const found *free_,
-                            int reach, const float *whole, int n_whole, found *best) {
+/* The best multiples of d (one a lane): those within `reach` of what `free_` says, and those that bring the element of
+ * largest magnitude nearest to the codes `whole`. */
+INLINE void scale_multiples(const lot *t, const scale_plan *plan, const float *d, const found *free_, int reach,
+                            found *best) {
     for (int l = 0; l < LOT; l += LANES) {
-        vf step = v_load(d + l), near = v_round(v_mul(v_load(free_->s + l), v_invert(step)));
-        vf best_k = v_set(0), best_error = v_load(t->sxx + l);
-        vf top = v_max(v_load(t->high + l), v_sub(v_set(0), v_load(t->low + l)));
-        for (int c = -reach; c <= reach + n_whole; c++) {
+        vf step = v_load(d + l), per = v_div(v_set(1), step), near = v_round(v_mul(v_load(free_->s + l), per));
+        vf best_k = v_set(0), best_error = v_load(t->sxx + l), furthest = scale_furthest(t, l);
+        for (int c = -reach; c <= reach + plan->n_whole; c++) {
             vf k = v_add(near, v_set((float)c));
-            if (c > reach) k = v_round(v_mul(v_div(top, v_set(whole[c - reach - 1])), v_invert(step)));
-            k = v_clamp(k, least, most);
-            vf error = scale_error(t, g, l, v_mul(step, k));
+            if (c > reach) k = v_round(v_mul(v_div(furthest, v_set(plan->whole[c - reach - 1])), per));
+            k = v_clamp(k, plan->least, plan->most);
+            vf error = scale_error(t, &plan->codes, l, v_mul(step, k));
             vm better = v_less(error, best_error);
             best_error = v_pick(better, error, best_error);
             best_k = v_pick(better, k, best_k);
@@ -91,18 +111,61 @@ INLINE void scale_multiples(const lot *t, const grid *g, float least, float most
     }
 }
 
-/* Scales that f16 can hold, `reach` steps of a sixty-fourth to both sides of what `free_` says. */
-INLINE void scale_halves(const lot *t, const grid *g, const found *free_, int reach, found *best) {
+/* The best scales that f16 can hold: `reach` steps of a sixty-fourth to both sides of what `free_` says, and those that
+ * bring the element of largest magnitude to the codes `whole`. */
+INLINE void scale_halves(const lot *t, const scale_plan *plan, const found *free_, found *best) {
     for (int l = 0; l < LOT; l += LANES) {
         vf s = v_load(free_->s + l), best_s = v_set(0), best_error = v_set(INFINITY);
-        for (int c = -reach; c <= reach; c++) {
-            vf near = v_half(v_mul(s, v_set(1 + (float)c / 64))), error = scale_error(t, g, l, near);
+        vf furthest = scale_furthest(t, l);
+        for (int c = -plan->reach; c <= plan->reach + plan->n_whole; c++) {
+            vf near = v_mul(s, v_set(1 + (float)c / 64));
+            if (c > plan->reach) near = v_div(furthest, v_set(plan->whole[c - plan->reach - 1]));
+            near = v_half(near);
+            vf error = scale_error(t, &plan->codes, l, near);
             vm better = v_less(error, best_error);
             best_error = v_pick(better, error, best_error);
             best_s = v_pick(better, near, best_s);
         }
         v_store(best->s + l, best_s);
         v_store(best->error + l, best_error);
+    }
+}
+
+/* The scale that a super-block's step is made for: the largest found, or that which brings the element of largest
+ * magnitude to the outermost code. */
+INLINE float scale_widest(const lot *t, const scale_plan *plan, const found *free_, int at, int per, bool whole) {
+    float widest = 0;
+    for (int j = at; j < at + per; j++) {
+        float s = fabsf(free_->s[j]);
+        if (whole) s = (-t->low[j] > t->high[j] ? t->low[j] : t->high[j]) / plan->whole[0];
+        if (fabsf(s) > fabsf(widest)) widest = s;
+    }
+    return widest;
+}
+
+/* Multiples of an f16 step for each `per` sub-blocks that share one. The largest scale found becomes `most` steps, or,
+ * where that is better and two ways are wanted, the whole one `least`: negative multiples go one further. */
+INLINE void scale_steps(const lot *t, const scale_plan *plan, int per, const found *free_, bool importance, float *step,
+                        uint16_t *bits, found *best) {
+    for (int way = 0; way < plan->ways; way++) {
+        float d[LOT];
+        uint16_t now_bits[LOT];
+        found now;
+        for (int at = 0; at < LOT; at += per) {
+            float widest = scale_widest(t, plan, free_, at, per, way == 1);
+            d[at] = half_step(widest / (way ? plan->least : plan->most), &now_bits[at / per]);
+            for (int j = at + 1; j < at + per; j++) d[j] = d[at];
+        }
+        scale_multiples(t, plan, d, free_, importance ? plan->more : plan->reach, &now);
+        for (int at = 0; at < LOT; at += per) {
+            float sum[2] = { 0, 0 };
+            for (int j = at; way && j < at + per; j++) sum[0] += best->error[j], sum[1] += now.error[j];
+            if (way && !(sum[1] < sum[0])) continue;
+            step[at / per] = d[at];
+            bits[at / per] = now_bits[at / per];
+            memcpy(best->s + at, now.s + at, sizeof *d * (size_t)per);
+            memcpy(best->error + at, now.error + at, sizeof *d * (size_t)per);
+        }
     }
 }
 
