@@ -53,10 +53,13 @@ static int by_bits(const void *a, const void *b) {
     return difference < 0 ? -1 : difference > 0 ? 1 : (int)x - (int)y;
 }
 
+/* Those between two numbers of bits; and f16, since some rows fill no blocks and would stay f32. */
 static size_t list_types(double low, double high, tola_dtype *out) {
     size_t n = 0;
-    for (tola_dtype d = (tola_dtype)1; d < TOLA_DTYPE_COUNT; d++)
-        if (may_try(d) && tola_dtype_bits(d) >= low && tola_dtype_bits(d) <= high) out[n++] = d;
+    for (tola_dtype d = (tola_dtype)1; d < TOLA_DTYPE_COUNT; d++) {
+        bool within = tola_dtype_bits(d) >= low && tola_dtype_bits(d) <= high;
+        if (may_try(d) && (within || d == TOLA_DTYPE_F16)) out[n++] = d;
+    }
     qsort(out, n, sizeof *out, by_bits);
     return n;
 }
