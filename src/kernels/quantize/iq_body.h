@@ -50,7 +50,7 @@ INLINE vf pick_f(vm m, vf a, vf b) { return (vf)pick_i(m, (vi)a, (vi)b); }
 #endif
 
 typedef struct iq_tables {
-    vi a[2][IQ_HALVES], b[2][IQ_HALVES]; /* cost of each first and second half, for two cells */
+    vi a[IQ_HALVES][2], b[IQ_HALVES][2]; /* cost of each first and second half, for two cells */
 } iq_tables;
 
 INLINE float level_of(const iq_kind *k, int l) {
@@ -67,49 +67,79 @@ INLINE vf levels_of(const iq_kind *k, vi l) {
     return __builtin_convertvector(q, vf);
 }
 
-/* The costs h (x - shift - scale q)^2 of all first or second halves. Coded: the levels replace the low eight bits, so
- * that the least cost tells whose it is. */
-INLINE void half_costs(const iq_kind *k, const float *x, const float *h, size_t stride, vf scale, vf shift, bool coded,
-                       vi *out) {
+/* The costs h (x - q)^2 of all first or second halves of a cell, for the levels q at the groups' scales: of four values
+ * of three levels, and of two of eight. `keep` are the bits of a cost that stay; the others tell the levels, so that
+ * the least cost tells whose it is. */
+static __attribute__((noinline)) void half_costs_of_3(const float *x, const float *h, size_t stride, const vf *levels,
+                                                      vi keep, vi (*out)[2]) {
+    static const uint8_t codes[9] = { 0, 1, 2, 4, 5, 6, 8, 9, 10 };
+    vf f[4][3], pairs[2][9];
+    for (size_t i = 0; i < 4; i++)
+        for (size_t l = 0; l < 3; l++) {
+            vf e = load_f(x + i * stride) - levels[l];
+            f[i][l] = load_f(h + i * stride) * e * e;
+        }
+    for (size_t p = 0; p < 2; p++)
+        for (size_t n = 0; n < 9; n++) pairs[p][n] = f[2 * p][n % 3] + f[2 * p + 1][n / 3];
+    for (size_t m = 0; m < 9; m++)
+        for (size_t n = 0; n < 9; n++) {
+            vi cost = (vi)(pairs[0][n] + pairs[1][m]);
+            out[9 * m + n][0] = (cost & keep) | ((codes[n] | codes[m] << 4) & ~keep);
+        }
+}
+
+static __attribute__((noinline)) void half_costs_of_8(const float *x, const float *h, size_t stride, const vf *levels,
+                                                      vi keep, vi (*out)[2]) {
+    vf f[2][8];
+    for (size_t i = 0; i < 2; i++)
+        for (size_t l = 0; l < 8; l++) {
+            vf e = load_f(x + i * stride) - levels[l];
+            f[i][l] = load_f(h + i * stride) * e * e;
+        }
+    for (size_t m = 0; m < 8; m++)
+        for (size_t n = 0; n < 8; n++) {
+            vi cost = (vi)(f[0][n] + f[1][m]);
+            out[8 * m + n][0] = (cost & keep) | ((int)(8 * m + n) & ~keep);
+        }
+}
+
+/* Both halves of a cell. */
+INLINE void cell_costs(const iq_kind *k, const float *x, const float *h, size_t stride, vf scale, float shift,
+                       iq_tables *t, int cell) {
+    vf levels[8];
+    for (int l = 0; l < (k->dims == 8 ? 3 : 8); l++) levels[l] = scale * (level_of(k, l) + shift);
+    size_t mid = (size_t)(k->dims / 2) * stride;
+    vi (*a)[2] = (vi(*)[2])(void *)&t->a[0][cell], (*b)[2] = (vi(*)[2])(void *)&t->b[0][cell];
     if (k->dims == 8) {
-        vf f[4][3], low[9], high[9];
-        for (int i = 0; i < 4; i++)
-            for (int l = 0; l < 3; l++) {
-                vf e = load_f(x + (size_t)i * stride) - shift - scale * level_of(k, l);
-                f[i][l] = load_f(h + (size_t)i * stride) * e * e;
-            }
-        for (int n = 0; n < 9; n++) low[n] = f[0][n % 3] + f[1][n / 3], high[n] = f[2][n % 3] + f[3][n / 3];
-        for (int m = 0; m < 9; m++)
-            for (int n = 0; n < 9; n++) {
-                vi t = (vi)(low[n] + high[m]);
-                int code = n % 3 | n / 3 << 2 | m % 3 << 4 | m / 3 << 6;
-                out[9 * m + n] = coded ? (t & ~255) | code : t;
-            }
+        half_costs_of_3(x, h, stride, levels, set_i(-1), a);
+        half_costs_of_3(x + mid, h + mid, stride, levels, set_i(~255), b);
     } else {
-        vf f[2][8];
-        for (int i = 0; i < 2; i++)
-            for (int l = 0; l < 8; l++) {
-                vf e = load_f(x + (size_t)i * stride) - shift - scale * level_of(k, l);
-                f[i][l] = load_f(h + (size_t)i * stride) * e * e;
-            }
-        for (int m = 0; m < 8; m++)
-            for (int n = 0; n < 8; n++) {
-                vi t = (vi)(f[0][n] + f[1][m]);
-                out[8 * m + n] = coded ? (t & ~255) | (8 * m + n) : t;
-            }
+        half_costs_of_8(x, h, stride, levels, set_i(-1), a);
+        half_costs_of_8(x + mid, h + mid, stride, levels, set_i(~255), b);
     }
 }
 
+/* Both cells' costs of a half, by its offset in the lists of a grid. */
+INLINE const vi *costs_at(const vi table[][2], uint16_t offset) {
+    return (const vi *)(const void *)((const char *)table + (size_t)offset * (LANES / 4));
+}
+
 /* The cheapest entry for each of two cells: cost and first half, second half. */
-static void walk(const iq_grid *g, const iq_tables *t, vi first[2], vi second[2]) {
+static __attribute__((noinline)) void walk(const iq_grid *g, const iq_tables *t, vi first[2], vi second[2]) {
     vi best0 = set_i(INT32_MAX), best1 = best0, b0 = best0, b1 = best0;
+    const uint16_t *s = g->second;
     for (uint32_t u = 0; u < g->firsts; u++) {
-        const uint8_t *s = g->second + g->start[u], *end = g->second + g->start[u + 1];
-        vi m0 = t->b[0][*s], m1 = t->b[1][*s];
-        while (++s < end) m0 = min_i(m0, t->b[0][*s]), m1 = min_i(m1, t->b[1][*s]);
+        const uint16_t *end = g->second + g->end[u];
+        const vi *p = costs_at(t->b, s[0]), *q = costs_at(t->b, s[1]);
+        vi m0 = min_i(p[0], q[0]), m1 = min_i(p[1], q[1]);
+        for (s += 2; s < end; s += 2) {
+            p = costs_at(t->b, s[0]), q = costs_at(t->b, s[1]);
+            m0 = min_i(min_i(m0, p[0]), q[0]), m1 = min_i(min_i(m1, p[1]), q[1]);
+        }
+        p = costs_at(t->a, g->first[u]);
         int32_t code = g->code[u];
-        vi sum0 = ((vi)((vf)t->a[0][g->first[u]] + (vf)m0) & ~255) | code;
-        vi sum1 = ((vi)((vf)t->a[1][g->first[u]] + (vf)m1) & ~255) | code;
+        vi sum0 = ((vi)((vf)p[0] + (vf)m0) & ~255) | code;
+        vi sum1 = ((vi)((vf)p[1] + (vf)m1) & ~255) | code;
         vm less0 = less_i(sum0, best0), less1 = less_i(sum1, best1);
         best0 = min_i(sum0, best0), best1 = min_i(sum1, best1);
         b0 = pick_i(less0, m0, b0), b1 = pick_i(less1, m1, b1);
@@ -143,9 +173,8 @@ INLINE void encode(const iq_kind *k, const iq_grid *g, const float *x, const flo
     if (!k->shifted) {
         for (int c = 0; c < cells; c += 2) {
             for (int j = 0; j < 2; j++) {
-                size_t at = (size_t)((c + j) * k->dims) * stride, mid = at + (size_t)(k->dims / 2) * stride;
-                half_costs(k, x + at, h + at, stride, scale, none, false, t.a[j]);
-                half_costs(k, x + mid, h + mid, stride, scale, none, true, t.b[j]);
+                size_t at = (size_t)((c + j) * k->dims) * stride;
+                cell_costs(k, x + at, h + at, stride, scale, 0, &t, j);
             }
             walk(g, &t, first, second);
             for (int j = 0; j < 2; j++) {
@@ -160,12 +189,8 @@ INLINE void encode(const iq_kind *k, const iq_grid *g, const float *x, const flo
     vf nums[2] = { none, none }, dens[2] = { none, none };
     vi codes[2][4];
     for (int c = 0; c < cells; c++) {
-        size_t at = (size_t)(c * k->dims) * stride, mid = at + (size_t)(k->dims / 2) * stride;
-        for (int j = 0; j < 2; j++) {
-            vf shift = scale * (j ? -0.125f : 0.125f);
-            half_costs(k, x + at, h + at, stride, scale, shift, false, t.a[j]);
-            half_costs(k, x + mid, h + mid, stride, scale, shift, true, t.b[j]);
-        }
+        size_t at = (size_t)(c * k->dims) * stride;
+        for (int j = 0; j < 2; j++) cell_costs(k, x + at, h + at, stride, scale, j ? -0.125f : 0.125f, &t, j);
         walk(g, &t, first, second);
         if (k->type == IQ1_M) nums[0] = nums[1] = dens[0] = dens[1] = none;
         for (int j = 0; j < 2; j++) {
@@ -188,24 +213,60 @@ INLINE void encode(const iq_kind *k, const iq_grid *g, const float *x, const flo
     }
 }
 
+/* What a group costs at a scale if any value could be any level, whatever the codebook has. */
+INLINE vf free_cost(const iq_kind *k, const float *x, const float *h, vf scale) {
+    const size_t stride = (size_t)(CHUNK / k->group);
+    vf none = set_f(0), sum = none, sums[2] = { none, none };
+    for (int i = 0; i < k->group; i++) {
+        vf v = load_f(x + (size_t)i * stride), w = load_f(h + (size_t)i * stride);
+        for (int j = 0; j < 2; j++) {
+            vf least = set_f(INFINITY), shifted = v + scale * (j ? 0.125f : -0.125f);
+            for (int l = 0; l < 3; l++) {
+                vf e = shifted - scale * level_of(k, l);
+                e *= e;
+                least = pick_f(less_f(e, least), e, least);
+            }
+            sums[j] += w * least;
+        }
+        if ((k->type == IQ1_M && i % 8 == 7) || i == k->group - 1) { /* what has one shift */
+            sum += pick_f(less_f(sums[0], sums[1]), sums[0], sums[1]);
+            sums[0] = sums[1] = none;
+        }
+    }
+    return sum;
+}
+
+typedef void encode_fn(const iq_grid *g, const float *x, const float *h, vf scale, vf *num, vf *den, vi *code);
+
 /* The scale of each group when nothing else binds it: codes for several starts, and the scale that fits the best of
- * them. */
-INLINE void free_scales(const iq_kind *k, const iq_grid *g, iq_chunk *c, size_t lane) {
+ * them. The codebook of the shifted types is so large that the best scale without it is the only start. */
+INLINE void free_scales(const iq_kind *k, const iq_grid *g, encode_fn *codes_for, iq_chunk *c, size_t lane) {
+    enum { STARTS = 5, FREE = 16 };
     const size_t stride = (size_t)(CHUNK / k->group);
     const float *x = c->x + lane, *h = c->h + lane;
-    vf top = set_f(0);
+    vf top = set_f(0x1p-30f);
     for (size_t i = 0; i < (size_t)k->group; i++) {
-        vf v = load_f(x + i * stride);
-        v = pick_f(less_f(v, set_f(0)), -v, v);
+        vf v = (vf)((vi)load_f(x + i * stride) & INT32_MAX);
         top = pick_f(less_f(top, v), v, top);
     }
-    float largest = k->shifted ? 1 : level_of(k, k->dims == 8 ? 2 : 7);
+    vf scales[STARTS] = { top };
+    if (k->shifted) {
+        vf least = set_f(INFINITY);
+        for (int i = 0; i < FREE; i++) {
+            vf scale = top * (0.3f + 0.85f / (FREE - 1) * (float)i), cost = free_cost(k, x, h, scale);
+            vm better = less_f(cost, least);
+            least = pick_f(better, cost, least);
+            scales[0] = pick_f(better, scale, scales[0]);
+        }
+    } else {
+        float largest = level_of(k, k->dims == 8 ? 2 : 7);
+        for (int i = 0; i < STARTS; i++) scales[i] = top * ((0.4f + 0.7f / (STARTS - 1) * (float)i) / largest);
+    }
     vf best = set_f(1), num = set_f(0), den = set_f(1);
-    static const float starts[] = { 0.4f, 0.575f, 0.75f, 0.925f, 1.1f }; /* of the largest magnitude */
-    for (size_t s = 0; s < sizeof starts / sizeof *starts; s++) {
-        vf n, m, scale = top * (starts[s] / largest);
+    for (int s = 0; s < (k->shifted ? 1 : STARTS); s++) {
+        vf n, m;
         vi code[8];
-        encode(k, g, x, h, pick_f(less_f(scale, set_f(0x1p-40f)), set_f(0x1p-40f), scale), &n, &m, code);
+        codes_for(g, x, h, scales[s], &n, &m, code);
         vf cost = -n * n / m; /* with the best scale for these codes, less sum h x^2 */
         vm better = less_f(cost, best);
         best = pick_f(better, cost, best);
@@ -218,41 +279,49 @@ INLINE void free_scales(const iq_kind *k, const iq_grid *g, iq_chunk *c, size_t 
     store_f(c->den + lane, den);
 }
 
-INLINE int nearest_step(const iq_kind *k, float scale, float unit) {
-    float s = (scale / unit - 1) * 0.5f + 0.5f;
-    return s < 0 ? 0 : s >= (float)(k->steps - 1) ? k->steps - 1 : (int)s;
+/* The step whose odd multiple of the unit is nearest, for a scale over twice the unit. */
+INLINE vi nearest_steps(const iq_kind *k, vf half) {
+    vf most = set_f((float)(k->steps - 1));
+    half = pick_f(less_f(half, most), half, most);
+    return __builtin_convertvector(half, vi);
 }
 
 /* d of a super-block: the one of several whose steps cost least with the codes at hand. */
-static void choose_unit(const iq_kind *k, iq_chunk *c, size_t super) {
+INLINE void choose_unit(const iq_kind *k, iq_chunk *c, size_t super) {
+    enum { TRIES = 64 };
     const size_t groups = (size_t)(SUPER / k->group), at = super * groups;
-    float most = 0, best = 0, best_cost = 1;
+    _Alignas(64) float units[TRIES], costs[TRIES];
+    float most = 0;
     for (size_t i = 0; i < groups; i++) most = most < c->scale[at + i] ? c->scale[at + i] : most;
-    int tries = 64;
-    for (int t = 0; t < tries && most > 0; t++) {
-        float unit = most / (float)(2 * k->steps - 1) * (0.8f + 1.2f * (float)t / (float)tries), cost = 0;
+    most = most < 0x1p-40f ? 0x1p-40f : most;
+    for (int t = 0; t < TRIES; t++)
+        units[t] = most / (float)(2 * k->steps - 1) * (0.8f + 1.2f / TRIES * (float)t);
+    for (size_t t = 0; t < TRIES; t += LANES) {
+        vf unit = load_f(units + t), half = set_f(0.5f) / unit, cost = set_f(0);
         for (size_t i = 0; i < groups; i++) {
-            float s = unit * (float)(2 * nearest_step(k, c->scale[at + i], unit) + 1);
+            vf s = unit * __builtin_convertvector(2 * nearest_steps(k, c->scale[at + i] * half) + 1, vf);
             cost += s * (s * c->den[at + i] - 2 * c->num[at + i]);
         }
-        if (cost < best_cost) best_cost = cost, best = unit;
+        store_f(costs + t, cost);
     }
-    uint16_t d = cast_f32_to_f16(cast_f32_bits(best / k->unit * c->top[super]));
-    if (d > 0x7bff) d = 0x7bff;
-    if (d == 0 && best > 0) d = 1;
+    size_t best = 0;
+    for (size_t t = 1; t < TRIES; t++) best = costs[t] < costs[best] ? t : best;
+    uint16_t d = 0;
+    if (c->top[super] > 0) {
+        d = cast_f32_to_f16(cast_f32_bits(units[best] / k->unit * c->top[super]));
+        d = d > 0x7bff ? 0x7bff : d < 1 ? 1 : d;
+    }
     c->d[super] = d;
-    c->unit[super] = c->top[super] > 0 ? cast_f32_from_bits(cast_f16_to_f32(d)) * k->unit / c->top[super] : 0;
-    for (size_t i = 0; i < groups; i++)
-        c->step[at + i] = d ? nearest_step(k, c->scale[at + i], c->unit[super]) : 0;
+    c->unit[super] = d ? cast_f32_from_bits(cast_f16_to_f32(d)) * k->unit / c->top[super] : 0;
 }
 
 /* The codes for scales that the format can hold: the step chosen and its neighbours. */
-INLINE void final_codes(const iq_kind *k, const iq_grid *g, iq_chunk *c, size_t lane) {
+INLINE void final_codes(const iq_kind *k, const iq_grid *g, encode_fn *codes_for, iq_chunk *c, size_t lane) {
     const size_t stride = (size_t)(CHUNK / k->group), groups = (size_t)(SUPER / k->group);
     const int cells = k->group / k->dims;
     vf unit;
-    vi step = *(const vi *)(const void *)(c->step + lane), best_step = step;
-    for (size_t i = 0; i < LANES; i++) ((float *)&unit)[i] = c->unit[(lane + i) / groups];
+    for (size_t i = 0; i < LANES; i++) unit[i] = c->unit[(lane + i) / groups];
+    vi step = nearest_steps(k, load_f(c->scale + lane) / (2 * unit)), best_step = step;
     vf best = set_f(INFINITY), num = set_f(0), den = num;
     vi best_code[8] = { set_i(0) }, code[8];
     for (int n = -1; n <= 1; n++) {
@@ -260,7 +329,7 @@ INLINE void final_codes(const iq_kind *k, const iq_grid *g, iq_chunk *c, size_t 
         s = min_i(s, set_i(k->steps - 1));
         s = -min_i(-s, set_i(0));
         vf a, b, scale = unit * __builtin_convertvector(2 * s + 1, vf);
-        encode(k, g, c->x + lane, c->h + lane, scale, &a, &b, code);
+        codes_for(g, c->x + lane, c->h + lane, scale, &a, &b, code);
         vf cost = scale * (scale * b - 2 * a);
         vm better = less_f(cost, best);
         best = pick_f(better, cost, best);
@@ -296,47 +365,74 @@ static void refine_unit(const iq_kind *k, iq_chunk *c, size_t super) {
     }
 }
 
-/* One super-block into its lanes. w NULL: nothing (there is no second one). */
-static void load(const iq_kind *k, iq_chunk *c, size_t super, const void *w, const void *importance) {
-    const size_t stride = (size_t)(CHUNK / k->group), groups = (size_t)(SUPER / k->group), at = super * groups;
-    float x[SUPER], h[SUPER], top = 0, most = 0;
-    if (w) memcpy(x, w, sizeof x);
-    else memset(x, 0, sizeof x);
-    if (w && importance) memcpy(h, importance, sizeof h);
-    else
-        for (int i = 0; i < SUPER; i++) h[i] = 1;
+/* The bits of the largest magnitude; those of magnitudes are in their order. */
+static uint32_t largest_bits(const float *x) {
+    uint32_t most = 0;
     for (int i = 0; i < SUPER; i++) {
-        float m = x[i] < 0 ? -x[i] : x[i];
-        top = top < m ? m : top;
-        most = most < h[i] ? h[i] : most;
+        uint32_t bits = cast_f32_bits(x[i]) & 0x7fffffff;
+        most = most < bits ? bits : most;
     }
-    c->top[super] = top;
-    for (int i = 0; i < SUPER; i++) {
-        h[i] = most > 0 ? h[i] / most : 1;
-        h[i] = h[i] < 0x1p-20f ? 0x1p-20f : h[i];
-        x[i] = top > 0 ? x[i] / top : 0;
+    return most;
+}
+
+/* One super-block into its lanes. w NULL: nothing (there is no second one). Weights too small for any scale are none.
+ * A fifth of its mean is added to the importance. */
+INLINE void load(const iq_kind *k, iq_chunk *c, size_t super, const void *w, const void *importance) {
+    const size_t stride = (size_t)(CHUNK / k->group), groups = (size_t)(SUPER / k->group), at = super * groups;
+    const size_t group = (size_t)k->group;
+    float x[SUPER] = { 0 }, h[SUPER] = { 0 };
+    if (w) memcpy(x, w, sizeof x);
+    float top = cast_f32_from_bits(largest_bits(x)), inverse = top < 0x1p-60f ? 0 : 1 / top;
+    c->top[super] = inverse > 0 ? top : 0;
+    for (size_t g = 0; g < groups; g++)
+        for (size_t e = 0; e < group; e++) c->x[e * stride + at + g] = x[g * group + e] * inverse;
+    if (w && importance) memcpy(h, importance, sizeof h);
+    float most = cast_f32_from_bits(largest_bits(h)), sums[8] = { 0 }, base = 1;
+    inverse = most < 0x1p-100f ? 0 : 1 / most;
+    if (inverse > 0) {
+        for (int i = 0; i < SUPER; i++) h[i] *= inverse, sums[i % 8] += h[i];
+        for (int i = 1; i < 8; i++) sums[0] += sums[i];
+        base = sums[0] * (0.2f / SUPER);
+    } else {
+        memset(h, 0, sizeof h);
     }
     for (size_t g = 0; g < groups; g++)
-        for (size_t e = 0; e < (size_t)k->group; e += 8) {
-            unsigned minus = 0, least = 0;
-            const float *from = x + g * (size_t)k->group + e, *weight = h + g * (size_t)k->group + e;
-            float part[8];
-            for (unsigned i = 0; i < 8; i++) {
-                part[i] = from[i];
-                if (k->shifted) continue;
-                minus |= (unsigned)(from[i] < 0) << i;
-                part[i] = from[i] < 0 ? -from[i] : from[i];
-                if (weight[i] * part[i] < weight[least] * part[least]) least = i;
-            }
-            if (k->parity && __builtin_parity(minus)) minus ^= 1u << least, part[least] = -part[least];
-            c->minus[e / 8 * stride + at + g] = (uint8_t)minus;
-            for (size_t i = 0; i < 8; i++)
-                c->x[(e + i) * stride + at + g] = part[i], c->h[(e + i) * stride + at + g] = weight[i];
+        for (size_t e = 0; e < group; e++) c->h[e * stride + at + g] = h[g * group + e] + base;
+}
+
+/* Signs apart from magnitudes. Where eight must have an even number of minuses and have not, the weight that matters
+ * least gets the wrong one: its magnitude is negative then. */
+INLINE void part_signs(const iq_kind *k, iq_chunk *c, size_t lane) {
+    const size_t stride = (size_t)(CHUNK / k->group);
+    for (size_t e = 0; e < (size_t)k->group; e += 8) {
+        float *x = c->x + e * stride + lane;
+        const float *h = c->h + e * stride + lane;
+        vi minus = set_i(0), parity = minus, least = set_i(INT32_MAX), sign = set_i(INT32_MIN);
+        vf mean = set_f(0);
+        for (size_t i = 0; i < 8; i++) {
+            vi v = (vi)load_f(x + i * stride), negative = v >> 31, magnitude = v & ~sign;
+            minus |= negative & 1 << i;
+            parity ^= negative;
+            store_f(x + i * stride, (vf)magnitude);
+            mean += (vf)magnitude * 0.125f;
         }
+        if (k->parity) {
+            for (size_t i = 0; i < 8; i++) {
+                vf v = load_f(x + i * stride);
+                v = load_f(h + i * stride) * v * (v + mean);
+                least = min_i(least, ((vi)v & ~7) | (int)i);
+            }
+            least = (1 << (least & 7)) & parity;
+            minus ^= least;
+            for (size_t i = 0; i < 8; i++)
+                store_f(x + i * stride, (vf)((vi)load_f(x + i * stride) ^ (least << (31 - i) & sign)));
+        }
+        store_i(c->minus + e / 8 * stride + lane, minus);
+    }
 }
 
 INLINE void quantize_row(const iq_kind *k, const float *src, uint8_t *dst, size_t n, const float *importance,
-                         size_t block_bytes, iq_pack *pack) {
+                         size_t block_bytes, encode_fn *codes_for, iq_pack *pack) {
     const iq_grid *g = iq_grid_get(k->type);
     const size_t groups = (size_t)(SUPER / k->group);
     iq_chunk c;
@@ -348,9 +444,12 @@ INLINE void quantize_row(const iq_kind *k, const float *src, uint8_t *dst, size_
             const char *h = importance ? (const char *)importance + 4 * (at + s * SUPER) : NULL;
             load(k, &c, s, s < supers ? w : NULL, h);
         }
-        for (size_t l = 0; l < lanes; l += LANES) free_scales(k, g, &c, l);
+        for (size_t l = 0; l < lanes; l += LANES) {
+            if (!k->shifted) part_signs(k, &c, l);
+            free_scales(k, g, codes_for, &c, l);
+        }
         for (size_t s = 0; s < 2; s++) choose_unit(k, &c, s);
-        for (size_t l = 0; l < lanes; l += LANES) final_codes(k, g, &c, l);
+        for (size_t l = 0; l < lanes; l += LANES) final_codes(k, g, codes_for, &c, l);
         for (size_t s = 0; s < supers; s++, dst += block_bytes) {
             refine_unit(k, &c, s);
             pack(g, &c, s, dst);
@@ -359,10 +458,14 @@ INLINE void quantize_row(const iq_kind *k, const float *src, uint8_t *dst, size_
 }
 
 /* ---- the types ---- */
-#define ROW(name, TYPE, GROUP, DIMS, STEPS, UNIT, PARITY, SHIFTED, BYTES)               \
-    static void name(const float *src, void *dst, size_t n, const float *importance) { \
-        static const iq_kind kind = { TYPE, GROUP, DIMS, STEPS, UNIT, PARITY, SHIFTED }; \
-        quantize_row(&kind, src, dst, n, importance, BYTES, iq_pack_##name);            \
+#define ROW(name, TYPE, GROUP, DIMS, STEPS, UNIT, PARITY, SHIFTED, BYTES)                                              \
+    static const iq_kind name##_kind = { TYPE, GROUP, DIMS, STEPS, UNIT, PARITY, SHIFTED };                           \
+    static __attribute__((noinline)) void name##_codes(const iq_grid *g, const float *x, const float *h, vf scale,    \
+                                                       vf *num, vf *den, vi *code) {                                  \
+        encode(&name##_kind, g, x, h, scale, num, den, code);                                                         \
+    }                                                                                                                 \
+    static void name(const float *src, void *dst, size_t n, const float *importance) {                                \
+        quantize_row(&name##_kind, src, dst, n, importance, BYTES, name##_codes, iq_pack_##name);                     \
     }
 ROW(iq1_s, IQ1_S, 32, 8, 8, 1, false, true, 50)
 ROW(iq1_m, IQ1_M, 16, 8, 8, 1, false, true, 56)

@@ -8,15 +8,18 @@
 
 #define IQ_HALVES 81 /* of a cell of eight ternary values: 3^4; a cell of four values of eight has 8^2 = 64 */
 
+#define IQ_OFFSET 32
+
 /* A codebook in the order in which it is searched: every entry is a first half and a second half, each numbered by the
- * levels in it (base 3 or 8, the first value lowest). Entries with the same first half stand together. */
+ * levels in it (base 3 or 8, the first value lowest). Entries with the same first half stand together.
+ * `first` and `second` are IQ_OFFSET times the numbers: places in tables of costs. */
 typedef struct iq_grid {
-    uint32_t firsts;                   /* first halves that occur */
-    uint16_t start[IQ_HALVES + 1];     /* of the run of `second` that goes with each of them */
-    uint8_t first[IQ_HALVES];          /* their numbers */
-    uint8_t code[IQ_HALVES];           /* and their levels, two or three bits each, the first one lowest */
-    uint8_t number[256];               /* of a half by its code */
-    uint8_t second[2048];
+    uint32_t firsts;                       /* first halves that occur */
+    uint16_t first[IQ_HALVES];             /* their numbers */
+    uint16_t end[IQ_HALVES];               /* of the run of `second` that goes with each of them; of even length */
+    uint8_t code[IQ_HALVES];               /* and their levels, two or three bits each, the first one lowest */
+    uint8_t number[256];                   /* of a half by its code */
+    uint16_t second[2048 + IQ_HALVES];
     uint16_t index[IQ_HALVES * IQ_HALVES]; /* of (first, second) in the format's table */
 } iq_grid;
 
@@ -45,7 +48,7 @@ typedef struct iq_chunk {
     int32_t code[CHUNK / 4];               /* (cells of a group, groups): halves a | b << 8, shift << 16 */
     float scale[CHUNK / 16], num[CHUNK / 16], den[CHUNK / 16]; /* of each group: sum h x q and sum h q^2 */
     int32_t step[CHUNK / 16];
-    uint8_t minus[CHUNK / 8]; /* (eights of a group, groups) */
+    int32_t minus[CHUNK / 8]; /* (eights of a group, groups) */
     float top[2], unit[2];    /* of each super-block: what x was divided by; D */
     uint16_t d[2];            /* f16 */
 } iq_chunk;
