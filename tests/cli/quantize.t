@@ -237,3 +237,33 @@ mxfp4        1  4.25  272 B
 total        1  4.25  272 B
 2> tola: warning: 1 NaN became 0
 2> tola: warning: 2 infinities became the largest number of the type
+
+# Sizes from headers alone: 7B and 70B by their published shapes (sparse files), in bytes of tensors.
+$ cat > sizes.sh <<'END'
+> shape() { echo "{\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": $2, \"intermediate_size\": $3, \"num_hidden_layers\": $4, \"num_attention_heads\": $5, \"num_key_value_heads\": $6, \"vocab_size\": 32000}" > $1.json
+> "$PYTHON" "$ROOT/tests/oracle/make_shape.py" $1.json $1 > shape.log; }
+> size() { tola quantize $1 out-$1/ --to $2 --dry-run --json | sed -n 's/^  "\(bits_per_weight\|tensor_bytes\)": \([0-9.]*\),/\2/p' | paste -sd ' ' | "$PYTHON" -c "b, n = input().split(); print('$1', '$2', f'{float(n) / 1e9:.2f} GB {float(b):.3f} bits')"; }
+> shape 7B 4096 11008 32 32 32; shape 70B 8192 28672 80 64 8
+> for model in 7B 70B; do for type in f32 f16 bf16 int8 int4 mxfp4; do size $model $type; done; done
+2> bash: line 6: warning: here-document at line 1 delimited by end-of-file (wanted `END')
+$ bash sizes.sh; ls -d out-* 7B
+7B f32 26.95 GB 31.999 bits
+7B f16 13.48 GB 16.000 bits
+7B bf16 13.48 GB 16.000 bits
+7B int8 7.10 GB 8.432 bits
+7B int4 3.86 GB 4.587 bits
+7B mxfp4 3.97 GB 4.708 bits
+70B f32 275.90 GB 32.000 bits
+70B f16 137.95 GB 16.000 bits
+70B bf16 137.95 GB 16.000 bits
+70B int8 70.57 GB 8.185 bits
+70B int4 36.35 GB 4.215 bits
+70B mxfp4 37.42 GB 4.340 bits
+7B
+2> ls: cannot access 'out-*': No such file or directory
+[exit 2]
+$ for type in Q8_0 Q4_0 Q4_K_M Q2_K; do tola quantize 70B 70B.gguf --keep-names --to $type --pure --dry-run | head -1; done; rm -r 7B 70B
+70B.gguf: 723 tensors, 73.29 GB from 137.95 GB, 8.50 bits per weight; nothing was written
+70B.gguf: 723 tensors, 38.80 GB from 137.95 GB, 4.50 bits per weight; nothing was written
+70B.gguf: 723 tensors, 38.80 GB from 137.95 GB, 4.50 bits per weight; nothing was written
+70B.gguf: 723 tensors, 22.64 GB from 137.95 GB, 2.63 bits per weight; nothing was written
