@@ -245,7 +245,7 @@ $ cat > sizes.sh <<'END'
 > size() { tola quantize $1 out-$1/ --to $2 --dry-run --json | sed -n 's/^  "\(bits_per_weight\|tensor_bytes\)": \([0-9.]*\),/\2/p' | paste -sd ' ' | "$PYTHON" -c "b, n = input().split(); print('$1', '$2', f'{float(n) / 1e9:.2f} GB {float(b):.3f} bits')"; }
 > shape 7B 4096 11008 32 32 32; shape 70B 8192 28672 80 64 8
 > for model in 7B 70B; do for type in f32 f16 bf16 int8 int4 mxfp4; do size $model $type; done; done
-2> bash: line 6: warning: here-document at line 1 delimited by end-of-file (wanted `END')
+> END
 $ bash sizes.sh; ls -d out-* 7B
 7B f32 26.95 GB 31.999 bits
 7B f16 13.48 GB 16.000 bits
