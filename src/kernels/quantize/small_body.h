@@ -235,9 +235,10 @@ static inline float encode_fp4(const float *x, const float *weight, float half, 
  * to a whole number. Not below 0, where the reference is undefined. */
 static inline int exponent_mxfp4(float a) {
     uint32_t u = cast_f32_bits(a);
+    if (u == 0) return 0;
     int e = (int)(u >> 23) - 127;
     if (u < 0x00800000 || (u & 0x7fffff) >= 0x7fff00) e = (int)floorf((float)log2((double)a));
-    return a > 0 && e > 2 - 127 ? e - 2 + 127 : 0;
+    return e > 2 - 127 ? e - 2 + 127 : 0;
 }
 
 static void mxfp4(const float *src, void *dst, size_t n, const float *importance) {
