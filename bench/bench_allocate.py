@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """tola quantize --max-size against llama.cpp's mixtures: the error of all weights in files of the same size.
 
-For each model and mixture: llama-quantize's file (where $LLAMA_QUANTIZE is set), ours of the same mixture, and ours with
---max-size that file's size. Files are decoded here again, so that no program's own report is believed. Error: root of
-the sum of squared differences over that of squared weights, in all tensors of two and more dimensions, each square
+For each model and mixture: llama-quantize's file (where $LLAMA_QUANTIZE is set), ours of the same mixture, and ours
+with --max-size that file's size. Files are decoded here again, so that no program's own report is believed. Error: root
+of the sum of squared differences over that of squared weights, in all tensors of two and more dimensions, each square
 weighted by the importance matrix where the model has one. KL: mean divergence of the output's distribution from the
 unquantized model's (llama-perplexity), where the model can be run.
 
-Models: weights of published models under $TOLA_DATA; and a made one of Llama's shape, 31 million weights with spreads and
-tails that differ by layer and role, with an importance matrix.
+Models: weights of published models under $TOLA_DATA; and a made one of Llama's shape, 31 million weights with spreads
+and tails that differ by layer and role, with an importance matrix.
 
     bench/bench_allocate.py [--tola build/release/tola] [--folder /dev/shm] [--types Q3_K_M,Q4_K_M,Q5_K_M]"""
 
@@ -68,7 +68,8 @@ def error(weights, decoded, importance):
 def divergence(model, base, text):
     """Mean KL divergence from the logits in `base`."""
     program = pathlib.Path(PEER).parent / "llama-perplexity"
-    said = run(program, "-m", model, "-f", text, "--kl-divergence-base", base, "--kl-divergence", "-c", "128", "-t", "2")
+    said = run(program, "-m", model, "-f", text, "--kl-divergence-base", base, "--kl-divergence", "-c", "128",
+               "-t", "2")
     return float(re.search(r"Mean\s+KLD:\s+(\S+)", said)[1])
 
 

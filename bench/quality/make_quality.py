@@ -10,8 +10,9 @@ root of the mean squared error over the standard deviation of the weights; snr, 
 deviation; the same rmse and largest error of ggml_quantize_chunk; rmse over ggml's.
 
 ggml's columns need libggml-base.so beside $LLAMA_QUANTIZE; without it they are taken from quality.csv. It refuses some
-types without an importance matrix: there both get one of ones. Encoders give the same bits on every instruction set;
-what is left to differ between machines is the last digit of the generated weights, so figures have four digits."""
+types without an importance matrix: there it gets one of ones. Encoders give the same bits on every instruction set;
+what is left to differ between machines is the last bit of generated weights; their figures may differ by a
+thousandth."""
 
 import csv
 import ctypes
@@ -141,15 +142,14 @@ def measure(rows, decoded, importance):
 
 
 def digits(x):
-    return f"{x:.4g}"
+    return f"{x:.5g}"
 
 
-def table(only=None):
-    """{(data, type): row}; ggml's columns are empty where it is absent. Data that is not there is left out."""
-    ggml, rows_of = Ggml(), {}
+def table():
+    """{(data, type): row}; where ggml is absent, its columns are those of quality.csv. Data that is not there is left
+    out."""
+    ggml, rows_of, before = Ggml(), {}, read_table()
     for name, make in DATA.items():
-        if only and name not in only:
-            continue
         weights = make()
         if weights is None:
             continue
@@ -161,16 +161,20 @@ def table(only=None):
                 if rows.shape[1] % block:
                     continue
                 rmse, snr, largest = measure(rows, decode(kind, ours(kind, rows, importance), rows.size), importance)
-                row = [data, kind, digits(size * 8 / block), digits(rmse), f"{snr:.2f}", digits(largest), "", "", ""]
                 if ggml.library:
                     theirs = decode(kind, ggml.encode(kind, rows, importance), rows.size)
-                    their_rmse, _, their_largest = measure(rows, theirs, importance)
-                    row[6:] = [digits(their_rmse), digits(their_largest), f"{rmse / their_rmse:.4f}"]
-                rows_of[data, kind] = row
+                    their_rmse, _, their_largest = map(digits, measure(rows, theirs, importance))
+                else:
+                    their_rmse, their_largest = before[data, kind][6:8]
+                rows_of[data, kind] = [
+                    data, kind, digits(size * 8 / block), digits(rmse), f"{snr:.2f}", digits(largest), their_rmse,
+                    their_largest, f"{float(digits(rmse)) / float(their_rmse):.4f}"]
     return rows_of
 
 
 def read_table():
+    if not TABLE.exists():
+        return {}
     with open(TABLE, newline="") as file:
         return {(row[0], row[1]): row for row in list(csv.reader(file))[1:]}
 
@@ -178,8 +182,6 @@ def read_table():
 def main():
     now = table()
     if "--write" in sys.argv:
-        if not all(row[8] for row in now.values()):
-            sys.exit("--write needs LLAMA_QUANTIZE")
         if len({data for data, _ in now}) != 2 * len(DATA):
             sys.exit("--write needs all the data")
         with open(TABLE, "w", newline="") as file:
