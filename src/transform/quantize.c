@@ -341,10 +341,12 @@ static tola_status fill(quantize_job *j, tola_writer *writer, tola_error *err) {
     return writing_settle(&j->w, writer, err);
 }
 
-static tola_status write_out(quantize_job *j, tola_error *err) {
+/* The result is made before the output appears: nothing may fail behind that. */
+static tola_status write_out(quantize_job *j, tola_quantize_result *result, tola_error *err) {
     tola_writer *writer = NULL;
     TRY(writing_open(&j->w, &writer, err));
     tola_status status = fill(j, writer, err);
+    if (status == TOLA_OK) status = fill_result(j, result->owner, result, err);
     if (status == TOLA_OK) return tola_writer_finish(writer, err);
     tola_writer_abort(writer);
     return status;
@@ -370,8 +372,7 @@ static tola_status run(quantize_job *j, const tola_checkpoint *in, const char *p
     TRY(quantize_choose(j, err));
     TRY(quantize_bound(j, err));
     TRY(quantize_plan(j, &result->file_bytes, &result->files, err));
-    if (!j->options.dry_run) TRY(write_out(j, err));
-    return fill_result(j, result->owner, result, err);
+    return j->options.dry_run ? fill_result(j, result->owner, result, err) : write_out(j, result, err);
 }
 
 static void free_job(quantize_job *j) {

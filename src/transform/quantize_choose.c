@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "codecs/codec.h"
 #include "families/families.h"
+#include "families/names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -200,13 +201,27 @@ static tola_status choose_alike(quantize_job *j, tola_error *err) {
 
 /* ---- importance ---- */
 
-static tola_status find_importance(quantize_job *j, size_t i, tola_error *err) {
+/* An importance matrix speaks of GGUF's names; a tensor that keeps Hugging Face's is looked up by what it would be
+ * called there, an expert among those that are stacked there. */
+static tola_status find_importance(quantize_job *j, family_map map, uint64_t experts, size_t i, tola_error *err) {
     const plan_tensor *t = &j->w.plan.tensors[i];
     plan_encode *e = &j->encodes[i];
-    uint64_t matrices = t->n_dims == 3 ? t->shape[0] : 1;
-    TRY(imatrix_values(j->importance, t->name, matrices, plan_columns(t), &e->importance, err));
-    if (!e->importance) return TOLA_OK;
+    uint64_t matrices = t->n_dims == 3 ? t->shape[0] : 1, expert = 0;
+    const char *name = t->name;
+    char buffer[256];
+    name_match match;
     e->importance_matrices = matrices;
+    if (map != FAMILY_MAP_NONE && names_match_hf(map, name, &match)) {
+        if (!names_format(match.row->gguf, match.layer, 0, buffer, sizeof buffer)) return TOLA_OK;
+        name = buffer;
+        if ((match.row->flags & NAME_EXPERT) && match.expert < experts) {
+            matrices = experts;
+            expert = match.expert;
+        }
+    }
+    TRY(imatrix_values(j->importance, name, matrices, plan_columns(t), &e->importance, err));
+    if (!e->importance) return TOLA_OK;
+    e->importance += expert * plan_columns(t);
     j->targets[i].important = true;
     j->important++;
     return TOLA_OK;
@@ -215,9 +230,12 @@ static tola_status find_importance(quantize_job *j, size_t i, tola_error *err) {
 static tola_status take_importance(quantize_job *j, tola_error *err) {
     size_t without = 0;
     if (!j->importance) return TOLA_OK;
+    const family *f = strcmp(j->format.container, "gguf") != 0 ? families_detect(j->w.in) : NULL;
+    family_hyper hyper = { .experts = 0 };
+    if (f) families_hyper_of(j->w.in, &hyper);
     for (size_t i = 0; i < j->w.plan.count; i++) {
         if (!j->targets[i].quantizable) continue;
-        TRY(find_importance(j, i, err));
+        TRY(find_importance(j, f ? f->map : FAMILY_MAP_NONE, hyper.experts, i, err));
         without += !j->targets[i].important;
     }
     if (!j->important)

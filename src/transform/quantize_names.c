@@ -34,7 +34,8 @@ static const struct {
     { "gptq", "safetensors", "gptq" },
     { "awq", "safetensors", "awq" },
     { "compressed-tensors", "safetensors", "compressed-tensors" },
-    { "bnb", "safetensors", "bnb" },
+    { "bnb", "safetensors", "bitsandbytes" },
+    { "bitsandbytes", "safetensors", "bitsandbytes" },
     { "mlx", "safetensors", "mlx" },
     { "fp8", "safetensors", "fp8" },
     { "pytorch", "pytorch", NULL },
@@ -64,6 +65,7 @@ tola_status quantize_format_find(const tola_quantize_options *options, const cha
         *out = (quantize_format){ formats[i].name, formats[i].container, s };
         if (strcmp(formats[i].name, name) == 0) return TOLA_OK;
         size_t length = strlen(known);
+        if (strcmp(formats[i].name, "bitsandbytes") == 0) continue; /* bnb's long name */
         snprintf(known + length, sizeof known - length, "%s%s", length ? ", " : "", formats[i].name);
     }
     return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "no format '%s' is written here (known: %s)", name, known);
@@ -143,6 +145,10 @@ static tola_status take_grain(const tola_quantize_options *o, const char *name, 
     } grains[] = { { "tensor", SCHEME_PER_TENSOR }, { "channel", SCHEME_PER_CHANNEL }, { "group", SCHEME_PER_GROUP } };
     if (o->asymmetric && p->code != SCHEME_INT)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s has no zero points (--asymmetric)", name);
+    bool own = p->code == SCHEME_NF4 || p->code == SCHEME_FP4 || p->scale == TOLA_DTYPE_F8_E8M0 ||
+               p->scale == TOLA_DTYPE_F8_E4M3 || p->grain == SCHEME_PER_BLOCK;
+    if (o->per && own)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s says itself what shares a scale (--per)", name);
     if (o->asymmetric) p->symmetric = false;
     if (o->group) {
         p->group = o->group;

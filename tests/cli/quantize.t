@@ -187,6 +187,15 @@ tokenizer_config.json
 $ tola quantize -q model t8.safetensors --to int8 --per tensor --report t8.json && tola inspect --json t8.safetensors | grep -c quantization_config && grep -m1 snr_db t8.json | sed 's/[0-9][0-9]*,$/N/'
 1
   "snr_db": 41.N
+$ for f in 'gptq int4' 'awq int4' 'bnb nf4' 'fp8 fp8'; do set -- $f; tola quantize -q model $1/ --format $1 --to $2 && grep -h -o '"quant_method": .*"' $1/config.json; tola inspect $1 --tensors | grep -c q_proj; done
+"quant_method": "gptq"
+4
+"quant_method": "awq"
+3
+"quant_method": "bitsandbytes"
+4
+"quant_method": "fp8"
+2
 $ tola convert -q int4 back/ && tola inspect back | sed -n '/dtype/,$p'
   dtype  tensors  elements       size   share
   i32         14  147.46 K  589.82 kB  91.9 %
@@ -212,6 +221,9 @@ $ tola quantize model x/ --to int4 --group 64 --per channel
 [exit 2]
 $ tola quantize model x/ --to mxfp8 --asymmetric
 2> tola: mxfp8 has no zero points (--asymmetric)
+[exit 2]
+$ tola quantize model x/ --to nf4 --per tensor
+2> tola: nf4 says itself what shares a scale (--per)
 [exit 2]
 $ ls x
 2> ls: cannot access 'x': No such file or directory

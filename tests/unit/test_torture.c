@@ -1,5 +1,5 @@
-/* Every allocation, every read and every write fails in turn, over opening, digest, statistics, comparison and
- * conversion of every container: each time one message, no leak (the sanitizers watch), no file left behind. */
+/* Every allocation, every read and every write fails in turn, over opening, digest, statistics, comparison, conversion
+ * and quantization of every container: each time one message, no leak (the sanitizers watch), no file left behind. */
 #include "unit.h"
 
 #include <dirent.h>
@@ -96,6 +96,35 @@ static tola_status job_convert(const job *j, tola_checkpoint *ck, tola_error *er
     return tola_convert(ck, j->out, &options, NULL, err);
 }
 
+static tola_status quantize_to(const job *j, tola_checkpoint *ck, const char *type, tola_error *err) {
+    tola_quantize_options options = TOLA_QUANTIZE_OPTIONS_INIT;
+    tola_quantize_result result;
+    options.threads = 1;
+    options.keep_names = true;
+    options.measure = true;
+    options.to = type;
+    options.group = strcmp(type, "int4") == 0 ? 32 : 0;
+    tola_status status = tola_quantize(ck, j->out, &options, &result, err);
+    if (status == TOLA_OK) tola_quantize_result_dispose(&result);
+    return status;
+}
+
+static tola_status job_quantize(const job *j, tola_checkpoint *ck, tola_error *err) {
+    return quantize_to(j, ck, "mxfp4", err);
+}
+
+static tola_status job_quantize_scheme(const job *j, tola_checkpoint *ck, tola_error *err) {
+    return quantize_to(j, ck, "int4", err);
+}
+
+static tola_status job_quantize_bound(const job *j, tola_checkpoint *ck, tola_error *err) {
+    tola_quantize_options options = TOLA_QUANTIZE_OPTIONS_INIT;
+    options.threads = 1;
+    options.bits = 12; /* the vectors, of 64 bits an element, cannot be less */
+    options.exclude = (const char *const[]){ "position", NULL };
+    return tola_quantize(ck, j->out, &options, NULL, err);
+}
+
 static tola_status open_and_run(const job *j, tola_error *err) {
     tola_checkpoint *ck = NULL;
     tola_open_options options = TOLA_OPEN_OPTIONS_INIT;
@@ -161,6 +190,17 @@ static void test_torture(void **state) {
             path_of(j.out, sizeof j.out, folder, out);
             torture(&j, folder);
         }
+    }
+    job q = { .writes = true };
+    path_of(q.in, sizeof q.in, folder, names[0]);
+    tola_status (*const quantizing[])(const job *, tola_checkpoint *, tola_error *) = {
+        job_quantize, job_quantize_bound, job_quantize_scheme };
+    for (size_t k = 0; k < sizeof quantizing / sizeof *quantizing; k++) {
+        q.run = quantizing[k];
+        path_of(q.out, sizeof q.out, folder, k == 2 ? "q.safetensors" : "q.gguf");
+        if (open_and_run(&q, &err) != TOLA_OK) fail_msg("%s", err.message);
+        assert_int_equal(unlink(q.out), 0);
+        torture(&q, folder);
     }
     unit_remove(folder);
     print_message("%llu failures made, each one answered\n", (unsigned long long)failures_made);
