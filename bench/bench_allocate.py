@@ -4,10 +4,9 @@
 For each model and mixture: llama-quantize's file (where $LLAMA_QUANTIZE is set), ours of the same mixture, and ours
 with --max-size that file's size. Files are decoded here again, so that no program's own report is believed. Error: root
 of the sum of squared differences over that of squared weights, in all tensors of two and more dimensions, each square
-weighted by the importance matrix where the model has one. KL: mean divergence of the output's distribution from the
-unquantized model's (llama-perplexity), where the model can be run.
+weighted by the importance matrix where the model has one.
 
-Models: weights of published models under $TOLA_DATA; and a made one of Llama's shape, 31 million weights with spreads
+Models: weights of published models under $TOLA_DATA; and a made one of Llama's shape, 30 million weights with spreads
 and tails that differ by layer and role, with an importance matrix.
 
     bench/bench_allocate.py [--tola build/release/tola] [--folder /dev/shm] [--types Q3_K_M,Q4_K_M,Q5_K_M]"""
@@ -16,7 +15,6 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import struct
 import subprocess
 import sys
@@ -65,14 +63,6 @@ def error(weights, decoded, importance):
     return (lost / all_of) ** 0.5
 
 
-def divergence(model, base, text):
-    """Mean KL divergence from the logits in `base`."""
-    program = pathlib.Path(PEER).parent / "llama-perplexity"
-    said = run(program, "-m", model, "-f", text, "--kl-divergence-base", base, "--kl-divergence", "-c", "128",
-               "-t", "2")
-    return float(re.search(r"Mean\s+KLD:\s+(\S+)", said)[1])
-
-
 # ---- models ----
 
 def write_gguf(path, keys, tensors):
@@ -106,7 +96,7 @@ def made_model(path, imatrix_path):
         w = rng.standard_t(degrees, shape) * np.exp(0.25 * rng.standard_normal((shape[0], 1)))
         return (w * np.exp(0.2 * rng.standard_normal((1, shape[1]))) * spread).astype(np.float32)
 
-    tensors = {"token_embd.weight": matrix((words, width), 12, 0.05), "output_norm.weight": np.ones(width, np.float32)}
+    tensors = {"token_embd.weight": matrix((words, width), 12, 0.02), "output_norm.weight": np.ones(width, np.float32)}
     importance = {}
     for i in range(layers):
         for part in ("attn_norm", "ffn_norm"):
@@ -115,7 +105,7 @@ def made_model(path, imatrix_path):
             name = f"blk.{i}.{role}.weight"
             tensors[name] = matrix(shape, tails[role], 0.02 * np.exp(0.4 * rng.standard_normal()))
             importance[name] = np.exp(1.2 * rng.standard_normal(shape[1]) + rng.standard_normal()).astype(np.float32)
-    tensors["output.weight"] = matrix((words, width), 8, 0.03)
+    tensors["output.weight"] = matrix((words, width), 8, 0.02)
     u32 = {"context_length": 256, "embedding_length": width, "block_count": layers, "feed_forward_length": wide,
            "attention.head_count": 8, "attention.head_count_kv": 2}
     keys = {"general.architecture": (8, struct.pack("<Q", 5) + b"llama"),
@@ -129,7 +119,7 @@ def made_model(path, imatrix_path):
     return importance
 
 
-def measure(tola, folder, name, model, imatrix, importance, mixtures, base=None, text=None, runs=True):
+def measure(tola, folder, name, model, imatrix, importance, mixtures, runs=True):
     weights = decode(tola, model, folder)
     given = ["--imatrix", imatrix] if imatrix else []
     for mixture in mixtures:
@@ -150,8 +140,6 @@ def measure(tola, folder, name, model, imatrix, importance, mixtures, base=None,
         for what, path in files.items():
             errors[what] = error(weights, decode(tola, path, folder), importance)
             line += f"  {what} {errors[what]:.5f}"
-            if base:
-                line += f" (KL {divergence(path, base, text):.5f})"
         print(f"{line}  ratio {errors['--max-size'] / errors['mixture']:.3f}", flush=True)
         for path in files.values():
             path.unlink()
@@ -175,14 +163,7 @@ def main():
             measure(options.tola, folder, "retsim", retsim, None, {}, mixtures, runs=False)
         stories = DATA / "llm" / "stories260K" / "stories260Ktok512.gguf"
         if stories.exists():
-            base = text = None
-            if PEER:
-                base, text = folder / "base.kld", folder / "text"
-                source = DATA / "text" / "tinyshakespeare_input.txt"
-                text.write_bytes(source.read_bytes()[:12000])
-                run(pathlib.Path(PEER).parent / "llama-perplexity", "-m", stories, "-f", text, "--kl-divergence-base",
-                    base, "-c", "128", "-t", "2")
-            measure(options.tola, folder, "stories260K", stories, None, {}, mixtures, base, text)
+            measure(options.tola, folder, "stories260K", stories, None, {}, mixtures)
 
 
 main()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""quality.csv: how much each block type loses, ours and ggml's, on the same weights.
+"""quality.csv: how much each block type loses, ours and ggml's, on the same weights; and what the schemes of
+safetensors (compressed-tensors' int8 .. int1 in groups of 128, fp8, mx and nvfp4, bitsandbytes' nf4 and fp4) lose.
 
     bench/quality/make_quality.py            prints what has changed against quality.csv
     bench/quality/make_quality.py --write    writes it anew
@@ -16,9 +17,11 @@ thousandth."""
 
 import csv
 import ctypes
+import json
 import math
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 
@@ -39,6 +42,7 @@ TYPES = {
     "iq4_nl": (32, 18, 20), "iq4_xs": (256, 136, 23), "tq1_0": (256, 54, 34), "tq2_0": (256, 66, 35),
     "mxfp4": (32, 17, 39), "nvfp4": (64, 36, 40), "q1_0": (128, 18, 41), "q2_0": (64, 18, 42),
 }
+SCHEMES = ("int8", "int4", "int3", "int2", "int1", "fp8", "mxfp8", "mxfp6", "mxfp4", "nvfp4", "nf4", "fp4")
 NEEDS_IMPORTANCE = ("iq2_xxs", "iq2_xs", "iq1_s", "iq1_m")  # ggml_quantize_requires_imatrix, and llama-quantize
 
 # Where ours is not as good as ggml's by more than a thousandth on some tensor: the largest ratio. Only where importance
@@ -129,6 +133,21 @@ def decode(kind, data, count):
     return np.frombuffer(done.stdout, np.float32)
 
 
+def by_scheme(kind, rows):
+    """(bits, decoded) of `tola quantize --to KIND`, as safetensors; groups of 128 for whole numbers."""
+    with common.folder() as folder:
+        source, packed, plain = (f"{folder}/{name}.safetensors" for name in ("source", "packed", "plain"))
+        name = "model.layers.0.mlp.up_proj.weight"
+        head = json.dumps({name: {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}}).encode()
+        with open(source, "wb") as out:
+            out.write(struct.pack("<Q", len(head)) + head + rows.tobytes())
+        group = ["--group", min(128, rows.shape[1])] if kind.startswith("int") else []
+        report = json.loads(common.run("tola", "quantize", source, packed, "--to", kind, *group, "--json"))
+        common.run("tola", "convert", packed, plain, "--dtype", "f32", "--quiet")
+        found = next(t for t in common.dump(plain)["tensors"] if t["name"] == name)
+        return report["bits_per_weight"], np.fromfile(plain, np.float32, found["elements"], offset=found["offset"])
+
+
 def measure(rows, decoded, importance):
     """(rmse, snr in dB, largest), the first and last over the standard deviation."""
     w = rows.astype(np.float64)
@@ -169,6 +188,11 @@ def table():
                 rows_of[data, kind] = [
                     data, kind, digits(size * 8 / block), digits(rmse), f"{snr:.2f}", digits(largest), their_rmse,
                     their_largest, f"{float(digits(rmse)) / float(their_rmse):.4f}"]
+        for kind in SCHEMES:
+            bits, decoded = by_scheme(kind, rows)
+            rmse, snr, largest = measure(rows, decoded, None)
+            key = name, f"safetensors/{kind}"
+            rows_of[key] = [*key, digits(bits), digits(rmse), f"{snr:.2f}", digits(largest), "", "", ""]
     return rows_of
 
 
