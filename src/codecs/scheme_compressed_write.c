@@ -205,20 +205,35 @@ static const cast_small *small_of(tola_dtype element) {
 
 #define MAX_TRIED 8
 
-/* The best of a few codes for the scale of a group; values[c] > 0 is what code c stands for. */
-static size_t choose_scale(const cast_small *type, const float *x, const float *w, size_t n, const float *values,
-                           size_t count) {
+/* What the codes of scales stand for in one matrix, and their inverses. */
+typedef struct scale_codes {
+    float value[256], inverse[256];
+} scale_codes;
+
+static void make_scale_codes(const scheme_params *p, float global, scale_codes *s) {
+    uint8_t all[256];
+    for (unsigned c = 0; c < 256; c++) all[c] = (uint8_t)c;
+    scales_load(p->scale, all, 0, 256, s->value);
+    for (unsigned c = 0; c < 256; c++) {
+        if (is_nv(p)) s->value[c] /= global;
+        s->inverse[c] = 1 / s->value[c];
+    }
+}
+
+/* The best of a few codes for the scale of a group. */
+static uint8_t choose_scale(const cast_small *type, const float *x, const float *w, size_t n, const scale_codes *s,
+                            const uint8_t *codes, size_t count) {
     float inverses[MAX_TRIED];
     fit_sums sums[MAX_TRIED];
-    for (size_t c = 0; c < count; c++) inverses[c] = 1 / values[c];
+    for (size_t c = 0; c < count; c++) inverses[c] = s->inverse[codes[c]];
     fit_get()->small_sums(type, x, w, n, inverses, count, sums);
-    size_t best = 0;
+    uint8_t best = codes[0];
     float least = 0;
     for (size_t c = 0; c < count; c++) { /* the error, less sum(w x x) */
-        float error = values[c] * (values[c] * sums[c].qq - 2 * sums[c].xq);
+        float scale = s->value[codes[c]], error = scale * (scale * sums[c].qq - 2 * sums[c].xq);
         if (c == 0 || error < least) {
             least = error;
-            best = c;
+            best = codes[c];
         }
     }
     return best;
@@ -230,35 +245,25 @@ static uint8_t clamp_code(int code, int low, int high) {
 
 /* e8m0: the power of two under which the largest value has the element's largest exponent (OCP MX 1.0, 6.3), or twice
  * that where clipping costs more than coarser steps. */
-static uint8_t mx_scale(const cast_small *type, const float *x, const float *w, size_t n, float *scale) {
-    float largest = largest_of(x, n), values[2];
-    *scale = 1;
+static uint8_t mx_scale(const cast_small *type, const float *x, const float *w, size_t n, const scale_codes *s) {
+    float largest = largest_of(x, n);
     if (largest == 0) return 127;
     int exponent, emax = (type->max >> type->mantissa) - type->bias;
     frexpf(largest, &exponent); /* largest = [0.5, 1) * 2^exponent */
     uint8_t first = clamp_code(127 + exponent - 1 - emax, 1, 253), codes[2] = { first, (uint8_t)(first + 1) };
-    cast_e8m0_to_f32(codes, values, 2);
-    size_t best = choose_scale(type, x, w, n, values, 2);
-    *scale = values[best];
-    return codes[best];
+    return choose_scale(type, x, w, n, s, codes, 2);
 }
 
 /* f8_e4m3 under the tensor's global scale. The largest value may stand at 6 or at 4, or a little beyond. */
-static uint8_t nv_scale(const float *x, const float *w, size_t n, float global, const float *e4m3, float *scale) {
+static uint8_t nv_scale(const float *x, const float *w, size_t n, float global, const scale_codes *s) {
     static const int8_t steps[] = { 0, -2, -1, 1, 3, 4, 5 };
     enum { COUNT = sizeof steps };
-    float largest = largest_of(x, n), wanted = largest / 6 * global, values[COUNT];
+    float largest = largest_of(x, n), wanted = largest / 6 * global;
     uint8_t middle, codes[COUNT];
-    *scale = e4m3[1] / global;
     if (largest == 0) return 1;
     cast_get()->f32_to_small(&cast_e4m3, &wanted, &middle, 1, true);
-    for (size_t c = 0; c < COUNT; c++) {
-        codes[c] = clamp_code((middle & 0x7f) + steps[c], 1, cast_e4m3.max);
-        values[c] = e4m3[codes[c]] / global;
-    }
-    size_t best = choose_scale(&cast_e2m1, x, w, n, values, COUNT);
-    *scale = values[best];
-    return codes[best];
+    for (size_t c = 0; c < COUNT; c++) codes[c] = clamp_code((middle & 0x7f) + steps[c], 1, cast_e4m3.max);
+    return choose_scale(&cast_e2m1, x, w, n, s, codes, COUNT);
 }
 
 static float global_scale(const ct_state *s) {
@@ -271,17 +276,14 @@ static void encode_small_rows(batch *b, float global) {
     const scheme_params *p = &b->l->params;
     const cast_small *type = small_of(p->element);
     size_t step = p->group, cols = (size_t)b->l->cols, groups = cols / step, bytes = cols / 8 * p->bits;
-    uint8_t all[128];
-    float e4m3[128]; /* what the codes of positive f8 stand for */
-    for (unsigned i = 0; i < 128; i++) all[i] = (uint8_t)i;
-    cast_small_to_f32(&cast_e4m3, all, e4m3, 128);
+    scale_codes scales;
+    make_scale_codes(p, global, &scales);
     for (uint64_t row = 0; row < b->count; row++) {
         uint8_t *stored = b->stored + row * groups;
         for (size_t g = 0; g < groups; g++) {
             const float *x = b->rows + row * cols + g * step, *w = b->importance ? b->importance + g * step : NULL;
-            float scale;
-            stored[g] = is_mx(p) ? mx_scale(type, x, w, step, &scale) : nv_scale(x, w, step, global, e4m3, &scale);
-            float inverse = 1 / scale;
+            stored[g] = is_mx(p) ? mx_scale(type, x, w, step, &scales) : nv_scale(x, w, step, global, &scales);
+            float inverse = scales.inverse[stored[g]];
             for (size_t i = 0; i < step; i++) b->scaled[g * step + i] = x[i] * inverse;
         }
         cast_get()->f32_to_small(type, b->scaled, b->codes, cols, true);

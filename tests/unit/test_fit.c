@@ -1,8 +1,11 @@
 /* The sums behind the choice of a scale: each instruction set against the scalar file, bit by bit, and the definition.
  */
-#include "unit.h"
-
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/cpu.h"
 #include "kernels/fit/fit.h"

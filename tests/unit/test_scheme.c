@@ -3,8 +3,11 @@
 
 #include <math.h>
 
+#include <zlib.h>
+
 #include "base/json.h"
 #include "codecs/scheme.h"
+#include "scheme_golden.h"
 
 /* ---- writing a matrix into memory and reading it ---- */
 
@@ -529,6 +532,57 @@ static void test_group_index_beyond(void **state) {
     dispose(&m);
 }
 
+/* ---- what the packages wrote ---- */
+
+static const scheme *scheme_called(const char *name) {
+    for (const scheme *const *s = scheme_table; *s; s++)
+        if (strcmp((*s)->name, name) == 0) return *s;
+    fail_msg("no scheme %s", name);
+    return NULL;
+}
+
+static void golden(const tola_checkpoint *ck, size_t row) {
+    const scheme *s = scheme_called(scheme_golden[row].scheme);
+    scheme_layout l = { .matrices = 1 };
+    void *data[SCHEME_MAX_PARTS] = { 0 };
+    tola_error err = TOLA_ERROR_INIT;
+    for (unsigned i = 0; s->suffixes[i]; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s.%s", scheme_golden[row].module, s->suffixes[i]);
+        size_t index = tola_checkpoint_find(ck, name);
+        if (index == SIZE_MAX) continue;
+        const tola_tensor_info *t = tola_checkpoint_tensor(ck, index);
+        l.parts[i] = (scheme_part){ .dtype = (tola_dtype)t->dtype, .n_dims = t->n_dims, .bytes = t->bytes };
+        memcpy(l.parts[i].shape, t->shape, t->n_dims * sizeof *t->shape);
+        data[i] = malloc((size_t)t->bytes);
+        assert_int_equal(tola_checkpoint_read(ck, index, 0, data[i], (size_t)t->bytes, &err), TOLA_OK);
+        if (s->small_parts >> i & 1) l.small[i] = data[i];
+    }
+    assert_int_equal(s->open(&l, &err), TOLA_OK);
+    assert_int_equal(l.rows, scheme_golden[row].rows);
+    assert_int_equal(l.cols, scheme_golden[row].cols);
+    size_t n = (size_t)(l.rows * l.cols);
+    float *y = malloc(n * sizeof *y);
+    assert_int_equal(s->decode(&l, (const void *const *)data, 0, l.rows, y, &err), TOLA_OK);
+    for (size_t i = 0; i < n; i++) y[i] += 0.0f; /* -0 as +0 */
+    uint32_t crc = (uint32_t)crc32(0, (const unsigned char *)y, (uInt)(n * sizeof *y));
+    if (crc != scheme_golden[row].crc) print_error("%s differs\n", scheme_golden[row].module);
+    assert_int_equal(crc, scheme_golden[row].crc);
+    free(y);
+    for (unsigned i = 0; i < SCHEME_MAX_PARTS; i++) free(data[i]);
+}
+
+static void test_golden(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_checkpoint *ck;
+    assert_int_equal(
+        tola_checkpoint_open_memory("golden.safetensors", scheme_golden_file, sizeof scheme_golden_file, &ck, &err),
+        TOLA_OK);
+    for (size_t row = 0; row < sizeof scheme_golden / sizeof *scheme_golden; row++) golden(ck, row);
+    tola_checkpoint_close(ck);
+}
+
 /* ---- configurations ---- */
 
 static tola_status recognize(const scheme *s, const char *text, scheme_params *p, tola_error *err) {
@@ -636,7 +690,7 @@ int main(void) {
         cmocka_unit_test(test_compressed_config), cmocka_unit_test(test_round_trips_of_blocks),
         cmocka_unit_test(test_bnb_parts),         cmocka_unit_test(test_fp8_parts),
         cmocka_unit_test(test_mxfp4_parts),       cmocka_unit_test(test_other_configs),
-        cmocka_unit_test(test_written_configs),
+        cmocka_unit_test(test_written_configs),   cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
