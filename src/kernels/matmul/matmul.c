@@ -3,6 +3,8 @@
  * Prepared rows of block types: q, d, sums as matmul_acts says, row-major by token; then what the tile paths take
  * along, with the tokens side by side. */
 #include "base/cpu.h"
+#include "kernels/cast/cast.h"
+#include "kernels/cast/scalar.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include <string.h>
 
@@ -13,6 +15,15 @@ static size_t odd_lines(size_t bytes) {
 
 bool matmul_supports(tola_dtype weights) {
     return matmul_type_get(weights)->kind != MATMUL_NONE;
+}
+
+/* Where the processor multiplies bf16. */
+static bool native_bf16(void) {
+    return cpu_get()->avx512_bf16;
+}
+
+bool matmul_wide(const matmul_type *type) {
+    return type->kind == MATMUL_F32 || (type->kind == MATMUL_BF16 && !native_bf16());
 }
 
 typedef struct layout {
@@ -40,7 +51,8 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     const matmul_type *type = matmul_type_get(weights);
     matmul_acts x = { .k = k, .tokens = l->tokens };
     if (type->kind == MATMUL_F32 || type->kind == MATMUL_BF16) {
-        x.x = take(l, k, type->kind == MATMUL_F32 ? sizeof(float) : sizeof(uint16_t), &x.x_stride);
+        x.wide = matmul_wide(type);
+        x.x = take(l, k, x.wide ? sizeof(float) : sizeof(uint16_t), &x.x_stride);
         return x;
     }
     bool super = type->kind == MATMUL_SUPER;
@@ -69,15 +81,11 @@ matmul_acts matmul_view(tola_dtype weights, size_t k, size_t tokens, const void 
     return lay_out(weights, k, &l);
 }
 
-typedef struct instructions {
-    matmul_quantize_fn quantize;
-    matmul_round_fn round;
-} instructions;
-
-static instructions choose(void) {
-    switch (cpu_get()->level) {
-    default: return (instructions){ matmul_quantize_scalar, matmul_round_scalar };
-    }
+static matmul_quantize_fn quantize_of_this(void) {
+#if defined(__x86_64__)
+    if (cpu_get()->level == CPU_AVX512) return matmul_quantize_avx512;
+#endif
+    return matmul_quantize_scalar;
 }
 
 /* What follows from q, for the tile paths. */
@@ -104,21 +112,28 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
                     size_t count, void *prepared) {
     const matmul_type *type = matmul_type_get(weights);
     const matmul_acts to = matmul_view(weights, k, tokens, prepared);
-    const instructions use = choose();
+    const matmul_quantize_fn quantize = quantize_of_this();
     for (size_t t = first; t < first + count; t++) {
         const float *row = x + t * x_stride;
         if (type->kind == MATMUL_F32) {
             float *out = (float *)to.x + t * to.x_stride;
             memcpy(out, row, k * sizeof *out);
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
+        } else if (type->kind == MATMUL_BF16 && to.wide) {
+            float *out = (float *)to.x + t * to.x_stride;
+            for (size_t i = 0; i < k; i++) {
+                uint16_t rounded = cast_f32_to_bf16(cast_f32_bits(row[i]));
+                out[i] = cast_f32_from_bits(cast_bf16_to_f32(rounded));
+            }
+            memset(out + k, 0, (to.x_stride - k) * sizeof *out);
         } else if (type->kind == MATMUL_BF16) {
             uint16_t *out = (uint16_t *)to.x + t * to.x_stride;
-            use.round(row, k, out);
+            cast_get()->f32_to_bf16(row, out, k, false);
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
         } else {
             int8_t *q = (int8_t *)to.q + t * to.q_stride;
-            use.quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
-                         (int16_t *)to.sums + t * to.sums_stride);
+            quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
+                     (int16_t *)to.sums + t * to.sums_stride);
             memset(q + k, 0, to.q_stride - k);
             add_ups(type, &to, t);
         }
@@ -131,6 +146,11 @@ size_t matmul_paths(matmul_path *out) {
     const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
     const cpu_features *cpu = cpu_get();
     if (cpu->amx_int8 && cpu_allow_amx()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
+    const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
+    if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
+    if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
+    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
+        out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
     if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
 #endif
     out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
@@ -154,6 +174,10 @@ void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, 
                  float *y, size_t y_stride, size_t first, size_t count, void *scratch) {
     const matmul_acts x = matmul_view(weights, k, tokens, prepared);
     const uint8_t *rows = (const uint8_t *)w + first * row_bytes;
+    if (k == 0) {
+        for (size_t t = 0; t < tokens; t++) memset(y + t * y_stride + first, 0, count * sizeof *y);
+        return;
+    }
     matmul_vector_fn vector = tokens == 1 ? matmul_vector_get(weights) : NULL;
     if (vector) {
         vector(rows, row_bytes, &x, 0, y + first, count);

@@ -9,7 +9,8 @@
  *   q    int8, k of them a token, zero-padded to q_stride
  *   d    f32, one for each d_block elements (32, 128 or 256, see matmul.h)
  *   sums int16, sums of q over each 16 elements (over 32: add two neighbours; |sum| <= 2032)
- * Of float types: x, f32 or bf16, row-major, zero-padded to x_stride; q, d and sums are NULL.
+ * Of float types: x, f32 or bf16 (rounded to bf16 and kept as f32 where the processor has no product of bf16),
+ * row-major, zero-padded to x_stride; q, d and sums are NULL.
  * The tile path may keep more behind them. */
 typedef struct matmul_acts {
     size_t k, tokens;
@@ -20,6 +21,7 @@ typedef struct matmul_acts {
     unsigned d_block;
     const void *x;
     size_t x_stride;
+    bool wide; /* x is f32 */
     const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
     size_t first_stride;
     /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use. */
@@ -67,12 +69,15 @@ float matmul_scalar_dot(tola_dtype weights, const void *row, const matmul_acts *
 
 /* Activations of one row, n a multiple of block (32, 128, 256). */
 typedef void (*matmul_quantize_fn)(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
-typedef void (*matmul_round_fn)(const float *x, size_t n, uint16_t *out); /* to bf16, nearest even */
 void matmul_quantize_scalar(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
-void matmul_round_scalar(const float *x, size_t n, uint16_t *out);
+void matmul_quantize_avx512(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
 #define MATMUL_LEAST_BITS 0x0d800000u /* 2^-100: smaller magnitudes alone give d = 0 */
 
-uint16_t matmul_bf16_of_e4m3(uint8_t u); /* exact */
+#define MATMUL_FLOAT_BLOCK 1024 /* elements whose sums are added up before they join the others */
+typedef void (*matmul_convert_fn)(const void *src, void *dst, size_t n); /* exact */
+matmul_convert_fn matmul_to_f32(tola_dtype weights);  /* floats.c; NULL for f32 */
+matmul_convert_fn matmul_to_bf16(tola_dtype weights); /* of f8; NULL for bf16 */
+bool matmul_wide(const matmul_type *type);            /* are this float type's activations kept as f32? */
 
 /* Rows [0, count) of w with all tokens. */
 typedef struct matmul_tile {
@@ -80,6 +85,7 @@ typedef struct matmul_tile {
     void (*rows)(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
                  size_t y_stride, size_t count, void *scratch);
 } matmul_tile;
+extern const matmul_tile matmul_floats_avx2, matmul_floats_avx512, matmul_floats_avx512bf16;
 extern const matmul_tile matmul_tile_scalar, matmul_tile_avx512vnni, matmul_tile_amx;
 
 /* The paths of this processor, best first; each serves the kinds whose bit (1 << matmul_kind) is set. The last one,

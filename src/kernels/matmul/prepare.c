@@ -21,7 +21,3 @@ void matmul_quantize_scalar(const float *x, size_t n, unsigned block, int8_t *q,
         }
     }
 }
-
-void matmul_round_scalar(const float *x, size_t n, uint16_t *out) {
-    for (size_t i = 0; i < n; i++) out[i] = cast_f32_to_bf16(cast_f32_bits(x[i]));
-}

@@ -1,7 +1,7 @@
 /* The definition of a product, one row with one token, as matmul.h says it. */
-#include "kernels/cast/scalar.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include <math.h>
+#include <string.h>
 
 static float small_blocks(tola_dtype weights, const uint8_t *row, const matmul_acts *x, size_t token) {
     const matmul_type *type = matmul_type_get(weights);
@@ -48,50 +48,34 @@ static float super_blocks(tola_dtype weights, const uint8_t *row, const matmul_a
     return acc;
 }
 
-/* Element i of a row of floats, exactly. */
-static float element(tola_dtype weights, const uint8_t *row, size_t i) {
-    uint16_t h;
-    float f;
-    switch (weights) {
-    case TOLA_DTYPE_F16:
-        memcpy(&h, row + 2 * i, sizeof h);
-        return cast_f32_from_bits(cast_f16_to_f32(h));
-    case TOLA_DTYPE_BF16:
-        memcpy(&h, row + 2 * i, sizeof h);
-        return cast_f32_from_bits(cast_bf16_to_f32(h));
-    case TOLA_DTYPE_F8_E4M3: return cast_f32_from_bits(cast_bf16_to_f32(matmul_bf16_of_e4m3(row[i])));
-    case TOLA_DTYPE_F8_E5M2: return cast_f32_from_bits(cast_f16_to_f32((uint16_t)(row[i] << 8)));
-    default: memcpy(&f, row + 4 * i, sizeof f); return f;
-    }
-}
-
-uint16_t matmul_bf16_of_e4m3(uint8_t u) {
-    unsigned sign = (u & 0x80u) << 8, magnitude = u & 0x7f;
-    if (magnitude == 0x7f) return (uint16_t)(sign | 0x7fc0);
-    if (magnitude >= 8) return (uint16_t)(sign | (magnitude + (120 << 3)) << 4); /* bias 7 becomes 127 */
-    if (magnitude == 0) return (uint16_t)sign;
-    int shift = __builtin_clz(magnitude) - 28; /* brings the leading one to bit 3 */
-    return (uint16_t)(sign | (unsigned)(121 - shift) << 7 | (magnitude << shift & 7) << 4);
+/* Elements [at, at + n) of a row of floats, n <= 16, and zeros up to 16. */
+static void sixteen(tola_dtype weights, const uint8_t *row, size_t at, size_t n, float out[16]) {
+    matmul_convert_fn convert = matmul_to_f32(weights);
+    const uint8_t *from = row + at * tola_dtype_block_bytes(weights);
+    memset(out, 0, 16 * sizeof *out);
+    if (convert) convert(from, out, n);
+    else memcpy(out, from, n * sizeof *out);
 }
 
 static float floats(tola_dtype weights, const uint8_t *row, const matmul_acts *x, size_t token) {
-    bool wide = matmul_type_get(weights)->kind == MATMUL_F32;
-    const char *values = (const char *)x->x + token * x->x_stride * (wide ? sizeof(float) : sizeof(uint16_t));
-    float acc[16] = { 0 };
-    for (size_t i = 0; i < x->k; i++) {
-        float value;
-        uint16_t h;
-        if (wide) {
-            memcpy(&value, values + i * sizeof value, sizeof value);
-        } else {
-            memcpy(&h, values + i * sizeof h, sizeof h);
-            value = cast_f32_from_bits(cast_bf16_to_f32(h));
+    const tola_dtype kept = x->wide ? TOLA_DTYPE_F32 : TOLA_DTYPE_BF16;
+    const uint8_t *values = (const uint8_t *)x->x + token * x->x_stride * tola_dtype_block_bytes(kept);
+    float acc = 0;
+    for (size_t first = 0; first < x->k; first += MATMUL_FLOAT_BLOCK) {
+        size_t end = x->k - first < MATMUL_FLOAT_BLOCK ? x->k : first + MATMUL_FLOAT_BLOCK;
+        float s[16] = { 0 };
+        for (size_t at = first; at < end; at += 16) {
+            float w[16], v[16];
+            size_t n = end - at < 16 ? end - at : 16;
+            sixteen(weights, row, at, n, w);
+            sixteen(kept, values, at, n, v);
+            for (int l = 0; l < 16; l++) s[l] = fmaf(w[l], v[l], s[l]);
         }
-        acc[i % 16] = fmaf(element(weights, row, i), value, acc[i % 16]);
+        for (int n = 8; n > 0; n /= 2)
+            for (int l = 0; l < n; l++) s[l] += s[l + n];
+        acc += s[0];
     }
-    for (int n = 8; n > 0; n /= 2)
-        for (int l = 0; l < n; l++) acc[l] += acc[l + n];
-    return acc[0];
+    return acc;
 }
 
 float matmul_scalar_dot(tola_dtype weights, const void *row, const matmul_acts *x, size_t token) {
