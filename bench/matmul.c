@@ -159,7 +159,8 @@ static void fill(tola_dtype type, uint8_t *w, size_t bytes) {
     size_t block = tola_dtype_block_bytes(type);
     for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)(next() >> 20);
     if (tola_dtype_get_kind(type) == TOLA_KIND_FLOAT) {
-        for (size_t i = 0; i < bytes; i += block) w[i + block - 1] &= 0xbb;
+        for (size_t i = 0; i < bytes; i += block) /* no denormals in f32, which would be slow */
+            w[i + block - 1] = (uint8_t)((w[i + block - 1] & 0x81) | (block == 1 ? 0x30 : 0x3c));
         return;
     }
     for (size_t i = 0; i + block <= bytes; i += block) { /* halves at both ends of the block */

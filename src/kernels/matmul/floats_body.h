@@ -7,26 +7,32 @@
  *   zero(), load(p), multiply(acc, w, x), sums(lanes acc[ROWS], float out[ROWS])
  *   convert        from a file's type to `element`, NULL where it is that already
  *
- * Vectors run along k, so that rows are multiplied as they lie in memory; a panel of rows is converted, or completed with
- * zeros at the end of k, where that is needed. */
+ * Vectors run along k, so that rows are multiplied as they lie in memory; a panel of rows is converted, or completed
+ * with zeros at the end of k, where that is needed. */
 #ifndef KERNELS_MATMUL_FLOATS_BODY_H
 #define KERNELS_MATMUL_FLOATS_BODY_H
 
-enum { PANEL = 32 /* rows */, ROOM = MATMUL_FLOAT_BLOCK };
+enum { PANEL = 128 /* rows */, ROOM = MATMUL_FLOAT_BLOCK };
 
 ALWAYS void tile(const element *const w[ROWS], const element *x, size_t x_stride, size_t n, float *y, size_t y_stride,
                  size_t rows, size_t tokens) {
     lanes acc[TOKENS][ROWS];
+#pragma GCC unroll 8
     for (size_t t = 0; t < tokens; t++)
+#pragma GCC unroll 8
         for (size_t r = 0; r < ROWS; r++) acc[t][r] = zero();
     for (size_t k = 0; k < n; k += STEP) {
         lanes v[ROWS];
+#pragma GCC unroll 8
         for (size_t r = 0; r < ROWS; r++) v[r] = load(w[r] + k);
+#pragma GCC unroll 8
         for (size_t t = 0; t < tokens; t++) {
             lanes u = load(x + t * x_stride + k);
+#pragma GCC unroll 8
             for (size_t r = 0; r < ROWS; r++) acc[t][r] = multiply(acc[t][r], v[r], u);
         }
     }
+#pragma GCC unroll 8
     for (size_t t = 0; t < tokens; t++) {
         float sum[ROWS];
         sums(acc[t], sum);

@@ -17,9 +17,13 @@ bool matmul_supports(tola_dtype weights) {
     return matmul_type_get(weights)->kind != MATMUL_NONE;
 }
 
+static bool tiles_of_bf16(void) {
+    return cpu_get()->amx_bf16 && cpu_allow_amx();
+}
+
 /* Where the processor multiplies bf16. */
 static bool native_bf16(void) {
-    return cpu_get()->avx512_bf16;
+    return cpu_get()->avx512_bf16 || tiles_of_bf16();
 }
 
 bool matmul_wide(const matmul_type *type) {
@@ -53,6 +57,7 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     if (type->kind == MATMUL_F32 || type->kind == MATMUL_BF16) {
         x.wide = matmul_wide(type);
         x.x = take(l, k, x.wide ? sizeof(float) : sizeof(uint16_t), &x.x_stride);
+        if (type->kind == MATMUL_BF16 && tiles_of_bf16()) x.x_tiles = take_across(l, (k + 31) / 32 * 16);
         return x;
     }
     bool super = type->kind == MATMUL_SUPER;
@@ -108,6 +113,14 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t token)
     }
 }
 
+static void put_in_tiles(const matmul_acts *x, size_t token) {
+    const char *row = (const char *)x->x + token * x->x_stride * sizeof(uint16_t);
+    uint32_t *to = (uint32_t *)x->x_tiles + token / 16 * 256 + token % 16;
+    const size_t blocks = (x->tokens + 15) / 16;
+    for (size_t i = 0; i < (x->k + 31) / 32 * 16; i++) /* pair i of the row */
+        memcpy(to + i / 16 * blocks * 256 + i % 16 * 16, row + 4 * i, 4);
+}
+
 void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t k, size_t tokens, size_t first,
                     size_t count, void *prepared) {
     const matmul_type *type = matmul_type_get(weights);
@@ -130,6 +143,7 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
             uint16_t *out = (uint16_t *)to.x + t * to.x_stride;
             cast_get()->f32_to_bf16(row, out, k, false);
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
+            if (to.x_tiles) put_in_tiles(&to, t);
         } else {
             int8_t *q = (int8_t *)to.q + t * to.q_stride;
             quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
@@ -147,6 +161,7 @@ size_t matmul_paths(matmul_path *out) {
     const cpu_features *cpu = cpu_get();
     if (cpu->amx_int8 && cpu_allow_amx()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
     const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
+    if (tiles_of_bf16()) out[n++] = (matmul_path){ "amx", 1u << MATMUL_BF16, &matmul_floats_amx };
     if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
     if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
@@ -178,10 +193,16 @@ void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, 
         for (size_t t = 0; t < tokens; t++) memset(y + t * y_stride + first, 0, count * sizeof *y);
         return;
     }
-    matmul_vector_fn vector = tokens == 1 ? matmul_vector_get(weights) : NULL;
-    if (vector) {
-        vector(rows, row_bytes, &x, 0, y + first, count);
+    const matmul_tile *tile = tile_of(matmul_type_get(weights));
+    matmul_vector_fn vector = tokens == 1 || tile == &matmul_tile_scalar ? matmul_vector_get(weights) : NULL;
+    if (!vector) {
+        tile->rows(weights, rows, row_bytes, &x, y + first, y_stride, count, scratch);
         return;
     }
-    tile_of(matmul_type_get(weights))->rows(weights, rows, row_bytes, &x, y + first, y_stride, count, scratch);
+    /* Where there is no tile path, a few rows stay in the caches while they meet all tokens. */
+    const size_t few = tokens == 1 ? count : MATMUL_ROWS;
+    for (size_t r = 0; r < count; r += few)
+        for (size_t t = 0; t < tokens; t++)
+            vector(rows + r * row_bytes, row_bytes, &x, t, y + t * y_stride + first + r,
+                   count - r < few ? count - r : few);
 }

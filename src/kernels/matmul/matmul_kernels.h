@@ -22,6 +22,9 @@ typedef struct matmul_acts {
     const void *x;
     size_t x_stride;
     bool wide; /* x is f32 */
+    /* bf16 with AMX: tiles of 32 elements x 16 tokens, [k / 32][tokens / 16][16 pairs of elements][16 tokens]; missing
+     * tokens are anything, missing elements zero */
+    const uint32_t *x_tiles;
     const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
     size_t first_stride;
     /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use. */
@@ -85,7 +88,7 @@ typedef struct matmul_tile {
     void (*rows)(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
                  size_t y_stride, size_t count, void *scratch);
 } matmul_tile;
-extern const matmul_tile matmul_floats_avx2, matmul_floats_avx512, matmul_floats_avx512bf16;
+extern const matmul_tile matmul_floats_avx2, matmul_floats_avx512, matmul_floats_avx512bf16, matmul_floats_amx;
 extern const matmul_tile matmul_tile_scalar, matmul_tile_avx512vnni, matmul_tile_amx;
 
 /* The paths of this processor, best first; each serves the kinds whose bit (1 << matmul_kind) is set. The last one,

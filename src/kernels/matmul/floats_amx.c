@@ -1,0 +1,150 @@
+/* Float weights with AMX: TDPBF16PS, 32 rows x 32 tokens at a time.
+ *
+ * Rows of weights are a tile's rows as they are; activations lie ready as the second operand wants them (x_tiles, see
+ * matmul_kernels.h). A step of k is multiplied with all tokens before the next one; sums wait in scratch as tiles.
+ * Every sum meets the same 32 elements after the same 32, whatever lies beside it. */
+#include "kernels/matmul/matmul_kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+
+enum { PANEL = 128, STRIPS = PANEL / 16, CHUNKS = 8 /* of 32 elements in a step */, STEP = 32 * CHUNKS };
+
+typedef struct space {
+    _Alignas(64) uint16_t w[STRIPS][CHUNKS][16][32];
+    float sums[][STRIPS][16][16]; /* [tokens / 16][strip][row][token] */
+} space;
+
+static void configure(void) {
+    _Alignas(64) uint8_t palette[64] = { 1 };
+    for (int i = 0; i < 8; i++) {
+        palette[16 + 2 * i] = 64; /* bytes of a row */
+        palette[48 + i] = 16;     /* rows */
+    }
+    __asm__ volatile("" : : "r"(palette) : "memory"); /* gcc's tile intrinsics do not say that they read memory */
+    _tile_loadconfig(palette);
+}
+
+/* Elements [at, at + n) of `rows` rows as tiles. Missing rows stand for the last one, missing elements are zero. */
+static void pack(space *s, tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t rows, size_t at, size_t n) {
+    const size_t size = tola_dtype_block_bytes(weights);
+    const matmul_convert_fn convert = matmul_to_bf16(weights);
+    for (size_t r = 0; r < (rows + 31) / 32 * 32; r++) {
+        _Alignas(64) uint16_t some[STEP];
+        const void *from = w + (r < rows ? r : rows - 1) * row_bytes + at * size;
+        if (convert || n < STEP) {
+            memset(some, 0, sizeof some);
+            if (convert) convert(from, some, n);
+            else memcpy(some, from, n * size);
+            from = some;
+        }
+        for (size_t c = 0; c < CHUNKS; c++)
+            _mm512_store_si512(s->w[r / 16][c][r % 16], _mm512_loadu_si512((const uint8_t *)from + 64 * c));
+    }
+}
+
+/* 32 rows, the first in strip s, x 16 or 32 tokens. */
+ALWAYS void multiply(space *s, size_t strip, size_t chunks, const uint32_t *x, size_t next_chunk, size_t tokens16,
+                     bool first, bool second) {
+    float (*sums)[STRIPS][16][16] = s->sums + tokens16;
+    if (first) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, sums[0][strip], 64);
+        _tile_loadd(2, sums[0][strip + 1], 64);
+        if (second) {
+            _tile_loadd(1, sums[1][strip], 64);
+            _tile_loadd(3, sums[1][strip + 1], 64);
+        }
+    }
+    for (size_t c = 0; c < chunks; c++, x += next_chunk) {
+        _tile_loadd(6, x, 64);
+        _tile_loadd(4, s->w[strip][c], 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(5, s->w[strip + 1][c], 64);
+        _tile_dpbf16ps(2, 5, 6);
+        if (!second) continue;
+        _tile_loadd(7, x + 256, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, sums[0][strip], 64);
+    _tile_stored(2, sums[0][strip + 1], 64);
+    if (!second) return;
+    _tile_stored(1, sums[1][strip], 64);
+    _tile_stored(3, sums[1][strip + 1], 64);
+}
+
+ALWAYS void transpose(__m512 v[16]) {
+    __m512 a[16];
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) { /* v[i + c]: element c of each lane of rows i .. i + 3 */
+        v[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
+        v[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
+        v[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        v[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+    for (int c = 0; c < 4; c++) {
+        __m512 even = _mm512_shuffle_f32x4(v[c], v[4 + c], 0x88), odd = _mm512_shuffle_f32x4(v[c], v[4 + c], 0xdd);
+        __m512 even2 = _mm512_shuffle_f32x4(v[8 + c], v[12 + c], 0x88);
+        __m512 odd2 = _mm512_shuffle_f32x4(v[8 + c], v[12 + c], 0xdd);
+        a[c] = _mm512_shuffle_f32x4(even, even2, 0x88);
+        a[8 + c] = _mm512_shuffle_f32x4(even, even2, 0xdd);
+        a[4 + c] = _mm512_shuffle_f32x4(odd, odd2, 0x88);
+        a[12 + c] = _mm512_shuffle_f32x4(odd, odd2, 0xdd);
+    }
+    memcpy(v, a, sizeof a);
+}
+
+static void store(const space *s, float *y, size_t y_stride, size_t rows, size_t tokens) {
+    for (size_t t = 0; t < tokens; t += 16)
+        for (size_t strip = 0; 16 * strip < rows; strip++) {
+            const size_t left = rows - 16 * strip, some = tokens - t < 16 ? tokens - t : 16;
+            const __mmask16 mask = left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff;
+            __m512 v[16];
+            for (int r = 0; r < 16; r++) v[r] = _mm512_load_ps(s->sums[t / 16][strip][r]);
+            transpose(v);
+            for (size_t i = 0; i < 16 && i < some; i++)
+                _mm512_mask_storeu_ps(y + (t + i) * y_stride + 16 * strip, mask, v[i]);
+        }
+}
+
+static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
+    (void)type, (void)k;
+    return sizeof(space) + (tokens + 31) / 32 * 2 * sizeof(float[STRIPS][16][16]);
+}
+
+static void rows_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
+                    size_t y_stride, size_t count, void *scratch) {
+    space *s = scratch;
+    const size_t tokens16 = (x->tokens + 15) / 16; /* x_tiles: [chunk][tokens / 16][256 dwords] */
+    configure();
+    for (size_t first = 0; first < count; first += PANEL) {
+        const size_t rows = count - first < PANEL ? count - first : PANEL;
+        for (size_t at = 0; at < x->k; at += STEP) {
+            const size_t n = x->k - at < STEP ? x->k - at : STEP;
+            pack(s, weights, w + first * row_bytes, row_bytes, rows, at, n);
+            __asm__ volatile("" ::: "memory"); /* as in configure() */
+            for (size_t t = 0; t < tokens16; t += 2) {
+                const uint32_t *tiles = x->x_tiles + (at / 32 * tokens16 + t) * 256;
+                for (size_t strip = 0; 16 * strip < rows; strip += 2)
+                    multiply(s, strip, (n + 31) / 32, tiles, tokens16 * 256, t, at == 0, t + 1 < tokens16);
+            }
+        }
+        store(s, y + first, y_stride, rows, x->tokens);
+    }
+    _tile_release();
+}
+
+const matmul_tile matmul_floats_amx = { scratch_bytes, rows_of };
+
+#endif
