@@ -65,6 +65,23 @@ static void *aligned(size_t bytes) {
 LOOP_OF_TWELVE(loop_vnni, "vpdpbusd")
 LOOP_OF_TWELVE(loop_bf16, "vdpbf16ps")
 LOOP_OF_TWELVE(loop_fma, "vfmadd231ps")
+
+/* Four sums of 16 x 16 by tiles of 16 rows of 64 bytes. */
+#define FOUR(op)                                                                                  \
+    op " %%tmm6, %%tmm4, %%tmm0\n\t" op " %%tmm6, %%tmm5, %%tmm1\n\t" op " %%tmm7, %%tmm4, %%tmm2\n\t" \
+    op " %%tmm7, %%tmm5, %%tmm3\n\t"
+#define LOOP_OF_TILES(name, op)                                                                   \
+    static void name(size_t rounds) {                                                             \
+        uint8_t palette[64] = { 1 };                                                              \
+        for (int i = 0; i < 8; i++) palette[16 + 2 * i] = 64, palette[48 + i] = 16;               \
+        __asm__ volatile("ldtilecfg (%1)\n\t1:\n\t" FOUR(op) FOUR(op) FOUR(op) FOUR(op)           \
+                         "dec %0\n\tjnz 1b\n\ttilerelease"                                        \
+                         : "+r"(rounds)                                                           \
+                         : "r"(palette)                                                           \
+                         : "memory", "cc");                                                       \
+    }
+LOOP_OF_TILES(loop_amx_int8, "tdpbusd")
+LOOP_OF_TILES(loop_amx_bf16, "tdpbf16ps")
 #endif
 
 typedef struct peak {
@@ -80,6 +97,8 @@ static size_t peaks_of(peak *out) {
     if (cpu->level >= CPU_AVX512) out[n++] = (peak){ "f32", loop_fma, 48 * 16 * 2 };
     if (cpu->avx512_bf16) out[n++] = (peak){ "bf16", loop_bf16, 48 * 32 * 2 };
     if (cpu->avx512_vnni) out[n++] = (peak){ "int8", loop_vnni, 48 * 64 * 2 };
+    if (cpu->amx_bf16 && cpu_allow_amx()) out[n++] = (peak){ "bf16amx", loop_amx_bf16, 16 * 16 * 16 * 32 * 2 };
+    if (cpu->amx_int8 && cpu_allow_amx()) out[n++] = (peak){ "int8amx", loop_amx_int8, 16 * 16 * 16 * 64 * 2 };
 #else
     (void)out;
 #endif
@@ -138,7 +157,7 @@ static double run_all(work *jobs, size_t threads) {
 static double peak_of(const peak *p, size_t threads) {
     work jobs[MOST_THREADS];
     memset(jobs, 0, sizeof jobs);
-    size_t rounds = 200000;
+    size_t rounds = p->ops > 1e5 ? 20000 : 200000;
     for (size_t i = 0; i < threads; i++) jobs[i].loop = p->loop, jobs[i].rounds = rounds;
     return p->ops * (double)rounds * (double)threads / run_all(jobs, threads) * 1e-9;
 }
@@ -191,7 +210,7 @@ typedef struct subject {
     uint8_t *w;
     void *prepared;
     size_t row_bytes;
-    double prepare_us, gops[MOST_ROUNDS], share[4][MOST_ROUNDS];
+    double prepare_us, gops[MOST_ROUNDS], share[8][MOST_ROUNDS];
 } subject;
 
 static void set_up(subject *s, const bench *b, const float *x) {
@@ -253,11 +272,11 @@ static void measure(const bench *b, const tola_dtype *types, size_t n_types) {
            b->threads, b->threads > 1 ? "s" : "", b->rounds);
     for (size_t p = 0; p < n_peaks; p++) printf("  %s %.0f GOP/s", peaks[p].name, median(height[p], b->rounds));
     printf("\n%-8s %9s", "type", "GOP/s");
-    for (size_t p = 0; p < n_peaks; p++) printf("  %% of %-5s", peaks[p].name);
+    for (size_t p = 0; p < n_peaks; p++) printf("  %% of %-7s", peaks[p].name);
     printf("  prepare us\n");
     for (size_t i = 0; i < n; i++) {
         printf("%-8s %9.0f", tola_dtype_name(subjects[i].type), median(subjects[i].gops, b->rounds));
-        for (size_t p = 0; p < n_peaks; p++) printf("  %10.1f", 100 * median(subjects[i].share[p], b->rounds));
+        for (size_t p = 0; p < n_peaks; p++) printf("  %12.1f", 100 * median(subjects[i].share[p], b->rounds));
         printf("  %10.0f\n", subjects[i].prepare_us);
         free(subjects[i].w);
         free(subjects[i].prepared);

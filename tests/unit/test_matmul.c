@@ -311,6 +311,47 @@ static void test_prepare(void **state) {
     }
 }
 
+/* Against the exact product of the decoded weights with the activations as they were. Rounding uniform numbers up to 1
+ * to multiples of 1 / 127 leaves an error of sqrt(1/12) / 127 beside their own sqrt(1/3): 0.0039 of the sum's terms. */
+static void test_accuracy(void **state) {
+    (void)state;
+    enum { K = 1024, ROWS = 20, TOKENS = 12 };
+    static float w[ROWS][K];
+    for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
+        if (!matmul_supports(type) || tola_dtype_get_kind(type) != TOLA_KIND_BLOCK) continue;
+        job j = new_job(type, K, ROWS, TOKENS, true);
+        float *y = malloc(ROWS * TOKENS * sizeof *y);
+        void *scratch = aligned(matmul_scratch_bytes(type, K, TOKENS));
+        double error = 0, norm = 0;
+        if (!y) abort();
+        for (size_t r = 0; r < ROWS; r++) dequantize_get(type)(j.w + r * j.row_bytes, w[r], K);
+        matmul_rows(type, j.w, j.row_bytes, K, j.prepared, TOKENS, y, ROWS, 0, ROWS, scratch);
+        for (size_t t = 0; t < TOKENS; t++)
+            for (size_t r = 0; r < ROWS; r++) {
+                double exact = 0, terms = 0;
+                for (size_t i = 0; i < K; i++) {
+                    double term = (double)w[r][i] * (double)j.x[t * K + i];
+                    exact += term;
+                    terms += term * term;
+                }
+                error += (y[t * ROWS + r] - exact) * (y[t * ROWS + r] - exact);
+                norm += terms;
+            }
+        if (!(sqrt(error / norm) < 0.0048)) fail_msg("%s: %g", tola_dtype_name(type), sqrt(error / norm));
+        free(y);
+        free(scratch);
+        free_job(&j);
+    }
+}
+
+/* No elements: zeros. */
+static void test_empty(void **state) {
+    (void)state;
+    float y[6] = { 1, 1, 1, 1, 1, 1 };
+    matmul_rows(TOLA_DTYPE_Q4_K, y, 0, 0, y, 2, y, 3, 1, 2, y);
+    for (int i = 0; i < 6; i++) assert_true(y[i] == (i % 3 == 0 ? 1 : 0));
+}
+
 static void test_sizes(void **state) {
     (void)state;
     assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_Q4_0, 31, 1), 0);
@@ -325,6 +366,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes),        cmocka_unit_test(test_paths), cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_one_and_many), cmocka_unit_test(test_prepare), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_accuracy),     cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

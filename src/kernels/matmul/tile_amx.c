@@ -24,13 +24,14 @@ typedef struct space {
     _Alignas(64) int32_t sums[2][16][16][16];                /* of two units: [tile][token][row] */
 } space;
 
-/* What is done with the sums of a unit, when its tiles are done. */
+/* What is done with the sums of a unit when its tiles are done; all pointers are at the next token. */
 typedef struct rest {
-    const int32_t (*sums)[16][16]; /* [tile][token][row]; NULL: there was no unit before */
-    size_t tokens, across, strip, group, groups;
-    const float *d, *d_sums; /* d_across, d_sums and pairs of the first token */
+    const int32_t *sums; /* [tile][token][row]: two tiles are 32 tokens */
+    size_t left;         /* tokens */
+    size_t across, strip, group, groups;
+    const float *d, *d_sums; /* d_across, d_sums and pairs */
     const int32_t *pairs;
-    float *acc, *y; /* of the first token, the strip's first row; y is NULL until the last step */
+    float *acc, *y; /* the strip's first row; y is NULL until the last step */
     size_t y_stride;
     __mmask16 some[2];
 } rest;
@@ -71,59 +72,63 @@ static void configure(size_t tokens, size_t k) {
 
 /* ---- after the tiles ---- */
 
-ALWAYS void put(const rest *r, size_t token, size_t strip, __m512 acc) {
-    if (r->y) _mm512_mask_storeu_ps(r->y + token * r->y_stride + 16 * strip, r->some[strip], acc);
-    else _mm512_store_ps(r->acc + token * PANEL_ROWS + 16 * strip, acc);
+ALWAYS void put(const rest *r, size_t strip, __m512 acc) {
+    if (r->y) _mm512_mask_storeu_ps(r->y + 16 * strip, r->some[strip], acc);
+    else _mm512_store_ps(r->acc + 16 * strip, acc);
 }
 
-ALWAYS void rest_of_super(const rest *r, const matmul_panel *w, shape s, size_t token) {
+ALWAYS void rest_of_super(const rest *r, const matmul_panel *w, shape s) {
     const size_t row = 16 * r->strip;
-    const int32_t (*low)[16] = r->sums[token / 16], (*high)[16] = r->sums[2 + token / 16];
-    __m512i sum = _mm512_load_si512(low[token % 16]);
-    if (s.two_digits)
-        sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(high[token % 16]), 8));
-    __m512 acc = _mm512_load_ps(r->acc + token * PANEL_ROWS), dx = _mm512_set1_ps(r->d[token]);
+    __m512i sum = _mm512_load_si512(r->sums);
+    if (s.two_digits) sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(r->sums + 512), 8));
+    __m512 acc = _mm512_load_ps(r->acc), dx = _mm512_set1_ps(*r->d);
     acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(_mm512_load_ps(w->d[0] + row), dx), acc);
     if (s.minima) {
         __m512i all = _mm512_setzero_si512();
         for (size_t j = 0; j < PANEL_STEP / s.size / 2; j++)
             all = _mm512_dpwssd_epi32(all, _mm512_load_si512(w->m[j] + row),
-                                      _mm512_set1_epi32(r->pairs[j * r->across + token]));
+                                      _mm512_set1_epi32(r->pairs[j * r->across]));
         acc = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(all), _mm512_mul_ps(_mm512_load_ps(w->min[0] + row), dx), acc);
     }
-    put(r, token, 0, acc);
+    put(r, 0, acc);
 }
 
-ALWAYS void rest_of_small(const rest *r, const matmul_panel *w, shape s, size_t token, size_t groups) {
+ALWAYS void rest_of_small(const rest *r, const matmul_panel *w, shape s, size_t groups) {
+    const size_t row = 16 * r->strip;
     __m512 acc[2];
-    for (size_t i = 0; i < 2; i++) acc[i] = _mm512_load_ps(r->acc + token * PANEL_ROWS + 16 * i);
+    for (size_t i = 0; i < 2; i++) acc[i] = _mm512_load_ps(r->acc + 16 * i);
     for (size_t g = 0; g < groups; g++) {
-        const size_t at = (s.size == 32 ? g : g / 2) * r->across + token;
+        const size_t at = (s.size == 32 ? g : g / 2) * r->across;
+        const float *d = w->d[r->group + g] + row;
         __m512 dx = _mm512_set1_ps(r->d[at]);
         for (size_t i = 0; i < 2; i++) {
-            const size_t row = 16 * (r->strip + i);
-            __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(r->sums[4 * g + 2 * i + token / 16][token % 16]));
-            acc[i] = _mm512_fmadd_ps(sum, _mm512_mul_ps(_mm512_load_ps(w->d[r->group + g] + row), dx), acc[i]);
+            __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(r->sums + 1024 * g + 512 * i));
+            acc[i] = _mm512_fmadd_ps(sum, _mm512_mul_ps(_mm512_load_ps(d + 16 * i), dx), acc[i]);
             if (s.minima)
-                acc[i] = _mm512_fmadd_ps(_mm512_load_ps(w->min[r->group + g] + row), _mm512_set1_ps(r->d_sums[at]),
-                                         acc[i]);
+                acc[i] = _mm512_fmadd_ps(_mm512_load_ps(w->min[r->group + g] + row + 16 * i),
+                                         _mm512_set1_ps(r->d_sums[at]), acc[i]);
         }
     }
-    for (size_t i = 0; i < 2; i++) put(r, token, i, acc[i]);
+    for (size_t i = 0; i < 2; i++) put(r, i, acc[i]);
 }
 
-/* Tokens 2 part and 2 part + 1 of sixteen parts. */
-ALWAYS void part_of_rest(const rest *r, const matmul_panel *w, shape s, size_t part) {
-    if (2 * part >= r->tokens) return;
-    for (size_t t = 2 * part; t < 2 * part + 2 && t < r->tokens; t++) {
-        if (s.super) rest_of_super(r, w, s, t);
-        else if (r->groups == GROUPS) rest_of_small(r, w, s, t, GROUPS);
-        else rest_of_small(r, w, s, t, r->groups);
+/* The next two of at most 32 tokens. */
+ALWAYS void part_of_rest(rest *r, const matmul_panel *w, shape s) {
+    for (int i = 0; i < 2 && r->left > 0; i++, r->left--) {
+        if (s.super) rest_of_super(r, w, s);
+        else if (r->groups == GROUPS) rest_of_small(r, w, s, GROUPS);
+        else rest_of_small(r, w, s, r->groups);
+        r->sums += 16;
+        r->d++;
+        if (s.minima && s.super) r->pairs++;
+        if (s.minima && !s.super) r->d_sums++;
+        r->acc += PANEL_ROWS;
+        if (r->y) r->y += r->y_stride;
     }
 }
 
 static void ask_for_y(const rest *r, size_t lines) {
-    for (size_t t = 0; r->y && t < r->tokens; t++)
+    for (size_t t = 0; r->y && t < r->left; t++)
         for (size_t i = 0; i < lines; i++) __builtin_prefetch(r->y + t * r->y_stride + 16 * i, 1);
 }
 
@@ -132,32 +137,32 @@ static void ask_for_y(const rest *r, size_t lines) {
 /* A block of 32 tokens x a strip: 16 tile products. x: activations, `stride` from token to token; `second`: there are
  * more than 16 tokens. */
 ALWAYS void unit_of_super(space *sp, const int8_t *x, size_t stride, size_t strip, size_t n, bool second,
-                          shape s, int32_t (*sums)[16][16], const rest *before) {
+                          shape s, int32_t (*sums)[16][16], rest *before) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (size_t k = 0, part = 0; k < n / 64; k++, part += 4) {
+    for (size_t k = 0; k < n / 64; k++) {
         _tile_loadd(4, x + 64 * k, stride);
         _tile_loadd(6, sp->panel.q[16 * k][strip], PANEL_STRIPS * 64);
         if (s.two_digits) _tile_dpbsud(0, 4, 6);
         else _tile_dpbssd(0, 4, 6);
-        part_of_rest(before, &sp->panel, s, part);
+        part_of_rest(before, &sp->panel, s);
         if (second) {
             _tile_loadd(5, x + 16 * stride + 64 * k, stride);
             if (s.two_digits) _tile_dpbsud(1, 5, 6);
             else _tile_dpbssd(1, 5, 6);
         }
-        part_of_rest(before, &sp->panel, s, part + 1);
+        part_of_rest(before, &sp->panel, s);
         if (s.two_digits) {
             _tile_loadd(7, sp->high[16 * k][strip], PANEL_STRIPS * 64);
             _tile_dpbssd(2, 4, 7);
         }
-        part_of_rest(before, &sp->panel, s, part + 2);
+        part_of_rest(before, &sp->panel, s);
         if (s.two_digits && second) _tile_dpbssd(3, 5, 7);
-        part_of_rest(before, &sp->panel, s, part + 3);
+        part_of_rest(before, &sp->panel, s);
     }
-    for (size_t part = n / 16; part < 16; part++) part_of_rest(before, &sp->panel, s, part);
+    while (before->left > 0) part_of_rest(before, &sp->panel, s);
     _tile_stored(0, sums[0], 64);
     _tile_stored(1, sums[1], 64);
     if (!s.two_digits) return;
@@ -167,7 +172,7 @@ ALWAYS void unit_of_super(space *sp, const int8_t *x, size_t stride, size_t stri
 
 /* A few groups of 32 tokens x two strips: four tile products each. */
 ALWAYS void unit_of_small(space *sp, const int8_t *x, size_t stride, size_t strip, size_t group, size_t groups,
-                          bool second, shape s, int32_t (*sums)[16][16], const rest *before) {
+                          bool second, shape s, int32_t (*sums)[16][16], rest *before) {
     for (size_t g = 0; g < groups; g++, sums += 4) {
         const uint8_t *w = sp->panel.q[(group + g) * s.size / 4][strip];
         const int8_t *q = x + (group + g) * s.size;
@@ -178,23 +183,23 @@ ALWAYS void unit_of_small(space *sp, const int8_t *x, size_t stride, size_t stri
         _tile_loadd(4, q, stride);
         _tile_loadd(6, w, PANEL_STRIPS * 64);
         _tile_dpbssd(0, 4, 6);
-        part_of_rest(before, &sp->panel, s, 4 * g);
+        part_of_rest(before, &sp->panel, s);
         if (second) {
             _tile_loadd(5, q + 16 * stride, stride);
             _tile_dpbssd(1, 5, 6);
         }
-        part_of_rest(before, &sp->panel, s, 4 * g + 1);
+        part_of_rest(before, &sp->panel, s);
         _tile_loadd(7, w + 64, PANEL_STRIPS * 64);
         _tile_dpbssd(2, 4, 7);
-        part_of_rest(before, &sp->panel, s, 4 * g + 2);
+        part_of_rest(before, &sp->panel, s);
         if (second) _tile_dpbssd(3, 5, 7);
-        part_of_rest(before, &sp->panel, s, 4 * g + 3);
+        part_of_rest(before, &sp->panel, s);
         _tile_stored(0, sums[0], 64);
         _tile_stored(1, sums[1], 64);
         _tile_stored(2, sums[2], 64);
         _tile_stored(3, sums[3], 64);
     }
-    for (size_t part = 4 * groups; part < 16; part++) part_of_rest(before, &sp->panel, s, part);
+    while (before->left > 0) part_of_rest(before, &sp->panel, s);
 }
 
 /* ---- codes as the tiles want them ---- */
@@ -257,7 +262,7 @@ static __mmask16 rows_left(size_t count, size_t at) {
 ALWAYS rest rest_of(const step *p, shape s, size_t token, size_t tokens, size_t strip, size_t group, size_t groups) {
     const matmul_acts *x = p->x;
     const size_t at = p->at + group * s.size;
-    rest r = { .tokens = tokens, .across = x->across, .strip = strip, .group = group, .groups = groups };
+    rest r = { .left = tokens, .across = x->across, .strip = strip, .group = group, .groups = groups };
     r.d = x->d_across + at / x->d_block * x->across + token;
     if (s.minima && s.super) r.pairs = x->pairs + at / s.size / 2 * x->across + token;
     if (s.minima && !s.super) r.d_sums = x->d_sums + at / 32 * x->across + token;
@@ -269,15 +274,10 @@ ALWAYS rest rest_of(const step *p, shape s, size_t token, size_t tokens, size_t 
     return r;
 }
 
-/* Sums that the last unit left. */
-ALWAYS void finish(const step *p, shape s, const rest *before) {
-    for (size_t part = 0; part < 16; part++) part_of_rest(before, &p->sp->panel, s, part);
-}
-
 ALWAYS void multiply(const step *p, shape s) {
     const size_t k = s.super ? 64 : s.size, tokens = p->x->tokens, stride = p->x->q_stride;
     const size_t all_groups = p->n / s.size, strips = s.super ? 1 : 2, most = s.super ? all_groups : GROUPS;
-    rest before = { .sums = NULL };
+    rest before = { .left = 0 };
     bool which = false;
     for (size_t token = 0; token < tokens; token += TOKENS) {
         const size_t n = tokens - token < TOKENS ? tokens - token : TOKENS;
@@ -291,12 +291,12 @@ ALWAYS void multiply(const step *p, shape s) {
                 int32_t (*sums)[16][16] = p->sp->sums[which];
                 if (s.super) unit_of_super(p->sp, x, stride, strip, p->n, n > 16, s, sums, &before);
                 else unit_of_small(p->sp, x, stride, strip, group, groups, n > 16, s, sums, &before);
-                now.sums = (const int32_t (*)[16][16])sums;
+                now.sums = sums[0][0];
                 before = now;
                 which = !which;
             }
     }
-    finish(p, s, &before);
+    while (before.left > 0) part_of_rest(&before, &p->sp->panel, s);
     _tile_release();
 }
 
