@@ -6,7 +6,7 @@ with --max-size that file's size. Files are decoded here again, so that no progr
 of the sum of squared differences over that of squared weights, in all tensors of two and more dimensions, each square
 weighted by the importance matrix where the model has one.
 
-Models: weights of published models under $TOLA_DATA; and a made one of Llama's shape, 30 million weights with spreads
+Models: weights of published models under $TOLA_DATA; and a made one of Llama's shape, 28 million weights with spreads
 and tails that differ by layer and role, with an importance matrix.
 
     bench/bench_allocate.py [--tola build/release/tola] [--folder /dev/shm] [--types Q3_K_M,Q4_K_M,Q5_K_M]"""
