@@ -205,7 +205,7 @@ static tola_status bnb_open(scheme_layout *l, tola_error *err) {
     l->params.scale = TOLA_DTYPE_F32;
     bool wide = q.dtype == TOLA_DTYPE_F16 || q.dtype == TOLA_DTYPE_BF16 || q.dtype == TOLA_DTYPE_F32;
     l->params.logical = wide ? q.dtype : TOLA_DTYPE_NONE;
-    l->row_unit = rows_of_blocks(q.block, q.cols);
+    l->row_unit = 1; /* of decoding: blocks are found wherever a row begins */
     return TOLA_OK;
 }
 
