@@ -17,6 +17,11 @@
 #define LANES 8
 #else
 #define LANES 4
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
 #endif
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
@@ -42,11 +47,21 @@ INLINE vi min_i(vi a, vi b) { return (vi)_mm256_min_epi32((__m256i)a, (__m256i)b
 INLINE vi pick_i(vm m, vi a, vi b) { return (vi)_mm256_blendv_epi8((__m256i)b, (__m256i)a, (__m256i)m); }
 #else
 INLINE vi pick_i(vm m, vi a, vi b) { return (a & m) | (b & ~m); }
+#if defined(__ARM_NEON)
+INLINE vi min_i(vi a, vi b) { return (vi)vminq_s32((int32x4_t)a, (int32x4_t)b); }
+#else
 INLINE vi min_i(vi a, vi b) { return pick_i(a < b, a, b); }
+#endif
 #endif
 INLINE vm less_i(vi a, vi b) { return a < b; }
 INLINE vm less_f(vf a, vf b) { return a < b; }
 INLINE vf pick_f(vm m, vf a, vf b) { return (vf)pick_i(m, (vi)a, (vi)b); }
+#endif
+/* The smaller of two costs: the bits of f32 >= 0, which are in the order of their values. */
+#if LANES == 4 && defined(__SSE2__)
+INLINE vi min_cost(vi a, vi b) { return (vi)_mm_min_ps((__m128)a, (__m128)b); }
+#else
+INLINE vi min_cost(vi a, vi b) { return min_i(a, b); }
 #endif
 
 typedef struct iq_tables {
@@ -131,10 +146,10 @@ static __attribute__((noinline)) void walk(const iq_grid *g, const iq_tables *t,
     for (uint32_t u = 0; u < g->firsts; u++) {
         const uint16_t *end = g->second + g->end[u];
         const vi *p = costs_at(t->b, s[0]), *q = costs_at(t->b, s[1]);
-        vi m0 = min_i(p[0], q[0]), m1 = min_i(p[1], q[1]);
+        vi m0 = min_cost(p[0], q[0]), m1 = min_cost(p[1], q[1]);
         for (s += 2; s < end; s += 2) {
             p = costs_at(t->b, s[0]), q = costs_at(t->b, s[1]);
-            m0 = min_i(min_i(m0, p[0]), q[0]), m1 = min_i(min_i(m1, p[1]), q[1]);
+            m0 = min_cost(min_cost(m0, p[0]), q[0]), m1 = min_cost(min_cost(m1, p[1]), q[1]);
         }
         p = costs_at(t->a, g->first[u]);
         int32_t code = g->code[u];
