@@ -319,11 +319,11 @@ static tola_dtype suggest(tola_dtype from, bool (*holds)(tola_dtype dtype)) {
     return TOLA_DTYPE_NONE;
 }
 
-static tola_status refuse_dtype(const plan_tensor *t, const char *format_name, bool (*holds)(tola_dtype dtype),
-                                tola_error *err) {
+static tola_status refuse_dtype(const plan *p, const plan_tensor *t, const char *format_name,
+                                bool (*holds)(tola_dtype dtype), tola_error *err) {
     tola_dtype dtype = (tola_dtype)t->dtype, better = suggest((tola_dtype)t->from, holds);
     const char *name = tola_dtype_name(dtype);
-    if (better == TOLA_DTYPE_NONE)
+    if (better == TOLA_DTYPE_NONE || p->no_casts)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                        "tensor '%s': %s cannot hold %s; --exclude leaves the tensor out", Q(t->source), format_name,
                        name);
@@ -420,7 +420,7 @@ tola_status plan_finish(plan *p, const tola_convert_options *options, const char
         plan_tensor *t = &p->tensors[i];
         TRY(check_cast(t, err));
         bool parts = parts_of(t) > 1;
-        if (!parts && !holds((tola_dtype)t->dtype)) return refuse_dtype(t, format_name, holds, err);
+        if (!parts && !holds((tola_dtype)t->dtype)) return refuse_dtype(p, t, format_name, holds, err);
         TRY(measure(p, t, err));
     }
     return list_outputs(p, format_name, holds, err);

@@ -73,6 +73,7 @@ typedef struct plan {
     size_t count;
     tola_tensor_spec *outputs; /* what the writer is told of: one a tensor, several where a scheme keeps it */
     size_t output_count;
+    bool no_casts; /* whoever asks has no way to name another dtype: messages suggest none */
     uint64_t bytes_in, bytes_out; /* of tensors: read and written */
 } plan;
 

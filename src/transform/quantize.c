@@ -361,6 +361,7 @@ static tola_status open_inputs(quantize_job *j, const tola_checkpoint *in, const
     fill_convert(j, &convert);
     TRY(writing_init(&j->w, in, path, &convert, err));
     j->w.decode_exact = true;
+    j->w.plan.no_casts = true;
     return writing_plan(&j->w, err);
 }
 

@@ -297,6 +297,13 @@ static tola_status take_choice(const sampling *s, const shares *shared, tola_err
     return TOLA_OK;
 }
 
+static uint64_t smallest(const allocate_tensor *t) {
+    uint64_t least = t->candidates[0].bytes;
+    for (size_t c = 1; c < t->count; c++)
+        if (t->candidates[c].bytes < least) least = t->candidates[c].bytes;
+    return least;
+}
+
 /* What is not free to choose takes in the file: other tensors, headers, padding. */
 static tola_status choose_under(sampling *s, uint64_t max_bytes, bool of_files, tola_error *err) {
     quantize_job *j = s->j;
@@ -310,13 +317,17 @@ static tola_status choose_under(sampling *s, uint64_t max_bytes, bool of_files, 
         if (!of_files) total = j->w.plan.bytes_out;
         if (attempt && total <= max_bytes) return TOLA_OK;
         if (attempt == 0) {
-            uint64_t chosen = 0;
-            for (size_t k = 0; k < s->count; k++) chosen += shared.tensors[k].candidates[0].bytes;
+            uint64_t chosen = 0, least = 0;
+            for (size_t k = 0; k < s->count; k++) {
+                chosen += shared.tensors[k].candidates[0].bytes;
+                least += smallest(&shared.tensors[k]);
+            }
             fixed = total - chosen;
-            if (fixed >= max_bytes)
+            if (fixed + least > max_bytes)
                 return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET,
-                               "the tensors that stay as they are and the headers take %llu bytes, more than the bound",
-                               (unsigned long long)fixed);
+                               "the smallest types, what stays as it is and the headers take %llu bytes; no more than "
+                               "%llu were wanted",
+                               (unsigned long long)(fixed + least), (unsigned long long)max_bytes);
             bound = max_bytes - fixed;
         } else {
             bound -= total - max_bytes < bound ? total - max_bytes : bound;
