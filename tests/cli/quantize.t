@@ -279,3 +279,21 @@ $ for type in Q8_0 Q4_0 Q4_K_M Q2_K; do tola quantize 70B 70B.gguf --keep-names 
 70B.gguf: 723 tensors, 38.80 GB from 137.95 GB, 4.50 bits per weight; nothing was written
 70B.gguf: 723 tensors, 38.80 GB from 137.95 GB, 4.50 bits per weight; nothing was written
 70B.gguf: 723 tensors, 22.64 GB from 137.95 GB, 2.63 bits per weight; nothing was written
+
+# Under a bound: files of at most that size, a smaller error than the mixture of that size; what cannot be met is told.
+$ tola quantize -q model mix.gguf --to Q4_K_M --report mix.json && tola quantize -q model bound.gguf --max-size $(stat -c %s mix.gguf) --report bound.json && tola quantize -q model bits.gguf --bits 3.5 --override '*attn_v*=q8_0' --report bits.json
+$ "$PYTHON" -c "
+> import json
+> mix, bound, bits = (json.load(open(f + '.json')) for f in ('mix', 'bound', 'bits'))
+> print(bound['bytes'] <= mix['bytes'], bound['rmse'] < mix['rmse'], 3.4 < bits['bits_per_weight'] <= 3.5)
+> print({t['type'] for t in bits['tensors'] if 'attn_v' in t['name']})"
+True True True
+{'q8_0'}
+$ stat -c %s bound.gguf | xargs -I{} test {} -le $(stat -c %s mix.gguf) && tola inspect --json bound.gguf | grep -c file_type
+1
+$ tola quantize model none.gguf --max-size 100kB
+2> tola: the smallest types, what stays as it is and the headers take 176064 bytes; no more than 100000 were wanted
+[exit 2]
+$ tola quantize model none/ --bits 4
+2> tola: a bound chooses among the types of GGUF: OUT ends in .gguf, or --format gguf
+[exit 2]
