@@ -45,9 +45,6 @@ TYPES = {
 SCHEMES = ("int8", "int4", "int3", "int2", "int1", "fp8", "mxfp8", "mxfp6", "mxfp4", "nvfp4", "nf4", "fp4")
 NEEDS_IMPORTANCE = ("iq2_xxs", "iq2_xs", "iq1_s", "iq1_m")  # ggml_quantize_requires_imatrix, and llama-quantize
 
-# Where ours is not as good as ggml's by more than a thousandth on some tensor: the largest ratio. Only where importance
-# varies a lot (log-normal, sigma 1.5); without it no type is worse.
-EXCEPTIONS = {("q4_1", True): 1.002, ("q5_1", True): 1.003}
 REAL = ("retsim", "stories260K")
 
 

@@ -45,7 +45,7 @@ INLINE float furthest(const float *x, int n) {
     if (high > -low) return high;
     if (high < -low) return low;
     for (int k = 0; k < n; k++)
-        if (fabsf(float_at(x, k)) >= high && high > 0) return float_at(x, k);
+        if (fabsf(float_at(x, k)) >= high) return float_at(x, k);
     return 0;
 }
 
@@ -128,7 +128,7 @@ INLINE void weighed_lot(const legacy_type *type, const float *src, uint8_t *out,
     lot t;
     found fit, best;
     lot_fill(&t, src, importance, BLOCK, blocks);
-    lot_weigh(&t, true, 1, type->min ? 0.17f : plan->even);
+    lot_weigh(&t, true, 1, type->min ? 0.12f : plan->even);
     if (type->min) {
         lot_centre(&t);
         affine_free(&t, top, true, starts, 4, 2, &fit);

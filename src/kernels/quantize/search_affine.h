@@ -122,7 +122,8 @@ INLINE void affine_multiples(const lot *t, float top, float most, const float *d
     }
 }
 
-/* s and m that f16 can hold, around what `free_` says: `reach` steps of s / 40 for s, `reach_m` of s / 8 for m. */
+/* s and m that f16 can hold, around what `free_` says: `reach` steps of s / 40 for s, `reach_m` of s / 8 for m,
+ * and the m that makes zero a code. */
 INLINE void affine_halves(const lot *t, float top, const found *free_, int reach, int reach_m, found *best) {
     for (int l = 0; l < LOT; l += LANES) {
         vf one = v_set(1), mean = v_load(t->mean + l), s = v_load(free_->s + l), m = v_load(free_->m + l);
@@ -132,6 +133,8 @@ INLINE void affine_halves(const lot *t, float top, const found *free_, int reach
             vf near = v_half(v_mul(s, v_set(1 + (float)c / 40))), suits = v_fma(v_sub(near, s), mean_q, m);
             for (int e = -reach_m; e <= reach_m; e++)
                 affine_try(t, l, top, one, one, near, v_half(v_fma(s, v_set((float)e / 8), suits)), best);
+            vf zero_code = v_round(v_mul(suits, v_invert(near))); /* many weights may be zero: exactly a code */
+            affine_try(t, l, top, one, one, near, v_half(v_mul(near, zero_code)), best);
         }
     }
 }
