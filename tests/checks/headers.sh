@@ -26,8 +26,16 @@ done
 while IFS= read -r header; do
     # Parts of files of an instruction set, which define what these need.
     case $header in *_body.h | *_runs.h) continue ;; esac
+    # Words of an instruction set need its options (as in CMakeLists.txt), and a processor of its family.
+    options='' family=$(uname -m)
+    case $header in
+        *_avx2.h) options="-mavx2 -mfma -mf16c" family=x86_64 ;;
+        *_avx512*.h) options="-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni" family=x86_64 ;;
+        *_neon.h) family=aarch64 ;;
+    esac
+    [ "$family" = "$(uname -m)" ] || continue
     # shellcheck disable=SC2086
-    try "$header" "${CC:-cc}" -std=gnu17 $warnings -Wno-unused-function -Iinclude -Isrc \
+    try "$header" "${CC:-cc}" -std=gnu17 $warnings $options -Wno-unused-function -Iinclude -Isrc \
         -include "$header" -x c /dev/null
 done < <(find src -name '*.h' | sort)
 echo "$passed passed, $failed failed"

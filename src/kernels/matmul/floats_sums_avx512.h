@@ -2,7 +2,9 @@
 #ifndef KERNELS_MATMUL_FLOATS_SUMS_AVX512_H
 #define KERNELS_MATMUL_FLOATS_SUMS_AVX512_H
 
-ALWAYS void sums(const __m512 a[4], float out[4]) {
+#include <immintrin.h>
+
+static inline __attribute__((always_inline)) void sums(const __m512 a[4], float out[4]) {
     __m512 two[2];
     for (int i = 0; i < 2; i++) /* lanes l + (l + 8), l < 8, of two sums side by side */
         two[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0x44),
