@@ -53,6 +53,7 @@ static void fill(tola_dtype type, uint8_t *w, size_t bytes, bytes_kind kind) {
         case TOLA_DTYPE_NVFP4: break;
         case TOLA_DTYPE_MXFP4: p[0] = (uint8_t)(any() % 6 == 0 ? any() % 4 : 100 + any() % 50); break;
         case TOLA_DTYPE_Q8_K: p[3] = 0x3c; break;
+        case TOLA_DTYPE_IQ1_M: p[55] &= 0xbb; break;
         case TOLA_DTYPE_Q6_K:
         case TOLA_DTYPE_Q3_K:
         case TOLA_DTYPE_TQ1_0:

@@ -4,8 +4,10 @@
 #if defined(__x86_64__)
 #include "kernels/matmul/vector_avx2.h"
 #include "kernels/matmul/vector_body.h"
+#include "kernels/matmul/vector_grids_avx2.h"
 
 matmul_vector_fn matmul_vector_avx2(tola_dtype weights) {
-    return vector_of(weights);
+    const matmul_vector_fn vector = vector_of(weights);
+    return vector ? vector : grid_vector_of(weights);
 }
 #endif
