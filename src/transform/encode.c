@@ -130,8 +130,11 @@ static const float *importance_at(const encoding *e, uint64_t at) {
     return p->importance + matrix * e->cut.columns + at % e->cut.columns;
 }
 
-static tola_status to_f32(const plan_tensor *t, const uint8_t *src, float *dst, size_t n, tola_error *err) {
-    tola_status status = codec_convert((tola_dtype)t->from, TOLA_DTYPE_F32, src, dst, n, TOLA_OVERFLOW_IEEE, NULL);
+/* *overflowed (may be NULL) grows by the finite numbers that f32 has as infinity. */
+static tola_status to_f32(const plan_tensor *t, const uint8_t *src, float *dst, size_t n, uint64_t *overflowed,
+                          tola_error *err) {
+    tola_status status =
+        codec_convert((tola_dtype)t->from, TOLA_DTYPE_F32, src, dst, n, TOLA_OVERFLOW_IEEE, overflowed);
     if (status != TOLA_OK)
         return err_in_tensor(
             err, err_set(err, status, TOLA_NO_OFFSET, "%s cannot be decoded", tola_dtype_name((tola_dtype)t->from)),
@@ -187,14 +190,25 @@ static tola_status measure(encoding *e, uint64_t at, const uint8_t *dst, size_t 
     return TOLA_OK;
 }
 
+/* Infinities of the source that saturation makes finite; codec_convert counts finite numbers alone. `overflowed` of the
+ * rows' infinities were finite. */
+static uint64_t count_infinities(const plan_tensor *t, const float *rows, size_t n, uint64_t overflowed) {
+    uint64_t all = 0;
+    if (t->dtype == TOLA_DTYPE_F64 || (t->dtype == TOLA_DTYPE_F32 && t->from != TOLA_DTYPE_F64)) return 0; /* kept */
+    for (size_t i = 0; i < n; i++) all += fabsf(rows[i]) > FLT_MAX;
+    return all - overflowed;
+}
+
 static tola_status chunk(encoding *e, uint64_t at, size_t n, const uint8_t *src, uint8_t *dst, encode_scratch *scratch,
                          tola_error *err) {
     const plan_tensor *t = e->t;
     tola_dtype to = (tola_dtype)t->dtype;
     bool blocks = tola_dtype_get_kind(to) == TOLA_KIND_BLOCK;
     codec_faults counts = { 0 };
+    uint64_t overflowed = 0;
+    TRY(to_f32(t, src, scratch->rows, n, &overflowed, err));
+    if (!blocks) counts.infinities = count_infinities(t, scratch->rows, n, overflowed);
     tola_status status = TOLA_OK;
-    if (blocks || t->add != 0.0 || e->measure) TRY(to_f32(t, src, scratch->rows, n, err));
     if (blocks)
         status = to_blocks(e, at, scratch->rows, dst, n, &counts);
     else if (t->add != 0.0)
@@ -257,7 +271,7 @@ tola_status encoding_scheme_block(encoding *e, encode_phase phase, uint64_t firs
         uint64_t row = at / e->cut.columns, rows = (limit - at) / e->cut.columns;
         size_t n = (size_t)(limit - at);
         codec_faults counts = { 0 };
-        TRY(to_f32(t, src + bytes_of(t->from, at - first), scratch->rows, n, err));
+        TRY(to_f32(t, src + bytes_of(t->from, at - first), scratch->rows, n, NULL, err));
         make_finite(scratch->rows, (size_t)rows, (size_t)e->cut.columns, &counts);
         tola_status status;
         if (phase == ENCODE_MEASURE) {

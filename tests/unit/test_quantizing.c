@@ -226,11 +226,53 @@ static void count_odd(const char *type) {
     model_free(&m);
 }
 
+
+/* Floats have a place for NaN; infinities become the largest number and are counted, with figures or without. */
+static void count_odd_floats(const char *type, size_t clamped) {
+    enum { N = 512 };
+    model m;
+    model_init(&m);
+    float *w = weights(N, 10);
+    w[5] = NAN;
+    w[300] = INFINITY;
+    w[301] = -INFINITY;
+    w[400] = 3e38f;
+    double wide[N];
+    for (size_t i = 0; i < N; i++) wide[i] = (double)w[i];
+    wide[400] = 1e300;
+    model_add(&m, "w.weight", "F32", "[2,256]", w, N * sizeof *w);
+    model_add(&m, "wide.weight", "F64", "[2,256]", wide, sizeof wide);
+    free(w);
+    model_seal(&m, NULL);
+    tola_checkpoint *ck = model_open(&m);
+    for (int measure = 0; measure < 2; measure++) {
+        tola_quantize_options o = TOLA_QUANTIZE_OPTIONS_INIT;
+        tola_quantize_result r;
+        o.to = type;
+        o.measure = measure;
+        quantize(ck, in_folder("odd.gguf"), o, &r);
+        assert_int_equal(r.nans, 0);
+        assert_int_equal(r.infinities, 4);
+        assert_int_equal(r.clamped, clamped);
+        tola_checkpoint *out = open_file(in_folder("odd.gguf"));
+        size_t n;
+        float *back = decoded(out, "w.weight", &n);
+        assert_true(isnan(back[5]) && isfinite(back[300]) && back[301] == -back[300]);
+        free(back);
+        tola_checkpoint_close(out);
+        tola_quantize_result_dispose(&r);
+    }
+    tola_checkpoint_close(ck);
+    model_free(&m);
+}
+
 static void test_odd_numbers(void **state) {
     (void)state;
     count_odd("nvfp4");
     count_odd("mxfp4");
     count_odd("q2_0");
+    count_odd_floats("f16", 2);
+    count_odd_floats("bf16", 1); /* 3e38 is one */
 }
 
 /* ---- what a plan of families makes: pieces, permutation, importance by expert ---- */
