@@ -105,7 +105,8 @@ def run_type(name, source, folder, args, size):
         sys.exit(done.stderr)
     r = json.loads(done.stdout)
     a, b, ratio = r["a"]["seconds"], r["b"]["seconds"], r["ratio_b_over_a"]
-    print(f"{name}: tola {a['median']:.2f} s ({size / a['median'] / 1e9:.2f} GB/s), llama-quantize {b['median']:.2f} s, "
+    print(f"{name}: tola {a['median']:.2f} s ({size / a['median'] / 1e9:.2f} GB/s), "
+          f"llama-quantize {b['median']:.2f} s, "
           f"ratio {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f}), {args.pairs} pairs, "
           f"peak {r['a']['peak_kib'] / 1024:.0f} and {r['b']['peak_kib'] / 1024:.0f} MiB", flush=True)
     if args.figures:
@@ -117,7 +118,8 @@ def figures(name, source, folder, args):
     subprocess.run([tola(), "quantize", "-q", source, folder / "tola.gguf", "--to", name, "--force"], check=True)
     subprocess.run([args.peer, source, folder / "peer.gguf", name, str(args.threads)], check=True, capture_output=True)
     for who in ("tola", "peer"):
-        done = subprocess.run([tola(), "diff", "--json", source, folder / f"{who}.gguf"], capture_output=True, text=True)
+        done = subprocess.run([tola(), "diff", "--json", source, folder / f"{who}.gguf"],
+                              capture_output=True, text=True)
         changed = [c for c in json.loads(done.stdout)["changed"] if c.get("rel") is not None]
         mean = (sum(c["rel"] ** 2 for c in changed) / max(1, len(changed))) ** 0.5
         print(f"  {who}: relative RMSE {mean:.6f} over {len(changed)} tensors", flush=True)

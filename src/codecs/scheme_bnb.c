@@ -268,8 +268,11 @@ static tola_status bnb_decode(const scheme_layout *l, const void *const data[SCH
     bool fp4 = l->params.code == SCHEME_FP4;
     quant_state q = { 0 };
     TRY(read_state(l, data[fp4 ? STATE_FP4 : STATE_NF4], &q, err));
-    if (q.block != l->params.group || q.rows != l->rows || q.cols != l->cols || q.nested_block == 0)
+    if (q.block != l->params.group || q.rows != l->rows || q.cols != l->cols)
         return bad_state(err, "shape: it is another than before");
+    uint64_t blocks = ceil_div(q.rows * q.cols, q.block);
+    if (l->params.double_quant && part_elements(&l->parts[NESTED_ABSMAX]) != ceil_div(blocks, q.nested_block))
+        return bad_state(err, "nested_blocksize: it is another than before");
     scales s = { data, &q, l->params.double_quant };
     uint64_t at = first * l->cols, end = at + count * l->cols;
     while (at < end) {

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/err.h"
 #include "codecs/codec.h"
+#include "codecs/scheme_parts.h"
 
 #define TILE 64 /* outputs decoded together: their rows of the result stay in the first cache */
 
@@ -118,10 +118,7 @@ static tola_status finish_open(scheme_layout *l, tola_error *err) {
     l->matrices = 1;
     l->row_unit = 1;
     TRY(check_groups(l, err));
-    uint64_t values, bytes;
-    if (mul_u64(l->rows, l->cols, &values) && mul_u64(values, sizeof(float), &bytes)) return TOLA_OK;
-    return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a matrix of %" PRIu64 " x %" PRIu64 " is too large", l->rows,
-                   l->cols);
+    return matrix_check(l->rows, l->cols, err);
 }
 
 static bool has_parts(const scheme_layout *l) {

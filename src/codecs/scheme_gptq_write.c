@@ -6,33 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "codecs/codec.h"
 #include "codecs/scheme_linear.h"
+#include "codecs/scheme_parts.h"
 
 /* Inputs and outputs come in words of whole codes: 32 of them are whole words for every number of bits. */
 #define UNIT 32
 
-static void plan_part(scheme_part *p, tola_dtype dtype, uint16_t n_dims, uint64_t a, uint64_t b) {
-    *p = (scheme_part){ .dtype = dtype, .n_dims = n_dims, .shape = { a, b } };
-    p->bytes = a * b * tola_dtype_block_bytes(dtype); /* smaller than the matrix in f32, which was checked */
-}
-
 static tola_status check_shape(scheme_layout *l, tola_error *err) {
-    uint64_t values, bytes, group = l->params.group ? l->params.group : l->cols;
+    uint64_t group = l->params.group ? l->params.group : l->cols;
     if (l->rows == 0 || l->cols == 0 || l->rows % UNIT || l->cols % UNIT || l->cols % group || group > UINT32_MAX)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
                        "%" PRIu64 " x %" PRIu64 " is not made of words of %d codes and groups of %" PRIu64 " inputs",
                        l->rows, l->cols, UNIT, group);
-    if (!mul_u64(l->rows, l->cols, &values) || !mul_u64(values, sizeof(float), &bytes) || bytes > INT64_MAX)
-        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a matrix of %" PRIu64 " x %" PRIu64 " is too large", l->rows,
-                       l->cols);
+    TRY(matrix_check(l->rows, l->cols, err));
     l->params.group = (uint32_t)group;
     l->matrices = 1;
     l->row_unit = UNIT;
     if (l->params.scale == TOLA_DTYPE_NONE) l->params.scale = TOLA_DTYPE_F16;
-    plan_part(&l->parts[GPTQ_SCALES], l->params.scale, 2, l->cols / group, l->rows);
-    return TOLA_OK;
+    return part_plan(l, GPTQ_SCALES, l->params.scale, 2, l->cols / group, l->rows, err);
 }
 
 tola_status gptq_plan(scheme_layout *l, tola_error *err) {
@@ -41,19 +33,17 @@ tola_status gptq_plan(scheme_layout *l, tola_error *err) {
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "GPTQ has 2, 3, 4 or 8 bits, not %u", bits);
     TRY(check_shape(l, err));
     l->params.version = 1;
-    plan_part(&l->parts[GPTQ_QWEIGHT], TOLA_DTYPE_I32, 2, l->cols / 32 * bits, l->rows);
-    plan_part(&l->parts[GPTQ_QZEROS], TOLA_DTYPE_I32, 2, l->cols / l->params.group, l->rows / 32 * bits);
-    plan_part(&l->parts[GPTQ_G_IDX], TOLA_DTYPE_I32, 1, l->cols, 1);
-    return TOLA_OK;
+    TRY(part_plan(l, GPTQ_QWEIGHT, TOLA_DTYPE_I32, 2, l->cols / 32 * bits, l->rows, err));
+    TRY(part_plan(l, GPTQ_QZEROS, TOLA_DTYPE_I32, 2, l->cols / l->params.group, l->rows / 32 * bits, err));
+    return part_plan(l, GPTQ_G_IDX, TOLA_DTYPE_I32, 1, l->cols, 0, err);
 }
 
 tola_status awq_plan(scheme_layout *l, tola_error *err) {
     if (l->params.bits != 4)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "AWQ has 4 bits, not %u", l->params.bits);
     TRY(check_shape(l, err));
-    plan_part(&l->parts[GPTQ_QWEIGHT], TOLA_DTYPE_I32, 2, l->cols, l->rows / 8);
-    plan_part(&l->parts[GPTQ_QZEROS], TOLA_DTYPE_I32, 2, l->cols / l->params.group, l->rows / 8);
-    return TOLA_OK;
+    TRY(part_plan(l, GPTQ_QWEIGHT, TOLA_DTYPE_I32, 2, l->cols, l->rows / 8, err));
+    return part_plan(l, GPTQ_QZEROS, TOLA_DTYPE_I32, 2, l->cols / l->params.group, l->rows / 8, err);
 }
 
 size_t gptq_state_bytes(const scheme_layout *l) {
@@ -132,8 +122,8 @@ typedef struct out_line {
     uint8_t *bytes; /* room for a line of the strip */
 } out_line;
 
-static tola_status put_line(const scheme_layout *l, const out_line *o, unsigned part, uint64_t line, uint64_t first_word,
-                            size_t words, tola_error *err) {
+static tola_status put_line(const scheme_layout *l, const out_line *o, unsigned part, uint64_t line,
+                            uint64_t first_word, size_t words, tola_error *err) {
     uint64_t at = (line * l->parts[part].shape[1] + first_word) * 4;
     return o->sink(o->user, part, at, o->bytes, words * 4, err);
 }

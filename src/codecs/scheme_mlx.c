@@ -3,14 +3,13 @@
  *
  *   weight u32 [..., rows, cols * bits / 32]   2, 3, 4, 5, 6 or 8 bits; codes run across words
  *   scales, biases f16, bf16 or f32 [..., rows, cols / group];  w = scale * code + bias
- * Without biases the mode is "mxfp4": 4-bit e2m1 codes, u8 e8m0 scales for 32 columns each. Experts are stacked in front. */
-#include "codecs/scheme.h"
-
+ * Without biases the mode is "mxfp4": 4-bit e2m1 codes, u8 e8m0 scales for 32 columns each. Experts are stacked in
+ * front. */
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "codecs/codec.h"
+#include "codecs/scheme_parts.h"
 
 enum { WEIGHT, SCALES, BIASES };
 
@@ -64,12 +63,15 @@ static tola_status mlx_open(scheme_layout *l, tola_error *err) {
     const scheme_part *w = &l->parts[WEIGHT], *s = &l->parts[SCALES], *b = &l->parts[BIASES];
     if (w->dtype != TOLA_DTYPE_U32 || s->dtype == TOLA_DTYPE_NONE) return TOLA_E_NOT_FOUND; /* not quantized */
     bool mxfp4 = s->dtype == TOLA_DTYPE_U8 && b->dtype == TOLA_DTYPE_NONE;
-    if (w->n_dims < 2 || w->n_dims > 3 || s->n_dims != w->n_dims || (!mxfp4 && (!is_real(s->dtype) || b->dtype != s->dtype)))
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "packed weights need scales and biases of one type beside them");
+    bool typed = mxfp4 || (is_real(s->dtype) && b->dtype == s->dtype);
+    if (w->n_dims < 2 || w->n_dims > 3 || s->n_dims != w->n_dims || !typed)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "packed weights need scales and biases of one type beside them");
     unsigned last = w->n_dims - 1u;
     bool same = mxfp4 || (b->n_dims == s->n_dims && memcmp(b->shape, s->shape, s->n_dims * sizeof *s->shape) == 0);
     for (unsigned d = 0; d < last; d++) same = same && s->shape[d] == w->shape[d];
-    if (!same) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "scales or biases have another shape than the weights");
+    if (!same)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "scales or biases have another shape than the weights");
     l->params.code = mxfp4 ? SCHEME_FLOAT : SCHEME_INT;
     if (mxfp4) {
         l->params.element = TOLA_DTYPE_F4;
@@ -82,11 +84,8 @@ static tola_status mlx_open(scheme_layout *l, tola_error *err) {
     TRY(find_columns(l, w->shape[last], s->shape[last], err));
     l->matrices = last == 2 ? w->shape[0] : 1;
     l->row_unit = 1;
-    uint64_t values, bytes;
-    if (!mul_u64(l->matrices, w->shape[last - 1], &l->rows) || !mul_u64(l->rows, l->cols, &values) ||
-        !mul_u64(values, sizeof(float), &bytes))
-        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the matrix is too large");
-    return TOLA_OK;
+    if (!mul_u64(l->matrices, w->shape[last - 1], &l->rows)) l->rows = UINT64_MAX;
+    return matrix_check(l->rows, l->cols, err);
 }
 
 /* One group: code k lies at bit k * bits of `codes`, which has `group * bits / 8` bytes. */

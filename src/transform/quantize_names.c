@@ -36,7 +36,6 @@ static const struct {
     { "compressed-tensors", "safetensors", "compressed-tensors" },
     { "bnb", "safetensors", "bitsandbytes" },
     { "bitsandbytes", "safetensors", "bitsandbytes" },
-    { "mlx", "safetensors", "mlx" },
     { "fp8", "safetensors", "fp8" },
     { "pytorch", "pytorch", NULL },
     { "npz", "npz", NULL },
@@ -61,7 +60,6 @@ tola_status quantize_format_find(const tola_quantize_options *options, const cha
     char known[160] = "";
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         const scheme *s = formats[i].scheme ? find_scheme(formats[i].scheme) : NULL;
-        if (formats[i].scheme && !(s && s->encode)) continue;
         *out = (quantize_format){ formats[i].name, formats[i].container, s };
         if (strcmp(formats[i].name, name) == 0) return TOLA_OK;
         size_t length = strlen(known);

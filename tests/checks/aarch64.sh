@@ -27,7 +27,6 @@ export build cc
 printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} bash -c \
     'case $1 in
          *_dotprod.c) more=-march=armv8.2-a+dotprod+fp16 ;; # as CMakeLists.txt
-         *_i8mm.c) more=-march=armv8.2-a+dotprod+fp16+i8mm+bf16 ;;
      esac
      $cc "${@:2}" $more -c "$1" -o "$build/${1//\//_}.o"' _ {} "${flags[@]}" ||
     { echo "0 passed, 1 failed"; exit 1; }
