@@ -31,7 +31,8 @@ typedef struct tola_quantize_options {
     bool keep_names;
     bool dry_run;             /* sizes only: reads headers, writes nothing */
     bool measure;             /* figures of error; decodes what is written while it is written */
-    bool candidates;          /* figures of every type that the output could have had, on a sample of rows */
+    bool candidates;          /* figures of every type that the output could have had, on a sample of rows; of GGUF
+                                 alone */
     unsigned threads;
     tola_progress_fn progress;
     void *progress_user;
@@ -105,7 +106,8 @@ typedef struct tola_quantize_result {
     uint64_t reserved[4];
 } tola_quantize_result;
 
-/* Quantizes `in` to `path`. Resident memory is bounded by threads * some MiB, whatever the model. *result (may be
+/* Quantizes `in` to `path`. Resident memory is bounded by threads * some MiB, whatever the model, but for `measure` in
+ * a layout of several tensors, which takes a matrix's bytes more a thread. *result (may be
  * NULL) is freed with tola_quantize_result_dispose. On failure or cancellation nothing is left at `path`.
  * TOLA_E_ARG for types, formats and options that do not go together; TOLA_E_LIMIT where a bound cannot be met. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_quantize(const tola_checkpoint *in, const char *path,

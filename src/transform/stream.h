@@ -2,7 +2,9 @@
  * threads.
  *
  * Resident memory: each worker owns one input and one output block, together never more than STREAM_MEMORY bytes,
- * whatever the model; a row of any length is split by elements. Input is read in the order in which it lies in its
+ * whatever the model; a row of any length is split by elements. Where tensors are encoded, a block holds at least the
+ * rows that are encoded together, of at most ENCODE_MAX_ROW elements each (transform/encode.h), and figures of a
+ * scheme take the encoded matrix once more. Input is read in the order in which it lies in its
  * files. Knows nothing of names, options or formats. */
 #ifndef TRANSFORM_STREAM_H
 #define TRANSFORM_STREAM_H
