@@ -75,6 +75,13 @@ say "Fewer bits, several shards"
 size=$(stat -L -c %s "$safetensors")
 run tola convert "$safetensors" "$work/half/" --dtype bf16 --max-shard-size $((size / 6))
 run ls "$work/half"
+say "Quantized: a mixture of llama.cpp's, then the least error that seven bits a weight can have, and int4 for vLLM"
+run tola quantize "$gguf" "$work/q4.gguf" --to Q4_K_M
+run tola quantize "$gguf" "$work/seven.gguf" --bits 7 --report "$work/seven.md"
+run 1 tola diff "$gguf" "$work/q4.gguf"
+run tola quantize "$work/made/llama" "$work/int4/" --to int4 --group 32
+run tola inspect "$work/int4"
+
 say "And what that changed: the answer is 'different', exit code 1"
 run 1 tola diff "$work/made/tiny.safetensors" "$work/made/changed.safetensors"
 
