@@ -59,7 +59,8 @@ typedef struct tola_quantize_tensor {
     const char *name;   /* in the output; of a matrix kept as several tensors, what they stand for */
     const char *source; /* in the input */
     const char *type;   /* "q4_k", "int4", "f32" */
-    const char *wanted; /* what it would have been, had its rows filled whole blocks; NULL where it is that */
+    const char *wanted; /* what it would have been, had its rows filled whole blocks (of a layout: had it been a
+                           matrix of a shape that fits); NULL where it is that */
     uint64_t elements, bytes;
     double bits_per_weight;
     bool weight;     /* counts in bits and errors of the whole: of two and more dimensions, or quantized */

@@ -195,7 +195,7 @@ static void warn_all(const quantize_view *v) {
     char n[32];
     for (size_t i = 0; i < v->warning_count; i++) cli_warn("%s", v->warnings[i]);
     if (r->fallbacks)
-        cli_warn("%" PRIu64 " tensor%s another type than asked for: rows do not fill its blocks", r->fallbacks,
+        cli_warn("%" PRIu64 " tensor%s another type than asked for: their rows or shapes do not fit it", r->fallbacks,
                  plural(r->fallbacks, " has", "s have"));
     if (r->nans) cli_warn("%s NaN%s became 0", text_grouped(n, sizeof n, r->nans), plural(r->nans, "", "s"));
     if (r->infinities)

@@ -13,6 +13,11 @@
 /* Inputs and outputs come in words of whole codes: 32 of them are whole words for every number of bits. */
 #define UNIT 32
 
+static tola_status check_code(const scheme_params *p, const char *name, tola_error *err) {
+    if (p->code == SCHEME_CODE_ANY || p->code == SCHEME_INT) return TOLA_OK;
+    return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s keeps integers alone", name);
+}
+
 static tola_status check_shape(scheme_layout *l, tola_error *err) {
     uint64_t group = l->params.group ? l->params.group : l->cols;
     if (l->rows == 0 || l->cols == 0 || l->rows % UNIT || l->cols % UNIT || l->cols % group || group > UINT32_MAX)
@@ -29,6 +34,7 @@ static tola_status check_shape(scheme_layout *l, tola_error *err) {
 
 tola_status gptq_plan(scheme_layout *l, tola_error *err) {
     unsigned bits = l->params.bits;
+    TRY(check_code(&l->params, "GPTQ", err));
     if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "GPTQ has 2, 3, 4 or 8 bits, not %u", bits);
     TRY(check_shape(l, err));
@@ -39,6 +45,7 @@ tola_status gptq_plan(scheme_layout *l, tola_error *err) {
 }
 
 tola_status awq_plan(scheme_layout *l, tola_error *err) {
+    TRY(check_code(&l->params, "AWQ", err));
     if (l->params.bits != 4)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "AWQ has 4 bits, not %u", l->params.bits);
     TRY(check_shape(l, err));

@@ -56,13 +56,14 @@ static tola_status assign_scheme(quantize_job *j, size_t i, const quantize_type 
     *l = (scheme_layout){ .params = type->params,
                           .rows = t->elements / plan_columns(t),
                           .cols = plan_columns(t),
-                          .matrices = t->n_dims == 3 ? t->shape[0] : 1 };
+                          .matrices = 1 };
     tola_dtype from = (tola_dtype)t->from;
     bool block = tola_dtype_get_kind(from) == TOLA_KIND_BLOCK; /* its own scales are f16 */
     l->params.logical = from == TOLA_DTYPE_BF16           ? from
                         : from == TOLA_DTYPE_F16 || block ? TOLA_DTYPE_F16
                                                           : TOLA_DTYPE_F32;
-    tola_status status = l->cols > ENCODE_MAX_ROW ? TOLA_E_FORMAT : type->scheme->plan(l, &detail);
+    bool matrix = t->n_dims == 2 && l->cols <= ENCODE_MAX_ROW; /* the layouts have no place for another shape */
+    tola_status status = matrix ? type->scheme->plan(l, &detail) : TOLA_E_FORMAT;
     if (status == TOLA_E_FORMAT) { /* does not fit: stays as it is */
         *l = (scheme_layout){ .rows = 0 };
         j->targets[i].wanted = type->name;

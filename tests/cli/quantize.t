@@ -222,6 +222,14 @@ $ tola quantize model x/ --to int4 --group 64 --per channel
 $ tola quantize model x/ --to mxfp8 --asymmetric
 2> tola: mxfp8 has no zero points (--asymmetric)
 [exit 2]
+$ tola quantize model x/ --format gptq --to nf4
+2> tola: GPTQ keeps integers alone
+[exit 2]
+$ tola quantize model x/ --format awq --to mxfp4
+2> tola: AWQ keeps integers alone
+[exit 2]
+$ tola quantize -q model t4.safetensors --to int4 --override '*norm*=int4' --json | grep -c '"fallback_from": "int4"'
+5
 $ tola quantize model x/ --to nf4 --per tensor
 2> tola: nf4 says itself what shares a scale (--per)
 [exit 2]
