@@ -1,4 +1,5 @@
-/* The matrix-vector product of every instruction set that this processor has gives the bits of matmul_scalar_dot. */
+/* The matrix-vector product of every instruction set that this processor has gives the bits of matmul_scalar_dot, or,
+ * of weights that the processor itself multiplies as bf16, those of the product with many tokens. */
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include "unit.h"
@@ -18,18 +19,29 @@ static uint32_t any(void) { /* xorshift64*, Marsaglia 2003 and Vigna 2016 */
 typedef struct set {
     const char *name;
     matmul_vector_fn (*get)(tola_dtype);
+    const matmul_tile *bf16; /* of many tokens, where activations are kept as bf16 */
 } set;
 
 static size_t sets_here(set *out) {
     size_t n = 0;
     const cpu_features *cpu = cpu_get();
-    out[n++] = (set){ "chosen", matmul_vector_get };
+    matmul_path paths[MATMUL_PATHS_MOST];
+    matmul_paths(paths);
+    const matmul_path *best = paths;
+    while (!(best->kinds >> MATMUL_BF16 & 1)) best++;
+    out[n++] = (set){ "chosen", matmul_vector_get, best->tile };
 #if defined(__x86_64__)
-    if (cpu->level == CPU_AVX512 && cpu->avx512_vnni) out[n++] = (set){ "avx512vnni", matmul_vector_avx512vnni };
-    if (cpu->level >= CPU_AVX2) out[n++] = (set){ "avx2", matmul_vector_avx2 };
+    if (cpu->level == CPU_AVX512 && cpu->avx512_vnni) out[n++] = (set){ "avx512vnni", matmul_vector_avx512vnni, NULL };
+    if (cpu->level >= CPU_AVX2) out[n++] = (set){ "avx2", matmul_vector_avx2, NULL };
+    if (cpu->level >= CPU_AVX2) out[n++] = (set){ "floats avx2", matmul_vector_floats_avx2, NULL };
+    if (cpu->level == CPU_AVX512) out[n++] = (set){ "floats avx512", matmul_vector_floats_avx512, NULL };
+    if (cpu->avx512_bf16)
+        out[n++] = (set){ "floats avx512bf16", matmul_vector_floats_avx512bf16, &matmul_floats_avx512bf16 };
+    if (cpu->amx_bf16 && cpu_allow_amx())
+        out[n++] = (set){ "floats amx", matmul_vector_floats_amx, &matmul_floats_amx };
 #elif defined(__aarch64__)
-    if (cpu->level == CPU_NEON) out[n++] = (set){ "neon", matmul_vector_neon };
-    if (cpu->neon_dotprod) out[n++] = (set){ "dotprod", matmul_vector_dotprod };
+    if (cpu->level == CPU_NEON) out[n++] = (set){ "neon", matmul_vector_neon, NULL };
+    if (cpu->neon_dotprod) out[n++] = (set){ "dotprod", matmul_vector_dotprod, NULL };
 #endif
     (void)cpu;
     return n;
@@ -51,6 +63,9 @@ static void fill(tola_dtype type, uint8_t *w, size_t bytes, bytes_kind kind) {
         uint8_t *p = w + b;
         switch (type) {
         case TOLA_DTYPE_NVFP4: break;
+        case TOLA_DTYPE_F8_E4M3:
+        case TOLA_DTYPE_F8_E5M2: p[0] &= 0xbb; break;
+        case TOLA_DTYPE_F32:
         case TOLA_DTYPE_MXFP4: p[0] = (uint8_t)(any() % 6 == 0 ? any() % 4 : 100 + any() % 50); break;
         case TOLA_DTYPE_Q8_K: p[3] = 0x3c; break;
         case TOLA_DTYPE_IQ1_M: p[55] &= 0xbb; break;
@@ -70,7 +85,8 @@ static void fill(tola_dtype type, uint8_t *w, size_t bytes, bytes_kind kind) {
 
 static void check(tola_dtype type, const set *s, size_t k, size_t rows, size_t pad, bytes_kind kind) {
     matmul_vector_fn product = s->get(type);
-    if (!product) return;
+    const bool native = matmul_type_get(type)->kind == MATMUL_BF16 && !matmul_wide(matmul_type_get(type));
+    if (!product || (native && !s->bf16)) return;
     enum { TOKENS = 3, CANARIES = 8 };
     size_t row_bytes = k / tola_dtype_block_elements(type) * tola_dtype_block_bytes(type), stride = row_bytes + pad;
     size_t bytes = stride * (rows - 1) + row_bytes;
@@ -88,19 +104,25 @@ static void check(tola_dtype type, const set *s, size_t k, size_t rows, size_t p
     matmul_prepare(type, x, k, k, TOKENS, 0, TOKENS, prepared);
     matmul_acts acts = matmul_view(type, k, TOKENS, prepared);
 
-    float *y = malloc((rows + CANARIES) * sizeof *y);
+    float *y = malloc((rows + CANARIES) * sizeof *y), *many = malloc(TOKENS * rows * sizeof *many);
+    if (native) {
+        void *scratch = aligned_alloc(64, s->bf16->scratch(matmul_type_get(type), k, TOKENS) / 64 * 64 + 64);
+        s->bf16->rows(type, here, stride, &acts, many, rows, rows, scratch);
+        free(scratch);
+    }
     for (size_t t = 0; t < TOKENS; t++) {
         for (size_t i = 0; i < rows + CANARIES; i++) y[i] = 12345;
         product(here, stride, &acts, t, y, rows);
         for (size_t i = rows; i < rows + CANARIES; i++) assert_true(y[i] == 12345);
         for (size_t r = 0; r < rows; r++) {
-            float right = matmul_scalar_dot(type, here + r * stride, &acts, t);
+            float right = native ? many[t * rows + r] : matmul_scalar_dot(type, here + r * stride, &acts, t);
             bool same = memcmp(&y[r], &right, sizeof right) == 0 || (isnan(y[r]) && isnan(right));
             if (!same)
                 fail_msg("%s %s: k %zu, row %zu of %zu, token %zu, bytes %d: %.9g instead of %.9g", s->name,
                          tola_dtype_name(type), k, r, rows, t, kind, (double)y[r], (double)right);
         }
     }
+    free(many);
     free(y);
     free(prepared);
     free(x);
@@ -139,6 +161,51 @@ static void any_bytes(void **unused) {
     for (int kind = ANY; kind < BYTES_KINDS; kind++) each(18, 21, 0, (bytes_kind)kind);
 }
 
+/* Lengths of rows around those of vectors, of lines and of runs of sums, which float types alone may have. */
+static void floats_of_any_length(void **unused) {
+    (void)unused;
+    static const size_t lengths[] = { 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129, 1000, 1024, 1025, 2 * 1024 + 95 };
+    set sets[8];
+    size_t n = sets_here(sets);
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+        for (int type = 1; type < TOLA_DTYPE_COUNT; type++)
+            for (size_t i = 0; i < n && tola_dtype_block_elements((tola_dtype)type) == 1; i++)
+                for (int kind = ORDINARY; kind <= ANY && matmul_supports((tola_dtype)type); kind++)
+                    check((tola_dtype)type, &sets[i], lengths[l], 1 + l * 5, l % 3, (bytes_kind)kind);
+}
+
+/* Every float8 of either sign, alone in a row, is what it is said to be. */
+static void each_float8(void **unused) {
+    (void)unused;
+    set sets[8];
+    size_t n = sets_here(sets);
+    static const tola_dtype types[] = { TOLA_DTYPE_F8_E4M3, TOLA_DTYPE_F8_E5M2 };
+    for (size_t i = 0; i < 2 * n; i++) {
+        const tola_dtype type = types[i % 2];
+        const set *s = &sets[i / 2];
+        const bool wide = matmul_wide(matmul_type_get(type));
+        matmul_vector_fn product = s->get(type);
+        if (!product || (!wide && !s->bf16)) continue;
+        enum { K = 64 };
+        uint8_t w[256 * K] = { 0 };
+        for (int b = 0; b < 256; b++) w[b * K + b % K] = (uint8_t)b;
+        float x[K], y[256], right[256];
+        for (int k = 0; k < K; k++) x[k] = 1;
+        void *prepared = aligned_alloc(64, matmul_prepared_bytes(type, K, 1));
+        matmul_prepare(type, x, K, K, 1, 0, 1, prepared);
+        matmul_acts acts = matmul_view(type, K, 1, prepared);
+        product(w, K, &acts, 0, y, 256);
+        uint8_t all[256];
+        for (int b = 0; b < 256; b++) all[b] = (uint8_t)b;
+        matmul_to_f32(type)(all, right, 256);
+        for (int b = 0; b < 256; b++)
+            if (!(y[b] == right[b] || (isnan(y[b]) && isnan(right[b]))))
+                fail_msg("%s %s: %d is %.9g instead of %.9g", s->name, tola_dtype_name(type), b, (double)y[b],
+                         (double)right[b]);
+        free(prepared);
+    }
+}
+
 static void no_rows(void **unused) {
     (void)unused;
     float y = 7;
@@ -156,7 +223,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_number_of_rows), cmocka_unit_test(every_number_of_blocks),
         cmocka_unit_test(rows_apart),           cmocka_unit_test(any_bytes),
-        cmocka_unit_test(no_rows),
+        cmocka_unit_test(no_rows),              cmocka_unit_test(floats_of_any_length),
+        cmocka_unit_test(each_float8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "kernels/matmul/matmul_kernels.h"
 
 #if defined(__x86_64__)
+#include "kernels/matmul/floats_f8_avx512.h"
 #include <immintrin.h>
 #include <string.h>
 
@@ -143,6 +144,100 @@ static void rows_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, cons
         store(s, y + first, y_stride, rows, x->tokens);
     }
     _tile_release();
+}
+
+/* ---- one token ----
+ *
+ * The same instruction, with tiles of rows as they lie in memory, far apart (vector_body.h says why), and a second
+ * operand one column wide. */
+
+enum { LINE = 64, AHEAD = 1024 /* bytes, in each run of rows */ };
+
+typedef __m512i (*load_fn)(const uint8_t *p); /* 32 weights as bf16 */
+
+ALWAYS __m512i load_bf16(const uint8_t *p) { return _mm512_loadu_si512(p); }
+ALWAYS __m512i load_e4m3(const uint8_t *p) { return bf16_of_e4m3(p); }
+ALWAYS __m512i load_e5m2(const uint8_t *p) { return bf16_of_e5m2(p); }
+
+/* Tile 0: sums, 1: weights, both of so many rows; 2: activations. */
+static void configure_one(size_t rows) {
+    _Alignas(64) uint8_t palette[64] = { 1 };
+    palette[16] = palette[20] = 4;
+    palette[18] = 64;
+    palette[48] = palette[49] = (uint8_t)rows;
+    palette[50] = 16;
+    __asm__ volatile("" : : "r"(palette) : "memory"); /* as in configure() */
+    _tile_loadconfig(palette);
+}
+
+/* So many rows, the first at w, `step` bytes apart. */
+ALWAYS void one_tile(load_fn weights, size_t size, const uint8_t *w, size_t step, size_t rows, const uint16_t *x,
+                     size_t k, float out[16]) {
+    _Alignas(64) uint16_t some[16][32];
+    size_t at = 0;
+    _tile_zero(0);
+    for (; at + 32 <= k; at += 32) {
+        const uint8_t *here = w + at * size;
+        if (at * size % LINE == 0)
+            for (size_t r = 0; r < rows; r++) __builtin_prefetch(here + r * step + AHEAD, 0, 2);
+        if (size == 2) {
+            _tile_loadd(1, here, step);
+        } else {
+            for (size_t r = 0; r < rows; r++) _mm512_store_si512(some[r], weights(here + r * step));
+            __asm__ volatile("" ::: "memory");
+            _tile_loadd(1, some, 64);
+        }
+        _tile_loadd(2, x + at, 4);
+        _tile_dpbf16ps(0, 1, 2);
+    }
+    if (at < k) {
+        for (size_t r = 0; r < rows; r++) {
+            uint8_t last[64] = { 0 };
+            memcpy(last, w + r * step + at * size, (k - at) * size);
+            _mm512_store_si512(some[r], weights(last));
+        }
+        __asm__ volatile("" ::: "memory");
+        _tile_loadd(1, some, 64);
+        _tile_loadd(2, x + at, 4);
+        _tile_dpbf16ps(0, 1, 2);
+    }
+    _tile_stored(0, out, 4);
+    __asm__ volatile("" ::: "memory");
+}
+
+ALWAYS void all_rows(load_fn weights, size_t size, const uint8_t *w, size_t row_bytes, const matmul_acts *acts,
+                     size_t token, float *y, size_t count) {
+    const uint16_t *x = (const uint16_t *)acts->x + token * acts->x_stride;
+    for (size_t first = 0; first < count;) {
+        const size_t left = count - first, rows = left < 16 ? left : 16, apart = matmul_apart(left, 16);
+        configure_one(rows);
+        for (size_t n = 0; n < apart; n++, first++) {
+            float out[16];
+            one_tile(weights, size, w + first * row_bytes, apart * row_bytes, rows, x, acts->k, out);
+            for (size_t r = 0; r < rows; r++) y[first + r * apart] = out[r];
+        }
+        first += (rows - 1) * apart;
+    }
+    _tile_release();
+}
+
+#define FLOAT_VECTOR(name, size)                                                                                      \
+    static void vector_##name(const void *w, size_t row_bytes, const matmul_acts *x, size_t token, float *y,          \
+                              size_t count) {                                                                         \
+        all_rows(load_##name, size, w, row_bytes, x, token, y, count);                                                \
+    }
+
+FLOAT_VECTOR(bf16, 2)
+FLOAT_VECTOR(e4m3, 1)
+FLOAT_VECTOR(e5m2, 1)
+
+matmul_vector_fn matmul_vector_floats_amx(tola_dtype weights) {
+    switch (weights) {
+    case TOLA_DTYPE_BF16: return vector_bf16;
+    case TOLA_DTYPE_F8_E4M3: return vector_e4m3;
+    case TOLA_DTYPE_F8_E5M2: return vector_e5m2;
+    default: return NULL;
+    }
 }
 
 const matmul_tile matmul_floats_amx = { scratch_bytes, rows_of };

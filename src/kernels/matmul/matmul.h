@@ -34,7 +34,8 @@
  * acc. The same bits everywhere. bf16, f8_e4m3 and f8_e5m2 (exactly bf16) multiply with activations rounded to bf16, by
  * the processor's own bf16 product where it has one (vdpbf16ps with 16 sums as above, two elements to a lane; AMX:
  * TDPBF16PS over 32 elements after 32), whose inner order and flushing of denormals is the processor's; else as f32
- * above. Bits of these hold within one instruction set only. */
+ * above. Bits of these hold within one instruction set only; within it one token has those of many, since it takes the
+ * same instruction: where there is AMX, one token is a product of tiles, too. */
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
 

@@ -66,6 +66,18 @@ matmul_vector_fn matmul_vector_avx512vnni(tola_dtype weights); /* vector_avx512v
 matmul_vector_fn matmul_vector_avx2(tola_dtype weights);
 matmul_vector_fn matmul_vector_neon(tola_dtype weights);
 matmul_vector_fn matmul_vector_dotprod(tola_dtype weights);
+/* Of float weights: floats_NAME.c. The last two take activations in bf16, the others in f32. */
+matmul_vector_fn matmul_vector_floats_avx2(tola_dtype weights);
+matmul_vector_fn matmul_vector_floats_avx512(tola_dtype weights);
+matmul_vector_fn matmul_vector_floats_avx512bf16(tola_dtype weights);
+matmul_vector_fn matmul_vector_floats_amx(tola_dtype weights);
+
+/* How many rows apart a vector path takes its rows, `rows` at a time: a share of `count` each, made odd, so that the
+ * runs do not meet in the same sets of a cache where a row is a multiple of a large power of two. */
+static inline size_t matmul_apart(size_t count, size_t rows) {
+    const size_t share = count / rows;
+    return share == 0 ? 1 : share - (share % 2 == 0);
+}
 
 /* The definition: one row with one token. */
 float matmul_scalar_dot(tola_dtype weights, const void *row, const matmul_acts *x, size_t token);

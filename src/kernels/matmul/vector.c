@@ -2,7 +2,22 @@
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
 
+#if defined(__x86_64__)
+/* With the arithmetic of the best tile path (matmul_paths), so that one token has the bits of many. */
+static matmul_vector_fn floats(tola_dtype weights) {
+    const cpu_features *cpu = cpu_get();
+    if (!matmul_wide(matmul_type_get(weights)))
+        return cpu->amx_bf16 && cpu_allow_amx() ? matmul_vector_floats_amx(weights)
+                                                : matmul_vector_floats_avx512bf16(weights);
+    return cpu->level == CPU_AVX512 ? matmul_vector_floats_avx512(weights) : matmul_vector_floats_avx2(weights);
+}
+#endif
+
 matmul_vector_fn matmul_vector_get(tola_dtype weights) {
+#if defined(__x86_64__)
+    const uint8_t kind = matmul_type_get(weights)->kind;
+    if (cpu_get()->level >= CPU_AVX2 && (kind == MATMUL_F32 || kind == MATMUL_BF16)) return floats(weights);
+#endif
     switch (cpu_get()->level) {
 #if defined(__x86_64__)
     case CPU_AVX512: {

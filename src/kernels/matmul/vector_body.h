@@ -90,19 +90,12 @@ typedef struct acts {
 
 typedef vf (*step_fn)(rows r, acts x, size_t blocks);
 
-/* How many rows apart the rows of a step are: a share of `count` each, made odd, so that the runs do not meet in the
- * same sets of a cache where a row is a multiple of a large power of two. */
-static inline size_t row_distance(size_t count) {
-    size_t share = count / ROWS;
-    return share == 0 ? 1 : share - (share % 2 == 0);
-}
-
 ALWAYS void run_rows(const uint8_t *w, size_t row_bytes, const matmul_acts *x, size_t token, float *y, size_t count,
                      size_t block_elements, step_fn step) {
     const acts from = { x->q + token * x->q_stride, x->d + token * x->d_stride, x->sums + token * x->sums_stride,
                         x->first ? x->first + token * x->first_stride : NULL };
     for (size_t first = 0; first < count;) {
-        size_t left = count - first, apart = row_distance(left);
+        size_t left = count - first, apart = matmul_apart(left, ROWS);
         for (size_t n = 0; n < apart; n++, first++) {
             /* where fewer than ROWS rows are left, the last one is taken several times */
             size_t last = left - 1 < (ROWS - 1) * apart ? left - 1 : (ROWS - 1) * apart, row[LANES];
