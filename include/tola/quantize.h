@@ -18,6 +18,7 @@ typedef struct tola_quantize_options {
     const char *per;          /* of int and fp8 types: scales per "tensor", "channel" or "group"; NULL: the type's */
     uint32_t group;           /* elements that share a scale; 0: the type's */
     bool asymmetric;          /* int types: zero points */
+    bool double_quant;        /* nf4 and fp4: scales are kept in 8 bits themselves */
     bool pure;                /* a mixture's name stands for its main type alone */
     const char *const *override; /* "GLOB=TYPE", NULL-terminated; the first that matches a name wins over the rest */
     const char *imatrix;      /* path of an importance matrix (llama-imatrix, either format), or NULL */
@@ -42,8 +43,8 @@ typedef struct tola_quantize_options {
 } tola_quantize_options;
 
 #define TOLA_QUANTIZE_OPTIONS_INIT \
-    { sizeof(tola_quantize_options), NULL, NULL, NULL, 0, false, false, NULL, NULL, 0, 0, 0, NULL, NULL, false, false, \
-      false, false, false, false, 0, NULL, NULL, NULL, NULL, { 0 } }
+    { sizeof(tola_quantize_options), NULL, NULL, NULL, 0, false, false, false, NULL, NULL, 0, 0, 0, NULL, NULL, false, \
+      false, false, false, false, false, 0, NULL, NULL, NULL, NULL, { 0 } }
 
 /* How far decoded numbers are from those that were read, over finite ones. */
 typedef struct tola_quantize_error {

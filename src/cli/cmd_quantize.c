@@ -10,7 +10,7 @@ typedef struct settings {
     cli_list override, include, exclude, report;
     uint64_t group, max_size, max_shard_size;
     double bits;
-    bool asymmetric, pure, keep_names, dry_run;
+    bool asymmetric, double_quant, pure, keep_names, dry_run;
 } settings;
 
 static const cli_option options[] = {
@@ -25,6 +25,8 @@ static const cli_option options[] = {
       offsetof(settings, per), "tensor channel group", NULL },
     { "asymmetric", 0, CLI_FLAG, NULL, "Zero points beside the scales, for int types", offsetof(settings, asymmetric),
       NULL, NULL },
+    { "double-quant", 0, CLI_FLAG, NULL, "Keep the scales in 8 bits themselves, for nf4 and fp4",
+      offsetof(settings, double_quant), NULL, NULL },
     { "pure", 0, CLI_FLAG, NULL, "One type for all matrices instead of the mixture of that name",
       offsetof(settings, pure), NULL, NULL },
     { "override", 0, CLI_LIST, "GLOB=TYPE", "Give the tensors that match a type of their own; the first match wins",
@@ -81,6 +83,7 @@ static void fill(const settings *set, tola_quantize_options *q) {
     q->per = set->per;
     q->group = (uint32_t)set->group;
     q->asymmetric = set->asymmetric;
+    q->double_quant = set->double_quant;
     q->pure = set->pure;
     q->override = set->override.items;
     q->imatrix = set->imatrix;

@@ -135,7 +135,8 @@ static const char *find_layout(const char *name) {
     return NULL;
 }
 
-/* --per, --group, --asymmetric: what they say over the type's own. Whether that can be is the scheme's to say. */
+/* --per, --group, --asymmetric, --double-quant: what they say over the type's own. Whether that can be is the scheme's
+ * to say. */
 static tola_status take_grain(const tola_quantize_options *o, const char *name, scheme_params *p, tola_error *err) {
     static const struct {
         const char *word;
@@ -143,11 +144,14 @@ static tola_status take_grain(const tola_quantize_options *o, const char *name, 
     } grains[] = { { "tensor", SCHEME_PER_TENSOR }, { "channel", SCHEME_PER_CHANNEL }, { "group", SCHEME_PER_GROUP } };
     if (o->asymmetric && p->code != SCHEME_INT)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s has no zero points (--asymmetric)", name);
+    if (o->double_quant && p->code != SCHEME_NF4 && p->code != SCHEME_FP4)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "the scales of %s are not quantized (--double-quant)", name);
     bool own = p->code == SCHEME_NF4 || p->code == SCHEME_FP4 || p->scale == TOLA_DTYPE_F8_E8M0 ||
                p->scale == TOLA_DTYPE_F8_E4M3 || p->grain == SCHEME_PER_BLOCK;
     if (o->per && own)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s says itself what shares a scale (--per)", name);
     if (o->asymmetric) p->symmetric = false;
+    if (o->double_quant) p->double_quant = true;
     if (o->group) {
         p->group = o->group;
         if (p->grain != SCHEME_PER_BLOCK) p->grain = SCHEME_PER_GROUP;

@@ -230,6 +230,12 @@ $ tola quantize model x/ --format awq --to mxfp4
 [exit 2]
 $ tola quantize -q model t4.safetensors --to int4 --override '*norm*=int4' --json | grep -c '"fallback_from": "int4"'
 5
+$ tola quantize -q model nested/ --to nf4 --double-quant && grep -o 'use_double_quant.*,' nested/config.json && tola inspect nested --tensors | grep -c nested_absmax
+use_double_quant": true,
+7
+$ tola quantize model x/ --to int4 --double-quant
+2> tola: the scales of int4 are not quantized (--double-quant)
+[exit 2]
 $ tola quantize model x/ --to nf4 --per tensor
 2> tola: nf4 says itself what shares a scale (--per)
 [exit 2]
