@@ -16,7 +16,7 @@ typedef struct grid_parts {
 } grid_parts;
 
 /* Dwords whose sum is the S of matmul.h. */
-typedef vi (*grid_fn)(const uint8_t *block, const int8_t *q);
+typedef vi (*grid_fn)(const uint8_t *block, const acts *x);
 
 ALWAYS vi both_lanes(__m128i v) { return _mm256_broadcastsi128_si256(v); }
 
@@ -82,7 +82,7 @@ ALWAYS vi four(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     return _mm256_setr_epi64x((long long)a, (long long)b, (long long)c, (long long)d);
 }
 
-static inline vi grid_block_iq2_xxs(const uint8_t *b, const int8_t *q) {
+static inline vi grid_block_iq2_xxs(const uint8_t *b, const acts *x) {
     grid_parts p;
     __m256 first = _mm256_loadu_ps((const float *)(const void *)(b + 2));
     __m256 last = _mm256_loadu_ps((const float *)(const void *)(b + 34));
@@ -93,12 +93,12 @@ static inline vi grid_block_iq2_xxs(const uint8_t *b, const int8_t *q) {
     for (int g = 0; g < 8; g++) {
         const uint8_t *at = b + 2 + 8 * g;
         acc = signed_product(acc, four(grid_iq2_xxs[at[0]], grid_iq2_xxs[at[1]], grid_iq2_xxs[at[2]],
-                                       grid_iq2_xxs[at[3]]), q, &p, g);
+                                       grid_iq2_xxs[at[3]]), x->q, &p, g);
     }
     return acc;
 }
 
-static inline vi grid_block_iq2_xs(const uint8_t *b, const int8_t *q) {
+static inline vi grid_block_iq2_xs(const uint8_t *b, const acts *x) {
     grid_parts p;
     set_nibbles(&p, b + 66);
     vi first = _mm256_loadu_si256((const __m256i *)(b + 2)), last = _mm256_loadu_si256((const __m256i *)(b + 34));
@@ -109,12 +109,12 @@ static inline vi grid_block_iq2_xs(const uint8_t *b, const int8_t *q) {
         const uint8_t *at = b + 2 + 8 * g;
         acc = signed_product(acc, four(grid_iq2_xs[word_at(at) & 511], grid_iq2_xs[word_at(at + 2) & 511],
                                        grid_iq2_xs[word_at(at + 4) & 511], grid_iq2_xs[word_at(at + 6) & 511]),
-                             q, &p, g);
+                             x->q, &p, g);
     }
     return acc;
 }
 
-static inline vi grid_block_iq2_s(const uint8_t *b, const int8_t *q) {
+static inline vi grid_block_iq2_s(const uint8_t *b, const acts *x) {
     grid_parts p;
     set_nibbles(&p, b + 74);
     set_signs(&p, _mm256_loadu_si256((const __m256i *)(b + 34)));
@@ -125,7 +125,7 @@ static inline vi grid_block_iq2_s(const uint8_t *b, const int8_t *q) {
         const unsigned high = b[66 + g];
         acc = signed_product(acc, four(grid_iq2_s[at[0] | (high << 8 & 0x300)], grid_iq2_s[at[1] | (high << 6 & 0x300)],
                                        grid_iq2_s[at[2] | (high << 4 & 0x300)],
-                                       grid_iq2_s[at[3] | (high << 2 & 0x300)]), q, &p, g);
+                                       grid_iq2_s[at[3] | (high << 2 & 0x300)]), x->q, &p, g);
     }
     return acc;
 }
@@ -133,7 +133,7 @@ static inline vi grid_block_iq2_s(const uint8_t *b, const int8_t *q) {
 /* Two entries of four codes. */
 ALWAYS uint64_t two(uint32_t first, uint32_t second) { return first | (uint64_t)second << 32; }
 
-static inline vi grid_block_iq3_xxs(const uint8_t *b, const int8_t *q) {
+static inline vi grid_block_iq3_xxs(const uint8_t *b, const acts *x) {
     grid_parts p;
     set_sevens(&p, _mm256_loadu_si256((const __m256i *)(b + 66)));
     vi acc = zero();
@@ -142,12 +142,12 @@ static inline vi grid_block_iq3_xxs(const uint8_t *b, const int8_t *q) {
         const uint8_t *at = b + 2 + 8 * g;
         uint64_t eight[4];
         for (int i = 0; i < 4; i++) eight[i] = two(grid_iq3_xxs[at[2 * i]], grid_iq3_xxs[at[2 * i + 1]]);
-        acc = signed_product(acc, four(eight[0], eight[1], eight[2], eight[3]), q, &p, g);
+        acc = signed_product(acc, four(eight[0], eight[1], eight[2], eight[3]), x->q, &p, g);
     }
     return acc;
 }
 
-static inline vi grid_block_iq3_s(const uint8_t *b, const int8_t *q) {
+static inline vi grid_block_iq3_s(const uint8_t *b, const acts *x) {
     grid_parts p;
     uint32_t scales;
     memcpy(&scales, b + 106, sizeof scales);
@@ -164,21 +164,21 @@ static inline vi grid_block_iq3_s(const uint8_t *b, const int8_t *q) {
         for (int i = 0; i < 4; i++)
             eight[i] = two(grid_iq3_s[at[2 * i] | (ninth << (8 - 2 * i) & 0x100)],
                            grid_iq3_s[at[2 * i + 1] | (ninth << (7 - 2 * i) & 0x100)]);
-        acc = signed_product(acc, four(eight[0], eight[1], eight[2], eight[3]), q, &p, g);
+        acc = signed_product(acc, four(eight[0], eight[1], eight[2], eight[3]), x->q, &p, g);
     }
     return acc;
 }
 
-/* Eight times entries of -1, 0 and 1, and `shift` (1 or -1 in each byte) added. */
-ALWAYS vi shifted_product(vi acc, vi entries, vi shift, const int8_t *q, const grid_parts *p, int group) {
-    vi codes = add8(and(shl16(entries, 3), set8(0xf8)), shift);
-    vi x = _mm256_loadu_si256((const __m256i *)(q + 32 * group));
-    return scaled(acc, dot(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes)), p, group);
+/* By the sums of 16 activations: words of which lane 0 has the first eight. */
+ALWAYS vi by_all_sums(vi words, const acts *x) {
+    return _mm256_madd_epi16(words, _mm256_loadu_si256((const __m256i *)x->sums));
 }
 
-static inline vi grid_block_iq1_s(const uint8_t *b, const int8_t *q) {
+/* Codes 8 e + s, where e are entries of -1, 0 and 1, s 1 or -1, the same for 32 elements: 8 (e + 1), and s - 8 by the
+ * sums of the activations. */
+static inline vi grid_block_iq1_s(const uint8_t *b, const acts *x) {
     grid_parts p;
-    __m128i heads = _mm_loadu_si128((const __m128i *)(b + 34));
+    const __m128i heads = _mm_loadu_si128((const __m128i *)(b + 34));
     p.scales = odd_of(both_lanes(_mm_and_si128(_mm_srli_epi16(heads, 12), _mm_set1_epi16(7))));
     vi acc = zero();
 #pragma GCC unroll 8
@@ -187,32 +187,43 @@ static inline vi grid_block_iq1_s(const uint8_t *b, const int8_t *q) {
         const unsigned head = word_at(b + 34 + 2 * g);
         vi entries = four(grid_iq1[at[0] | (head << 8 & 0x700)], grid_iq1[at[1] | (head << 5 & 0x700)],
                           grid_iq1[at[2] | (head << 2 & 0x700)], grid_iq1[at[3] | (head >> 1 & 0x700)]);
-        acc = shifted_product(acc, entries, set8(1 - (int)(head >> 15) * 2), q, &p, g);
+        vi codes = add8(entries, set8(1));
+        acc = scaled(acc, dot(codes, _mm256_loadu_si256((const __m256i *)(x->q + 32 * g))), &p, g);
     }
-    return acc;
+    __m128i less = _mm_sub_epi16(_mm_or_si128(_mm_srai_epi16(heads, 15), _mm_set1_epi16(1)), _mm_set1_epi16(8));
+    less = _mm_mullo_epi16(less, _mm256_castsi256_si128(p.scales));
+    vi words = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi16(less, less)),
+                                       _mm_unpackhi_epi16(less, less), 1);
+    return add32(shl32(acc, 3), by_all_sums(words, x));
 }
 
-static inline vi grid_block_iq1_m(const uint8_t *b, const int8_t *q) {
+/* Codes 8 e + s, s 1 or -1 of each eight elements: twice 4 (e + 1) + (s + 1) / 2, and -9 by the sums of the
+ * activations. */
+static inline vi grid_block_iq1_m(const uint8_t *b, const acts *x) {
     /* word g of lane h: bits 3 (2 g + h) % 4 and on of word g / 2, moved to the top */
     static const uint8_t twice[16] = { 0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7 };
-    const vi up = _mm256_setr_epi32(0x0080 << 16 | 0x2000, 0x0080 << 16 | 0x2000, 0x0080 << 16 | 0x2000,
-                                    0x0080 << 16 | 0x2000, 0x0010 << 16 | 0x0400, 0x0010 << 16 | 0x0400,
-                                    0x0010 << 16 | 0x0400, 0x0010 << 16 | 0x0400);
+    const vi up = four(0x0080200000802000, 0x0080200000802000, 0x0010040000100400, 0x0010040000100400);
     grid_parts p;
     p.scales = odd_of(shr16(mul16(pick8(both_lanes(load_low(b + 48)), load_same(twice)), up), 13));
+    const __m128i heads = _mm_loadu_si128((const __m128i *)(b + 32)); /* four nibbles a word */
+    const vi spread = four(0, 0, 0x0101010101010101, 0x0101010101010101);
+    const vi bit = four(0x0808080808080808, 0x8080808080808080, 0x0808080808080808, 0x8080808080808080);
     vi acc = zero();
 #pragma GCC unroll 8
     for (int g = 0; g < 8; g++) {
         const uint8_t *at = b + 4 * g;
-        const unsigned head = word_at(b + 32 + 2 * g); /* four nibbles */
+        const unsigned head = word_at(b + 32 + 2 * g);
         vi entries = four(grid_iq1[at[0] | (head << 8 & 0x700)], grid_iq1[at[1] | (head << 4 & 0x700)],
                           grid_iq1[at[2] | (head & 0x700)], grid_iq1[at[3] | (head >> 4 & 0x700)]);
-        const vi bit = four(0x08, 0x80, 0x800, 0x8000);
-        vi shift = _mm256_cmpeq_epi64(and(_mm256_set1_epi64x(head), bit), bit); /* -1 or 0 */
-        shift = _mm256_or_si256(shift, set8(1));
-        acc = shifted_product(acc, entries, shift, q, &p, g);
+        vi minus = and(pick8(both_lanes(heads), add8(spread, set8(2 * g))), bit);
+        vi plus = _mm256_cmpeq_epi8(minus, zero()); /* -1 where s is 1 */
+        vi codes = _mm256_sub_epi8(shl16(add8(entries, set8(1)), 2), plus);
+        acc = scaled(acc, dot(codes, _mm256_loadu_si256((const __m256i *)(x->q + 32 * g))), &p, g);
     }
-    return acc;
+    const __m128i even = _mm256_castsi256_si128(p.scales), odd = _mm256_extracti128_si256(p.scales, 1);
+    vi words = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi16(even, odd)),
+                                       _mm_unpackhi_epi16(even, odd), 1);
+    return add32(shl32(acc, 1), by_all_sums(mul16(words, set16(-9)), x));
 }
 
 /* The f16 scales of a block: at the beginning, or of iq1_m four times four bits. */
@@ -237,7 +248,7 @@ ALWAYS vf grid_step(grid_fn block, size_t bytes, float factor, bool in_parts, ro
         vi sums[4];
         grid_scales(&r, in_parts, d);
         for (size_t j = 0; j < 4; j++) {
-            vi row0 = block(row_at(&r, 0, j), x.q), row1 = block(row_at(&r, 1, j), x.q);
+            vi row0 = block(row_at(&r, 0, j), &x), row1 = block(row_at(&r, 1, j), &x);
             sums[j] = add32(_mm256_permute2x128_si256(row0, row1, 0x20), _mm256_permute2x128_si256(row0, row1, 0x31));
         }
         acc = super_add(acc, sums, mul_f(load_f16(d), set_f(factor)), &x);
