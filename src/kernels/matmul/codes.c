@@ -115,6 +115,18 @@ static void q2_0(const uint8_t *b, matmul_codes *c) {
 
 /* ---- super-blocks ---- */
 
+/* 64 bytes of two bits each, runs of 32 elements: four in the first 32 bytes, lowest bits first, four in the others. */
+static void runs_of_two(const uint8_t *qs, int offset, int8_t *q) {
+    for (int g = 0; g < 8; g++)
+        for (int i = 0; i < 32; i++) q[32 * g + i] = (int8_t)((qs[g / 4 * 32 + i] >> g % 4 * 2 & 3) - offset);
+}
+
+/* Adds `what` to element 32 g + i where bit g of byte i is set. */
+static void add_runs_of_one(const uint8_t *bits, int what, int8_t *q) {
+    for (int g = 0; g < 8; g++)
+        for (int i = 0; i < 32; i++) q[32 * g + i] = (int8_t)(q[32 * g + i] + (bits[i] >> g & 1) * what);
+}
+
 static void same_scale(matmul_codes *c) {
     for (int j = 0; j < 16; j++) c->sc[j] = 1;
 }
@@ -123,7 +135,7 @@ static void same_scale(matmul_codes *c) {
 static void q1_0(const uint8_t *b, matmul_codes *c) {
     c->d[0] = half(b);
     same_scale(c);
-    for (int i = 0; i < 128; i++) c->q[i] = b[2 + i / 8] >> i % 8 & 1 ? 1 : -1;
+    for (int i = 0; i < 128; i++) c->q[i] = (int8_t)((b[2 + i / 8] >> i % 8 & 1) * 2 - 1);
 }
 
 /* scales[16] (scale low, minimum high), qs[64] (two bits; four runs of 32 to 32 bytes), d, dmin */
@@ -134,7 +146,7 @@ static void q2_k(const uint8_t *b, matmul_codes *c) {
         c->sc[j] = b[j] & 15;
         c->m[j] = b[j] >> 4;
     }
-    for (int i = 0; i < 256; i++) c->q[i] = b[16 + i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3;
+    runs_of_two(b + 16, 0, c->q);
 }
 
 /* hmask[32] (bit i of byte l: element 32 i + l; clear: less 4), qs[64] as q2_k, scales[12], d.
@@ -145,10 +157,8 @@ static void q3_k(const uint8_t *b, matmul_codes *c) {
         int low = b[96 + j % 8] >> j / 8 * 4 & 15, high = b[104 + j % 4] >> j / 4 * 2 & 3;
         c->sc[j] = (int16_t)((low | high << 4) - 32);
     }
-    for (int i = 0; i < 256; i++) {
-        int low = b[32 + i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3;
-        c->q[i] = (int8_t)(low - (b[i % 32] >> i / 32 & 1 ? 0 : 4));
-    }
+    runs_of_two(b + 32, 4, c->q);
+    add_runs_of_one(b, 4, c->q);
 }
 
 /* Eight scales and eight minima of six bits in 12 bytes: the first four of each whole in bytes 0-3 and 4-7, of the
@@ -175,18 +185,21 @@ static void q5_k(const uint8_t *b, matmul_codes *c) {
     c->min[0] = half(b + 2);
     scales_of_k(b + 4, c);
     for (int r = 0; r < 4; r++) nibbles(b + 48 + 32 * r, 64, 0, c->q + 64 * r);
-    for (int i = 0; i < 256; i++) c->q[i] = (int8_t)(c->q[i] + (b[16 + i % 32] >> i / 32 & 1) * 16);
+    add_runs_of_one(b + 16, 16, c->q);
 }
 
 /* ql[128] (low nibbles: elements 0-63 of each 128, high: 64-127), qh[64] (two bits; runs of 32), i8 scales[16], d */
 static void q6_k(const uint8_t *b, matmul_codes *c) {
     c->d[0] = half(b + 208);
     for (int j = 0; j < 16; j++) c->sc[j] = (int8_t)b[192 + j];
-    for (int i = 0; i < 256; i++) {
-        int h = i / 128, low = b[64 * h + i % 64] >> i / 64 % 2 * 4 & 15;
-        int high = b[128 + 32 * h + i % 32] >> i / 32 % 4 * 2;
-        c->q[i] = (int8_t)((low | (high & 3) << 4) - 32);
-    }
+    runs_of_two(b + 128, 0, c->q);
+    for (int h = 0; h < 2; h++)
+        for (int i = 0; i < 64; i++) {
+            int8_t *q = c->q + 128 * h + i;
+            int low = b[64 * h + i];
+            q[0] = (int8_t)((q[0] << 4 | (low & 15)) - 32);
+            q[64] = (int8_t)((q[64] << 4 | low >> 4) - 32);
+        }
 }
 
 /* f32 d, qs[256], sums (not needed) */
@@ -317,7 +330,7 @@ static void tq1_0(const uint8_t *b, matmul_codes *c) {
 static void tq2_0(const uint8_t *b, matmul_codes *c) {
     c->d[0] = half(b + 64);
     same_scale(c);
-    for (int i = 0; i < 256; i++) c->q[i] = (int8_t)((b[i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3) - 1);
+    runs_of_two(b, 1, c->q);
 }
 
 static const matmul_type types[TOLA_DTYPE_COUNT] = {

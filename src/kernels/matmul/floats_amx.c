@@ -240,6 +240,6 @@ matmul_vector_fn matmul_vector_floats_amx(tola_dtype weights) {
     }
 }
 
-const matmul_tile matmul_floats_amx = { scratch_bytes, rows_of };
+const matmul_tile matmul_floats_amx = { scratch_bytes, rows_of, 0 };
 
 #endif

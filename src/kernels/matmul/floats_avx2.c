@@ -91,6 +91,6 @@ matmul_vector_fn matmul_vector_floats_avx2(tola_dtype weights) {
     }
 }
 
-const matmul_tile matmul_floats_avx2 = { float_scratch, float_rows };
+const matmul_tile matmul_floats_avx2 = { float_scratch, float_rows, 0 };
 
 #endif

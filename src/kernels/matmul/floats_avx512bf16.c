@@ -48,6 +48,6 @@ matmul_vector_fn matmul_vector_floats_avx512bf16(tola_dtype weights) {
     }
 }
 
-const matmul_tile matmul_floats_avx512bf16 = { float_scratch, float_rows };
+const matmul_tile matmul_floats_avx512bf16 = { float_scratch, float_rows, 0 };
 
 #endif

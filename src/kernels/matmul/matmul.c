@@ -167,6 +167,8 @@ size_t matmul_paths(matmul_path *out) {
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
     if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
+    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
+        out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
 #endif
     out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
     return n;
@@ -194,12 +196,12 @@ void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, 
         return;
     }
     const matmul_tile *tile = tile_of(matmul_type_get(weights));
-    matmul_vector_fn vector = tokens == 1 || tile == &matmul_tile_scalar ? matmul_vector_get(weights) : NULL;
+    matmul_vector_fn vector = tokens == 1 || tokens < tile->least ? matmul_vector_get(weights) : NULL;
     if (!vector) {
         tile->rows(weights, rows, row_bytes, &x, y + first, y_stride, count, scratch);
         return;
     }
-    /* Where there is no tile path, a few rows stay in the caches while they meet all tokens. */
+    /* A few rows stay in the caches while they meet all tokens. */
     const size_t few = tokens == 1 ? count : MATMUL_ROWS;
     for (size_t r = 0; r < count; r += few)
         for (size_t t = 0; t < tokens; t++)

@@ -49,7 +49,7 @@ typedef struct matmul_type {
     uint8_t kind;   /* matmul_kind: how it multiplies; f16 as f32, f8 as bf16 */
     uint8_t group;  /* elements with a scale of their own: 16 or 32; small blocks: that of d, too */
     bool minima;    /* uses min (and m) */
-    uint8_t offset; /* codes + offset are >= 0, and below 128 where offset is */
+    uint8_t offset; /* codes + offset are >= 0; with an offset up to 16 at most 32, of 32 at most 64, of 64 below 128 */
     void (*codes)(const uint8_t *block, matmul_codes *out);
 } matmul_type;
 
@@ -99,9 +99,10 @@ typedef struct matmul_tile {
     size_t (*scratch)(const matmul_type *type, size_t k, size_t tokens);
     void (*rows)(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
                  size_t y_stride, size_t count, void *scratch);
+    size_t least; /* with fewer tokens one after the other is faster, where the type has a product for one */
 } matmul_tile;
 extern const matmul_tile matmul_floats_avx2, matmul_floats_avx512, matmul_floats_avx512bf16, matmul_floats_amx;
-extern const matmul_tile matmul_tile_scalar, matmul_tile_avx512vnni, matmul_tile_amx;
+extern const matmul_tile matmul_tile_scalar, matmul_tile_avx2, matmul_tile_avx512vnni, matmul_tile_amx;
 
 /* The paths of this processor, best first; each serves the kinds whose bit (1 << matmul_kind) is set. The last one,
  * scalar, serves all. */

@@ -99,4 +99,4 @@ static void rows_scalar(tola_dtype weights, const uint8_t *w, size_t row_bytes, 
             y[t * y_stride + r] = matmul_scalar_dot(weights, w + r * row_bytes, x, t);
 }
 
-const matmul_tile matmul_tile_scalar = { no_scratch, rows_scalar };
+const matmul_tile matmul_tile_scalar = { no_scratch, rows_scalar, SIZE_MAX };

@@ -359,5 +359,5 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     }
 }
 
-const matmul_tile matmul_tile_amx = { scratch_bytes, rows };
+const matmul_tile matmul_tile_amx = { scratch_bytes, rows, 0 };
 #endif

@@ -82,10 +82,11 @@ static inline vi widen(vi part) { return _mm256_madd_epi16(part, _mm256_set1_epi
 
 #define SIGNED_OFFSET 0 /* signs need none */
 static inline vi offset_codes(vi codes) { return codes; }
-static inline vi sdot(vi acc, vi codes, vi x) { /* |codes| by x with their sign: at most 2 * 128 * 127, which fits */
-    vi words = _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(words, _mm256_set1_epi16(1)));
+static inline vi dot_signed(vi codes, vi x) { /* |codes| by x with their sign: at most 2 * 128 * 127, which fits */
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
 }
+static inline vi dot_signed_add(vi part, vi codes, vi x) { return _mm256_add_epi16(part, dot_signed(codes, x)); }
+static inline vi sdot(vi acc, vi codes, vi x) { return _mm256_add_epi32(acc, widen(dot_signed(codes, x))); }
 
 static inline vi scale_pair(vi acc, vi part0, vi part1, vi scales, int pair) {
     vi even = _mm256_set1_epi16((short)(0x0100 + 0x0404 * pair));
@@ -93,6 +94,10 @@ static inline vi scale_pair(vi acc, vi part0, vi part1, vi scales, int pair) {
     acc = madd16(acc, part0, _mm256_shuffle_epi8(scales, even));
     return madd16(acc, part1, _mm256_shuffle_epi8(scales, odd));
 }
+
+/* tile_body.h: an integer scale of a row, ready to multiply parts, and the products added to acc. */
+static inline int32_t scale_word(int scale) { return (int32_t)((uint32_t)scale << 16 | (uint16_t)scale); }
+static inline vi scale_add(vi acc, vi part, vi scale) { return madd16(acc, part, scale); }
 
 /* ---- floats ---- */
 static inline vf set_f(float x) { return _mm256_set1_ps(x); }

@@ -96,6 +96,8 @@ static inline vi widen(vi part) { return part; }
 
 #define SIGNED_OFFSET 0
 static inline vi offset_codes(vi codes) { return codes; }
+static inline vi dot_signed(vi codes, vi x) { return dot(codes, x); }
+static inline vi dot_signed_add(vi part, vi codes, vi x) { return dot_add(part, codes, x); }
 static inline vi sdot(vi acc, vi codes, vi x) { return dot_add(acc, codes, x); }
 
 static inline vi scale_pair(vi acc, vi part0, vi part1, vi scales, int pair) {
@@ -104,6 +106,10 @@ static inline vi scale_pair(vi acc, vi part0, vi part1, vi scales, int pair) {
     acc = vmlaq_n_s32(acc, part0, words[2 * pair]);
     return vmlaq_n_s32(acc, part1, words[2 * pair + 1]);
 }
+
+/* tile_body.h: an integer scale of a row, ready to multiply parts, and the products added to acc. */
+static inline int32_t scale_word(int scale) { return scale; }
+static inline vi scale_add(vi acc, vi part, vi scale) { return vmlaq_s32(acc, part, scale); }
 
 /* ---- floats ---- */
 static inline vf set_f(float x) { return vdupq_n_f32(x); }
