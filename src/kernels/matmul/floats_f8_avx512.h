@@ -8,16 +8,15 @@
 /* Normal numbers keep their bits, `up` higher, with another bias of the exponent. Denormals, infinities and NaN stand
  * at either end of the magnitudes: those that, moved up by `ends` around 127, are below `some`; by their low five bits
  * they find their value in a table. */
-static inline __attribute__((always_inline)) __m512i bf16_of_f8(const uint8_t *p, int up, int bias, int ends, int some,
-                                                                __m512i table) {
-    const __m512i v = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)p));
-    const __m512i size = _mm512_set1_epi16(0x7f), magnitude = _mm512_and_si512(v, size);
-    const __m512i turned = _mm512_and_si512(_mm512_add_epi16(magnitude, _mm512_set1_epi16((short)ends)), size);
-    const __mmask32 special = _mm512_cmplt_epu16_mask(turned, _mm512_set1_epi16((short)some));
-    __m512i out = _mm512_add_epi16(_mm512_slli_epi16(magnitude, (unsigned)up), _mm512_set1_epi16((short)bias));
-    out = _mm512_mask_permutexvar_epi16(out, special, magnitude, table);
-    const __m512i sign = _mm512_set1_epi16((short)0x8000); /* out | v << 8 & sign */
-    return _mm512_ternarylogic_epi64(out, _mm512_slli_epi16(v, 8), sign, 0xf8);
+static inline __attribute__((always_inline)) __m512i bf16_of_f8(const uint8_t *p, unsigned up, int bias, int ends,
+                                                                int some, __m512i table) {
+    const __m512i v = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p));
+    const __m512i magnitude = _mm512_slli_epi16(v, 9); /* in the high bits */
+    const __m512i turned = _mm512_add_epi16(magnitude, _mm512_set1_epi16((short)(ends << 9)));
+    const __mmask32 special = _mm512_cmplt_epu16_mask(turned, _mm512_set1_epi16((short)(some << 9)));
+    __m512i out = _mm512_add_epi16(_mm512_srli_epi16(magnitude, 9 - up), _mm512_set1_epi16((short)bias));
+    out = _mm512_mask_permutexvar_epi16(out, special, v, table);
+    return _mm512_ternarylogic_epi64(out, v, _mm512_set1_epi16((short)0x8000), 0xf8); /* out | v & sign */
 }
 
 /* Denormals m 2^-9, 0x7f is NaN. */
