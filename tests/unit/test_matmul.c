@@ -1,8 +1,15 @@
 /* Products: the codes against the decoders, every path against the definition, one token against many, ranges against
  * the whole, bytes that no encoder wrote. */
-#include "unit.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "kernels/cast/scalar.h"
 #include "kernels/dequantize/dequantize.h"

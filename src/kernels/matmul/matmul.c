@@ -156,9 +156,11 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
 
 size_t matmul_paths(matmul_path *out) {
     size_t n = 0;
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
     const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
     const cpu_features *cpu = cpu_get();
+#endif
+#if defined(__x86_64__)
     if (cpu->amx_int8 && cpu_allow_amx()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
     const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
     if (tiles_of_bf16()) out[n++] = (matmul_path){ "amx", 1u << MATMUL_BF16, &matmul_floats_amx };
@@ -169,6 +171,10 @@ size_t matmul_paths(matmul_path *out) {
     if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
+#elif defined(__aarch64__)
+    if (cpu->level == CPU_NEON && cpu->neon_dotprod)
+        out[n++] = (matmul_path){ "dotprod", blocks, &matmul_tile_dotprod };
+    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", blocks, &matmul_tile_neon };
 #endif
     out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
     return n;

@@ -103,6 +103,7 @@ typedef struct matmul_tile {
 } matmul_tile;
 extern const matmul_tile matmul_floats_avx2, matmul_floats_avx512, matmul_floats_avx512bf16, matmul_floats_amx;
 extern const matmul_tile matmul_tile_scalar, matmul_tile_avx2, matmul_tile_avx512vnni, matmul_tile_amx;
+extern const matmul_tile matmul_tile_neon, matmul_tile_dotprod;
 
 /* The paths of this processor, best first; each serves the kinds whose bit (1 << matmul_kind) is set. The last one,
  * scalar, serves all. */
