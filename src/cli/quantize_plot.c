@@ -4,8 +4,13 @@
 #include "frame.h"
 #include "quantize.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define WIDTH 880.0
 #define HEIGHT 560.0
@@ -154,8 +159,23 @@ int quantize_plot(const quantize_view *v, const char *path) {
     return canvas_close(c);
 }
 
+/* Is there a folder that takes the file, and no folder in its place? */
+static bool can_write(const char *path) {
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) + 1 : 0;
+    char *folder = frame_alloc(length + 2);
+    snprintf(folder, length + 2, "%.*s.", (int)length, path);
+    int error = access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    free(folder);
+    if (!error && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) error = EISDIR;
+    if (error) cli_fail("cannot write %s: %s", path, strerror(error));
+    return !error;
+}
+
 bool quantize_can_report(const char *path) {
     const char *dot = strrchr(path, '.');
+    if (!can_write(path)) return false;
     if (dot && (strcmp(dot, ".json") == 0 || strcmp(dot, ".md") == 0)) return true;
     if (!dot || (strcmp(dot, ".svg") != 0 && strcmp(dot, ".png") != 0)) {
         cli_fail("--report: %s ends in none of .json, .md, .svg, .png", path);

@@ -14,8 +14,10 @@
 #define UNIT 32
 
 static tola_status check_code(const scheme_params *p, const char *name, tola_error *err) {
-    if (p->code == SCHEME_CODE_ANY || p->code == SCHEME_INT) return TOLA_OK;
-    return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s keeps integers alone", name);
+    if (p->code != SCHEME_CODE_ANY && p->code != SCHEME_INT)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s keeps integers alone", name);
+    if (p->grain != SCHEME_PER_TENSOR && p->grain != SCHEME_PER_BLOCK) return TOLA_OK;
+    return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s has a scale for each channel or group", name);
 }
 
 static tola_status check_shape(scheme_layout *l, tola_error *err) {

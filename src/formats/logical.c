@@ -160,7 +160,8 @@ const tola_value *logical_config(const tola_value *config) {
 
 static bool says_quantized(const tola_member *m) {
     for (size_t i = 0; i < CONFIG_KEYS; i++)
-        if (strcmp(m->key.data, config_keys[i]) == 0) return true;
+        if (m->key.length == strlen(config_keys[i]) && memcmp(m->key.data, config_keys[i], m->key.length) == 0)
+            return true;
     return false;
 }
 
@@ -199,8 +200,27 @@ static tola_status read_quantize_config(const tola_checkpoint *in, arena *a, tol
     }
     status = json_parse(text, bytes, a, out, err);
     tola_free(text);
-    if (status != TOLA_OK) return err_in_file(err, status, "quantize_config.json");
+    if (status != TOLA_OK) {
+        err_in_file(err, status, "quantize_config.json");
+        if (err) err->offset = TOLA_NO_OFFSET; /* said, and not one of the weights */
+        return status;
+    }
     *found = out;
+    return TOLA_OK;
+}
+
+/* What a file says that has no folder around it: JSON text among its metadata. */
+static tola_status read_metadata_config(const tola_checkpoint *in, arena *a, tola_value *out, const tola_value **found,
+                                        tola_error *err) {
+    const tola_value *v = tola_value_get(&in->metadata, config_keys[0]);
+    if (!v || v->kind != TOLA_VALUE_STRING) return TOLA_OK;
+    tola_status status = json_parse(v->as.string.data, v->as.string.length, a, out, err);
+    if (status != TOLA_OK) {
+        err_in_file(err, status, config_keys[0]);
+        if (err) err->offset = TOLA_NO_OFFSET;
+        return status;
+    }
+    *found = out->kind == TOLA_VALUE_MAP ? out : NULL;
     return TOLA_OK;
 }
 
@@ -376,7 +396,7 @@ static tola_status create_view(builder *b, tola_error *err) {
     out->close_owned = close_logical;
     out->borrows_files = true;
     out->format = in->format;
-    out->metadata = in->metadata;
+    TRY(plain_config(&in->metadata, &out->arena, true, &out->metadata, err));
     TRY(plain_config(&in->config, &out->arena, false, &out->config, err));
     out->folder = in->folder ? mem_strdup(in->folder) : NULL;
     if ((in->folder && !out->folder) || !mem_grow(&out->files, &out->file_cap, in->file_count + 1, sizeof *out->files))
@@ -406,6 +426,7 @@ static tola_status build(builder *b, tola_error *err) {
     b->config = logical_config(tola_checkpoint_config(b->in));
     TRY(create_view(b, err));
     if (!b->config) TRY(read_quantize_config(b->in, &b->out->arena, &own, &b->config, err));
+    if (!b->config) TRY(read_metadata_config(b->in, &b->out->arena, &own, &b->config, err));
     b->taken = mem_calloc(b->in->tensor_count + 1, sizeof *b->taken);
     if (!b->taken) return err_nomem(err, "finding quantized matrices");
     TRY(try_schemes(b, err));
@@ -422,7 +443,9 @@ tola_status logical_open(const tola_checkpoint *in, logical_precision precision,
     mem_free(b.taken);
     if (status == TOLA_OK && b.matrices) *out = b.out;
     else tola_checkpoint_close(b.out);
-    return status;
+    if (status == TOLA_OK) return TOLA_OK;
+    const char *place = in->file_count == 1 ? in->files[0].info.path : in->folder;
+    return place ? err_in_file(err, status, place) : status;
 }
 
 tola_status logical_replace(tola_checkpoint **ck, logical_precision precision, tola_error *err) {

@@ -2,8 +2,9 @@
  * tensor called "<module>.weight" of shape [rows, cols] (or [matrices, rows, cols]), decoded when it is read, and
  * everything else is as it was.
  *
- * Which matrices: those that the configuration's quantization_config, or without one the names, dtypes and shapes of a
- * module's tensors, show to be under a scheme. Resident memory: the parts of the few matrices being read. */
+ * Which matrices: those that the quantization_config of the configuration or of a file's metadata, or without one the
+ * names, dtypes and shapes of a module's tensors, show to be under a scheme. Resident memory: the parts of the few
+ * matrices being read. */
 #ifndef FORMATS_LOGICAL_H
 #define FORMATS_LOGICAL_H
 

@@ -251,7 +251,6 @@ tola_status tola_checkpoint_open(const char *path, const tola_open_options *opti
     if (status == TOLA_OK && ck->options.weights != TOLA_WEIGHTS_STORED) {
         bool exact = ck->options.weights == TOLA_WEIGHTS_EXACT;
         status = logical_replace(&ck, exact ? LOGICAL_EXACT : LOGICAL_MODEL, err);
-        if (status != TOLA_OK) err_in_file(err, status, path);
     }
     if (status != TOLA_OK) {
         tola_checkpoint_close(ck);

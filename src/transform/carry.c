@@ -2,6 +2,8 @@
 #include "transform/carry.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "formats/logical.h"
+#include <tola/json.h>
 
 #include <string.h>
 
@@ -73,6 +75,34 @@ tola_status carry_metadata(const tola_checkpoint *in, const char *to_format, tol
     out->kind = TOLA_VALUE_MAP;
     out->as.map.members = members;
     out->as.map.count = kept;
+    return TOLA_OK;
+}
+
+tola_status carry_quantization(const tola_checkpoint *in, const char *to_format, arena *a, tola_value *metadata,
+                               uint64_t *dropped, tola_error *err) {
+    static const char key[] = "quantization_config";
+    const tola_value *config = logical_config(tola_checkpoint_config(in));
+    size_t count = metadata->as.map.count;
+    if (!config || tola_value_get(metadata, key)) return TOLA_OK;
+    if (strcmp(to_format, "npz") == 0) {
+        ++*dropped;
+        return TOLA_OK;
+    }
+    tola_member *members = arena_alloc_array(a, count + 1, sizeof *members);
+    if (!members) return err_nomem(err, "carrying metadata over");
+    if (count) memcpy(members, metadata->as.map.members, count * sizeof *members);
+    buf text;
+    tola_json json;
+    buf_init(&text, 0);
+    tola_json_init(&json, json_to_buf, &text, 0);
+    tola_json_value(&json, config);
+    bool done = tola_json_finish(&json) && !text.failed;
+    char *copy = done ? arena_strndup(a, (const char *)text.data, text.length) : NULL;
+    buf_free(&text);
+    if (!copy) return err_nomem(err, "carrying metadata over");
+    members[count] = (tola_member){ { key, sizeof key - 1 }, string_value(copy) };
+    metadata->as.map.members = members;
+    metadata->as.map.count = count + 1;
     return TOLA_OK;
 }
 

@@ -19,6 +19,11 @@
 tola_status carry_metadata(const tola_checkpoint *in, const char *to_format, tola_dtype dtype, arena *a,
                            tola_value *out, uint64_t *dropped, tola_error *err);
 
+/* For weights that stay quantized and lose the config.json around them: its quantization_config as JSON text among the
+ * metadata, where logical_open looks for it; one more in *dropped where `to_format` has no place for it. */
+tola_status carry_quantization(const tola_checkpoint *in, const char *to_format, arena *a, tola_value *metadata,
+                               uint64_t *dropped, tola_error *err);
+
 /* Copies configuration, tokenizer, chat template, model card and licence from beside the weights of `in` into the
  * output folder of `writer`; in config.json the weights' dtype follows `dtype` (NONE: stays), and with `decoded` it no
  * longer says that the weights are quantized. */

@@ -96,6 +96,11 @@ static tola_status finish(imatrix *m, tola_error *err) {
 
 static bool good(float v) { return v >= 0 && isfinite(v); }
 
+/* Below this a weight times the square of a small number is no normal float, and encoders that divide by sums of such
+ * products would lose the row: as good as nothing. */
+#define LEAST 1e-30f
+static float settled(float v) { return v < LEAST ? 0 : v; }
+
 /* ---- the old format ---- */
 
 /* An i32 that must lie in [least, most]. */
@@ -146,7 +151,8 @@ static void old_entry(reader *r, imatrix *m) {
             reader_fail(r, TOLA_E_FORMAT, at, "value %" PRIu32 " of '%s' is %g", i,
                         text_quote(quoted, sizeof quoted, name, strlen(name)), (double)sum);
         }
-        values[i] = calls > 0 ? sum / (float)calls : sum; /* the format's means are times calls; none: as they are */
+        /* the format's means are times calls; none: as they are */
+        values[i] = settled(calls > 0 ? sum / (float)calls : sum);
     }
     if (!reader_ok(r)) return;
     tola_error err = TOLA_ERROR_INIT;
@@ -222,7 +228,8 @@ static tola_status gguf_entry(imatrix *m, const tola_checkpoint *ck, size_t inde
         if (!good(counts[k])) return bad_value(err, ck, counted, k, counts[k]);
         for (uint64_t i = k * columns; i < (k + 1) * columns; i++) {
             if (!good(values[i])) return bad_value(err, ck, sums, i, values[i]);
-            values[i] = count > 0 ? values[i] / count : 1.0f; /* nothing is known of an expert that met no token */
+            /* nothing is known of an expert that met no token */
+            values[i] = count > 0 ? settled(values[i] / count) : 1.0f;
         }
     }
     return add_entry(m, (imatrix_entry){ name, columns, matrices, values }, err);

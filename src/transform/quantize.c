@@ -355,6 +355,9 @@ static tola_status write_out(quantize_job *j, tola_quantize_result *result, tola
 static tola_status open_inputs(quantize_job *j, const tola_checkpoint *in, const char *path, tola_error *err) {
     const tola_quantize_options *o = &j->options;
     TRY(quantize_format_find(o, path, to_folder(o, path), &j->format, err));
+    if ((o->group || o->per || o->asymmetric) && strcmp(j->format.container, "gguf") == 0)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                       "the types of GGUF say themselves what shares a scale (--group, --per, --asymmetric)");
     if (o->to) TRY(quantize_type_find(o->to, o, &j->format, &j->to, err));
     if (o->imatrix) TRY(imatrix_open(o->imatrix, &j->importance, err));
     tola_convert_options convert = TOLA_CONVERT_OPTIONS_INIT;

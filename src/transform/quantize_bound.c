@@ -16,8 +16,9 @@
 #include <string.h>
 
 #define SAMPLE_ELEMENTS 32768
-#define BELOW 0.4 /* types of fewer bits than this share of the bound's are not tried, nor of more than ABOVE times */
-#define ABOVE 2.5
+#define BELOW 0.4 /* types of fewer bits than this share of the bound's are tried where nothing else fits under it */
+#define ABOVE 2.5 /* nor are types of more than this many times the bound's, and LEAST_ABOVE */
+#define LEAST_ABOVE 4.5
 #define TRIES 8 /* until headers and padding are under the bound, too */
 
 /* What one type gives on one tensor's sample. */
@@ -337,6 +338,30 @@ static tola_status choose_under(sampling *s, uint64_t max_bytes, bool of_files, 
     return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%llu bytes cannot be met", (unsigned long long)max_bytes);
 }
 
+/* Bits of each weight that is free to choose; what is not free takes its part of the bound. */
+static double bits_of_free(const quantize_job *j, uint64_t max_bytes) {
+    double left = (double)max_bytes, elements = 0;
+    for (size_t i = 0; i < j->w.plan.count; i++) {
+        const plan_tensor *t = &j->w.plan.tensors[i];
+        if (j->targets[i].free)
+            elements += (double)t->elements;
+        else
+            left -= (double)t->elements * tola_dtype_bits((tola_dtype)t->dtype) / 8;
+    }
+    return elements > 0 && left > 0 ? left * 8 / elements : 0;
+}
+
+/* Measures types between two numbers of bits and chooses among them. */
+static tola_status bound_between(quantize_job *j, double low, double high, uint64_t max_bytes, tola_error *err) {
+    const tola_quantize_options *o = &j->options;
+    tola_dtype types[TOLA_DTYPE_COUNT];
+    sampling s = { .j = j, .types = types };
+    s.type_count = list_types(low, high, types);
+    TRY(sample_all(&s, err));
+    if (o->candidates) TRY(keep_candidates(&s, err));
+    return max_bytes ? choose_under(&s, max_bytes, o->max_bytes != 0, err) : TOLA_OK;
+}
+
 tola_status quantize_bound(quantize_job *j, tola_error *err) {
     const tola_quantize_options *o = &j->options;
     bool bound = o->max_bytes || o->bits > 0, gguf = strcmp(j->format.container, "gguf") == 0;
@@ -344,16 +369,14 @@ tola_status quantize_bound(quantize_job *j, tola_error *err) {
     if (bound && !gguf)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                        "a bound chooses among the types of GGUF: OUT ends in .gguf, or --format gguf");
-    uint64_t elements = 0;
+    if (!bound) return bound_between(j, 0, 64, 0, err);
+    uint64_t elements = 0, max_bytes = o->max_bytes;
     for (size_t i = 0; i < j->w.plan.count; i++) elements += j->w.plan.tensors[i].elements;
-    double bits = o->max_bytes && elements ? (double)o->max_bytes * 8 / (double)elements : o->bits;
-    tola_dtype types[TOLA_DTYPE_COUNT];
-    bool all = o->candidates || !bound;
-    sampling s = { .j = j, .types = types };
-    s.type_count = list_types(all ? 0 : bits * BELOW, all ? 64 : bits * ABOVE, types);
-    TRY(sample_all(&s, err));
-    if (o->candidates) TRY(keep_candidates(&s, err));
-    if (!bound) return TOLA_OK;
-    return choose_under(&s, o->max_bytes ? o->max_bytes : (uint64_t)(o->bits * (double)elements / 8), o->max_bytes != 0,
-                        err);
+    if (!max_bytes) max_bytes = (uint64_t)(o->bits * (double)elements / 8);
+    if (!max_bytes) max_bytes = 1; /* too little for anything, which is then said */
+    if (o->candidates) return bound_between(j, 0, 64, max_bytes, err);
+    double bits = bits_of_free(j, max_bytes), low = bits * BELOW, high = bits * ABOVE;
+    if (high < LEAST_ABOVE) high = LEAST_ABOVE;
+    tola_status status = bound_between(j, low, high, max_bytes, err);
+    return status == TOLA_E_LIMIT ? bound_between(j, 0, high, max_bytes, err) : status;
 }

@@ -91,7 +91,13 @@ tola_status quantize_assign(quantize_job *j, size_t i, const quantize_type *type
     target->type = target->wanted = NULL;
     if (type->scheme) return assign_scheme(j, i, type, err);
     tola_dtype dtype = type->dtype;
-    if (tola_dtype_get_kind(dtype) == TOLA_KIND_BLOCK) dtype = mixture_fallback(dtype, plan_columns(t));
+    if (tola_dtype_get_kind(dtype) == TOLA_KIND_BLOCK) {
+        if (t->n_dims < 2) { /* llama.cpp keeps vectors, whatever it is told, and its operations want them so */
+            target->wanted = type->name;
+            return TOLA_OK;
+        }
+        dtype = mixture_fallback(dtype, plan_columns(t));
+    }
     if (dtype != type->dtype) target->wanted = tola_dtype_name(type->dtype);
     t->dtype = (uint16_t)dtype;
     target->type = tola_dtype_name(dtype);
@@ -220,7 +226,8 @@ static tola_status find_importance(quantize_job *j, family_map map, uint64_t exp
             expert = match.expert;
         }
     }
-    TRY(imatrix_values(j->importance, name, matrices, plan_columns(t), &e->importance, err));
+    tola_status status = imatrix_values(j->importance, name, matrices, plan_columns(t), &e->importance, err);
+    if (status != TOLA_OK) return err_in_file(err, status, j->options.imatrix);
     if (!e->importance) return TOLA_OK;
     e->importance += expert * plan_columns(t);
     j->targets[i].important = true;

@@ -150,11 +150,13 @@ static tola_status take_grain(const tola_quantize_options *o, const char *name, 
                p->scale == TOLA_DTYPE_F8_E4M3 || p->grain == SCHEME_PER_BLOCK;
     if (o->per && own)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s says itself what shares a scale (--per)", name);
+    if (o->group && p->grain == SCHEME_PER_BLOCK)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s says itself what shares a scale (--group)", name);
     if (o->asymmetric) p->symmetric = false;
     if (o->double_quant) p->double_quant = true;
     if (o->group) {
         p->group = o->group;
-        if (p->grain != SCHEME_PER_BLOCK) p->grain = SCHEME_PER_GROUP;
+        p->grain = SCHEME_PER_GROUP;
     }
     if (!o->per) return TOLA_OK;
     size_t i = 0;

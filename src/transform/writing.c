@@ -140,6 +140,8 @@ tola_status writing_plan(writing *w, tola_error *err) {
     uint64_t dropped = 0;
     TRY(plan_select(&w->plan, &w->options, err));
     TRY(carry_metadata(w->in, w->format->name, w->options.dtype, &w->plan.arena, &w->metadata, &dropped, err));
+    if (!w->write.folder && !w->view)
+        TRY(carry_quantization(w->in, w->format->name, &w->plan.arena, &w->metadata, &dropped, err));
     if (!dropped) return TOLA_OK;
     char message[160];
     snprintf(message, sizeof message, "%llu metadata %s not carried over: %s has no place for %s",

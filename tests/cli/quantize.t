@@ -239,9 +239,54 @@ $ tola quantize model x/ --to int4 --double-quant
 $ tola quantize model x/ --to nf4 --per tensor
 2> tola: nf4 says itself what shares a scale (--per)
 [exit 2]
-$ ls x
-2> ls: cannot access 'x': No such file or directory
+$ tola quantize model x/ --to nf4 --format gptq
+2> tola: GPTQ keeps integers alone
 [exit 2]
+$ tola quantize model x/ --to mxfp4 --format awq
+2> tola: AWQ keeps integers alone
+[exit 2]
+$ tola quantize model x/ --to int4 --format gptq --per tensor
+2> tola: GPTQ has a scale for each channel or group
+[exit 2]
+$ tola quantize model x/ --to fp8 --group 64
+2> tola: fp8 says itself what shares a scale (--group)
+[exit 2]
+$ tola quantize model x.gguf --to Q4_0 --asymmetric
+2> tola: the types of GGUF say themselves what shares a scale (--group, --per, --asymmetric)
+[exit 2]
+$ tola quantize model x.gguf --to Q4_0 --report nowhere/r.json
+2> tola: cannot write nowhere/r.json: No such file or directory
+[exit 2]
+$ mkdir taken.md && tola quantize model x.gguf --to Q4_0 --report taken.md
+2> tola: cannot write taken.md: Is a directory
+[exit 2]
+$ ls x x.gguf
+2> ls: cannot access 'x': No such file or directory
+2> ls: cannot access 'x.gguf': No such file or directory
+[exit 2]
+
+# Only matrices become blocks or parts, whatever is asked for: another shape would not come back.
+$ tola quantize model x/ --to int4 --override '*input_layernorm*=int4' -n -v | grep layernorm
+model.layers.0.input_layernorm.weight           f16*  16.00     512 B
+model.layers.0.post_attention_layernorm.weight  f16   16.00     512 B
+model.layers.1.input_layernorm.weight           f16*  16.00     512 B
+model.layers.1.post_attention_layernorm.weight  f16   16.00     512 B
+2> tola: warning: 2 tensors have another type than asked for: their rows or shapes do not fit it
+$ tola quantize model x.gguf --to q8_0 --override '*attn_norm*=q4_0' -n -v | grep attn_norm
+blk.0.attn_norm.weight    f32*  32.00    1.02 kB
+blk.1.attn_norm.weight    f32*  32.00    1.02 kB
+2> tola: warning: 2 tensors have another type than asked for: their rows or shapes do not fit it
+
+# A file without a folder says itself what its parts are.
+$ tola quantize -q model v2/ --to int4 --format gptq && sed -i 's/"quant_method": "gptq"/&, "checkpoint_format": "gptq_v2"/' v2/config.json && tola convert -q v2 v2.safetensors && tola diff v2 v2.safetensors
+same: 21 tensors, every value
+$ tola convert -q v2.safetensors plain.safetensors --dtype f32 && tola inspect --json plain.safetensors | grep -c quantization_config
+0
+[exit 1]
+
+# The least that is said to be possible is, and one byte less is not.
+$ least=$(tola quantize model y.gguf --max-size 1 2>&1 | grep -o '[0-9]* bytes' | cut -d' ' -f1); tola quantize model y.gguf --max-size $((least - 1)) 2>&1 | grep -c "take $least bytes"; tola quantize -q model y.gguf --max-size $least && test $(stat -c %s y.gguf) -le $least
+1
 
 # Requantizing what is quantized already.
 $ tola quantize -q q.gguf again.gguf --to nvfp4 --pure && tola inspect again.gguf | sed -n '/dtype/,$p'

@@ -298,6 +298,7 @@ INLINE void free_scales(const iq_kind *k, const iq_grid *g, encode_fn *codes_for
 INLINE vi nearest_steps(const iq_kind *k, vf half) {
     vf most = set_f((float)(k->steps - 1));
     half = pick_f(less_f(half, most), half, most);
+    half = pick_f(less_f(set_f(0), half), half, set_f(0)); /* of groups without a scale, too */
     return __builtin_convertvector(half, vi);
 }
 

@@ -15,11 +15,15 @@ typedef struct block {
     float x[256], weight[256];
 } block;
 
+/* Columns that all have importance 0 weigh alike: they have an error, too. */
 static inline void load(block *b, const float *src, const float *importance, size_t at, size_t n) {
+    bool any = false;
     memcpy(b->x, (const char *)src + at * sizeof *src, n * sizeof *src);
-    if (importance) memcpy(b->weight, (const char *)importance + at * sizeof *importance, n * sizeof *importance);
-    else
-        for (size_t i = 0; i < n; i++) b->weight[i] = 1;
+    if (importance) {
+        memcpy(b->weight, (const char *)importance + at * sizeof *importance, n * sizeof *importance);
+        for (size_t i = 0; i < n; i++) any |= b->weight[i] > 0;
+    }
+    for (size_t i = 0; !any && i < n; i++) b->weight[i] = 1;
 }
 
 static inline float sum_lanes(const float v[LANES]) {
