@@ -132,8 +132,8 @@ INLINE void scale_row(const scale_type *type, const float *src, void *dst, size_
     for (size_t at = 0; at < n; at += SUPER, out += type->bytes) {
         lot t;
         found fit, best;
-        float step;
-        uint16_t d16;
+        float step = 0; /* scale_steps sets both; gcc for aarch64 does not see it */
+        uint16_t d16 = 0;
         lot_fill(&t, src + at, importance ? importance + at : NULL, 16, 16);
         lot_weigh(&t, importance, 16, plan->even);
         scale_free(&t, plan, &fit);
