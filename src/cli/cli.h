@@ -71,6 +71,13 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_open_values(const char *path, bool stored, tola_checkpoint **out);
 int cli_fail_error(const tola_error *err);
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Warnings of a job, kept until it is done, so that a failure is told in one line. */
+typedef struct cli_warnings {
+    char **lines;
+    size_t count;
+} cli_warnings;
+void cli_collect_warning(void *user, const char *message); /* a tola_warning_fn; user: cli_warnings, zeroed at first */
+void cli_warnings_free(cli_warnings *w);
 /* Everything on stdout goes through these, so that EPIPE is quiet and a full disk is an error. */
 void out_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Text from files: control bytes made visible, never raw escape sequences. */

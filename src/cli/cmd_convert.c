@@ -2,7 +2,6 @@
 #include "cli.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct settings {
@@ -39,30 +38,9 @@ static const cli_option options[] = {
     { 0 },
 };
 
-/* ---- warnings: kept until it is done; a failure is told in one line ---- */
-
-typedef struct warnings {
-    char **lines;
-    size_t count;
-} warnings;
-
-static void on_warning(void *user, const char *message) {
-    warnings *w = user;
-    char **lines = realloc(w->lines, (w->count + 1) * sizeof *lines);
-    if (!lines) return;
-    w->lines = lines;
-    lines[w->count] = strdup(message);
-    if (lines[w->count]) w->count++;
-}
-
-static void warnings_free(warnings *w) {
-    for (size_t i = 0; i < w->count; i++) free(w->lines[i]);
-    free(w->lines);
-}
-
 /* ---- reports ---- */
 
-static void report_json(const char *out, const tola_convert_summary *s, const warnings *w) {
+static void report_json(const char *out, const tola_convert_summary *s, const cli_warnings *w) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
@@ -93,7 +71,7 @@ static void report_json(const char *out, const tola_convert_summary *s, const wa
     out_json_end(&j);
 }
 
-static void report_text(const char *out, const tola_convert_summary *s, const warnings *w) {
+static void report_text(const char *out, const tola_convert_summary *s, const cli_warnings *w) {
     char tensors[32], in[32], to[32], rate[32], count[32];
     double seconds = s->seconds > 1e-6 ? s->seconds : 1e-6;
     text_grouped(tensors, sizeof tensors, s->tensors);
@@ -124,7 +102,7 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_error err = TOLA_ERROR_INIT;
     tola_open_options open = TOLA_OPEN_OPTIONS_INIT;
     tola_checkpoint *in = NULL;
-    warnings collected = { 0 };
+    cli_warnings collected = { 0 };
     open.threads = cli.threads;
     if (tola_checkpoint_open(args[0], &open, &in, &err) != TOLA_OK) return cli_fail_error(&err);
 
@@ -141,7 +119,7 @@ static int run(const void *parsed, char **args, int n_args) {
     convert.keep_names = set->keep_names;
     convert.threads = cli.threads;
     convert.progress = cli_progress;
-    convert.warning = on_warning;
+    convert.warning = cli_collect_warning;
     convert.warning_user = &collected;
 
     tola_convert_summary summary = { 0 };
@@ -158,7 +136,7 @@ static int run(const void *parsed, char **args, int n_args) {
         report_json(args[1], &summary, &collected);
     else
         report_text(args[1], &summary, &collected);
-    warnings_free(&collected);
+    cli_warnings_free(&collected);
     return code;
 }
 

@@ -2,7 +2,6 @@
 #include "frame.h"
 #include "quantize.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct settings {
@@ -51,25 +50,6 @@ static const cli_option options[] = {
     { 0 },
 };
 
-/* ---- warnings: kept until it is done; a failure is told in one line ---- */
-
-typedef struct warnings {
-    char **lines;
-    size_t count;
-} warnings;
-
-static void on_warning(void *user, const char *message) {
-    warnings *w = user;
-    w->lines = frame_realloc(w->lines, (w->count + 1) * sizeof *w->lines);
-    w->lines[w->count] = strdup(message);
-    if (w->lines[w->count]) w->count++;
-}
-
-static void warnings_free(warnings *w) {
-    for (size_t i = 0; i < w->count; i++) free(w->lines[i]);
-    free(w->lines);
-}
-
 /* ---- the verb ---- */
 
 static bool is_picture(const char *path) {
@@ -100,7 +80,7 @@ static void fill(const settings *set, tola_quantize_options *q) {
         q->candidates = q->candidates || (is_picture(set->report.items[i]) && !set->dry_run);
     q->threads = cli.threads;
     q->progress = cli_progress;
-    q->warning = on_warning;
+    q->warning = cli_collect_warning;
 }
 
 static int show(const settings *set, const quantize_view *v) {
@@ -131,7 +111,7 @@ static int run(const void *parsed, char **args, int n_args) {
     open.threads = cli.threads;
     if (tola_checkpoint_open(args[0], &open, &in, &err) != TOLA_OK) return cli_fail_error(&err);
 
-    warnings collected = { 0 };
+    cli_warnings collected = { 0 };
     tola_quantize_options quantize = TOLA_QUANTIZE_OPTIONS_INIT;
     tola_quantize_result result = { 0 };
     fill(set, &quantize);
@@ -150,7 +130,7 @@ static int run(const void *parsed, char **args, int n_args) {
     }
     tola_quantize_result_dispose(&result);
     tola_checkpoint_close(in);
-    warnings_free(&collected);
+    cli_warnings_free(&collected);
     return code;
 }
 
