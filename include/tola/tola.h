@@ -7,6 +7,7 @@
 #include <tola/insight.h>
 #include <tola/json.h>
 #include <tola/quantize.h>
+#include <tola/sampling.h>
 #include <tola/tensor.h>
 #include <tola/transform.h>
 #include <tola/value.h>
