@@ -8,19 +8,20 @@
 typedef enum graph_op {
     OP_EMBED, OP_EMBED_POSITION, OP_EMBED_CONSTANT, OP_PREPARE, OP_LINEAR, OP_RMS_NORM, OP_LAYER_NORM, OP_APPLY,
     OP_GATED, OP_ADD, OP_MULTIPLY, OP_SCALE, OP_SOFTCAP, OP_POSITION_SCALE, OP_COLUMNS, OP_JOIN, OP_OUTPUT_ROWS,
-    OP_TURNS, OP_ROTATE, OP_KV_STORE, OP_ATTEND, OP_ROUTE, OP_EXPERT_PREPARE, OP_EXPERT_LINEAR, OP_EXPERT_SUM, OP_COUNT
+    OP_TURNS, OP_ROTATE, OP_KV_STORE, OP_ATTEND, OP_ROUTE, OP_EXPERT_SORT, OP_EXPERT_PREPARE, OP_EXPERT_LINEAR, OP_EXPERT_SUM, OP_COUNT
 } graph_op;
 
 /* How many rows a value has in a batch. */
 typedef enum graph_rows {
     ROWS_TOKENS,
     ROWS_OUTPUTS, /* batch.output_count */
-    ROWS_EXPERTS  /* tokens x used, sorted by expert */
+    ROWS_EXPERTS  /* tokens x per_token, sorted by expert */
 } graph_rows;
 
 typedef struct graph_node {
     uint8_t op;               /* graph_op */
     uint8_t rows;             /* graph_rows of its value */
+    uint32_t per_token;       /* ROWS_EXPERTS: experts that each token has; else 1 */
     uint32_t cols;            /* floats a row of its value; 0: the value is bytes of its own making (prepared rows) */
     graph_value in[3];        /* GRAPH_NONE where it has fewer */
     const graph_weight *w[2]; /* NULL where it has fewer */
@@ -34,7 +35,7 @@ typedef struct graph_node {
         struct { uint32_t rotated, first, head_dim; float magnitude; bool interleaved; const float *frequency; } rope;
         struct { graph_attention a; uint32_t layer; } attend;
         graph_routing route;
-        struct { uint32_t used; bool weigh; } expert;
+        struct { bool weigh; } expert;
     } u;
 } graph_node;
 
@@ -51,15 +52,54 @@ typedef struct op_call {
 
 typedef struct graph_op_row {
     const char *name;
+    /* Bytes of the value where cols is 0, for the largest batch. */
+    size_t (*bytes)(const graph_node *n, const graph_plan *p);
+    /* Bytes of scratch of one thread for the largest batch; NULL: none. */
+    size_t (*scratch)(const graph_node *n, const graph_plan *p);
     /* Into how many independent tasks the call is cut; called by every thread after all inputs are there, so it must give
      * the same number to all. */
     size_t (*tasks)(const op_call *c);
     void (*run)(const op_call *c, size_t task, void *scratch);
-    /* Bytes for batches of up to `rows` rows: of one thread's scratch (NULL: none), of the value where cols is 0. */
-    size_t (*scratch)(const graph_node *n, const graph_plan *p);
-    size_t (*bytes)(const graph_node *n, const graph_plan *p);
 } graph_op_row;
 
-extern const graph_op_row op_table[OP_COUNT];
+extern const graph_op_row *const op_table[OP_COUNT];
+extern const graph_op_row op_embed, op_embed_position, op_embed_constant, op_prepare, op_linear, op_rms_norm,
+    op_layer_norm, op_apply, op_gated, op_add, op_multiply, op_scale, op_softcap, op_position_scale, op_columns, op_join,
+    op_output_rows, op_turns, op_rotate, op_kv_store, op_attend, op_route, op_expert_sort, op_expert_prepare,
+    op_expert_linear, op_expert_sum;
+
+struct graph {
+    arena arena;
+    graph_node *nodes; /* in order of dependency; a value is the index of its node */
+    uint32_t count;
+    size_t cap;
+    uint32_t attention_calls;
+    graph_value *outputs;
+    size_t output_count;
+    bool finished;
+    tola_error error; /* the first, where status is not TOLA_OK */
+};
+
+struct graph_plan {
+    const graph *g;
+    size_t max_tokens, max_outputs;
+    unsigned threads;
+    uint32_t *order;      /* nodes by wave */
+    uint32_t *wave_start; /* wave w is order[wave_start[w]] .. order[wave_start[w + 1] - 1] */
+    uint32_t waves;
+    size_t *offset;       /* of each value in `memory` */
+    uint8_t *memory, *scratch;
+    size_t memory_bytes, scratch_bytes; /* the latter of one thread */
+    struct plan_run_state *state;
+    size_t ran_tokens, ran_outputs; /* of the last batch */
+};
+
+/* Rows of a node's value in a batch of so many tokens and outputs. */
+static inline size_t node_rows(const graph_node *n, size_t tokens, size_t outputs) {
+    return n->rows == ROWS_OUTPUTS ? outputs : tokens * n->per_token;
+}
+static inline size_t node_rows_most(const graph_node *n, const graph_plan *p) {
+    return node_rows(n, p->max_tokens, p->max_outputs);
+}
 
 #endif

@@ -17,6 +17,14 @@ bool matmul_supports(tola_dtype weights) {
     return matmul_type_get(weights)->kind != MATMUL_NONE;
 }
 
+bool matmul_same_preparation(tola_dtype a, tola_dtype b) {
+    const matmul_type *p = matmul_type_get(a), *q = matmul_type_get(b);
+    if (p->kind != q->kind || p->kind == MATMUL_F32 || p->kind == MATMUL_BF16) return p->kind == q->kind;
+    bool super = p->kind == MATMUL_SUPER;
+    return p->group == q->group && p->minima == q->minima && p->offset == q->offset &&
+           (!super || tola_dtype_block_elements(a) == tola_dtype_block_elements(b));
+}
+
 static bool tiles_of_bf16(void) {
     return cpu_get()->amx_bf16 && cpu_allow_amx();
 }

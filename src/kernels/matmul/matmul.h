@@ -44,6 +44,9 @@
 /* Can this type be multiplied with? All block types, f32, f16, bf16, f8_e4m3, f8_e5m2. */
 bool matmul_supports(tola_dtype weights);
 
+/* Do rows prepared for one type serve the other? (Both with the same k.) */
+bool matmul_same_preparation(tola_dtype a, tola_dtype b);
+
 /* Bytes of `tokens` prepared rows of k elements (0 on overflow); aligned to 64 by the caller. k is a multiple of the
  * type's block, any number for scalars. */
 size_t matmul_prepared_bytes(tola_dtype weights, size_t k, size_t tokens);
