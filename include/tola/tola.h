@@ -9,6 +9,7 @@
 #include <tola/quantize.h>
 #include <tola/sampling.h>
 #include <tola/tensor.h>
+#include <tola/tokenizer.h>
 #include <tola/transform.h>
 #include <tola/value.h>
 

@@ -82,6 +82,8 @@ void cli_warnings_free(cli_warnings *w);
 void out_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Text from files: control bytes made visible, never raw escape sequences. */
 void out_text(const char *text);
+/* Text that is the result itself: every byte as it is, but on a terminal like out_printf, with a line end. */
+void out_raw(const char *text, size_t length);
 typedef enum { OUT_PLAIN, OUT_BOLD, OUT_DIM, OUT_RED, OUT_GREEN, OUT_YELLOW, OUT_BLUE, OUT_MAGENTA, OUT_CYAN } out_style;
 void out_styled(out_style style, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* An emitter to stdout (2 spaces of indentation), for --json. */

@@ -189,6 +189,17 @@ void out_printf(const char *format, ...) {
 
 void out_text(const char *text) { put_quoted(text, false); }
 
+void out_raw(const char *text, size_t length) {
+    if (!isatty(STDOUT_FILENO)) {
+        put(text, length);
+        return;
+    }
+    char *quoted = frame_quote(text, length, true);
+    put(quoted, strlen(quoted));
+    free(quoted);
+    put("\n", 1);
+}
+
 static void style_begin(out_style style) {
     static const char *const codes[] = { "", "\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[33m", "\033[34m",
                                          "\033[35m", "\033[36m" };

@@ -1,8 +1,9 @@
-/* The verbs, in the order of the help. Each is defined in cmd_<verb>.c. */
+// The one list of verbs; each lives in cmd_<verb>.c.
 #include "cli.h"
 
 extern const cli_verb cmd_inspect, cmd_stats, cmd_diff;
 extern const cli_verb cmd_convert, cmd_quantize;
+extern const cli_verb cmd_tokenize;
 
 const cli_verb *const cli_verbs[] = {
     &cmd_inspect,
@@ -10,5 +11,6 @@ const cli_verb *const cli_verbs[] = {
     &cmd_diff,
     &cmd_convert,
     &cmd_quantize,
+    &cmd_tokenize,
     NULL,
 };

@@ -72,12 +72,19 @@ static void read_trainer(const pb_message *parent, const pb_field *field, senten
     }
 }
 
-static void read_normalizer(const pb_message *parent, const pb_field *field, sentencepiece_model *out) {
+static void read_normalizer(const pb_message *parent, const pb_field *field, arena *a, sentencepiece_model *out) {
     pb_message m;
     pb_field f;
     if (!pb_enter(parent, field, &m)) return;
-    while (pb_next(&m, &f))
+    while (pb_next(&m, &f)) {
+        if (f.number == 2 && pb_expect(&m, &f, PB_BYTES)) {
+            out->charsmap.length = (size_t)f.bytes;
+            out->charsmap.data = pb_text(&m, &f, SENTENCEPIECE_MAX_CHARSMAP, a);
+            if (out->charsmap.data == NULL) return;
+        }
         if (f.number == 3 && f.wire == PB_VARINT) out->add_dummy_prefix = f.value != 0;
+        if (f.number == 4 && f.wire == PB_VARINT) out->remove_extra_whitespaces = f.value != 0;
+    }
 }
 
 static tola_status settle(growing *g, arena *a, sentencepiece_model *out, tola_error *err) {
@@ -101,8 +108,8 @@ tola_status sentencepiece_parse(const void *data, size_t bytes, arena *a, senten
     growing g = { 0 };
     TRY(source_open_memory("tokenizer.model", data, bytes, &src, err));
     /* Defaults of the schema. */
-    sentencepiece_model model = { .model_type = 1, .add_dummy_prefix = true, .unk_id = 0, .bos_id = 1, .eos_id = 2,
-                                  .pad_id = -1 };
+    sentencepiece_model model = { .model_type = 1, .add_dummy_prefix = true, .remove_extra_whitespaces = true,
+                                  .charsmap = { "", 0 }, .unk_id = 0, .bos_id = 1, .eos_id = 2, .pad_id = -1 };
     reader_init(&r, src, 0, bytes);
     pb_open(&m, &r, 0, bytes);
     while (pb_next(&m, &f)) {
@@ -111,7 +118,7 @@ tola_status sentencepiece_parse(const void *data, size_t bytes, arena *a, senten
         else if (f.number == 2)
             read_trainer(&m, &f, &model);
         else if (f.number == 3)
-            read_normalizer(&m, &f, &model);
+            read_normalizer(&m, &f, a, &model);
     }
     tola_status status = reader_check(&r, err);
     if (status == TOLA_OK) status = settle(&g, a, &model, err);

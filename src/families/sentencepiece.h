@@ -10,6 +10,7 @@
 
 #define SENTENCEPIECE_MAX_PIECES (1u << 22) /* Gemma has 262144 */
 #define SENTENCEPIECE_MAX_PIECE 65536u      /* bytes */
+#define SENTENCEPIECE_MAX_CHARSMAP (16u << 20) /* nmt_nfkc has 240 kB */
 
 /* Types of pieces; GGUF's token types have the same numbers. */
 enum {
@@ -27,7 +28,8 @@ typedef struct sentencepiece_model {
     uint8_t *types;
     size_t count;
     unsigned model_type; /* 1 unigram, 2 BPE, 3 word, 4 char */
-    bool add_dummy_prefix, byte_fallback;
+    bool add_dummy_prefix, remove_extra_whitespaces, byte_fallback;
+    tola_string charsmap; /* precompiled_charsmap; empty where there is none */
     int64_t unk_id, bos_id, eos_id, pad_id; /* -1: none */
 } sentencepiece_model;
 

@@ -1,0 +1,146 @@
+/* Finding added tokens in a text: a trie of bytes, leftmost match, the longest where several begin there. */
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+typedef struct node {
+    uint32_t child, sibling; /* 0: none; node 0 is the root */
+    uint32_t added;          /* number of the added token + 1; 0: none ends here */
+    uint8_t byte;
+} node;
+
+struct tk_trie {
+    node *nodes;
+    size_t count, cap;
+    bool starts[256];
+};
+
+static uint32_t step(const tk_trie *t, uint32_t at, uint8_t byte) {
+    uint32_t n = t->nodes[at].child;
+    while (n && t->nodes[n].byte != byte) n = t->nodes[n].sibling;
+    return n;
+}
+
+static bool insert(tk_trie *t, const tk_added *a, uint32_t number) {
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < a->length; i++) {
+        uint8_t byte = (uint8_t)a->text[i];
+        uint32_t next = step(t, at, byte);
+        if (!next) {
+            if (!mem_grow(&t->nodes, &t->cap, t->count + 1, sizeof *t->nodes)) return false;
+            next = (uint32_t)t->count++;
+            t->nodes[next] = (node){ .sibling = t->nodes[at].child, .byte = byte };
+            t->nodes[at].child = next;
+        }
+        at = next;
+    }
+    if (!t->nodes[at].added) t->nodes[at].added = number + 1;
+    t->starts[(uint8_t)a->text[0]] = true;
+    return true;
+}
+
+tk_trie *tk_trie_new(const tola_tokenizer *t, bool normalized) {
+    tk_trie *trie = mem_calloc(1, sizeof *trie);
+    if (!trie || !mem_grow(&trie->nodes, &trie->cap, 1, sizeof *trie->nodes)) {
+        tk_trie_free(trie);
+        return NULL;
+    }
+    trie->nodes[trie->count++] = (node){ 0 };
+    for (size_t i = 0; i < t->added_count; i++) {
+        const tk_added *a = &t->added[i];
+        if (a->normalized != normalized || a->length == 0) continue;
+        if (insert(trie, a, (uint32_t)i)) continue;
+        tk_trie_free(trie);
+        return NULL;
+    }
+    return trie;
+}
+
+void tk_trie_free(tk_trie *trie) {
+    if (!trie) return;
+    mem_free(trie->nodes);
+    mem_free(trie);
+}
+
+/* ---- what a match may stand beside ---- */
+
+static bool is_space(uint32_t c) {
+    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static bool is_word(uint32_t c) {
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_ND) || k == UTF8PROC_CATEGORY_PC ||
+           k == UTF8PROC_CATEGORY_NL;
+}
+
+static uint32_t char_before(const char *text, size_t at, size_t *begin) {
+    uint32_t c;
+    size_t i = at - 1;
+    while (i > 0 && ((uint8_t)text[i] & 0xc0) == 0x80) i--;
+    utf8_next(text + i, &c);
+    *begin = i;
+    return c;
+}
+
+static bool stands_alone(const char *text, size_t length, size_t begin, size_t end) {
+    uint32_t c;
+    size_t ignored;
+    if (begin > 0 && is_word(char_before(text, begin, &ignored))) return false;
+    if (end < length) {
+        utf8_next(text + end, &c);
+        if (is_word(c)) return false;
+    }
+    return true;
+}
+
+static size_t strip_left(const char *text, size_t from, size_t begin) {
+    size_t before;
+    while (begin > from && is_space(char_before(text, begin, &before))) begin = before;
+    return begin;
+}
+
+static size_t strip_right(const char *text, size_t length, size_t end) {
+    uint32_t c;
+    while (end < length) {
+        unsigned n = utf8_next(text + end, &c);
+        if (!is_space(c)) break;
+        end += n;
+    }
+    return end;
+}
+
+/* The longest token that starts at `at`; NULL where there is none. */
+static const tk_added *match_at(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length,
+                                size_t at, bool specials) {
+    const tk_added *best = NULL;
+    uint32_t n = 0;
+    for (size_t i = at; i < length && (n = step(trie, n, (uint8_t)text[i])) != 0; i++) {
+        if (!trie->nodes[n].added) continue;
+        const tk_added *a = &t->added[trie->nodes[n].added - 1];
+        if (specials || !a->special) best = a;
+    }
+    return best;
+}
+
+bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length, size_t from,
+                  bool specials, size_t *begin, size_t *end, const tk_added **token) {
+    if (trie->count <= 1) return false;
+    for (size_t at = from; at < length; at++) {
+        if (!trie->starts[(uint8_t)text[at]]) continue;
+        const tk_added *a = match_at(trie, t, text, length, at, specials);
+        if (!a) continue;
+        if (a->single_word && !stands_alone(text, length, at, at + a->length)) {
+            at += a->length - 1;
+            continue;
+        }
+        *begin = a->left_strip ? strip_left(text, from, at) : at;
+        *end = a->right_strip ? strip_right(text, length, at + a->length) : at + a->length;
+        *token = a;
+        return true;
+    }
+    return false;
+}

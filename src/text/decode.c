@@ -1,0 +1,237 @@
+/* Ids back to text: decoders change a list of strings, one a token, which are then joined (Hugging Face's tokenizers,
+ * decoders/). */
+#include "base/text.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+typedef struct strings {
+    buf bytes;      /* of all, one after the other */
+    size_t *ends;
+    size_t count, cap;
+} strings;
+
+static bool close_string(strings *s) {
+    if (!mem_grow(&s->ends, &s->cap, s->count + 1, sizeof *s->ends)) return false;
+    s->ends[s->count++] = s->bytes.length;
+    return !s->bytes.failed;
+}
+
+static void strings_init(strings *s) {
+    *s = (strings){ 0 };
+    buf_init(&s->bytes, 0);
+}
+
+static void strings_free(strings *s) {
+    buf_free(&s->bytes);
+    mem_free(s->ends);
+}
+
+static const char *at(const strings *s, size_t i, size_t *length) {
+    size_t begin = i ? s->ends[i - 1] : 0;
+    *length = s->ends[i] - begin;
+    return (const char *)s->bytes.data + begin;
+}
+
+static bool put_string(strings *s, const char *text, size_t length) {
+    buf_append(&s->bytes, text, length);
+    return close_string(s);
+}
+
+/* ---- decoders ---- */
+
+static void replace_literal(const char *text, size_t length, tola_string from, tola_string to, buf *out) {
+    for (size_t i = 0; i < length;) {
+        if (from.length && length - i >= from.length && memcmp(text + i, from.data, from.length) == 0) {
+            buf_append(out, to.data, to.length);
+            i += from.length;
+        } else {
+            buf_u8(out, (uint8_t)text[i++]);
+        }
+    }
+}
+
+static tola_status replace_pattern(const tk_decode *d, const char *text, size_t length, buf *out, tola_error *err) {
+    tk_normal n = { .kind = TK_REPLACE, .pattern = d->pattern, .to = d->to };
+    return tk_normalize_step(&n, text, length, out, err);
+}
+
+/* "<0x0A>" */
+static int byte_token(const char *text, size_t length) {
+    static const char digits[] = "0123456789ABCDEF0123456789abcdef";
+    if (length != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
+    const char *high = memchr(digits, text[3], 32), *low = memchr(digits, text[4], 32);
+    return high && low ? (int)((high - digits) % 16 * 16 + (low - digits) % 16) : -1;
+}
+
+/* Runs of byte tokens become text where they are valid UTF-8, else one U+FFFD a byte. */
+static bool byte_fallback(const strings *in, strings *out) {
+    for (size_t i = 0; i < in->count;) {
+        size_t n;
+        const char *text = at(in, i, &n);
+        if (byte_token(text, n) < 0) {
+            if (!put_string(out, text, n)) return false;
+            i++;
+            continue;
+        }
+        size_t begin = out->bytes.length, first = i;
+        for (; i < in->count; i++) {
+            int b = byte_token(text = at(in, i, &n), n);
+            if (b < 0) break;
+            buf_u8(&out->bytes, (uint8_t)b);
+        }
+        if (out->bytes.failed) return false;
+        if (!utf8_valid((const char *)out->bytes.data + begin, out->bytes.length - begin)) {
+            out->bytes.length = begin;
+            for (size_t k = first; k < i; k++) buf_append(&out->bytes, "\xef\xbf\xbd", 3);
+        }
+        if (!close_string(out)) return false;
+    }
+    return true;
+}
+
+/* The bytes that a token's characters stand for; a token with others keeps its own bytes. */
+static void spelled_bytes(const char *text, size_t length, buf *out) {
+    size_t start = out->length;
+    for (size_t i = 0; i < length;) {
+        uint32_t c;
+        i += utf8_next(text + i, &c);
+        int b = tk_byte_of_char(c);
+        if (b < 0) {
+            out->length = start;
+            buf_append(out, text, length);
+            return;
+        }
+        buf_u8(out, (uint8_t)b);
+    }
+}
+
+static void metaspace(const tk_decode *d, size_t i, const char *text, size_t length, buf *out) {
+    static const tola_string space = { " ", 1 };
+    if (i == 0 && d->drop_first && length >= d->text.length && memcmp(text, d->text.data, d->text.length) == 0) {
+        text += d->text.length;
+        length -= d->text.length;
+    }
+    replace_literal(text, length, d->text, space, out);
+}
+
+/* The clean-up that BERT's decoder does, replacement after replacement. */
+static bool clean_up(buf *piece) {
+    static const char *const pairs[][2] = { { " .", "." },     { " ?", "?" },     { " !", "!" },     { " ,", "," },
+                                            { " ' ", "'" },    { " n't", "n't" }, { " 'm", "'m" },   { " do not", " don't" },
+                                            { " 's", "'s" },   { " 've", "'ve" }, { " 're", "'re" } };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        buf next;
+        buf_init(&next, 0);
+        replace_literal((const char *)piece->data, piece->length, (tola_string){ pairs[i][0], strlen(pairs[i][0]) },
+                        (tola_string){ pairs[i][1], strlen(pairs[i][1]) }, &next);
+        buf old = *piece;
+        *piece = next;
+        buf_free(&old);
+    }
+    return !piece->failed;
+}
+
+static bool wordpiece(const tk_decode *d, size_t i, const char *text, size_t length, buf *out) {
+    buf piece;
+    buf_init(&piece, 0);
+    bool goes_on = length >= d->text.length && memcmp(text, d->text.data, d->text.length) == 0;
+    if (i && goes_on) {
+        buf_append(&piece, text + d->text.length, length - d->text.length);
+    } else {
+        if (i) buf_u8(&piece, ' ');
+        buf_append(&piece, text, length);
+    }
+    bool good = !d->cleanup || clean_up(&piece);
+    buf_append(out, piece.data, piece.length);
+    buf_free(&piece);
+    return good;
+}
+
+static void suffix(const tk_decode *d, bool last, const char *text, size_t length, buf *out) {
+    tola_string to = { " ", last ? 0 : 1 };
+    replace_literal(text, length, d->text, to, out);
+}
+
+static void strip(const tk_decode *d, const char *text, size_t length, buf *out) {
+    size_t begin = 0, n = d->text.length;
+    for (uint32_t i = 0; n && i < d->start && length - begin >= n && memcmp(text + begin, d->text.data, n) == 0; i++)
+        begin += n;
+    for (uint32_t i = 0;
+         n && i < d->stop && length - begin >= n && memcmp(text + length - n, d->text.data, n) == 0; i++)
+        length -= n;
+    buf_append(out, text + begin, length - begin);
+}
+
+static tola_status decode_step(const tk_decode *d, const strings *in, strings *out, tola_error *err) {
+    bool good = true;
+    if (d->kind == TK_DECODE_BYTE_FALLBACK) return byte_fallback(in, out) ? TOLA_OK : err_nomem(err, "detokenizing");
+    bool fuse = d->kind == TK_DECODE_FUSE || d->kind == TK_DECODE_BYTES;
+    for (size_t i = 0; i < in->count && good; i++) {
+        size_t n;
+        const char *text = at(in, i, &n);
+        switch ((tk_decode_kind)d->kind) {
+        case TK_DECODE_BYTES: spelled_bytes(text, n, &out->bytes); break;
+        case TK_DECODE_METASPACE: metaspace(d, i, text, n, &out->bytes); break;
+        case TK_DECODE_WORDPIECE: good = wordpiece(d, i, text, n, &out->bytes); break;
+        case TK_DECODE_SUFFIX: suffix(d, i + 1 == in->count, text, n, &out->bytes); break;
+        case TK_DECODE_STRIP: strip(d, text, n, &out->bytes); break;
+        case TK_DECODE_REPLACE:
+            if (d->pattern) TRY(replace_pattern(d, text, n, &out->bytes, err));
+            else replace_literal(text, n, d->text, d->to, &out->bytes);
+            break;
+        default: buf_append(&out->bytes, text, n); break;
+        }
+        if (!fuse) good = good && close_string(out);
+    }
+    if (fuse && in->count) good = good && close_string(out);
+    return good && !out->bytes.failed ? TOLA_OK : err_nomem(err, "detokenizing");
+}
+
+/* ---- the whole ---- */
+
+static tola_status list_tokens(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, strings *out,
+                               tola_error *err) {
+    bool no_decoder = t->decode_count == 0, more = false;
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] >= t->count || (t->tokens[ids[i]].flags & TOLA_TOKEN_UNUSED))
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "id %" PRIu32 " has no text; the vocabulary has %" PRIu32,
+                           ids[i], t->count);
+        const tk_token *token = &t->tokens[ids[i]];
+        if ((flags & TOLA_DETOKENIZE_SKIP_SPECIAL) && (token->flags & TOLA_TOKEN_SPECIAL)) continue;
+        if (no_decoder && more) buf_u8(&out->bytes, ' ');
+        more = true;
+        bool own = ids[i] == t->model.unk && t->model.unk_text.length;
+        if (!(own ? put_string(out, t->model.unk_text.data, t->model.unk_text.length)
+                  : put_string(out, token->text, token->length)))
+            return err_nomem(err, "detokenizing");
+    }
+    return TOLA_OK;
+}
+
+tola_status tola_detokenize(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, char **text,
+                            size_t *length, tola_error *err) {
+    strings now, next;
+    strings_init(&now);
+    tola_status status = list_tokens(t, ids, count, flags, &now, err);
+    for (size_t i = 0; i < t->decode_count && status == TOLA_OK; i++) {
+        strings_init(&next);
+        status = decode_step(&t->decodes[i], &now, &next, err);
+        strings_free(&now);
+        now = next;
+    }
+    buf out;
+    buf_init(&out, TK_MOST_TEXT);
+    if (status == TOLA_OK) {
+        tk_repair((const char *)now.bytes.data, now.bytes.length, &out);
+        *length = out.length;
+        buf_u8(&out, 0);
+        if (out.failed) status = err_nomem(err, "detokenizing");
+    }
+    strings_free(&now);
+    if (status == TOLA_OK) *text = (char *)out.data;
+    else buf_free(&out);
+    return status;
+}

@@ -1,0 +1,26 @@
+/* Between the models. */
+#ifndef TEXT_MODEL_H
+#define TEXT_MODEL_H
+
+#include "text/tokenizer.h"
+
+bool tk_put(tk_ids *out, uint32_t id); /* false: out of memory */
+
+/* The best path to each place in a word. */
+typedef struct unigram_scratch {
+    struct unigram_node {
+        double score;
+        uint32_t begin, id;
+        bool reached;
+    } *nodes;
+    size_t cap;
+    tk_ids ends; /* where the pieces of the best path end, from the right */
+} unigram_scratch;
+
+tola_status unigram_prepare(tola_tokenizer *t, tola_error *err); /* once, when the vocabulary is complete */
+
+tola_status unigram_word(const tola_tokenizer *t, unigram_scratch *s, const char *word, size_t length, tk_ids *out,
+                         tola_error *err);
+void unigram_scratch_free(unigram_scratch *s);
+
+#endif

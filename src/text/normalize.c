@@ -1,0 +1,276 @@
+/* Normalizers: text to text. Unicode's forms and categories by utf8proc; the rest as in Hugging Face's tokenizers
+ * (normalizers/) and SentencePiece (normalizer.cc, builder.cc). */
+#define _GNU_SOURCE 1 /* memmem */
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+/* ---- Unicode forms ---- */
+
+static bool is_ascii(const char *text, size_t length) {
+    size_t i = 0;
+    for (; i + 8 <= length; i += 8) {
+        uint64_t v;
+        memcpy(&v, text + i, 8);
+        if (v & 0x8080808080808080u) return false;
+    }
+    for (; i < length; i++)
+        if (text[i] & 0x80) return false;
+    return true;
+}
+
+static tola_status map_form(const char *text, size_t length, utf8proc_option_t options, buf *out, tola_error *err) {
+    if (is_ascii(text, length)) {
+        buf_append(out, text, length);
+        return TOLA_OK;
+    }
+    utf8proc_uint8_t *mapped = NULL;
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, &mapped, options);
+    if (n == UTF8PROC_ERROR_NOMEM) return err_nomem(err, "normalizing text");
+    if (n < 0) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "normalizing text: %s", utf8proc_errmsg(n));
+    buf_append(out, mapped, (size_t)n);
+    free(mapped); /* utf8proc's own */
+    return TOLA_OK;
+}
+
+static void put_char(buf *out, uint32_t c) {
+    char text[4];
+    buf_append(out, text, utf8_put(c, text));
+}
+
+/* Lower case of one character. Only U+0130 becomes two (SpecialCasing.txt, without conditions). */
+static void put_lower(buf *out, uint32_t c) {
+    if (c == 0x130) {
+        put_char(out, 'i');
+        put_char(out, 0x307);
+    } else {
+        put_char(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
+    }
+}
+
+static void lowercase(const char *text, size_t length, buf *out) {
+    for (size_t i = 0; i < length;) {
+        uint32_t c;
+        i += utf8_next(text + i, &c);
+        put_lower(out, c);
+    }
+}
+
+static bool is_mark(uint32_t c) { return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_MN; }
+
+static void drop_marks(const char *text, size_t length, buf *out) {
+    for (size_t i = 0; i < length;) {
+        uint32_t c;
+        unsigned n = utf8_next(text + i, &c);
+        utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+        bool mark = k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+        if (!mark) buf_append(out, text + i, n);
+        i += n;
+    }
+}
+
+/* ---- spaces ---- */
+
+static bool is_space(uint32_t c) {
+    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static void strip(const tk_normal *s, const char *text, size_t length, buf *out) {
+    size_t begin = 0, end = length;
+    uint32_t c;
+    while (s->left && begin < end) {
+        unsigned n = utf8_next(text + begin, &c);
+        if (!is_space(c)) break;
+        begin += n;
+    }
+    while (s->right && end > begin) {
+        size_t at = end - 1;
+        while (at > begin && ((uint8_t)text[at] & 0xc0) == 0x80) at--;
+        utf8_next(text + at, &c);
+        if (!is_space(c)) break;
+        end = at;
+    }
+    buf_append(out, text + begin, end - begin);
+}
+
+/* SentencePiece: runs of spaces become one, those at the ends go, one is put before, all become U+2581. */
+static void sentencepiece_spaces(const tk_normal *s, const char *text, size_t length, buf *out) {
+    static const char mark[] = "\xe2\x96\x81";
+    size_t begin = 0, end = length;
+    if (s->collapse) {
+        while (begin < end && text[begin] == ' ') begin++;
+        while (end > begin && text[end - 1] == ' ') end--;
+    }
+    if (begin == end) return;
+    if (s->dummy_prefix) buf_append(out, mark, 3);
+    for (size_t i = begin; i < end; i++) {
+        if (text[i] != ' ') {
+            buf_u8(out, (uint8_t)text[i]);
+            continue;
+        }
+        if (s->collapse && i > begin && text[i - 1] == ' ') continue;
+        buf_append(out, mark, 3);
+    }
+}
+
+/* ---- BERT ---- */
+
+static bool is_control(uint32_t c) {
+    if (c == '\t' || c == '\n' || c == '\r') return false;
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
+}
+
+static bool is_chinese(uint32_t c) {
+    return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
+           (c >= 0x2a700 && c <= 0x2b73f) || (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
+           (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+static tola_status bert(const tk_normal *b, const char *text, size_t length, buf *out, tola_error *err) {
+    buf clean, flat;
+    buf_init(&clean, 0);
+    buf_init(&flat, 0);
+    for (size_t i = 0; i < length;) {
+        uint32_t c;
+        i += utf8_next(text + i, &c);
+        if (b->clean && (c == 0 || c == 0xfffd || is_control(c))) continue;
+        if (b->clean && is_space(c)) c = ' ';
+        bool alone = b->chinese && is_chinese(c);
+        if (alone) buf_u8(&clean, ' ');
+        put_char(&clean, c);
+        if (alone) buf_u8(&clean, ' ');
+    }
+    const buf *last = &clean;
+    tola_status status = TOLA_OK;
+    if (b->accents) {
+        buf apart;
+        buf_init(&apart, 0);
+        status = map_form((const char *)clean.data, clean.length, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &apart, err);
+        for (size_t i = 0; i < apart.length && status == TOLA_OK;) {
+            uint32_t c;
+            unsigned n = utf8_next((const char *)apart.data + i, &c);
+            if (!is_mark(c)) buf_append(&flat, apart.data + i, n);
+            i += n;
+        }
+        if (apart.failed) flat.failed = true;
+        buf_free(&apart);
+        last = &flat;
+    }
+    if (b->lowercase) lowercase((const char *)last->data, last->length, out);
+    else buf_append(out, last->data, last->length);
+    if (status == TOLA_OK && (clean.failed || flat.failed)) status = err_nomem(err, "normalizing text");
+    buf_free(&clean);
+    buf_free(&flat);
+    return status;
+}
+
+/* ---- replacing ---- */
+
+static tola_status replace(const tk_normal *r, const char *text, size_t length, buf *out, tola_error *err) {
+    size_t at = 0;
+    if (!r->pattern) {
+        if (r->from.length == 0) {
+            buf_append(out, text, length);
+            return TOLA_OK;
+        }
+        while (length - at >= r->from.length) {
+            const char *hit = memmem(text + at, length - at, r->from.data, r->from.length);
+            if (!hit) break;
+            buf_append(out, text + at, (size_t)(hit - text) - at);
+            buf_append(out, r->to.data, r->to.length);
+            at = (size_t)(hit - text) + r->from.length;
+        }
+        buf_append(out, text + at, length - at);
+        return TOLA_OK;
+    }
+    regex_match *m = regex_match_new(r->pattern);
+    if (!m) return err_nomem(err, "normalizing text");
+    tola_status status = TOLA_OK;
+    for (size_t from = 0; from <= length;) {
+        bool found;
+        size_t begin, end;
+        status = regex_next(r->pattern, m, text, length, from, &found, &begin, &end, err);
+        if (status != TOLA_OK || !found) break;
+        buf_append(out, text + at, begin - at);
+        buf_append(out, r->to.data, r->to.length);
+        at = end;
+        from = end > begin ? end : end < length ? end + utf8_bytes(text[end]) : length + 1;
+    }
+    regex_match_free(m);
+    buf_append(out, text + at, length - at);
+    return status;
+}
+
+/* What the "Nmt" normalizer of Hugging Face's tokenizers drops and turns into spaces. */
+static void nmt(const char *text, size_t length, buf *out) {
+    for (size_t i = 0; i < length;) {
+        uint32_t c;
+        unsigned n = utf8_next(text + i, &c);
+        bool dropped = (c >= 1 && c <= 8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f || c == 0x9f;
+        bool space = c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 || (c >= 0x200b && c <= 0x200f) ||
+                     c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xfeff || c == 0xfffd;
+        if (space) buf_u8(out, ' ');
+        else if (!dropped) buf_append(out, text + i, n);
+        i += n;
+    }
+}
+
+static void spell_bytes(const char *text, size_t length, buf *out) {
+    for (size_t i = 0; i < length; i++) {
+        char c[2];
+        buf_append(out, c, tk_char_of_byte((uint8_t)text[i], c));
+    }
+}
+
+tola_status tk_normalize_step(const tk_normal *n, const char *text, size_t length, buf *out, tola_error *err) {
+    static const utf8proc_option_t forms[] = {
+        [TK_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
+        [TK_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
+        [TK_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
+        [TK_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
+    };
+    switch ((tk_normal_kind)n->kind) {
+    case TK_NFC:
+    case TK_NFD:
+    case TK_NFKC:
+    case TK_NFKD: TRY(map_form(text, length, forms[n->kind], out, err)); break;
+    case TK_LOWERCASE: lowercase(text, length, out); break;
+    case TK_STRIP: strip(n, text, length, out); break;
+    case TK_STRIP_ACCENTS: drop_marks(text, length, out); break;
+    case TK_PREPEND:
+        if (length) buf_append(out, n->to.data, n->to.length);
+        buf_append(out, text, length);
+        break;
+    case TK_REPLACE: TRY(replace(n, text, length, out, err)); break;
+    case TK_BERT: TRY(bert(n, text, length, out, err)); break;
+    case TK_CHARSMAP: TRY(charsmap_apply(n->map, text, length, out, err)); break;
+    case TK_NORMAL_BYTES: spell_bytes(text, length, out); break;
+    case TK_NMT: nmt(text, length, out); break;
+    case TK_SPACES: sentencepiece_spaces(n, text, length, out); break;
+    }
+    return out->failed ? err_nomem(err, "normalizing text") : TOLA_OK;
+}
+
+tola_status tk_normalize(const tola_tokenizer *t, const char *text, size_t length, buf *out, tola_error *err) {
+    out->length = 0;
+    if (t->normal_count == 0) {
+        buf_append(out, text, length);
+        return out->failed ? err_nomem(err, "normalizing text") : TOLA_OK;
+    }
+    TRY(tk_normalize_step(&t->normals[0], text, length, out, err));
+    for (size_t i = 1; i < t->normal_count; i++) {
+        buf next;
+        buf_init(&next, 0);
+        tola_status status = tk_normalize_step(&t->normals[i], (const char *)out->data, out->length, &next, err);
+        buf swap = *out;
+        *out = next;
+        buf_free(&swap);
+        TRY(status);
+    }
+    return TOLA_OK;
+}
