@@ -48,6 +48,41 @@ enum { TOLA_DETOKENIZE_SKIP_SPECIAL = 1 };
 TOLA_API TOLA_MUST_CHECK tola_status tola_detokenize(const tola_tokenizer *tokenizer, const uint32_t *ids, size_t count,
                                                      unsigned flags, char **text, size_t *length, tola_error *err);
 
+/* What a token adds to a text that has begun, in bytes, which may be part of a character; nothing for special tokens.
+ * Writes at most `room` bytes; *length is how many there are. Grammars follow these bytes. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_token_bytes(const tola_tokenizer *tokenizer, uint32_t id, char *bytes,
+                                                      size_t room, size_t *length, tola_error *err);
+
+/* Ids to text while they come: each call gives the text that is certain now, whole characters of valid UTF-8 (it may be
+ * empty), borrowed until the next call. All of it together is what tola_detokenize gives, but for runs of tokens of
+ * single bytes that are no UTF-8: here each broken byte is U+FFFD, there each byte of the run, as in tokenizers. */
+typedef struct tola_detokenizer tola_detokenizer;
+/* `tokenizer` must outlive it. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_detokenizer_create(const tola_tokenizer *tokenizer, unsigned flags,
+                                                             tola_detokenizer **out, tola_error *err);
+TOLA_API TOLA_MUST_CHECK tola_status tola_detokenizer_push(tola_detokenizer *detokenizer, uint32_t id,
+                                                           const char **text, size_t *length, tola_error *err);
+/* What was held back; afterwards a new text may begin. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_detokenizer_finish(tola_detokenizer *detokenizer, const char **text,
+                                                             size_t *length, tola_error *err);
+TOLA_API void tola_detokenizer_free(tola_detokenizer *detokenizer); /* NULL is fine */
+
+typedef enum tola_special {
+    TOLA_SPECIAL_BOS,  /* before a text */
+    TOLA_SPECIAL_EOS,  /* after a text */
+    TOLA_SPECIAL_EOT,  /* after a turn of a conversation; where there is none of its own, EOS */
+    TOLA_SPECIAL_PAD,
+    TOLA_SPECIAL_UNK,
+    TOLA_SPECIAL_SEP,
+    TOLA_SPECIAL_CLS,
+    TOLA_SPECIAL_MASK,
+    TOLA_SPECIAL_COUNT
+} tola_special;
+/* TOLA_NO_TOKEN where the model has none. */
+TOLA_API uint32_t tola_tokenizer_special(const tola_tokenizer *tokenizer, tola_special which);
+/* Ids after which a model has said what it had to say, ascending; *ids is borrowed from the tokenizer. */
+TOLA_API size_t tola_tokenizer_ends(const tola_tokenizer *tokenizer, const uint32_t **ids);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,4 +1,4 @@
-// The one list of verbs; each lives in cmd_<verb>.c.
+/* The verbs, in the order of the help. Each is defined in cmd_<verb>.c. */
 #include "cli.h"
 
 extern const cli_verb cmd_inspect, cmd_stats, cmd_diff;

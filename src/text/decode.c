@@ -42,7 +42,7 @@ static bool put_string(strings *s, const char *text, size_t length) {
 
 /* ---- decoders ---- */
 
-static void replace_literal(const char *text, size_t length, tola_string from, tola_string to, buf *out) {
+void tk_replace(const char *text, size_t length, tola_string from, tola_string to, buf *out) {
     for (size_t i = 0; i < length;) {
         if (from.length && length - i >= from.length && memcmp(text + i, from.data, from.length) == 0) {
             buf_append(out, to.data, to.length);
@@ -58,27 +58,20 @@ static tola_status replace_pattern(const tk_decode *d, const char *text, size_t 
     return tk_normalize_step(&n, text, length, out, err);
 }
 
-/* "<0x0A>" */
-static int byte_token(const char *text, size_t length) {
-    static const char digits[] = "0123456789ABCDEF0123456789abcdef";
-    if (length != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
-    const char *high = memchr(digits, text[3], 32), *low = memchr(digits, text[4], 32);
-    return high && low ? (int)((high - digits) % 16 * 16 + (low - digits) % 16) : -1;
-}
-
 /* Runs of byte tokens become text where they are valid UTF-8, else one U+FFFD a byte. */
 static bool byte_fallback(const strings *in, strings *out) {
     for (size_t i = 0; i < in->count;) {
         size_t n;
         const char *text = at(in, i, &n);
-        if (byte_token(text, n) < 0) {
+        if (token_byte(text, n) < 0) {
             if (!put_string(out, text, n)) return false;
             i++;
             continue;
         }
         size_t begin = out->bytes.length, first = i;
         for (; i < in->count; i++) {
-            int b = byte_token(text = at(in, i, &n), n);
+            text = at(in, i, &n);
+            int b = token_byte(text, n);
             if (b < 0) break;
             buf_u8(&out->bytes, (uint8_t)b);
         }
@@ -108,13 +101,9 @@ static void spelled_bytes(const char *text, size_t length, buf *out) {
     }
 }
 
-static void metaspace(const tk_decode *d, size_t i, const char *text, size_t length, buf *out) {
-    static const tola_string space = { " ", 1 };
-    if (i == 0 && d->drop_first && length >= d->text.length && memcmp(text, d->text.data, d->text.length) == 0) {
-        text += d->text.length;
-        length -= d->text.length;
-    }
-    replace_literal(text, length, d->text, space, out);
+static void metaspace(const tk_decode *d, bool first, const char *text, size_t length, buf *out) {
+    tola_string space = { " ", first && d->drop_first ? 0 : 1 }; /* of the first token all go */
+    tk_replace(text, length, d->text, space, out);
 }
 
 /* The clean-up that BERT's decoder does, replacement after replacement. */
@@ -125,7 +114,7 @@ static bool clean_up(buf *piece) {
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         buf next;
         buf_init(&next, 0);
-        replace_literal((const char *)piece->data, piece->length, (tola_string){ pairs[i][0], strlen(pairs[i][0]) },
+        tk_replace((const char *)piece->data, piece->length, (tola_string){ pairs[i][0], strlen(pairs[i][0]) },
                         (tola_string){ pairs[i][1], strlen(pairs[i][1]) }, &next);
         buf old = *piece;
         *piece = next;
@@ -134,14 +123,14 @@ static bool clean_up(buf *piece) {
     return !piece->failed;
 }
 
-static bool wordpiece(const tk_decode *d, size_t i, const char *text, size_t length, buf *out) {
+static bool wordpiece(const tk_decode *d, bool first, const char *text, size_t length, buf *out) {
     buf piece;
     buf_init(&piece, 0);
     bool goes_on = length >= d->text.length && memcmp(text, d->text.data, d->text.length) == 0;
-    if (i && goes_on) {
+    if (!first && goes_on) {
         buf_append(&piece, text + d->text.length, length - d->text.length);
     } else {
-        if (i) buf_u8(&piece, ' ');
+        if (!first) buf_u8(&piece, ' ');
         buf_append(&piece, text, length);
     }
     bool good = !d->cleanup || clean_up(&piece);
@@ -152,7 +141,7 @@ static bool wordpiece(const tk_decode *d, size_t i, const char *text, size_t len
 
 static void suffix(const tk_decode *d, bool last, const char *text, size_t length, buf *out) {
     tola_string to = { " ", last ? 0 : 1 };
-    replace_literal(text, length, d->text, to, out);
+    tk_replace(text, length, d->text, to, out);
 }
 
 static void strip(const tk_decode *d, const char *text, size_t length, buf *out) {
@@ -165,54 +154,60 @@ static void strip(const tk_decode *d, const char *text, size_t length, buf *out)
     buf_append(out, text + begin, length - begin);
 }
 
-static tola_status decode_step(const tk_decode *d, const strings *in, strings *out, tola_error *err) {
+tola_status tk_decode_one(const tk_decode *d, bool first, bool last, const char *text, size_t n, buf *out,
+                              tola_error *err) {
     bool good = true;
+    switch ((tk_decode_kind)d->kind) {
+    case TK_DECODE_BYTES: spelled_bytes(text, n, out); break;
+    case TK_DECODE_METASPACE: metaspace(d, first, text, n, out); break;
+    case TK_DECODE_WORDPIECE: good = wordpiece(d, first, text, n, out); break;
+    case TK_DECODE_SUFFIX: suffix(d, last, text, n, out); break;
+    case TK_DECODE_STRIP: strip(d, text, n, out); break;
+    case TK_DECODE_REPLACE:
+        if (d->pattern) TRY(replace_pattern(d, text, n, out, err));
+        else tk_replace(text, n, d->text, d->to, out);
+        break;
+    default: buf_append(out, text, n); break;
+    }
+    return good && !out->failed ? TOLA_OK : err_nomem(err, "detokenizing");
+}
+
+static tola_status decode_step(const tk_decode *d, const strings *in, strings *out, tola_error *err) {
     if (d->kind == TK_DECODE_BYTE_FALLBACK) return byte_fallback(in, out) ? TOLA_OK : err_nomem(err, "detokenizing");
     bool fuse = d->kind == TK_DECODE_FUSE || d->kind == TK_DECODE_BYTES;
-    for (size_t i = 0; i < in->count && good; i++) {
+    for (size_t i = 0; i < in->count; i++) {
         size_t n;
         const char *text = at(in, i, &n);
-        switch ((tk_decode_kind)d->kind) {
-        case TK_DECODE_BYTES: spelled_bytes(text, n, &out->bytes); break;
-        case TK_DECODE_METASPACE: metaspace(d, i, text, n, &out->bytes); break;
-        case TK_DECODE_WORDPIECE: good = wordpiece(d, i, text, n, &out->bytes); break;
-        case TK_DECODE_SUFFIX: suffix(d, i + 1 == in->count, text, n, &out->bytes); break;
-        case TK_DECODE_STRIP: strip(d, text, n, &out->bytes); break;
-        case TK_DECODE_REPLACE:
-            if (d->pattern) TRY(replace_pattern(d, text, n, &out->bytes, err));
-            else replace_literal(text, n, d->text, d->to, &out->bytes);
-            break;
-        default: buf_append(&out->bytes, text, n); break;
-        }
-        if (!fuse) good = good && close_string(out);
+        TRY(tk_decode_one(d, i == 0, i + 1 == in->count, text, n, &out->bytes, err));
+        if (!fuse && !close_string(out)) return err_nomem(err, "detokenizing");
     }
-    if (fuse && in->count) good = good && close_string(out);
-    return good && !out->bytes.failed ? TOLA_OK : err_nomem(err, "detokenizing");
+    return !fuse || in->count == 0 || close_string(out) ? TOLA_OK : err_nomem(err, "detokenizing");
 }
 
 /* ---- the whole ---- */
+
+tola_status tk_check_id(const tola_tokenizer *t, uint32_t id, tola_error *err) {
+    if (id < t->count && !(t->tokens[id].flags & TOLA_TOKEN_UNUSED)) return TOLA_OK;
+    return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "id %" PRIu32 " has no text; the vocabulary has %" PRIu32, id,
+                   t->count);
+}
 
 static tola_status list_tokens(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, strings *out,
                                tola_error *err) {
     bool no_decoder = t->decode_count == 0, more = false;
     for (size_t i = 0; i < count; i++) {
-        if (ids[i] >= t->count || (t->tokens[ids[i]].flags & TOLA_TOKEN_UNUSED))
-            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "id %" PRIu32 " has no text; the vocabulary has %" PRIu32,
-                           ids[i], t->count);
+        TRY(tk_check_id(t, ids[i], err));
         const tk_token *token = &t->tokens[ids[i]];
         if ((flags & TOLA_DETOKENIZE_SKIP_SPECIAL) && (token->flags & TOLA_TOKEN_SPECIAL)) continue;
         if (no_decoder && more) buf_u8(&out->bytes, ' ');
         more = true;
-        bool own = ids[i] == t->model.unk && t->model.unk_text.length;
-        if (!(own ? put_string(out, t->model.unk_text.data, t->model.unk_text.length)
-                  : put_string(out, token->text, token->length)))
-            return err_nomem(err, "detokenizing");
+        if (!put_string(out, token->text, token->length)) return err_nomem(err, "detokenizing");
     }
     return TOLA_OK;
 }
 
-tola_status tola_detokenize(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, char **text,
-                            size_t *length, tola_error *err) {
+tola_status tk_decode_list(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, buf *out,
+                               tola_error *err) {
     strings now, next;
     strings_init(&now);
     tola_status status = list_tokens(t, ids, count, flags, &now, err);
@@ -222,15 +217,25 @@ tola_status tola_detokenize(const tola_tokenizer *t, const uint32_t *ids, size_t
         strings_free(&now);
         now = next;
     }
+    if (status == TOLA_OK) tk_repair((const char *)now.bytes.data, now.bytes.length, out);
+    strings_free(&now);
+    return status;
+}
+
+tola_status tola_detokenize(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, char **text,
+                            size_t *length, tola_error *err) {
     buf out;
     buf_init(&out, TK_MOST_TEXT);
+    tola_status status = TOLA_OK;
+    if (t->decode_count == 1 && t->decodes[0].kind == TK_DECODE_PIECES)
+        status = tk_decode_pieces(t, ids, count, flags, &out, err);
+    else
+        status = tk_decode_list(t, ids, count, flags, &out, err);
     if (status == TOLA_OK) {
-        tk_repair((const char *)now.bytes.data, now.bytes.length, &out);
         *length = out.length;
         buf_u8(&out, 0);
         if (out.failed) status = err_nomem(err, "detokenizing");
     }
-    strings_free(&now);
     if (status == TOLA_OK) *text = (char *)out.data;
     else buf_free(&out);
     return status;

@@ -273,6 +273,12 @@ static tola_status read_map(tola_tokenizer *t, const tola_value *vocab, tola_err
     for (size_t i = 0; i < vocab->as.map.count; i++) {
         const tola_member *m = &vocab->as.map.members[i];
         uint64_t id = tola_value_u64(&m->value, UINT64_MAX);
+        if (id < t->count && !(t->tokens[id].flags & TOLA_TOKEN_UNUSED)) {
+            char first[60], second[60];
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "id %" PRIu64 " is that of '%s' and of '%s'", id,
+                           text_quote(first, sizeof first, t->tokens[id].text, t->tokens[id].length),
+                           text_quote(second, sizeof second, m->key.data, m->key.length));
+        }
         TRY(tk_set_token(t, id, m->key.data, m->key.length, err));
     }
     return TOLA_OK;

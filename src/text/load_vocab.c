@@ -63,15 +63,11 @@ static tola_status piece_normals(tola_tokenizer *t, const piece_rules *r, tola_e
     return TOLA_OK;
 }
 
-/* Bytes, then spaces from their sign, then the one before the text goes. */
 static tola_status piece_decodes(tola_tokenizer *t, const piece_rules *r, tola_error *err) {
-    TRY(one_step(t, &t->decodes, 4, sizeof *t->decodes, err));
+    TRY(one_step(t, &t->decodes, 1, sizeof *t->decodes, err));
     t->decodes[t->decode_count++] =
-        (tk_decode){ .kind = TK_DECODE_REPLACE, .text = { "\xe2\x96\x81", 3 }, .to = { " ", 1 } };
-    t->decodes[t->decode_count++] = (tk_decode){ .kind = TK_DECODE_BYTE_FALLBACK };
-    t->decodes[t->decode_count++] = (tk_decode){ .kind = TK_DECODE_FUSE };
-    if (r->dummy_prefix)
-        t->decodes[t->decode_count++] = (tk_decode){ .kind = TK_DECODE_STRIP, .text = { " ", 1 }, .start = 1 };
+        (tk_decode){ .kind = TK_DECODE_PIECES, .text = { "\xe2\x96\x81", 3 }, .to = { " \xe2\x81\x87 ", 5 },
+                     .drop_first = r->dummy_prefix, .drop_all = r->collapse };
     return TOLA_OK;
 }
 
@@ -84,7 +80,6 @@ static tola_status use_pieces(tola_tokenizer *t, const double *scores, const uin
     m->fuse_unk = true;
     m->byte_fallback = r->byte_fallback;
     m->unk = r->unk < t->count ? (uint32_t)r->unk : TOLA_NO_TOKEN;
-    m->unk_text = (tola_string){ " \xe2\x81\x87 ", 5 }; /* U+2047, SentencePiece's unk_surface */
     TRY(add_typed(t, types, err));
     TRY(piece_normals(t, r, err));
     TRY(piece_decodes(t, r, err));
@@ -105,11 +100,21 @@ static tola_status sentencepiece_tokens(tola_tokenizer *t, const sentencepiece_m
     return use_pieces(t, scores, m->types, &rules, err);
 }
 
-tola_status tk_load_sentencepiece(tola_tokenizer *t, const void *data, size_t bytes, tola_error *err) {
+/* The model says nothing of what goes around a text: Python's classes do. */
+tola_status tk_load_sentencepiece(tola_tokenizer *t, const void *data, size_t bytes, const tola_value *config,
+                                  tola_error *err) {
     sentencepiece_model m;
     TRY(sentencepiece_parse(data, bytes, &t->arena, &m, err));
     TRY(sentencepiece_tokens(t, &m, err));
-    return m.bos_id < 0 ? TOLA_OK : put_one(t, &t->before, &t->before_count, (uint64_t)m.bos_id, err);
+    bool t5 = strncmp(tola_value_str(tola_value_get(config, "tokenizer_class"), ""), "T5", 2) == 0;
+    if (m.bos_id >= 0) tk_set_special(t, TOLA_SPECIAL_BOS, (uint64_t)m.bos_id);
+    if (m.eos_id >= 0) tk_set_special(t, TOLA_SPECIAL_EOS, (uint64_t)m.eos_id);
+    if (m.pad_id >= 0) tk_set_special(t, TOLA_SPECIAL_PAD, (uint64_t)m.pad_id);
+    if (m.bos_id >= 0 && tola_value_bool(tola_value_get(config, "add_bos_token"), !t5))
+        TRY(put_one(t, &t->before, &t->before_count, (uint64_t)m.bos_id, err));
+    if (m.eos_id >= 0 && tola_value_bool(tola_value_get(config, "add_eos_token"), t5))
+        TRY(put_one(t, &t->after, &t->after_count, (uint64_t)m.eos_id, err));
+    return TOLA_OK;
 }
 
 /* ---- GPT-2's bytes ---- */
@@ -125,37 +130,171 @@ static tola_status byte_steps(tola_tokenizer *t, const char *pattern, tola_error
     return TOLA_OK;
 }
 
-/* vocab.json and merges.txt as the tokenizer.json that they stand for. */
-tola_status tk_load_gpt2(tola_tokenizer *t, const char *vocab, size_t vocab_bytes, const char *merges,
-                         size_t merges_bytes, tola_error *err) {
-    buf text;
-    buf_init(&text, 0);
-    tola_json j;
-    buf_printf(&text, "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
-                      "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":");
-    buf_append(&text, vocab, vocab_bytes);
-    buf_printf(&text, ",\"merges\":");
-    tola_json_init(&j, json_to_buf, &text, 0);
-    tola_json_begin_array(&j);
-    for (size_t i = 0; i < merges_bytes;) {
-        const char *line = merges + i, *end = memchr(line, '\n', merges_bytes - i);
-        size_t n = end ? (size_t)(end - line) : merges_bytes - i;
+/* The class of Python that reads the two files, and the rules that it holds. */
+static const char *class_rules(const tola_value *config, tola_error *err) {
+    static const char *const rows[][2] = {
+        { "GPT2", "gpt-2" }, { "CodeGen", "gpt-2" }, { "Whisper", "gpt-2" }, { "Qwen2", "qwen2" },
+        { "Roberta", "gpt-2" }, { "Longformer", "gpt-2" }, { "Bart", "gpt-2" }, { "Qwen3", "qwen2" },
+    };
+    const char *name = tola_value_str(tola_value_get(config, "tokenizer_class"), "GPT2Tokenizer");
+    const char *end = strstr(name, "Tokenizer");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && end; i++)
+        if (strlen(rows[i][0]) == (size_t)(end - name) && strncmp(name, rows[i][0], (size_t)(end - name)) == 0)
+            return rows[i][1];
+    (void)err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "how a %.60s cuts words is not in vocab.json and merges.txt, "
+                  "and not known: a tokenizer.json is needed", name);
+    return NULL;
+}
+
+static void put_added(tola_json *j, const tola_value *id, const char *key, const tola_value *token) {
+    static const char *const flags[] = { "single_word", "lstrip", "rstrip", "normalized", "special" };
+    bool plain = !token || token->kind != TOLA_VALUE_MAP; /* added_tokens.json: {"text": id} */
+    tola_json_begin_object(j);
+    tola_json_key(j, "id");
+    tola_json_u64(j, plain ? tola_value_u64(id, UINT64_MAX) : strtoull(key, NULL, 10));
+    tola_json_key(j, "content");
+    tola_json_string(j, plain ? key : tola_value_str(tola_value_get(token, "content"), ""));
+    for (size_t i = 0; i < 5; i++) {
+        tola_json_key(j, flags[i]);
+        tola_json_bool(j, plain ? i == 4 : tola_value_bool(tola_value_get(token, flags[i]), false));
+    }
+    tola_json_end_object(j);
+}
+
+/* The tokenizer.json that two files of GPT-2's kind stand for, but for its model. */
+static bool write_steps(tola_json *j, buf *text, const char *rules, const tola_value *config, const tola_value *added) {
+    const tola_value *decoder = tola_value_get(config, "added_tokens_decoder");
+    const char *normalizer = NULL;
+    bool ignore, known;
+    buf_printf(text, "{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":");
+    if (strcmp(rules, "gpt-2") == 0) {
+        bool space = tola_value_bool(tola_value_get(config, "add_prefix_space"), false);
+        buf_printf(text, "{\"type\":\"ByteLevel\",\"add_prefix_space\":%s}", space ? "true" : "false");
+        known = true;
+    } else {
+        known = pre_to_tokenizer(rules, text, &normalizer, &ignore);
+    }
+    buf_printf(text, ",\"normalizer\":%s,\"added_tokens\":", normalizer ? normalizer : "null");
+    const tola_value *list = decoder && decoder->kind == TOLA_VALUE_MAP ? decoder : added;
+    tola_json_init(j, json_to_buf, text, 0);
+    tola_json_begin_array(j);
+    for (size_t i = 0; list && list->kind == TOLA_VALUE_MAP && i < list->as.map.count; i++)
+        put_added(j, &list->as.map.members[i].value, list->as.map.members[i].key.data, &list->as.map.members[i].value);
+    tola_json_end_array(j);
+    bool good = tola_json_finish(j);
+    buf_printf(text, "}");
+    return known && good && !text->failed;
+}
+
+static tola_status add_lines(tola_value *merges, arena *a, const char *text, size_t bytes, tola_error *err) {
+    size_t count = 0;
+    for (size_t i = 0; i < bytes; i++) count += text[i] == '\n';
+    tola_string *items = arena_alloc_array(a, count + 1, sizeof *items);
+    if (!items) return err_nomem(err, "reading merges");
+    count = 0;
+    for (size_t i = 0; i < bytes;) {
+        const char *line = text + i, *end = memchr(line, '\n', bytes - i);
+        size_t n = end ? (size_t)(end - line) : bytes - i;
         i += n + 1;
         if (n && line[n - 1] == '\r') n--;
-        if (n && !(line == merges && strncmp(line, "#version", 8) == 0)) tola_json_string_n(&j, line, n);
+        if (n && !(line == text && n >= 8 && memcmp(line, "#version", 8) == 0))
+            items[count++] = (tola_string){ line, n };
     }
-    tola_json_end_array(&j);
-    bool good = tola_json_finish(&j);
-    buf_printf(&text, "}}");
-    tola_value tree;
+    *merges = (tola_value){ .kind = TOLA_VALUE_ARRAY, .element = TOLA_VALUE_STRING };
+    merges->as.array.items = items;
+    merges->as.array.count = count;
+    return TOLA_OK;
+}
+
+tola_status tk_load_gpt2(tola_tokenizer *t, const tola_value *vocab, const char *merges, size_t merges_bytes,
+                         const tola_value *config, const tola_value *added, tola_error *err) {
+    const char *rules = class_rules(config, err);
+    if (!rules) return TOLA_E_UNSUPPORTED;
+    buf text;
+    tola_json j;
     arena a;
+    buf_init(&text, 0);
     arena_init(&a, 0);
-    tola_status status = !good || text.failed ? err_nomem(err, "reading merges")
-                                              : json_parse((const char *)text.data, text.length, &a, &tree, err);
-    if (status == TOLA_OK) status = tk_load_json(t, &tree, err);
+    tola_value steps, list, type = { .kind = TOLA_VALUE_STRING, .as.string = { "BPE", 3 } };
+    tola_status status = write_steps(&j, &text, rules, config, added)
+                             ? json_parse((const char *)text.data, text.length, &a, &steps, err)
+                             : err_nomem(err, "reading the tokenizer");
+    if (status == TOLA_OK) status = add_lines(&list, &a, merges, merges_bytes, err);
+    if (status == TOLA_OK) {
+        tola_member model_members[] = { { { "type", 4 }, type }, { { "vocab", 5 }, *vocab }, { { "merges", 6 }, list } };
+        tola_value model = { .kind = TOLA_VALUE_MAP };
+        model.as.map.members = model_members;
+        model.as.map.count = 3;
+        tola_member all[8];
+        size_t n = 0;
+        for (; n < steps.as.map.count && n < 7; n++) all[n] = steps.as.map.members[n];
+        all[n++] = (tola_member){ { "model", 5 }, model };
+        tola_value whole = { .kind = TOLA_VALUE_MAP };
+        whole.as.map.members = all;
+        whole.as.map.count = n;
+        status = tk_load_json(t, &whole, err);
+    }
     arena_free(&a);
     buf_free(&text);
     return status;
+}
+
+/* ---- BERT's vocab.txt ---- */
+
+static tola_status bert_steps(tola_tokenizer *t, bool lower, bool accents, bool chinese, tola_error *err) {
+    TRY(one_step(t, &t->normals, 1, sizeof *t->normals, err));
+    TRY(one_step(t, &t->decodes, 1, sizeof *t->decodes, err));
+    t->normals[t->normal_count++] =
+        (tk_normal){ .kind = TK_BERT, .clean = true, .chinese = chinese, .accents = accents, .lowercase = lower };
+    t->decodes[t->decode_count++] = (tk_decode){ .kind = TK_DECODE_WORDPIECE, .text = { "##", 2 }, .cleanup = true };
+    t->model.kind = TK_WORDPIECE;
+    t->model.prefix = (tola_string){ "##", 2 };
+    t->model.max_word_chars = 100;
+    return tk_bert_words(t, err);
+}
+
+static tola_status read_lines(tola_tokenizer *t, const char *text, size_t bytes, tola_error *err) {
+    size_t count = 0, line = 0;
+    for (size_t i = 0; i < bytes; i++) count += text[i] == '\n';
+    TRY(tk_make_tokens(t, count + (bytes && text[bytes - 1] != '\n'), err));
+    for (size_t i = 0; i < bytes; line++) {
+        const char *end = memchr(text + i, '\n', bytes - i);
+        size_t n = end ? (size_t)(end - text) - i : bytes - i;
+        size_t next = i + n + 1;
+        while (n && strchr(" \t\r", text[i + n - 1])) n--;
+        if (!utf8_valid(text + i, n)) return err_set(err, TOLA_E_FORMAT, i, "line %zu is no UTF-8", line + 1);
+        TRY(tk_set_token(t, line, text + i, n, err));
+        i = next;
+    }
+    return TOLA_OK;
+}
+
+tola_status tk_load_bert(tola_tokenizer *t, const char *vocab, size_t bytes, const tola_value *config,
+                         tola_error *err) {
+    static const char *const names[] = { "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]" };
+    static const tola_special which[] = { TOLA_SPECIAL_UNK, TOLA_SPECIAL_SEP, TOLA_SPECIAL_PAD, TOLA_SPECIAL_CLS,
+                                          TOLA_SPECIAL_MASK };
+    TRY(read_lines(t, vocab, bytes, err));
+    bool lower = tola_value_bool(tola_value_get(config, "do_lower_case"), true);
+    TRY(bert_steps(t, lower, tola_value_bool(tola_value_get(config, "strip_accents"), lower),
+                   tola_value_bool(tola_value_get(config, "tokenize_chinese_chars"), true), err));
+    t->added = arena_alloc_array(&t->arena, sizeof names / sizeof *names, sizeof *t->added);
+    if (!t->added) return err_nomem(err, "reading the vocabulary");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        uint32_t id = 0;
+        while (id < t->count && strcmp(t->tokens[id].text, names[i]) != 0) id++;
+        if (id == t->count)
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "a vocabulary of BERT's kind has %s; this one has not",
+                           names[i]);
+        t->tokens[id].flags |= TOLA_TOKEN_ADDED | TOLA_TOKEN_SPECIAL;
+        t->added[t->added_count++] = (tk_added){ .text = names[i], .length = (uint32_t)strlen(names[i]), .id = id,
+                                                 .special = true };
+        tk_set_special(t, which[i], id);
+    }
+    t->model.unk = t->specials[TOLA_SPECIAL_UNK];
+    TRY(put_one(t, &t->before, &t->before_count, t->specials[TOLA_SPECIAL_CLS], err));
+    TRY(put_one(t, &t->after, &t->after_count, t->specials[TOLA_SPECIAL_SEP], err));
+    return tk_finish(t, err);
 }
 
 /* ---- tiktoken: "base64 rank" a line; pairs merge where the result has a rank ---- */
@@ -337,15 +476,7 @@ static tola_status gguf_wordpiece(tola_tokenizer *t, const tola_value *m, tola_e
         snprintf(spelled, n + 1, "%s%s", begins ? "" : "##", begins ? k->text + 3 : k->text);
         TRY(tk_set_token(t, i, spelled, n, err));
     }
-    TRY(one_step(t, &t->normals, 1, sizeof *t->normals, err));
-    TRY(one_step(t, &t->decodes, 1, sizeof *t->decodes, err));
-    t->normals[t->normal_count++] =
-        (tk_normal){ .kind = TK_BERT, .clean = true, .chinese = true, .accents = true, .lowercase = true };
-    t->decodes[t->decode_count++] = (tk_decode){ .kind = TK_DECODE_WORDPIECE, .text = { "##", 2 }, .cleanup = true };
-    TRY(tk_bert_words(t, err));
-    t->model.kind = TK_WORDPIECE;
-    t->model.prefix = (tola_string){ "##", 2 };
-    t->model.max_word_chars = 100;
+    TRY(bert_steps(t, true, true, true, err));
     uint64_t unk = tola_value_u64(key(m, "unknown_token_id"), 100);
     t->model.unk = unk < t->count ? (uint32_t)unk : TOLA_NO_TOKEN;
     TRY(add_typed(t, types, err));
@@ -371,6 +502,7 @@ tola_status tk_load_gguf(tola_tokenizer *t, const tola_value *m, tola_error *err
     else
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "a tokenizer of the kind '%.40s' is not understood",
                        model);
+    TRY(tk_use_gguf_ids(t, m, err));
     const char *pre = tola_value_str(key(m, "pre"), "");
     bool bos = bert || pieces || strcmp(pre, "llama-bpe") == 0 || strcmp(pre, "tekken") == 0;
     uint64_t none = UINT64_MAX;

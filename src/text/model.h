@@ -4,8 +4,6 @@
 
 #include "text/tokenizer.h"
 
-bool tk_put(tk_ids *out, uint32_t id); /* false: out of memory */
-
 /* The best path to each place in a word. */
 typedef struct unigram_scratch {
     struct unigram_node {

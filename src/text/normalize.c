@@ -4,7 +4,6 @@
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -27,13 +26,15 @@ static tola_status map_form(const char *text, size_t length, utf8proc_option_t o
         buf_append(out, text, length);
         return TOLA_OK;
     }
-    utf8proc_uint8_t *mapped = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, &mapped, options);
-    if (n == UTF8PROC_ERROR_NOMEM) return err_nomem(err, "normalizing text");
+    utf8proc_ssize_t n = utf8proc_decompose((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, NULL, 0, options);
     if (n < 0) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "normalizing text: %s", utf8proc_errmsg(n));
-    buf_append(out, mapped, (size_t)n);
-    free(mapped); /* utf8proc's own */
-    return TOLA_OK;
+    utf8proc_int32_t *chars = mem_calloc((size_t)n + 1, sizeof *chars); /* the NUL that reencode adds */
+    if (!chars) return err_nomem(err, "normalizing text");
+    n = utf8proc_decompose((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, chars, n, options);
+    if (n >= 0) n = utf8proc_reencode(chars, n, options);
+    if (n >= 0) buf_append(out, chars, (size_t)n);
+    mem_free(chars);
+    return n >= 0 ? TOLA_OK : err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "normalizing text: %s", utf8proc_errmsg(n));
 }
 
 static void put_char(buf *out, uint32_t c) {

@@ -10,22 +10,26 @@
 
 #define LARGEST_FILE ((uint64_t)256 << 20)
 
-static tola_status load_json(tola_tokenizer *t, const char *text, size_t bytes, tola_error *err) {
+typedef tola_status (*parsed_fn)(tola_tokenizer *t, const tola_value *tree, tola_error *err);
+
+static tola_status with_json(tola_tokenizer *t, const char *text, size_t bytes, parsed_fn use, tola_error *err) {
     arena a;
     tola_value tree;
     arena_init(&a, 0);
     tola_status status = json_parse(text, bytes, &a, &tree, err);
-    if (status == TOLA_OK) status = tk_load_json(t, &tree, err);
+    if (status == TOLA_OK) status = use(t, &tree, err);
     arena_free(&a);
     return status;
 }
 
-static tola_status load_bytes(tola_tokenizer *t, const char *name, const char *data, size_t bytes, tola_error *err) {
+static tola_status load_bytes(tola_tokenizer *t, const char *name, const char *data, size_t bytes,
+                              const tola_value *config, tola_error *err) {
     if (text_ends_with(name, ".tiktoken")) return tk_load_tiktoken(t, data, bytes, name, err);
+    if (text_ends_with(name, "vocab.txt")) return tk_load_bert(t, data, bytes, config, err);
     size_t i = 0;
     while (i < bytes && strchr(" \t\r\n", data[i]) && data[i]) i++;
-    if (i < bytes && data[i] == '{') return load_json(t, data, bytes, err);
-    return tk_load_sentencepiece(t, data, bytes, err);
+    if (i < bytes && data[i] == '{') return with_json(t, data, bytes, tk_load_json, err);
+    return tk_load_sentencepiece(t, data, bytes, config, err);
 }
 
 /* ---- a folder, or what lies beside a checkpoint ---- */
@@ -45,49 +49,93 @@ static tola_status fetch_file(const void *where, const char *name, void **data, 
     return status;
 }
 
-static tola_status load_gpt2(tola_tokenizer *t, fetch_fn fetch, const void *where, tola_error *err) {
-    void *vocab = NULL, *merges = NULL;
-    size_t vocab_bytes = 0, merges_bytes = 0;
-    TRY(fetch(where, "vocab.json", &vocab, &vocab_bytes, err));
-    tola_status status = fetch(where, "merges.txt", &merges, &merges_bytes, err);
-    if (status == TOLA_OK) status = tk_load_gpt2(t, vocab, vocab_bytes, merges, merges_bytes, err);
-    tola_free(vocab);
-    tola_free(merges);
+typedef struct place {
+    fetch_fn fetch;
+    const void *where;
+    tola_value config; /* tokenizer_config.json; TOLA_VALUE_NULL: there is none */
+} place;
+
+/* A JSON file; TOLA_VALUE_NULL where it is absent. */
+static tola_status fetch_json(const place *p, const char *name, arena *a, tola_value *out, tola_error *err) {
+    void *data = NULL;
+    size_t bytes = 0;
+    *out = (tola_value){ 0 };
+    tola_error detail = TOLA_ERROR_INIT;
+    tola_status status = p->fetch(p->where, name, &data, &bytes, &detail);
+    if (status == TOLA_E_NOT_FOUND) return TOLA_OK;
+    if (status == TOLA_OK) status = json_parse(data, bytes, a, out, &detail);
+    if (status != TOLA_OK) err_in_file(&detail, status, name);
+    tola_free(data);
+    if (status != TOLA_OK && err) *err = detail;
     return status;
 }
 
-static tola_status load_beside(tola_tokenizer *t, fetch_fn fetch, const void *where, tola_error *err) {
+static tola_status load_gpt2(tola_tokenizer *t, const place *p, tola_error *err) {
+    void *merges = NULL;
+    size_t bytes = 0;
+    arena a;
+    tola_value vocab, added;
+    arena_init(&a, 0);
+    tola_status status = fetch_json(p, "vocab.json", &a, &vocab, err);
+    if (status == TOLA_OK) status = fetch_json(p, "added_tokens.json", &a, &added, err);
+    if (status == TOLA_OK && vocab.kind == TOLA_VALUE_NULL)
+        status = err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "there is no tokenizer: no tokenizer.json, "
+                         "tokenizer.model, vocab.txt, or vocab.json with merges.txt");
+    if (status == TOLA_OK) status = p->fetch(p->where, "merges.txt", &merges, &bytes, err);
+    if (status == TOLA_OK) status = tk_load_gpt2(t, &vocab, merges, bytes, &p->config, &added, err);
+    tola_free(merges);
+    arena_free(&a);
+    return status;
+}
+
+static tola_status load_vocabulary(tola_tokenizer *t, const place *p, tola_error *err) {
     static const char *const names[] = { "tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-                                         "tokenizer.tiktoken", "qwen.tiktoken" };
+                                         "tokenizer.tiktoken", "qwen.tiktoken", "vocab.txt" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         void *data = NULL;
         size_t bytes = 0;
         tola_error detail = TOLA_ERROR_INIT;
-        tola_status status = fetch(where, names[i], &data, &bytes, &detail);
+        tola_status status = p->fetch(p->where, names[i], &data, &bytes, &detail);
         if (status == TOLA_E_NOT_FOUND) continue;
         if (status == TOLA_OK) {
-            status = load_bytes(t, names[i], data, bytes, &detail);
+            status = load_bytes(t, names[i], data, bytes, &p->config, &detail);
             if (status != TOLA_OK) err_in_file(&detail, status, names[i]);
         }
         tola_free(data);
         if (status != TOLA_OK && err) *err = detail;
         return status;
     }
-    tola_error detail = TOLA_ERROR_INIT;
-    tola_status status = load_gpt2(t, fetch, where, &detail);
-    if (status == TOLA_E_NOT_FOUND)
-        return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET,
-                       "there is no tokenizer: no tokenizer.json, tokenizer.model, or vocab.json with merges.txt");
-    if (status != TOLA_OK && err) *err = detail;
+    return load_gpt2(t, p, err);
+}
+
+static tola_status load_beside(tola_tokenizer *t, fetch_fn fetch, const void *where, tola_error *err) {
+    static const char *const configs[] = { "special_tokens_map.json", "generation_config.json", "config.json" };
+    place p = { .fetch = fetch, .where = where };
+    arena a;
+    arena_init(&a, 0);
+    tola_status status = fetch_json(&p, "tokenizer_config.json", &a, &p.config, err);
+    if (status == TOLA_OK) status = load_vocabulary(t, &p, err);
+    if (status == TOLA_OK) status = tk_use_config(t, &p.config, err);
+    for (size_t i = 0; i < sizeof configs / sizeof *configs && status == TOLA_OK; i++) {
+        tola_value config;
+        status = fetch_json(&p, configs[i], &a, &config, err);
+        if (status == TOLA_OK) status = tk_use_config(t, &config, err);
+    }
+    if (status == TOLA_OK) status = tk_finish_specials(t, err);
+    arena_free(&a);
     return status;
+}
+
+static tola_status load_from(tola_tokenizer *t, const tola_checkpoint *ck, tola_error *err) {
+    if (strcmp(tola_checkpoint_format(ck), "gguf") != 0) return load_beside(t, fetch_companion, ck, err);
+    TRY(tk_load_gguf(t, tola_checkpoint_metadata(ck), err));
+    return tk_finish_specials(t, err);
 }
 
 tola_status tola_tokenizer_from_checkpoint(const tola_checkpoint *ck, tola_tokenizer **out, tola_error *err) {
     tola_tokenizer *t;
     TRY(tk_create(&t, err));
-    bool gguf = strcmp(tola_checkpoint_format(ck), "gguf") == 0;
-    tola_status status = gguf ? tk_load_gguf(t, tola_checkpoint_metadata(ck), err)
-                              : load_beside(t, fetch_companion, ck, err);
+    tola_status status = load_from(t, ck, err);
     if (status == TOLA_OK) *out = t;
     else tola_tokenizer_free(t);
     return status;
@@ -100,28 +148,37 @@ static bool is_folder(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static tola_status load_gguf_file(tola_tokenizer *t, const char *path, tola_error *err) {
+/* Weights: what is in the file, or beside it. */
+static tola_status load_model(tola_tokenizer *t, const char *path, tola_error *err) {
     tola_checkpoint *ck;
     TRY(tola_checkpoint_open(path, NULL, &ck, err));
-    tola_status status = tk_load_gguf(t, tola_checkpoint_metadata(ck), err);
+    tola_status status = load_from(t, ck, err);
     tola_checkpoint_close(ck);
     return status;
+}
+
+static bool is_weights(const char *path) {
+    static const char *const ends[] = { ".safetensors", ".index.json", ".gguf", ".bin", ".pt", ".pth", ".ckpt" };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (text_ends_with(path, ends[i])) return true;
+    return strstr(path, "://") != NULL;
 }
 
 static tola_status load_file(tola_tokenizer *t, const char *path, tola_error *err) {
     source *src;
     char magic[4] = "";
+    if (is_weights(path)) return load_model(t, path, err);
     TRY(ck_open_source(path, &src, err));
     tola_status status = src->size >= 4 ? source_read(src, 0, magic, 4, err) : TOLA_OK;
     source_close(src);
     TRY(status);
-    if (memcmp(magic, "GGUF", 4) == 0) return load_gguf_file(t, path, err);
+    if (memcmp(magic, "GGUF", 4) == 0) return load_model(t, path, err);
     char *data = NULL;
     size_t bytes = 0;
     TRY(ck_read_whole(path, LARGEST_FILE, &data, &bytes, err));
-    status = load_bytes(t, path_last(path), data, bytes, err);
+    status = load_bytes(t, path_last(path), data, bytes, NULL, err);
     mem_free(data);
-    return status;
+    return status == TOLA_OK ? tk_finish_specials(t, err) : status;
 }
 
 tola_status tola_tokenizer_open(const char *path, tola_tokenizer **out, tola_error *err) {

@@ -16,6 +16,7 @@ tola_status tk_create(tola_tokenizer **out, tola_error *err) {
     arena_init(&t->arena, 0);
     t->model.unk = TOLA_NO_TOKEN;
     for (unsigned i = 0; i < 256; i++) t->model.byte_ids[i] = TOLA_NO_TOKEN;
+    for (unsigned i = 0; i < TOLA_SPECIAL_COUNT; i++) t->specials[i] = TOLA_NO_TOKEN;
     *out = t;
     return TOLA_OK;
 }
@@ -24,6 +25,7 @@ void tola_tokenizer_free(tola_tokenizer *t) {
     if (!t) return;
     for (size_t i = 0; i < t->regex_count; i++) regex_free(t->regexes[i]);
     mem_free(t->regexes);
+    mem_free(t->ends.ids);
     token_table_free(&t->table);
     token_table_free(&t->model_table);
     tk_trie_free(t->raw);
@@ -212,19 +214,36 @@ static tola_status encode_text(encoder *e, const char *text, size_t length, tola
     return encode_piece(e, text + at, length - at, at == 0, err);
 }
 
-/* Maximal parts of broken sequences become one U+FFFD (Unicode 15, 3.9, table 3-8). */
+/* How far text[0, length) follows the rules of a character (at least 1 byte), and how many bytes that has; *want is 0
+ * where the first byte begins none (Unicode 16, 3.9, table 3-7). */
+static size_t char_part(const char *text, size_t length, size_t *want) {
+    uint8_t lead = (uint8_t)text[0];
+    uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    size_t have = 1;
+    *want = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3
+            : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    for (; have < *want && have < length; have++, low = 0x80, high = 0xbf)
+        if ((uint8_t)text[have] < low || (uint8_t)text[have] > high) break;
+    return have;
+}
+
+size_t tk_char_length(const char *text, size_t length) {
+    size_t want, have = char_part(text, length, &want);
+    return have == want ? have : 0;
+}
+
+bool tk_may_go_on(const char *text, size_t length) {
+    size_t want, have = char_part(text, length, &want);
+    return have == length && have < want;
+}
+
+/* Maximal parts of broken sequences become one U+FFFD. */
 void tk_repair(const char *text, size_t length, buf *out) {
     for (size_t i = 0; i < length;) {
-        uint8_t lead = (uint8_t)text[i];
-        unsigned want = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3
-                        : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-        uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-        unsigned have = 1;
-        for (; have < want && i + have < length; have++, low = 0x80, high = 0xbf)
-            if ((uint8_t)text[i + have] < low || (uint8_t)text[i + have] > high) break;
-        if (want && have == want) buf_append(out, text + i, have);
-        else buf_append(out, "\xef\xbf\xbd", 3);
+        size_t want, have = char_part(text + i, length - i, &want);
+        bool good = have == want;
+        buf_append(out, good ? text + i : "\xef\xbf\xbd", good ? have : 3);
         i += have;
     }
 }

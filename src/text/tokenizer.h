@@ -53,7 +53,7 @@ typedef struct tk_pre {
 
 typedef enum tk_decode_kind {
     TK_DECODE_BYTES, TK_DECODE_METASPACE, TK_DECODE_WORDPIECE, TK_DECODE_SUFFIX, TK_DECODE_BYTE_FALLBACK,
-    TK_DECODE_FUSE, TK_DECODE_STRIP, TK_DECODE_REPLACE
+    TK_DECODE_FUSE, TK_DECODE_STRIP, TK_DECODE_REPLACE, TK_DECODE_PIECES
 } tk_decode_kind;
 
 typedef struct tk_decode {
@@ -62,7 +62,8 @@ typedef struct tk_decode {
     regex *pattern;       /* REPLACE; NULL: literal */
     uint32_t start, stop; /* STRIP */
     bool cleanup;         /* WORDPIECE */
-    bool drop_first;      /* METASPACE: the space before the first */
+    bool drop_first;      /* METASPACE, PIECES: the space before the first */
+    bool drop_all;        /* PIECES: all spaces before the first */
 } tk_decode;
 
 /* ---- vocabulary ---- */
@@ -97,7 +98,6 @@ typedef struct tk_model {
     bool spelled;        /* and in the normalized text */
     bool byte_fallback, fuse_unk, ignore_merges;
     uint32_t unk;        /* TOLA_NO_TOKEN: none */
-    tola_string unk_text; /* what it is in decoded text; empty: its spelling */
     uint32_t byte_ids[256]; /* <0x00> ..., or of single bytes */
     tola_string prefix, suffix; /* continuing_subword_prefix, end_of_word_suffix */
     tk_merge *merges;    /* hash table */
@@ -110,6 +110,12 @@ typedef struct tk_model {
     uint32_t max_word_chars;  /* TK_WORDPIECE */
     uint32_t longest;    /* bytes of the longest token */
 } tk_model;
+
+/* A growing list of ids. */
+typedef struct tk_ids {
+    uint32_t *ids;
+    size_t count, cap;
+} tk_ids;
 
 struct tola_tokenizer {
     arena arena;
@@ -127,6 +133,8 @@ struct tola_tokenizer {
     tk_trie *raw, *normalized; /* of added tokens matched before and after normalization; NULL: none */
     uint32_t *before, *after;  /* ids around a text */
     size_t before_count, after_count;
+    uint32_t specials[TOLA_SPECIAL_COUNT]; /* TOLA_NO_TOKEN: none */
+    tk_ids ends;
     regex **regexes;
     size_t regex_count, regex_cap;
 };
@@ -136,13 +144,28 @@ struct tola_tokenizer {
 tola_status tk_create(tola_tokenizer **out, tola_error *err);
 /* From tokenizer.json parsed into a tree that may be freed afterwards. */
 tola_status tk_load_json(tola_tokenizer *t, const tola_value *json, tola_error *err);
-tola_status tk_load_sentencepiece(tola_tokenizer *t, const void *data, size_t bytes, tola_error *err);
+/* `config`: tokenizer_config.json, or NULL, here and below. */
+tola_status tk_load_sentencepiece(tola_tokenizer *t, const void *data, size_t bytes, const tola_value *config,
+                                  tola_error *err);
 /* vocab.json and merges.txt of GPT-2's kind, text of each. */
-tola_status tk_load_gpt2(tola_tokenizer *t, const char *vocab, size_t vocab_bytes, const char *merges,
-                         size_t merges_bytes, tola_error *err);
+tola_status tk_load_gpt2(tola_tokenizer *t, const tola_value *vocab, const char *merges, size_t merges_bytes,
+                         const tola_value *config, const tola_value *added, tola_error *err);
+/* vocab.txt of BERT's kind, a token a line. */
+tola_status tk_load_bert(tola_tokenizer *t, const char *vocab, size_t bytes, const tola_value *config, tola_error *err);
 tola_status tk_load_tiktoken(tola_tokenizer *t, const char *text, size_t bytes, const char *name, tola_error *err);
 
 tola_status tk_load_gguf(tola_tokenizer *t, const tola_value *metadata, tola_error *err);
+
+/* ---- special ids (specials.c) ---- */
+
+/* Ids beyond the vocabulary or without a text are none. */
+void tk_set_special(tola_tokenizer *t, tola_special which, uint64_t id);
+tola_status tk_add_end(tola_tokenizer *t, uint64_t id, tola_error *err);
+/* What tokenizer_config.json, special_tokens_map.json, generation_config.json or config.json says. */
+tola_status tk_use_config(tola_tokenizer *t, const tola_value *config, tola_error *err);
+tola_status tk_use_gguf_ids(tola_tokenizer *t, const tola_value *metadata, tola_error *err);
+/* After all of these: what names tell. */
+tola_status tk_finish_specials(tola_tokenizer *t, tola_error *err);
 
 /* The normalizer, pre_tokenizer and decoder of a tokenizer.json. */
 tola_status tk_load_steps(tola_tokenizer *t, const tola_value *json, tola_error *err);
@@ -164,12 +187,6 @@ tola_status tk_merges_init(tola_tokenizer *t, size_t count, tola_error *err);
 void tk_merges_add(tola_tokenizer *t, uint32_t left, uint32_t right, uint32_t rank, uint32_t id);
 
 /* ---- engine ---- */
-
-/* A growing list of ids. */
-typedef struct tk_ids {
-    uint32_t *ids;
-    size_t count, cap;
-} tk_ids;
 
 /* What one call of tola_tokenize works with. */
 typedef struct tk_scratch {
@@ -204,6 +221,24 @@ tola_status charsmap_apply(const charsmap *m, const char *text, size_t length, b
 
 /* Appends valid UTF-8 made of any bytes. */
 void tk_repair(const char *text, size_t length, buf *out);
+/* The bytes of the character that text[0, length) begins with; 0 where it begins with none. */
+size_t tk_char_length(const char *text, size_t length);
+/* Can these bytes be the beginning of a longer character? */
+bool tk_may_go_on(const char *text, size_t length);
+
+/* ---- ids to text ---- */
+
+tola_status tk_check_id(const tola_tokenizer *t, uint32_t id, tola_error *err);
+bool tk_put(tk_ids *out, uint32_t id); /* false: out of memory */
+void tk_replace(const char *text, size_t length, tola_string from, tola_string to, buf *out);
+/* What one token becomes by a step that looks at no other. */
+tola_status tk_decode_one(const tk_decode *d, bool first, bool last, const char *text, size_t n, buf *out,
+                          tola_error *err);
+/* Appends the text of all tokens together. */
+tola_status tk_decode_list(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, buf *out,
+                           tola_error *err);
+tola_status tk_decode_pieces(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, buf *out,
+                             tola_error *err);
 
 /* The byte that a character of GPT-2's 256 stands for, -1 where it is none; and the way back, as UTF-8. */
 int tk_byte_of_char(uint32_t c);

@@ -4,6 +4,7 @@
 #include "text/model.h"
 #include "text/utf8.h"
 
+#include <math.h>
 #include <string.h>
 
 void unigram_scratch_free(unigram_scratch *s) {
@@ -13,8 +14,8 @@ void unigram_scratch_free(unigram_scratch *s) {
 }
 
 static void reach(const tk_model *m, struct unigram_node *node, double score, size_t begin, uint32_t id) {
+    if (m->narrow) score = (double)(float)score;
     if (node->reached && score <= node->score) return;
-    if (m->narrow) score = (double)(float)score; /* kept as f32, compared before */
     *node = (struct unigram_node){ score, (uint32_t)begin, id, true };
 }
 
@@ -55,12 +56,13 @@ tola_status unigram_prepare(tola_tokenizer *t, tola_error *err) {
     return TOLA_OK;
 }
 
-/* Pieces that begin at `at`. */
-static void extend(const tk_model *m, struct unigram_node *nodes, const char *word, size_t length, size_t at) {
+/* Pieces that begin at `at`; where the longest ends. */
+static size_t extend(const tk_model *m, struct unigram_node *nodes, const char *word, size_t length, size_t at) {
     size_t one = utf8_bytes(word[at]);
     bool single = false;
     double base = nodes[at].score;
     uint32_t node = 0;
+    size_t reached = at;
     for (size_t end = at; end < length;) {
         const struct tk_prefix *p = &m->prefixes[prefix_slot(m, node, (uint8_t)word[end])];
         if (!p->key) break;
@@ -69,8 +71,17 @@ static void extend(const tk_model *m, struct unigram_node *nodes, const char *wo
         if (p->id == TOLA_NO_TOKEN) continue;
         single = single || end == at + one;
         reach(m, &nodes[end], base + m->scores[p->id], at, p->id);
+        reached = end;
     }
     if (!single) reach(m, &nodes[at + one], base + m->unk_score, at, m->unk);
+    return !single && at + one > reached ? at + one : reached;
+}
+
+/* SentencePiece keeps sums as f32 and starts them again from 0 when they pass 100000, which moves ties. */
+static void start_again(struct unigram_node *nodes, size_t at, size_t furthest) {
+    double offset = nodes[at].score;
+    for (size_t i = at; i <= furthest; i++)
+        if (i == at || nodes[i].reached) nodes[i].score = (double)(float)(nodes[i].score - offset);
 }
 
 /* An unknown stretch, in bytes where there are tokens for them. */
@@ -104,8 +115,13 @@ tola_status unigram_word(const tola_tokenizer *t, unigram_scratch *s, const char
                          tola_error *err) {
     if (!mem_grow(&s->nodes, &s->cap, length + 1, sizeof *s->nodes)) return err_nomem(err, "tokenizing");
     memset(s->nodes, 0, (length + 1) * sizeof *s->nodes);
-    for (size_t at = 0; at < length; at += utf8_bytes(word[at]))
-        if (at == 0 || s->nodes[at].reached) extend(&t->model, s->nodes, word, length, at);
+    size_t furthest = 0;
+    for (size_t at = 0; at < length; at += utf8_bytes(word[at])) {
+        if (at && !s->nodes[at].reached) continue;
+        if (t->model.narrow && fabs(s->nodes[at].score) > 100000) start_again(s->nodes, at, furthest);
+        size_t reached = extend(&t->model, s->nodes, word, length, at);
+        if (reached > furthest) furthest = reached;
+    }
     s->ends.count = 0;
     for (size_t at = length; at > 0; at = s->nodes[at].begin)
         if (!tk_put(&s->ends, (uint32_t)at)) return err_nomem(err, "tokenizing");

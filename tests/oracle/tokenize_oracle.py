@@ -240,8 +240,8 @@ def made(tokenizers):
             TALLY.equal(f"{name}: '{text}'", ids_of(path, text, "--special"), t.encode(text).ids)
 
 
-def qwen():
-    """vocab.json and merges.txt: GPT-2's rules, which is all that the two files say."""
+def two_files():
+    """vocab.json and merges.txt: GPT-2's rules where nothing else is there, those of the class that is named."""
     folder = DATA / "tokenizers" / "qwen2"
     try:
         import tokenizers
@@ -249,10 +249,22 @@ def qwen():
         return
     if not folder.is_dir():
         return
+    bare = pathlib.Path(SCRATCH.name) / "two"
+    bare.mkdir()
+    for name in ("vocab.json", "merges.txt"):
+        (bare / name).write_bytes((folder / name).read_bytes())
     t = tokenizers.Tokenizer(tokenizers.models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
     t.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     t.decoder = tokenizers.decoders.ByteLevel()
-    compare("vocab.json + merges.txt", folder, lambda text: t.encode(text).ids, t.decode)
+    compare("vocab.json + merges.txt", bare, lambda text: t.encode(text).ids, t.decode)
+    try:
+        from transformers import AutoTokenizer
+        reference = AutoTokenizer.from_pretrained(str(folder))
+    except Exception as error:
+        TALLY.skip(f"transformers does not take {folder.name}: {str(error)[:80]}")
+        return
+    compare("a folder of Qwen2", folder, lambda text: reference(text, add_special_tokens=False).input_ids,
+            lambda ids: reference.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 # ---- sentencepiece, tiktoken, llama.cpp ----
@@ -313,7 +325,7 @@ def llama_cpp_vectors():
 
 
 hugging_face()
-qwen()
+two_files()
 sentencepiece()
 tiktoken()
 llama_cpp_vectors()

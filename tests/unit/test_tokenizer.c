@@ -1,0 +1,264 @@
+/* Tokenizers through the public interface: both directions, streams, special tokens, what is refused. */
+#include "unit.h"
+
+/* "é" is Ã and © in GPT-2's spelling of its two bytes. */
+#define BYTES_MODEL                                                                                              \
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"\u0120\":3,\"\u0120ab\":4,\"\u00c3\":5,"      \
+    "\"\u00a9\":6,\"<\":7,\"s\":8,\">\":9},\"merges\":[\"a b\",[\"\u0120\",\"ab\"]]}"
+#define BYTES_STEPS                                                                                              \
+    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},"                      \
+    "\"decoder\":{\"type\":\"ByteLevel\"}"
+#define BYTES_ADDED                                                                                              \
+    "\"added_tokens\":[{\"id\":10,\"content\":\"<s>\",\"special\":true,\"normalized\":false},"                       \
+    "{\"id\":11,\"content\":\"<|im_end|>\",\"special\":true,\"normalized\":false}]"
+#define BYTES_POST                                                                                               \
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},"           \
+    "{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[10],\"tokens\":[\"<s>\"]}}}"
+#define BYTES_JSON "{" BYTES_STEPS "," BYTES_ADDED "," BYTES_POST "," BYTES_MODEL "}"
+
+static char folder[256];
+
+static const char *in_folder(const char *name) {
+    static char path[300];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void put_file(const char *name, const char *text) { unit_write(in_folder(name), text, strlen(text)); }
+
+static tola_tokenizer *open_json(const char *json) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_tokenizer *t = NULL;
+    put_file("tokenizer.json", json);
+    if (tola_tokenizer_open(in_folder("tokenizer.json"), &t, &err) != TOLA_OK) fail_msg("%s", err.message);
+    return t;
+}
+
+static void expect_ids(const tola_tokenizer *t, const char *text, unsigned flags, size_t count, const uint32_t *ids) {
+    tola_error err = TOLA_ERROR_INIT;
+    uint32_t *got;
+    size_t n;
+    assert_int_equal(tola_tokenize(t, text, strlen(text), flags, &got, &n, &err), TOLA_OK);
+    assert_int_equal(n, count);
+    if (count) assert_memory_equal(got, ids, count * sizeof *ids);
+    tola_free(got);
+}
+
+#define EXPECT_IDS(t, text, flags, ...)                          \
+    do {                                                         \
+        const uint32_t wanted[] = { __VA_ARGS__ };               \
+        expect_ids(t, text, flags, sizeof wanted / 4, wanted);   \
+    } while (0)
+
+static void expect_text(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, const char *wanted) {
+    tola_error err = TOLA_ERROR_INIT;
+    char *text;
+    size_t n;
+    assert_int_equal(tola_detokenize(t, ids, count, flags, &text, &n, &err), TOLA_OK);
+    assert_string_equal(text, wanted);
+    assert_int_equal(n, strlen(wanted));
+    tola_free(text);
+}
+
+/* What each push gives, and the end, joined by '|'. */
+static void expect_stream(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags,
+                          const char *wanted) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_detokenizer *d;
+    char all[1000] = "";
+    const char *text;
+    size_t n, used = 0;
+    assert_int_equal(tola_detokenizer_create(t, flags, &d, &err), TOLA_OK);
+    for (int round = 0; round < 2; round++) { /* finish makes it as new */
+        used = 0;
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(tola_detokenizer_push(d, ids[i], &text, &n, &err), TOLA_OK);
+            used += (size_t)snprintf(all + used, sizeof all - used, "%.*s|", (int)n, text);
+        }
+        assert_int_equal(tola_detokenizer_finish(d, &text, &n, &err), TOLA_OK);
+        snprintf(all + used, sizeof all - used, "%.*s", (int)n, text);
+        assert_string_equal(all, wanted);
+    }
+    tola_detokenizer_free(d);
+}
+
+static void test_bytes(void **state) {
+    (void)state;
+    tola_tokenizer *t = open_json(BYTES_JSON);
+    assert_int_equal(tola_tokenizer_size(t), 12);
+    EXPECT_IDS(t, "ab ab", 0, 2, 4);
+    EXPECT_IDS(t, "\u00e9a", 0, 5, 6, 0);
+    EXPECT_IDS(t, "a<s>b", 0, 0, 10, 1);
+    EXPECT_IDS(t, "a<s>b", TOLA_TOKENIZE_PLAIN, 0, 7, 8, 9, 1);
+    EXPECT_IDS(t, "a", TOLA_TOKENIZE_SPECIAL, 10, 0);
+    EXPECT_IDS(t, "", TOLA_TOKENIZE_SPECIAL, 10);
+    expect_ids(t, "", 0, 0, NULL);
+    const uint32_t ids[] = { 10, 2, 4, 5, 6, 5, 11 };
+    expect_text(t, ids, 7, 0, "<s>ab ab\u00e9\ufffd<|im_end|>");
+    expect_text(t, ids, 7, TOLA_DETOKENIZE_SKIP_SPECIAL, "ab ab\u00e9\ufffd");
+    expect_stream(t, ids, 7, TOLA_DETOKENIZE_SKIP_SPECIAL, "|ab| ab||\u00e9|||\ufffd");
+    expect_stream(t, ids, 5, 0, "<s>|ab| ab||\u00e9|");
+    tola_tokenizer_free(t);
+}
+
+static void test_tokens(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_tokenizer *t = open_json(BYTES_JSON);
+    size_t n;
+    unsigned flags;
+    char bytes[8] = "";
+    assert_string_equal(tola_token_text(t, 4, &n, &flags), "\u0120ab");
+    assert_int_equal(flags, 0);
+    assert_null(tola_token_text(t, 12, &n, &flags));
+    assert_non_null(tola_token_text(t, 10, &n, &flags));
+    assert_int_equal(flags, TOLA_TOKEN_SPECIAL | TOLA_TOKEN_ADDED);
+    assert_int_equal(tola_token_find(t, "\u0120ab", 4), 4);
+    assert_int_equal(tola_token_find(t, "nothing", 7), TOLA_NO_TOKEN);
+    assert_int_equal(tola_token_bytes(t, 4, bytes, sizeof bytes, &n, &err), TOLA_OK);
+    assert_int_equal(n, 3);
+    assert_memory_equal(bytes, " ab", 3);
+    assert_int_equal(tola_token_bytes(t, 5, bytes, sizeof bytes, &n, &err), TOLA_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal((uint8_t)bytes[0], 0xc3);
+    assert_int_equal(tola_token_bytes(t, 10, bytes, sizeof bytes, &n, &err), TOLA_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(tola_token_bytes(t, 4, bytes, 1, &n, &err), TOLA_OK);
+    assert_int_equal(n, 3); /* more than there was room for */
+    assert_int_equal(tola_token_bytes(t, 12, bytes, sizeof bytes, &n, &err), TOLA_E_ARG);
+    tola_tokenizer_free(t);
+}
+
+static void test_broken_text(void **state) {
+    (void)state;
+    tola_tokenizer *t = open_json("{" BYTES_STEPS ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"\u00ef\":1,"
+                                  "\"\u00bf\":2,\"\u00bd\":3},\"merges\":[]}}");
+    EXPECT_IDS(t, "a\xff" "a\xe2\x82" "a", 0, 0, 1, 2, 3, 0, 1, 2, 3, 0);
+    tola_tokenizer_free(t);
+}
+
+/* Llama 2's steps: U+2581 before, bytes of what no piece spells. */
+static void test_byte_fallback(void **state) {
+    (void)state;
+    tola_tokenizer *t = open_json(
+        "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\u2581\"},"
+        "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\u2581\"}]},"
+        "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\u2581\"},"
+        "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},"
+        "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
+        "\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"\u2581\":1,"
+        "\"a\":2,\"\u2581a\":3,\"<0xE2>\":4,\"<0x82>\":5,\"<0xAC>\":6},\"merges\":[\"\u2581 a\"]}}");
+    EXPECT_IDS(t, "a a\u20ac", 0, 3, 3, 4, 5, 6);
+    const uint32_t ids[] = { 3, 3, 4, 5, 6, 2 };
+    expect_text(t, ids, 6, 0, "a a\u20aca");
+    expect_stream(t, ids, 6, 0, "a| a|||\u20ac|a|");
+    const uint32_t broken[] = { 1, 1, 4, 5, 2 };
+    expect_text(t, broken, 5, 0, " \ufffd\ufffda");
+    expect_stream(t, broken, 5, 0, "| |||\ufffd\ufffda|");
+    tola_tokenizer_free(t);
+}
+
+/* What looks at the last token can not stream, and says all at the end. */
+static void test_not_local(void **state) {
+    (void)state;
+    tola_tokenizer *t = open_json(
+        "{\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"},\"decoder\":{\"type\":\"BPEDecoder\",\"suffix\":\"</w>\"},"
+        "\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"a\":0,\"a</w>\":1},\"merges\":[]}}");
+    EXPECT_IDS(t, "aa a", 0, 0, 1, 1);
+    const uint32_t ids[] = { 0, 1, 1 };
+    expect_text(t, ids, 3, 0, "aa a");
+    expect_stream(t, ids, 3, 0, "|||aa a");
+    tola_tokenizer_free(t);
+}
+
+static void test_specials(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_tokenizer *t;
+    const uint32_t *ends;
+    put_file("tokenizer.json", BYTES_JSON);
+    put_file("tokenizer_config.json", "{\"bos_token\":{\"content\":\"<s>\"},\"pad_token\":\"b\",\"eos_token\":null}");
+    put_file("generation_config.json", "{\"eos_token_id\":[2,99,4294967295],\"bos_token_id\":0}");
+    if (tola_tokenizer_open(folder, &t, &err) != TOLA_OK) fail_msg("%s", err.message);
+    assert_int_equal(tola_tokenizer_special(t, TOLA_SPECIAL_BOS), 10);
+    assert_int_equal(tola_tokenizer_special(t, TOLA_SPECIAL_EOS), 2);
+    assert_int_equal(tola_tokenizer_special(t, TOLA_SPECIAL_EOT), 11);
+    assert_int_equal(tola_tokenizer_special(t, TOLA_SPECIAL_PAD), 1);
+    assert_int_equal(tola_tokenizer_special(t, TOLA_SPECIAL_UNK), TOLA_NO_TOKEN);
+    assert_int_equal(tola_tokenizer_ends(t, &ends), 2);
+    assert_int_equal(ends[0], 2);
+    assert_int_equal(ends[1], 11);
+    tola_tokenizer_free(t);
+    unlink(in_folder("tokenizer_config.json"));
+    unlink(in_folder("generation_config.json"));
+}
+
+/* ---- what is refused, and what the message names ---- */
+
+static void test_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *json, *says;
+    } rows[] = {
+        { "{", "tokenizer.json" },
+        { "{}", "no model" },
+        { "{\"model\":{\"type\":\"BPE\"}}", "no vocabulary" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", "id 0" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", "'a'" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4294967295},\"merges\":[]}}", "4294967295" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}", "merge 0" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}", "merge 0" },
+        { "{\"model\":{\"type\":\"Magic\",\"vocab\":{\"a\":0}}}", "Magic" },
+        { "{\"normalizer\":{\"type\":\"Magic\"},\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "Magic" },
+        { "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\"},"
+          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "pattern" },
+        { "{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"x\",5],\"cls\":[\"y\",0]},"
+          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "5" },
+        { "{\"added_tokens\":[{\"id\":1}],\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "added token 0" },
+        { "{\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",0]]}}", "unk_id 7" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tola_error err = TOLA_ERROR_INIT;
+        tola_tokenizer *t = NULL;
+        put_file("tokenizer.json", rows[i].json);
+        if (tola_tokenizer_open(in_folder("tokenizer.json"), &t, &err) == TOLA_OK) fail_msg("taken: %s", rows[i].json);
+        assert_null(t);
+        if (!strstr(err.message, rows[i].says) || !strstr(err.message, "tokenizer.json"))
+            fail_msg("%s: '%s' lacks '%s'", rows[i].json, err.message, rows[i].says);
+    }
+}
+
+static void test_ids_without_text(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_tokenizer *t = open_json("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]}}");
+    char *text;
+    size_t n;
+    for (uint32_t id = 1; id <= 3; id += 2)
+        assert_int_equal(tola_detokenize(t, &id, 1, 0, &text, &n, &err), TOLA_E_ARG);
+    unsigned flags = 0;
+    assert_non_null(tola_token_text(t, 1, &n, &flags));
+    assert_int_equal(flags, TOLA_TOKEN_UNUSED);
+    tola_tokenizer_free(t);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "%s", unit_folder());
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    unit_remove(folder);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_tokens),   cmocka_unit_test(test_broken_text),
+        cmocka_unit_test(test_byte_fallback), cmocka_unit_test(test_not_local), cmocka_unit_test(test_specials),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_ids_without_text),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
