@@ -2,8 +2,9 @@
  *
  * The scalar file defines every bit; each instruction set gives the same. Sums along a row run in 16 lanes as in
  * kernels/matmul (lane l takes elements l, l + 16, ...; then s[l] += s[l + 8] for l < 8, and so on down to one), so they
- * depend on the row alone. exp, tanh and erf are this room's own, to within 2 ulp of the true value, with the same bits
- * everywhere (functions.h). Rows are n floats, any n, unaligned; in and out may be the same row. NaN gives NaN. */
+ * depend on the row alone; squares join them by fma. exp, tanh and erf are this room's own, to within 2 ulp of the true
+ * value, with the same bits everywhere (functions.h). Rows are n floats, any n, unaligned; in and out may be the same
+ * row. NaN gives NaN, of no particular payload. */
 #ifndef KERNELS_ROWS_H
 #define KERNELS_ROWS_H
 
@@ -29,13 +30,13 @@ typedef struct rows_kernels {
     void (*softcap)(float cap, const float *x, float *y, size_t n);
     /* y = x * r * (scale + offset), r = 1 / sqrt(mean(x^2) + eps); scale NULL: 1 and offset ignored */
     void (*rms_norm)(const float *x, const float *scale, float offset, float eps, float *y, size_t n);
-    /* y = (x - mean) * r * scale + bias, variance of x - mean in a second pass; bias may be NULL */
+    /* y = (x - mean) * r * scale + bias, each rounded, variance of x - mean in a second pass; bias may be NULL */
     void (*layer_norm)(const float *x, const float *scale, const float *bias, float eps, float *y, size_t n);
     /* Pairs of `pairs` x 2 floats turned by cosine[i], sine[i]: (a, b) -> (a c - b s, b c + a s), each product rounded.
      * Interleaved pairs are x[2i], x[2i+1], the others x[i], x[i + pairs]. */
     void (*rotate)(const float *cosine, const float *sine, size_t pairs, int interleaved, const float *x, float *y);
     float (*max)(const float *x, size_t n); /* -inf for n = 0; NaN where one is */
-    /* y = exp(x - max), returns the sum */
+    /* y = exp(x - max), returns the sum of y */
     float (*exp_sum)(const float *x, float max, float *y, size_t n);
 } rows_kernels;
 

@@ -1,0 +1,247 @@
+/* Pages of attention: how keys and values lie in them, the plain C definition (attention_body.h one float at a time) and
+ * the choice of instruction set.
+ *
+ *   keys      f32 f16 bf16   [dim][64]
+ *             q8_0           dim / 32 blocks of { f16 scale[64], i8 code[32][64] }
+ *             q4_0           dim / 32 blocks of { f16 scale[64], u8 codes[16][64] }: codes of dimensions r (low half)
+ *                            and r + 16 of the block
+ *   values    [64] rows as they lie in a file */
+#define ATTENTION_TABLE attention_scalar
+#include "kernels/attention/attention_body.h"
+#include "base/cpu.h"
+#include "kernels/cast/cast.h"
+#include "kernels/dequantize/dequantize.h"
+#include "kernels/quantize/quantize.h"
+
+enum { MOST_DIM = 65536, GROUP = 32, MOST_BLOCK = 34 };
+
+static bool is_blocks(tola_dtype type) { return type == TOLA_DTYPE_Q8_0 || type == TOLA_DTYPE_Q4_0; }
+
+static bool is_float(tola_dtype type) {
+    return type == TOLA_DTYPE_F32 || type == TOLA_DTYPE_F16 || type == TOLA_DTYPE_BF16;
+}
+
+size_t attention_value_bytes(tola_dtype type, size_t dim) {
+    if (dim == 0 || dim > MOST_DIM) return 0;
+    if (is_float(type)) return PAGE * dim * tola_dtype_block_bytes(type);
+    if (is_blocks(type) && dim % GROUP == 0) return PAGE * (dim / GROUP) * tola_dtype_block_bytes(type);
+    return 0;
+}
+
+/* As many bytes, in another order. */
+size_t attention_key_bytes(tola_dtype type, size_t dim) { return attention_value_bytes(type, dim); }
+
+/* ---- putting ---- */
+
+static void put16(uint8_t *p, uint16_t v) {
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+
+static void put_float(tola_dtype type, uint8_t *p, float x) {
+    const uint32_t u = cast_f32_bits(x);
+    if (type == TOLA_DTYPE_F32) memcpy(p, &x, sizeof x);
+    else put16(p, type == TOLA_DTYPE_F16 ? cast_f32_to_f16(u) : cast_f32_to_bf16(u));
+}
+
+/* 32 numbers as a block of a file. */
+static void put_block(tola_dtype type, uint8_t *block, const float *x) {
+    const float most = 65504.0f * (type == TOLA_DTYPE_Q8_0 ? 127 : 8); /* the largest scale that f16 holds */
+    bool fits = true;
+    for (int i = 0; i < GROUP; i++) fits = fits && fabsf(x[i]) <= most;
+    if (fits) {
+        quantize_get(type)(x, block, GROUP, NULL);
+        return;
+    }
+    memset(block, 0, tola_dtype_block_bytes(type));
+    put16(block, 0x7e00);
+}
+
+void attention_put_value(tola_dtype type, size_t dim, void *page_of, size_t slot, const float *value) {
+    uint8_t *p = (uint8_t *)page_of + attention_value_bytes(type, dim) / PAGE * slot;
+    if (is_blocks(type)) {
+        const size_t bytes = tola_dtype_block_bytes(type);
+        for (size_t d = 0; d < dim; d += GROUP, p += bytes) put_block(type, p, value + d);
+        return;
+    }
+    const size_t bytes = tola_dtype_block_bytes(type);
+    for (size_t d = 0; d < dim; d++) put_float(type, p + d * bytes, value[d]);
+}
+
+void attention_put_key(tola_dtype type, size_t dim, void *page_of, size_t slot, const float *key) {
+    uint8_t *p = page_of;
+    if (!is_blocks(type)) {
+        const size_t bytes = tola_dtype_block_bytes(type);
+        for (size_t d = 0; d < dim; d++) put_float(type, p + (d * PAGE + slot) * bytes, key[d]);
+        return;
+    }
+    const size_t codes = tola_dtype_block_bytes(type) - 2;
+    for (size_t d = 0; d < dim; d += GROUP) {
+        uint8_t block[MOST_BLOCK];
+        put_block(type, block, key + d);
+        memcpy(p + 2 * slot, block, 2);
+        p += 2 * PAGE;
+        for (size_t i = 0; i < codes; i++, p += PAGE) p[slot] = block[2 + i];
+    }
+}
+
+/* ---- are they finite ---- */
+
+static bool half_finite(const uint8_t *p) { return (get16(p) & 0x7c00) != 0x7c00; }
+
+static bool floats_finite(tola_dtype type, size_t n, const uint8_t *p) {
+    for (size_t i = 0; i < n; i++) {
+        if (type == TOLA_DTYPE_F16 && !half_finite(p + 2 * i)) return false;
+        if (type == TOLA_DTYPE_BF16 && (get16(p + 2 * i) & 0x7f80) == 0x7f80) return false;
+        if (type == TOLA_DTYPE_F32 && (get16(p + 4 * i + 2) & 0x7f80) == 0x7f80) return false;
+    }
+    return true;
+}
+
+bool attention_keys_finite(tola_dtype type, size_t dim, const void *page_of) {
+    const uint8_t *p = page_of;
+    if (!is_blocks(type)) return floats_finite(type, dim * PAGE, p);
+    for (size_t d = 0; d < dim; d += GROUP, p += PAGE * tola_dtype_block_bytes(type))
+        for (size_t j = 0; j < PAGE; j++)
+            if (!half_finite(p + 2 * j)) return false;
+    return true;
+}
+
+bool attention_values_finite(tola_dtype type, size_t dim, const void *page_of) {
+    const uint8_t *p = page_of;
+    if (!is_blocks(type)) return floats_finite(type, dim * PAGE, p);
+    for (size_t b = 0; b < PAGE * dim / GROUP; b++, p += tola_dtype_block_bytes(type))
+        if (!half_finite(p)) return false;
+    return true;
+}
+
+/* ---- the state and the scratch ---- */
+
+static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
+
+size_t attention_columns(const attention_head *h) { return up16(h->value_dim); }
+
+size_t attention_room(const attention_head *h, size_t n) { return 2 * up16(n) + n * attention_columns(h); }
+
+size_t attention_scratch(const attention_head *h, size_t n) {
+    return PAGE * (h->key_dim + attention_columns(h)) + n * PAGE + up16(n);
+}
+
+attention_state attention_begin(const attention_head *h, size_t n, float *room) {
+    const attention_state s = { .m = room, .l = room + up16(n), .o = room + 2 * up16(n) };
+    for (size_t i = 0; i < n; i++) s.m[i] = -INFINITY;
+    memset(s.l, 0, n * sizeof *s.l);
+    memset(s.o, 0, n * attention_columns(h) * sizeof *s.o);
+    return s;
+}
+
+/* ---- choice ---- */
+
+static const attention_set *set_here(void) {
+    switch (cpu_get()->level) {
+#if defined(__x86_64__)
+    case CPU_AVX512: return &attention_avx512;
+    case CPU_AVX2: return &attention_avx2;
+#elif defined(__aarch64__)
+    case CPU_NEON: return &attention_neon;
+#endif
+    default: return &attention_scalar;
+    }
+}
+
+/* n numbers as floats. */
+static void to_floats(tola_dtype type, const void *from, float *to, size_t n) {
+    switch (type) {
+    case TOLA_DTYPE_F32: memcpy(to, from, n * sizeof *to); break;
+    case TOLA_DTYPE_F16: cast_get()->f16_to_f32(from, to, n, false); break;
+    case TOLA_DTYPE_BF16: cast_get()->bf16_to_f32(from, to, n, false); break;
+    default: dequantize_get(type)(from, to, n);
+    }
+}
+
+static const float *keys_as_floats(const attention_set *set, const attention_head *h, const void *keys, float *room) {
+    switch (h->key_type) {
+    case TOLA_DTYPE_F32: return keys;
+    case TOLA_DTYPE_Q8_0: set->q8_0_keys(keys, room, h->key_dim); break;
+    case TOLA_DTYPE_Q4_0: set->q4_0_keys(keys, room, h->key_dim); break;
+    default: to_floats(h->key_type, keys, room, PAGE * h->key_dim);
+    }
+    return room;
+}
+
+static const float *values_as_floats(const attention_head *h, const void *values, float *room) {
+    const size_t dim = h->value_dim, columns = attention_columns(h);
+    if (dim == columns) {
+        if (h->value_type == TOLA_DTYPE_F32) return values;
+        to_floats(h->value_type, values, room, PAGE * dim);
+        return room;
+    }
+    const size_t bytes = attention_value_bytes(h->value_type, dim) / PAGE;
+    for (size_t j = 0; j < PAGE; j++) {
+        to_floats(h->value_type, (const uint8_t *)values + j * bytes, room + j * columns, dim);
+        memset(room + j * columns + dim, 0, (columns - dim) * sizeof *room);
+    }
+    return room;
+}
+
+void attention_page_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride, size_t n,
+                       const void *keys, const void *values, const uint8_t *first, const uint8_t *last,
+                       const attention_state *s, float *scratch) {
+    size_t a = 0;
+    while (a < n && first[a] == last[a]) a++;
+    while (n > a && first[n - 1] == last[n - 1]) n--;
+    if (a == n) return;
+    const size_t columns = attention_columns(h);
+    float *const value_room = scratch + PAGE * h->key_dim, *const p = value_room + PAGE * columns;
+    const attention_call call = {
+        .q = q + a * q_stride,
+        .q_stride = q_stride,
+        .n = n - a,
+        .key_dim = h->key_dim,
+        .columns = columns,
+        .keys = keys_as_floats(set, h, keys, scratch),
+        .values = values_as_floats(h, values, value_room),
+        .first = first + a,
+        .last = last + a,
+        .softcap = h->softcap,
+        .s = { s->m + a, s->l + a, s->o + a * columns },
+        .p = p,
+        .by = p + (n - a) * PAGE,
+    };
+    set->page(&call);
+}
+
+void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const void *keys,
+                    const void *values, const uint8_t *first, const uint8_t *last, const attention_state *s,
+                    float *scratch) {
+    attention_page_by(set_here(), h, q, q_stride, n, keys, values, first, last, s, scratch);
+}
+
+void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t n,
+                      const float *sink, float *y, size_t y_stride) {
+    const size_t columns = attention_columns(h);
+    for (size_t i = 0; i < n; i++) {
+        float by[16] = { 0 }, l = s->l[i];
+        const float *o = s->o + i * columns;
+        float *out = y + i * y_stride;
+        if (sink) {
+            const float m = sink[i] > s->m[i] ? sink[i] : s->m[i];
+            by[0] = s->m[i] - m;
+            by[1] = sink[i] - m;
+            set->weights(by, 16);
+            l = l * by[0];
+            l += by[1];
+        } else {
+            by[0] = 1;
+        }
+        const bool nothing = s->l[i] == 0; /* the largest score of those seen weighs 1 */
+        for (size_t d = 0; d < h->value_dim; d++) out[d] = nothing ? 0 : o[d] * by[0] / l;
+    }
+}
+
+void attention_end(const attention_head *h, const attention_state *s, size_t n, const float *sink, float *y,
+                   size_t y_stride) {
+    attention_end_by(set_here(), h, s, n, sink, y, y_stride);
+}

@@ -1,0 +1,327 @@
+/* Attention over pages: the bits of the definition in attention.h, written out plainly here, from every instruction set,
+ * for every type, whatever else is in the call. */
+#include "base/cpu.h"
+#include "codecs/codec.h"
+#include "kernels/attention/attention_kernels.h"
+#include "kernels/cast/scalar.h"
+#include "kernels/rows/rows.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t state = 0x9e3779b97f4a7c15;
+
+static uint32_t any(void) { /* xorshift64*, Marsaglia 2003 and Vigna 2016 */
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return (uint32_t)(state * 0x2545f4914f6cdd1d >> 32);
+}
+
+static float uniform(float low, float high) { return low + (high - low) * (float)any() * 0x1p-32f; }
+
+static size_t sets_here(const attention_set **out) {
+    size_t n = 0;
+    out[n++] = &attention_scalar;
+#if defined(__x86_64__)
+    if (cpu_get()->level >= CPU_AVX2) out[n++] = &attention_avx2;
+    if (cpu_get()->level >= CPU_AVX512) out[n++] = &attention_avx512;
+#elif defined(__aarch64__)
+    if (cpu_get()->level == CPU_NEON) out[n++] = &attention_neon;
+#endif
+    return n;
+}
+
+static bool same(const float *a, const float *b, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (cast_f32_bits(a[i]) != cast_f32_bits(b[i]) && !(isnan(a[i]) && isnan(b[i]))) return false;
+    return true;
+}
+
+/* ---- a case: keys and values of a few pages, queries with what they see ---- */
+
+enum { PAGES = 3, SLOTS = PAGES * ATTENTION_PAGE };
+
+typedef struct scene {
+    attention_head h;
+    size_t n, q_stride;
+    float *q, *k, *v;    /* k and v as the cache's type keeps them */
+    uint8_t *keys[PAGES], *values[PAGES];
+    uint8_t first[PAGES][80], last[PAGES][80];
+    float sink[80];
+} scene;
+
+static void *room(size_t bytes) {
+    void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
+    if (!p) abort();
+    memset(p, 0, (bytes + 127) / 64 * 64);
+    return p;
+}
+
+/* A row as it comes back from the type. */
+static void round_trip(tola_dtype type, float *row, size_t n) {
+    float copy[600];
+    uint8_t bytes[4 * 600];
+    memcpy(copy, row, n * sizeof *row);
+    if (tola_dtype_get_kind(type) == TOLA_KIND_BLOCK) {
+        assert_int_equal(codec_quantize(type, copy, bytes, n, NULL, NULL), TOLA_OK);
+    } else {
+        assert_int_equal(codec_convert(TOLA_DTYPE_F32, type, copy, bytes, n, TOLA_OVERFLOW_IEEE, NULL), TOLA_OK);
+    }
+    assert_int_equal(codec_convert(type, TOLA_DTYPE_F32, bytes, row, n, TOLA_OVERFLOW_IEEE, NULL), TOLA_OK);
+}
+
+static scene scene_make(tola_dtype key, tola_dtype value, size_t key_dim, size_t value_dim, size_t n, float softcap) {
+    scene c = { .h = { key, value, key_dim, value_dim, softcap }, .n = n, .q_stride = key_dim + any() % 5 };
+    c.q = room(n * c.q_stride * sizeof(float));
+    c.k = room(SLOTS * key_dim * sizeof(float));
+    c.v = room(SLOTS * value_dim * sizeof(float));
+    for (size_t i = 0; i < n * c.q_stride; i++) c.q[i] = uniform(-1, 1);
+    for (size_t p = 0; p < PAGES; p++) {
+        c.keys[p] = room(attention_key_bytes(key, key_dim));
+        c.values[p] = room(attention_value_bytes(value, value_dim));
+    }
+    for (size_t j = 0; j < SLOTS; j++) {
+        float *k = c.k + j * key_dim, *v = c.v + j * value_dim;
+        for (size_t d = 0; d < key_dim; d++) k[d] = uniform(-2, 2);
+        for (size_t d = 0; d < value_dim; d++) v[d] = uniform(-3, 3);
+        attention_put_key(key, key_dim, c.keys[j / ATTENTION_PAGE], j % ATTENTION_PAGE, k);
+        attention_put_value(value, value_dim, c.values[j / ATTENTION_PAGE], j % ATTENTION_PAGE, v);
+        round_trip(key, k, key_dim);
+        round_trip(value, v, value_dim);
+    }
+    for (size_t i = 0; i < n; i++) {
+        c.sink[i] = uniform(-2, 6);
+        for (size_t p = 0; p < PAGES; p++) {
+            unsigned a = any() % 65, b = any() % 65, how = any() % 4;
+            c.first[p][i] = (uint8_t)(how == 0 ? 0 : a < b ? a : b);
+            c.last[p][i] = (uint8_t)(how == 0 ? 64 : how == 1 ? c.first[p][i] : a < b ? b : a);
+        }
+    }
+    return c;
+}
+
+/* As a token after another sees it: everything, but for the ends. */
+static void see_causally(scene *c, size_t group, size_t start, size_t window) {
+    for (size_t i = 0; i < c->n; i++) {
+        const size_t position = start + i / group, from = position >= window ? position - window + 1 : 0;
+        for (size_t p = 0; p < PAGES; p++) {
+            const size_t base = p * ATTENTION_PAGE;
+            const size_t a = from < base ? 0 : from > base + 64 ? 64 : from - base;
+            const size_t b = position + 1 < base ? 0 : position + 1 > base + 64 ? 64 : position + 1 - base;
+            c->first[p][i] = (uint8_t)(a < b ? a : 0);
+            c->last[p][i] = (uint8_t)(a < b ? b : 0);
+        }
+    }
+}
+
+static void scene_free(scene *c) {
+    free(c->q), free(c->k), free(c->v);
+    for (size_t p = 0; p < PAGES; p++) free(c->keys[p]), free(c->values[p]);
+}
+
+static void run(const attention_set *set, const scene *c, size_t from, size_t n, bool sinks, float *y) {
+    float *state_room = room(attention_room(&c->h, n) * sizeof(float));
+    float *scratch = room(attention_scratch(&c->h, n) * sizeof(float));
+    const attention_state s = attention_begin(&c->h, n, state_room);
+    memset(scratch, 0xff, attention_scratch(&c->h, n) * sizeof(float));
+    for (size_t p = 0; p < PAGES; p++)
+        attention_page_by(set, &c->h, c->q + from * c->q_stride, c->q_stride, n, c->keys[p], c->values[p],
+                          c->first[p] + from, c->last[p] + from, &s, scratch);
+    attention_end_by(set, &c->h, &s, n, sinks ? c->sink + from : NULL, y, c->h.value_dim);
+    free(state_room);
+    free(scratch);
+}
+
+/* ---- the definition, a query at a time ---- */
+
+static float w(float x) {
+    float y;
+    rows_get_scalar()->apply(ROW_EXP, &x, &y, 1);
+    return x < -87 ? 0 : y;
+}
+
+static void define(const scene *c, size_t i, bool sinks, float *y) {
+    const size_t key_dim = c->h.key_dim, value_dim = c->h.value_dim;
+    float m = -INFINITY, l = 0, o[600] = { 0 };
+    for (size_t page = 0; page < PAGES; page++) {
+        const size_t first = c->first[page][i], last = c->last[page][i], base = page * ATTENTION_PAGE;
+        float score[ATTENTION_PAGE], sum[16] = { 0 }, most = m;
+        if (first == last) continue;
+        for (size_t j = first; j < last; j++) {
+            score[j] = 0;
+            for (size_t d = 0; d < key_dim; d++)
+                score[j] = fmaf(c->q[i * c->q_stride + d], c->k[(base + j) * key_dim + d], score[j]);
+            if (c->h.softcap > 0) rows_get_scalar()->softcap(c->h.softcap, &score[j], &score[j], 1);
+            if (score[j] > most) most = score[j];
+        }
+        const float by = w(m - most);
+        for (size_t d = 0; d < value_dim; d++) o[d] *= by;
+        for (size_t j = first; j < last; j++) {
+            const float p = w(score[j] - most);
+            sum[j % 16] += p;
+            for (size_t d = 0; d < value_dim; d++) o[d] = fmaf(p, c->v[(base + j) * value_dim + d], o[d]);
+        }
+        for (int half = 8; half > 0; half /= 2)
+            for (int lane = 0; lane < half; lane++) sum[lane] += sum[lane + half];
+        l *= by;
+        l += sum[0];
+        m = most;
+    }
+    float by = 1;
+    const bool nothing = l == 0;
+    if (sinks) {
+        const float most = c->sink[i] > m ? c->sink[i] : m;
+        by = w(m - most);
+        l *= by;
+        l += w(c->sink[i] - most);
+    }
+    for (size_t d = 0; d < value_dim; d++) y[d] = nothing ? 0 : o[d] * by / l;
+}
+
+static void check(const scene *c, const char *what) {
+    const attention_set *sets[4];
+    const size_t count = sets_here(sets), dim = c->h.value_dim;
+    float *want = room(c->n * dim * sizeof(float)), *got = room(c->n * dim * sizeof(float));
+    for (int sinks = 0; sinks < 2; sinks++) {
+        for (size_t i = 0; i < c->n; i++) define(c, i, sinks, want + i * dim);
+        for (size_t s = 0; s < count; s++) {
+            run(sets[s], c, 0, c->n, sinks, got);
+            for (size_t i = 0; i < c->n; i++)
+                if (!same(want + i * dim, got + i * dim, dim))
+                    fail_msg("%s: set %zu, query %zu of %zu, dimensions %zu %zu", what, s, i, c->n, c->h.key_dim, dim);
+            run(sets[s], c, c->n / 3, c->n - c->n / 3, sinks, got); /* other company */
+            if (!same(want + c->n / 3 * dim, got, (c->n - c->n / 3) * dim)) fail_msg("%s: company matters", what);
+        }
+    }
+    free(want), free(got);
+}
+
+static const tola_dtype types[] = { TOLA_DTYPE_F32, TOLA_DTYPE_F16, TOLA_DTYPE_BF16, TOLA_DTYPE_Q8_0, TOLA_DTYPE_Q4_0 };
+
+static void test_every_type(void **unused) {
+    (void)unused;
+    for (size_t a = 0; a < 5; a++)
+        for (size_t b = 0; b < 5; b++) {
+            scene c = scene_make(types[a], types[b], 64, 96, 5, 0);
+            check(&c, tola_dtype_name(types[a]));
+            scene_free(&c);
+        }
+}
+
+static void test_shapes(void **unused) {
+    (void)unused;
+    static const size_t dims[][2] = { { 1, 1 }, { 7, 5 }, { 16, 16 }, { 33, 17 }, { 80, 80 }, { 128, 128 }, { 192, 128 },
+                                      { 256, 256 }, { 576, 512 } };
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
+        scene c = scene_make(TOLA_DTYPE_F32, TOLA_DTYPE_F16, dims[i][0], dims[i][1], 9, 0);
+        check(&c, "shape");
+        scene_free(&c);
+    }
+    for (size_t n = 1; n < 30; n++) {
+        scene c = scene_make(TOLA_DTYPE_F16, TOLA_DTYPE_F32, 32, 48, n, n % 2 ? 0 : 3);
+        check(&c, "number of queries");
+        scene_free(&c);
+    }
+}
+
+static void test_causal(void **unused) {
+    (void)unused;
+    for (size_t group = 1; group < 9; group += group < 4 ? 1 : 4)
+        for (int i = 0; i < 6; i++) {
+            scene c = scene_make(TOLA_DTYPE_F16, TOLA_DTYPE_BF16, 64, 64, 64, 0);
+            see_causally(&c, group, any() % (SLOTS - 64 / group), i % 2 ? 1 + any() % 100 : SIZE_MAX);
+            check(&c, "causal");
+            scene_free(&c);
+        }
+}
+
+/* What a query may not see changes nothing, whatever it is; what it sees shows. */
+static void test_not_finite(void **unused) {
+    (void)unused;
+    static const float bad[] = { INFINITY, -INFINITY, NAN };
+    for (size_t b = 0; b < 3; b++)
+        for (int key = 0; key < 2; key++) {
+            scene c = scene_make(TOLA_DTYPE_F32, TOLA_DTYPE_F32, 32, 32, 24, 0);
+            see_causally(&c, 2, 70, SIZE_MAX); /* the last one sees positions up to 81 */
+            float *row = key ? c.k + 75 * 32 : c.v + 75 * 32;
+            row[3] = bad[b];
+            if (key) attention_put_key(TOLA_DTYPE_F32, 32, c.keys[1], 11, row);
+            else attention_put_value(TOLA_DTYPE_F32, 32, c.values[1], 11, row);
+            check(&c, "not finite");
+            float y[24 * 32];
+            run(&attention_scalar, &c, 0, 24, false, y);
+            for (size_t i = 0; i < 24; i++) {
+                bool finite = true;
+                for (size_t d = 0; d < 32; d++) finite = finite && isfinite(y[i * 32 + d]);
+                if (i < 10) assert_true(finite);
+                else if (!key) assert_false(finite); /* a key of -infinity, times q, may be one that weighs nothing */
+            }
+            scene_free(&c);
+        }
+}
+
+/* The definition itself: softmax in double. */
+static void test_close_to_softmax(void **unused) {
+    (void)unused;
+    scene c = scene_make(TOLA_DTYPE_F32, TOLA_DTYPE_F32, 40, 24, 12, 5);
+    float y[12 * 24];
+    run(&attention_scalar, &c, 0, 12, true, y);
+    for (size_t i = 0; i < 12; i++) {
+        double sum = exp((double)c.sink[i]), o[24] = { 0 };
+        bool nothing = true;
+        for (size_t j = 0; j < SLOTS; j++) {
+            if (j % 64 < c.first[j / 64][i] || j % 64 >= c.last[j / 64][i]) continue;
+            double s = 0;
+            for (size_t d = 0; d < 40; d++) s += (double)c.q[i * c.q_stride + d] * (double)c.k[j * 40 + d];
+            s = exp(5 * tanh(s / 5));
+            sum += s;
+            nothing = false;
+            for (size_t d = 0; d < 24; d++) o[d] += s * (double)c.v[j * 24 + d];
+        }
+        for (size_t d = 0; d < 24; d++) {
+            if (nothing) assert_true(y[i * 24 + d] == 0);
+            else assert_true(fabs(o[d] / sum - (double)y[i * 24 + d]) < 1e-5);
+        }
+    }
+    scene_free(&c);
+}
+
+static void test_put(void **unused) {
+    (void)unused;
+    assert_int_equal(attention_key_bytes(TOLA_DTYPE_Q8_0, 48), 0);
+    assert_int_equal(attention_key_bytes(TOLA_DTYPE_Q4_K, 256), 0);
+    assert_int_equal(attention_value_bytes(TOLA_DTYPE_F16, 0), 0);
+    assert_int_equal(attention_value_bytes(TOLA_DTYPE_F16, 70000), 0);
+    for (size_t t = 0; t < 5; t++) {
+        const size_t bytes = attention_key_bytes(types[t], 64);
+        uint8_t *keys = room(bytes), *values = room(bytes);
+        float row[64] = { 0 };
+        assert_int_equal(bytes, attention_value_bytes(types[t], 64));
+        assert_int_equal(bytes % 64, 0);
+        attention_put_key(types[t], 64, keys, 63, row);
+        attention_put_value(types[t], 64, values, 63, row);
+        assert_true(attention_keys_finite(types[t], 64, keys) && attention_values_finite(types[t], 64, values));
+        for (int i = 0; i < 2; i++) {
+            row[40] = i ? NAN : -INFINITY;
+            attention_put_key(types[t], 64, keys, 63, row);
+            attention_put_value(types[t], 64, values, 63, row);
+            assert_false(attention_keys_finite(types[t], 64, keys) || attention_values_finite(types[t], 64, values));
+        }
+        free(keys), free(values);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_type), cmocka_unit_test(test_shapes),           cmocka_unit_test(test_causal),
+        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_close_to_softmax), cmocka_unit_test(test_put),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
