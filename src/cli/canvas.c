@@ -128,10 +128,7 @@ bool canvas_can(const char *path) {
         cli_fail("%s: a plot is written as .svg or .png", path);
         return false;
     }
-    if (!cli.force && access(path, F_OK) == 0) {
-        cli_fail("%s exists already; --force overwrites it", path);
-        return false;
-    }
+    if (!frame_may_write(path)) return false;
     if (png && !load_cairo(&unused)) {
         cli_fail("PNG needs libcairo.so.2, which is not installed; a file that ends in .svg needs nothing");
         return false;
@@ -209,6 +206,12 @@ static bool write_all(int fd, const char *data, size_t length) {
         length -= (size_t)n;
     }
     return true;
+}
+
+bool frame_may_write(const char *path) {
+    if (cli.force || access(path, F_OK) != 0) return true;
+    cli_fail("%s exists already; --force overwrites it", path);
+    return false;
 }
 
 /* Under a temporary name beside the target first, then renamed. */

@@ -58,6 +58,8 @@ int frame_interrupt_signal(void); /* the signal that came, 0 for none */
 char *frame_quote(const char *text, size_t length, bool keep_lines);
 /* Cells of a terminal that `length` bytes of UTF-8 take. */
 size_t frame_width(const char *text, size_t length);
+/* May a file of that name be written: is it new, or was --force given? A message where not. */
+bool frame_may_write(const char *path);
 /* A file that appears whole or not at all, replacing one of that name; CLI_ERROR after a message. */
 int frame_write_file(const char *path, const char *data, size_t length);
 

@@ -176,7 +176,7 @@ static bool can_write(const char *path) {
 bool quantize_can_report(const char *path) {
     const char *dot = strrchr(path, '.');
     if (!can_write(path)) return false;
-    if (dot && (strcmp(dot, ".json") == 0 || strcmp(dot, ".md") == 0)) return true;
+    if (dot && (strcmp(dot, ".json") == 0 || strcmp(dot, ".md") == 0)) return frame_may_write(path);
     if (!dot || (strcmp(dot, ".svg") != 0 && strcmp(dot, ".png") != 0)) {
         cli_fail("--report: %s ends in none of .json, .md, .svg, .png", path);
         return false;

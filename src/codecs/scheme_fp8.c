@@ -95,10 +95,12 @@ static tola_status open_fp4(scheme_layout *l, unsigned scale, tola_error *err) {
 static tola_status fp8_open(scheme_layout *l, tola_error *err) {
     const scheme_part *w = &l->parts[WEIGHT];
     unsigned scale = scale_part(l);
-    if (scale == WEIGHT || (w->n_dims != 2 && w->n_dims != 3)) return TOLA_E_NOT_FOUND;
     bool f8 = w->dtype == TOLA_DTYPE_F8_E4M3 || w->dtype == TOLA_DTYPE_F8_E5M2 || w->dtype == TOLA_DTYPE_F8_E4M3FNUZ ||
               w->dtype == TOLA_DTYPE_F8_E5M2FNUZ;
-    if (!f8 && w->dtype != TOLA_DTYPE_U8) return TOLA_E_NOT_FOUND;
+    if (w->n_dims != 2 && w->n_dims != 3) return TOLA_E_NOT_FOUND;
+    if (f8 && scale == WEIGHT && l->params.block_rows > 0)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "8-bit floats without the scales of their blocks");
+    if (scale == WEIGHT || (!f8 && w->dtype != TOLA_DTYPE_U8)) return TOLA_E_NOT_FOUND;
     TRY(part_check(&scheme_fp8, l, WEIGHT, err));
     TRY(part_check(&scheme_fp8, l, scale, err));
     l->matrices = w->n_dims == 3 ? w->shape[0] : 1;

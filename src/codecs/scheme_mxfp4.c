@@ -22,6 +22,8 @@ static tola_status mx_recognize(const tola_value *config, scheme_params *params,
 
 static tola_status mx_open(scheme_layout *l, tola_error *err) {
     const scheme_part *b = &l->parts[BLOCKS], *s = &l->parts[SCALES];
+    if (b->dtype == TOLA_DTYPE_U8 && b->n_dims == 4 && b->shape[3] == HALF && s->dtype == TOLA_DTYPE_NONE)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "blocks of codes without their scales");
     if (b->dtype != TOLA_DTYPE_U8 || s->dtype != TOLA_DTYPE_U8 || b->n_dims != 4 || s->n_dims != 3)
         return TOLA_E_NOT_FOUND;
     uint64_t bytes, in, rows, elements = part_elements(s);

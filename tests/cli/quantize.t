@@ -97,6 +97,10 @@ $ sed -n '1p;/^| tensor/,/attn_q/p' r.md | cut -c1-60; grep -c '<rect' r.svg | s
 | `blk.0.attn_norm.weight` | f32 | 32 | 0 | exact | 0 | 1 |
 | `blk.0.attn_q.weight` | nvfp4 | 4.5 | 0.001784 | 21.02 | 0
 many
+$ tola quantize -q model r2.gguf --to nvfp4 --report r.json
+2> tola: r.json exists already; --force overwrites it
+[exit 2]
+
 $ tola quantize -q model r.gguf --to nvfp4 --report r.txt
 2> tola: --report: r.txt ends in none of .json, .md, .svg, .png
 [exit 2]

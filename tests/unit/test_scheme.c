@@ -464,6 +464,8 @@ static void test_fp8_parts(void **state) {
     l = good;
     l.parts[SCALE_INV].dtype = TOLA_DTYPE_NONE;
     assert_int_equal(s->open(&l, &err), TOLA_E_NOT_FOUND);
+    /* where the configuration says that there are scales, they are missing */
+    REFUSED((l.parts[SCALE_INV].dtype = TOLA_DTYPE_NONE, l.params.block_rows = l.params.block_cols = 128));
     good.parts[WEIGHT] = part(TOLA_DTYPE_U8, 2, 4, 16);
     good.parts[SCALE_INV].dtype = TOLA_DTYPE_NONE;
     good.parts[PLAIN] = part(TOLA_DTYPE_F8_E4M3, 2, 4, 2);
@@ -505,6 +507,7 @@ static void test_mxfp4_parts(void **state) {
     REFUSED(l.parts[1].shape[1] = 4);
     REFUSED(l.parts[0].bytes = 191);
     REFUSED(l.parts[1].bytes = 13);
+    REFUSED(l.parts[1].dtype = TOLA_DTYPE_NONE);
 }
 
 static void test_group_index_beyond(void **state) {
