@@ -210,7 +210,7 @@ static void no_rows(void **unused) {
     (void)unused;
     float y = 7;
     matmul_vector_fn product = matmul_vector_get(TOLA_DTYPE_Q4_0);
-    _Alignas(64) uint8_t prepared[1024];
+    _Alignas(64) uint8_t prepared[8192];
     assert_true(matmul_prepared_bytes(TOLA_DTYPE_Q4_0, 32, 1) <= sizeof prepared);
     float x[32] = { 0 };
     matmul_prepare(TOLA_DTYPE_Q4_0, x, 32, 32, 1, 0, 1, prepared);

@@ -29,6 +29,10 @@ static bool tiles_of_bf16(void) {
     return cpu_get()->amx_bf16 && cpu_allow_amx();
 }
 
+static bool tiles_of_int8(void) {
+    return cpu_get()->amx_int8 && cpu_allow_amx();
+}
+
 /* Where the processor multiplies bf16. */
 static bool native_bf16(void) {
     return cpu_get()->avx512_bf16 || tiles_of_bf16();
@@ -51,10 +55,14 @@ static const void *take(layout *l, size_t count, size_t size, size_t *stride) {
     return l->base && !l->overflow ? l->base + at : NULL;
 }
 
+static size_t across(const layout *l) {
+    return (l->tokens + 15) / 16 * 16;
+}
+
 /* [groups][tokens] of four bytes. */
 static const void *take_across(layout *l, size_t groups) {
     size_t all, at = l->bytes;
-    l->overflow |= l->tokens > SIZE_MAX - 64 || __builtin_mul_overflow(groups, (l->tokens + 15) / 16 * 64, &all) ||
+    l->overflow |= l->tokens > SIZE_MAX / 8 || __builtin_mul_overflow(groups, across(l) * 4, &all) ||
                    __builtin_add_overflow(at, all, &l->bytes);
     return l->base && !l->overflow ? l->base + at : NULL;
 }
@@ -73,7 +81,8 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     x.q = take(l, k, sizeof *x.q, &x.q_stride);
     x.d = take(l, k / x.d_block, sizeof *x.d, &x.d_stride);
     x.sums = take(l, k / 16, sizeof *x.sums, &x.sums_stride);
-    x.across = (l->tokens + 15) / 16 * 16;
+    x.across = across(l);
+    if (tiles_of_int8()) x.q_tiles = take_across(l, (k + 63) / 64 * 16);
     x.d_across = take_across(l, k / x.d_block);
     if (type->offset) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
     if (type->offset) x.first_across = take_across(l, k / type->group);
@@ -121,6 +130,12 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t token)
     }
 }
 
+static void put_in_q_tiles(const matmul_acts *x, size_t token) {
+    const int8_t *row = x->q + token * x->q_stride; /* padded to 64 elements */
+    int8_t *to = (int8_t *)x->q_tiles + token * 64;
+    for (size_t i = 0; i < x->k; i += 64) memcpy(to + i * x->across, row + i, 64);
+}
+
 static void put_in_tiles(const matmul_acts *x, size_t token) {
     const char *row = (const char *)x->x + token * x->x_stride * sizeof(uint16_t);
     uint32_t *to = (uint32_t *)x->x_tiles + token / 16 * 256 + token % 16;
@@ -157,6 +172,7 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
             quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
                      (int16_t *)to.sums + t * to.sums_stride);
             memset(q + k, 0, to.q_stride - k);
+            if (to.q_tiles) put_in_q_tiles(&to, t);
             add_ups(type, &to, t);
         }
     }
@@ -169,7 +185,7 @@ size_t matmul_paths(matmul_path *out) {
     const cpu_features *cpu = cpu_get();
 #endif
 #if defined(__x86_64__)
-    if (cpu->amx_int8 && cpu_allow_amx()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
+    if (tiles_of_int8()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
     const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
     if (tiles_of_bf16()) out[n++] = (matmul_path){ "amx", 1u << MATMUL_BF16, &matmul_floats_amx };
     if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };

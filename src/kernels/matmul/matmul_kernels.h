@@ -25,10 +25,13 @@ typedef struct matmul_acts {
     /* bf16 with AMX: tiles of 32 elements x 16 tokens, [k / 32][tokens / 16][16 pairs of elements][16 tokens]; missing
      * tokens are anything, missing elements zero */
     const uint32_t *x_tiles;
+    /* Block types with AMX: q as tiles of 64 elements x 16 tokens, [k / 64][tokens / 16][16 tokens][64 elements];
+     * missing tokens and elements are anything */
+    const int8_t *q_tiles;
     const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
     size_t first_stride;
     /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use. */
-    size_t across;
+    size_t across; /* a multiple of 16 */
     const float *d_across;       /* d */
     const int32_t *first_across; /* first */
     const float *d_sums;   /* small blocks with minima: d_x * (float)sum_x of each 32 */

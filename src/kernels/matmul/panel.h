@@ -1,7 +1,7 @@
 /* A step of a panel: up to 256 elements of 64 rows, unpacked for the tile paths of AVX-512 and AMX.
  *
  * A vector of codes holds 4 consecutive elements of each of 16 rows, as vpdpbusd and a tile of TDPBUSD's second operand
- * want; four of them side by side make the 64 rows. */
+ * want; those of a step of 16 rows, a strip, lie behind one another. */
 #ifndef KERNELS_MATMUL_PANEL_H
 #define KERNELS_MATMUL_PANEL_H
 
@@ -10,7 +10,7 @@
 enum { PANEL_ROWS = 64, PANEL_STRIPS = 4, PANEL_STEP = 256 };
 
 typedef struct matmul_panel {
-    _Alignas(64) uint8_t q[PANEL_STEP / 4][PANEL_STRIPS][64]; /* codes + offset */
+    _Alignas(64) uint8_t q[PANEL_STRIPS][PANEL_STEP / 4][64]; /* codes + offset - less */
     _Alignas(64) int32_t sc[16][PANEL_ROWS];                  /* super-blocks: scale of each group */
     _Alignas(64) float d[16][PANEL_ROWS];                     /* small blocks: of each group; super-blocks: d[0] */
     _Alignas(64) float min[8][PANEL_ROWS];                    /* the same of the minima */
@@ -22,9 +22,9 @@ static inline size_t panel_step(tola_dtype weights) {
     return matmul_type_get(weights)->kind == MATMUL_SUPER ? tola_dtype_block_elements(weights) : PANEL_STEP;
 }
 
-/* Unpacks n elements (at most a step, whole blocks) of `count` rows, the first at w. What lies in rows beyond count is
- * undefined. */
+/* Unpacks n elements (at most a step, whole blocks) of `count` rows, the first at w; codes less `less`. What lies in
+ * rows beyond count is undefined. */
 void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t n,
-                                matmul_panel *out);
+                                int less, matmul_panel *out);
 
 #endif

@@ -14,7 +14,8 @@ typedef struct strip {
     const uint8_t *row[16];
     size_t n;
     matmul_panel *out;
-    int at; /* which of the panel's strips */
+    int at;   /* which of the panel's strips */
+    int less; /* what codes + offset are reduced by */
 } strip;
 
 /* Codes [64 c, 64 c + 64) of a row, with the offset. */
@@ -45,11 +46,12 @@ ALWAYS void transpose(__m512i v[16]) {
 }
 
 ALWAYS void put_codes(const strip *s, chunk_fn chunk) {
+    const __m512i less = _mm512_set1_epi8((char)s->less);
     for (size_t c = 0; c < s->n / 64; c++) {
         __m512i v[16];
-        for (int r = 0; r < 16; r++) v[r] = chunk(s->row[r], c);
+        for (int r = 0; r < 16; r++) v[r] = _mm512_sub_epi8(chunk(s->row[r], c), less);
         transpose(v);
-        for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[16 * c + (size_t)i][s->at], v[i]);
+        for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[s->at][16 * c + (size_t)i], v[i]);
     }
 }
 
@@ -323,7 +325,7 @@ static void put_codes_of_any(const strip *s, tola_dtype weights) {
         for (size_t i = 0; i < s->n; i += block) {
             matmul_codes c;
             type->codes(s->row[r] + i / block * bytes, &c);
-            for (size_t j = 0; j < block; j++) lines[r][i + j] = (uint8_t)(c.q[j] + type->offset);
+            for (size_t j = 0; j < block; j++) lines[r][i + j] = (uint8_t)(c.q[j] + type->offset - s->less);
             for (size_t g = 0; g < block / type->group; g++) {
                 if (super) s->out->sc[g][at] = c.sc[g * type->group / 16];
                 if (!super) s->out->d[i / type->group + g][at] = c.d[g];
@@ -340,7 +342,7 @@ static void put_codes_of_any(const strip *s, tola_dtype weights) {
         __m512i v[16];
         for (int r = 0; r < 16; r++) v[r] = _mm512_loadu_si512(lines[r] + 64 * c);
         transpose(v);
-        for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[16 * c + (size_t)i][s->at], v[i]);
+        for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[s->at][16 * c + (size_t)i], v[i]);
     }
 }
 
@@ -379,9 +381,9 @@ static void unpack(const strip *s, tola_dtype weights) {
 }
 
 void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t n,
-                                matmul_panel *out) {
+                                int less, matmul_panel *out) {
     for (size_t first = 0; first < count; first += 16) {
-        strip s = { .n = n, .out = out, .at = (int)(first / 16) };
+        strip s = { .n = n, .out = out, .at = (int)(first / 16), .less = less };
         for (size_t r = 0; r < 16; r++) s.row[r] = w + (first + r < count ? first + r : count - 1) * row_bytes;
         unpack(&s, weights);
     }

@@ -1,10 +1,14 @@
-/* Many tokens with AMX: block types by TDPBUSD and TDPBSSD, 32 tokens x 16 or 32 rows at a time.
+/* Many tokens with AMX: block types by TDPBSSD and TDPBSUD.
  *
- * A unit is what four tiles of sums hold: of super-blocks, 32 tokens x 16 rows x a block, once for each of two digits
- * of scale x code (a digit is a byte: scale x code = low + 256 high); of small blocks, 32 tokens x 32 rows x a group,
- * four groups to a unit. Sums go through memory to the vector unit, which is as busy as the tiles: while the tiles of a
- * unit are multiplied, the sums of the one before are scaled and added up, a few tokens after every tile product, so
- * that both run at once.
+ * A unit is 16 tokens x a step of 32 rows of small blocks, or 32 tokens x a block of 32 rows of super-blocks, or of 16
+ * rows, once for each of two digits of scale x code (a digit is a byte: scale x code = low + 256 high): sixteen tile
+ * products. Their sums go through memory to the vector unit, which scales and adds them up. What matters, as measured
+ * on Sapphire Rapids:
+ *   - Tiles and vectors of floats take turns, a unit each: while tile instructions are under way, the second of two
+ *     units for vectors of floats rests.
+ *   - A tile is stored two products after its last one. Right after it the store would wait for it and everything else
+ *     for the store (29 instead of 18 cycles a product and store).
+ *   - Sums stay in the first cache (58 instead of 15 cycles a store), so units are no larger than that.
  *
  * Tiles: Intel 64 and IA-32 Architectures Software Developer's Manual, vol. 1, chapter 18. */
 #include "kernels/matmul/panel.h"
@@ -15,33 +19,25 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-enum { TOKENS = 32, GROUPS = 4 /* groups of small blocks in a unit */ };
+enum { AT_ONCE = 4 /* tokens that are scaled */ };
+
+/* The tiles of a unit, as they are stored: [16 tokens][16 rows] each. Small blocks: two strips of each group.
+ * Super-blocks: two times 16 tokens of the first strip or digit, then of the second. */
+typedef int32_t tiles[32][16][16];
 
 /* Behind one another in a thread's scratch. */
 typedef struct space {
-    matmul_panel panel;                                      /* q: codes less their offset, or the low digits */
-    _Alignas(64) int8_t high[PANEL_STEP / 4][PANEL_STRIPS][64];
-    _Alignas(64) int32_t sums[2][16][16][16];                /* of two units: [tile][token][row] */
+    matmul_panel panel; /* q: codes less their offset, or the low digits */
+    _Alignas(64) int8_t high[PANEL_STRIPS][PANEL_STEP / 4][64];
+    _Alignas(64) tiles sums;
 } space;
-
-/* What is done with the sums of a unit when its tiles are done; all pointers are at the next token. */
-typedef struct rest {
-    const int32_t *sums; /* [tile][token][row]: two tiles are 32 tokens */
-    size_t left;         /* tokens */
-    size_t across, strip, group, groups;
-    const float *d, *d_sums; /* d_across, d_sums and pairs */
-    const int32_t *pairs;
-    float *acc, *y; /* the strip's first row; y is NULL until the last step */
-    size_t y_stride;
-    __mmask16 some[2];
-} rest;
 
 typedef struct shape {
     bool super, minima, two_digits;
     size_t size; /* of groups */
 } shape;
 
-/* The tile palette: 0-3 sums, 4-5 activations (tokens rows of `k` bytes), 6-7 weights (k / 4 rows). */
+/* The tile palette: 0-3 sums, 4-5 activations (16 tokens x `k` bytes), 6-7 weights (k / 4 rows). */
 typedef struct palette {
     _Alignas(64) uint8_t id;
     uint8_t start, zero[14];
@@ -55,16 +51,13 @@ ALWAYS void settle(void) {
     __asm__ volatile("" ::: "memory");
 }
 
-static void configure(size_t tokens, size_t k) {
+static void configure(size_t k) {
     palette p;
     memset(&p, 0, sizeof p);
     p.id = 1;
     for (int i = 0; i < 8; i++) {
-        size_t second = tokens > 16 ? tokens - 16 : 1; /* rows of the tiles of the second 16 tokens */
-        bool of_second = i == 1 || i == 3 || i == 5;
-        size_t rows = i >= 6 ? k / 4 : of_second ? second : tokens < 16 ? tokens : 16;
-        p.rows[i] = (uint8_t)rows;
-        p.bytes[i] = (uint16_t)(i == 4 || i == 5 ? k : 64);
+        p.rows[i] = i >= 6 ? (uint8_t)(k / 4) : 16;
+        p.bytes[i] = i == 4 || i == 5 ? (uint16_t)k : 64;
     }
     __asm__ volatile("" : : "r"(&p) : "memory"); /* as settle() */
     _tile_loadconfig(&p);
@@ -72,145 +65,167 @@ static void configure(size_t tokens, size_t k) {
 
 /* ---- after the tiles ---- */
 
-ALWAYS void put(const rest *r, size_t strip, __m512 acc) {
-    if (r->y) _mm512_mask_storeu_ps(r->y + 16 * strip, r->some[strip], acc);
-    else _mm512_store_ps(r->acc + 16 * strip, acc);
-}
+/* What is done with the sums of a unit when its tiles are done; all pointers are at the next token. */
+typedef struct rest {
+    const int32_t *sums; /* small: [group][2 strips][16 tokens][16 rows]; super: [2 strips or digits][32][16] */
+    size_t left;         /* tokens */
+    size_t groups, across;
+    const float *d, *d_sums; /* d_across, d_sums and pairs */
+    const int32_t *pairs;
+    const float *d_w, *min_w; /* of the panel, at the strip and group */
+    const int16_t *m_w;
+    const float *from; /* of the first step: zeros */
+    float *to;         /* of the last step: y */
+    size_t from_stride, to_stride;
+    __mmask16 some[2]; /* rows to store */
+} rest;
 
-ALWAYS void rest_of_super(const rest *r, const matmul_panel *w, shape s) {
-    const size_t row = 16 * r->strip;
-    __m512i sum = _mm512_load_si512(r->sums);
-    if (s.two_digits) sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(r->sums + 512), 8));
-    __m512 acc = _mm512_load_ps(r->acc), dx = _mm512_set1_ps(*r->d);
-    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(_mm512_load_ps(w->d[0] + row), dx), acc);
-    if (s.minima) {
-        __m512i all = _mm512_setzero_si512();
-        for (size_t j = 0; j < PANEL_STEP / s.size / 2; j++)
-            all = _mm512_dpwssd_epi32(all, _mm512_load_si512(w->m[j] + row),
-                                      _mm512_set1_epi32(r->pairs[j * r->across]));
-        acc = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(all), _mm512_mul_ps(_mm512_load_ps(w->min[0] + row), dx), acc);
+/* The next n <= AT_ONCE tokens, with strip v of the unit. */
+ALWAYS void scale_super(const rest *r, shape s, size_t v, size_t n) {
+    const __m512 d_w = _mm512_load_ps(r->d_w + 16 * v);
+    __m512 acc[AT_ONCE];
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        __m512i sum = _mm512_load_si512(r->sums + 512 * v + 16 * i);
+        if (s.two_digits) sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(r->sums + 512 + 16 * i), 8));
+        acc[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d_w, _mm512_set1_ps(r->d[i])),
+                                 _mm512_load_ps(r->from + i * r->from_stride + 16 * v));
     }
-    put(r, 0, acc);
+    if (s.minima) {
+        const __m512 min = _mm512_load_ps(r->min_w + 16 * v);
+        __m512i all[AT_ONCE];
+        for (size_t i = 0; i < AT_ONCE; i++) all[i] = _mm512_setzero_si512();
+        for (size_t j = 0; j < PANEL_STEP / s.size / 2; j++) {
+            const __m512i m = _mm512_load_si512(r->m_w + 2 * PANEL_ROWS * j + 32 * v);
+            for (size_t i = 0; i < AT_ONCE; i++)
+                all[i] = _mm512_dpwssd_epi32(all[i], m, _mm512_set1_epi32(r->pairs[j * r->across + i]));
+        }
+        for (size_t i = 0; i < AT_ONCE; i++)
+            acc[i] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(all[i]), _mm512_mul_ps(min, _mm512_set1_ps(r->d[i])), acc[i]);
+    }
+    for (size_t i = 0; i < n; i++) _mm512_mask_storeu_ps(r->to + i * r->to_stride + 16 * v, r->some[v], acc[i]);
 }
 
-ALWAYS void rest_of_small(const rest *r, const matmul_panel *w, shape s, size_t groups) {
-    const size_t row = 16 * r->strip;
-    __m512 acc[2];
-    for (size_t i = 0; i < 2; i++) acc[i] = _mm512_load_ps(r->acc + 16 * i);
+ALWAYS void scale_small(const rest *r, shape s, size_t groups, size_t n) {
+    __m512 acc[AT_ONCE][2];
+    for (size_t i = 0; i < AT_ONCE; i++)
+        for (size_t v = 0; v < 2; v++) acc[i][v] = _mm512_load_ps(r->from + i * r->from_stride + 16 * v);
     for (size_t g = 0; g < groups; g++) {
         const size_t at = (s.size == 32 ? g : g / 2) * r->across;
-        const float *d = w->d[r->group + g] + row;
-        __m512 dx = _mm512_set1_ps(r->d[at]);
-        for (size_t i = 0; i < 2; i++) {
-            __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(r->sums + 1024 * g + 512 * i));
-            acc[i] = _mm512_fmadd_ps(sum, _mm512_mul_ps(_mm512_load_ps(d + 16 * i), dx), acc[i]);
-            if (s.minima)
-                acc[i] = _mm512_fmadd_ps(_mm512_load_ps(w->min[r->group + g] + row + 16 * i),
-                                         _mm512_set1_ps(r->d_sums[at]), acc[i]);
+        const int32_t *sums = r->sums + 512 * g;
+        for (size_t v = 0; v < 2; v++) {
+            const __m512 d_w = _mm512_load_ps(r->d_w + PANEL_ROWS * g + 16 * v);
+            for (size_t i = 0; i < AT_ONCE; i++)
+                acc[i][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + 256 * v + 16 * i)),
+                                            _mm512_mul_ps(d_w, _mm512_set1_ps(r->d[at + i])), acc[i][v]);
+            if (!s.minima) continue;
+            const __m512 min = _mm512_load_ps(r->min_w + PANEL_ROWS * g + 16 * v);
+            for (size_t i = 0; i < AT_ONCE; i++)
+                acc[i][v] = _mm512_fmadd_ps(min, _mm512_set1_ps(r->d_sums[at + i]), acc[i][v]);
         }
     }
-    for (size_t i = 0; i < 2; i++) put(r, i, acc[i]);
+    for (size_t i = 0; i < n; i++)
+        for (size_t v = 0; v < 2; v++)
+            _mm512_mask_storeu_ps(r->to + i * r->to_stride + 16 * v, r->some[v], acc[i][v]);
 }
 
-/* The next two of at most 32 tokens. */
-ALWAYS void part_of_rest(rest *r, const matmul_panel *w, shape s) {
-    for (int i = 0; i < 2 && r->left > 0; i++, r->left--) {
-        if (s.super) rest_of_super(r, w, s);
-        else if (r->groups == GROUPS) rest_of_small(r, w, s, GROUPS);
-        else rest_of_small(r, w, s, r->groups);
-        r->sums += 16;
-        r->d++;
-        if (s.minima && s.super) r->pairs++;
-        if (s.minima && !s.super) r->d_sums++;
-        r->acc += PANEL_ROWS;
-        if (r->y) r->y += r->y_stride;
+/* All tokens of a unit. */
+ALWAYS void scale(rest r, shape s) {
+    const size_t all = PANEL_STEP / s.size;
+    while (r.left > 0) {
+        const size_t n = r.left < AT_ONCE ? r.left : AT_ONCE;
+        for (size_t v = 0; s.super && v < (s.two_digits ? 1 : 2); v++) {
+            if (n == AT_ONCE) scale_super(&r, s, v, AT_ONCE);
+            else scale_super(&r, s, v, n);
+        }
+        if (!s.super && n == AT_ONCE && r.groups == all) scale_small(&r, s, all, AT_ONCE);
+        else if (!s.super) scale_small(&r, s, r.groups, n);
+        r.left -= n;
+        r.sums += 16 * AT_ONCE;
+        r.d += AT_ONCE;
+        if (s.minima && s.super) r.pairs += AT_ONCE;
+        if (s.minima && !s.super) r.d_sums += AT_ONCE;
+        r.from += r.from_stride * AT_ONCE;
+        r.to += r.to_stride * AT_ONCE;
     }
-}
-
-static void ask_for_y(const rest *r, size_t lines) {
-    for (size_t t = 0; r->y && t < r->left; t++)
-        for (size_t i = 0; i < lines; i++) __builtin_prefetch(r->y + t * r->y_stride + 16 * i, 1);
 }
 
 /* ---- the tiles ---- */
 
-/* A block of 32 tokens x a strip: 16 tile products. x: activations, `stride` from token to token; `second`: there are
- * more than 16 tokens. */
-ALWAYS void unit_of_super(space *sp, const int8_t *x, size_t stride, size_t strip, size_t n, bool second,
-                          shape s, int32_t (*sums)[16][16], rest *before) {
+/* What a unit multiplies: activations as tiles, `next` bytes from 64 elements to the next 64, with two strips or digits
+ * of weights. */
+typedef struct unit {
+    const int8_t *x;
+    size_t next;
+    const uint8_t (*w[2])[64];
+    size_t n;    /* elements */
+    bool second; /* there are more than 16 tokens */
+} unit;
+
+/* Two groups, each with both strips; the second group only if there is `another`. */
+ALWAYS void two_groups(const unit *u, size_t k, size_t size, bool another, int32_t (*sums)[16][16]) {
+    const int8_t *x = u->x + k / 64 * u->next + k % 64;
+    _tile_zero(0);
+    _tile_loadd(4, x, 64);
+    _tile_loadd(6, u->w[0][k / 4], 64);
+    _tile_dpbssd(0, 4, 6);
+    if (k > 0) _tile_stored(2, sums[-2], 64);
+    _tile_zero(1);
+    _tile_loadd(7, u->w[1][k / 4], 64);
+    _tile_dpbssd(1, 4, 7);
+    if (k > 0) _tile_stored(3, sums[-1], 64);
+    if (another) {
+        _tile_zero(2);
+        _tile_loadd(5, u->x + (k + size) / 64 * u->next + (k + size) % 64, 64);
+        _tile_loadd(6, u->w[0][(k + size) / 4], 64);
+        _tile_dpbssd(2, 5, 6);
+    }
+    _tile_stored(0, sums[0], 64);
+    if (another) {
+        _tile_zero(3);
+        _tile_loadd(7, u->w[1][(k + size) / 4], 64);
+        _tile_dpbssd(3, 5, 7);
+    }
+    _tile_stored(1, sums[1], 64);
+}
+
+ALWAYS void multiply_small(const unit *u, size_t size, int32_t (*sums)[16][16]) {
+    size_t k = 0;
+    for (; k + size < u->n; k += 2 * size, sums += 4) two_groups(u, k, size, true, sums);
+    if (k < u->n) {
+        two_groups(u, k, size, false, sums);
+    } else {
+        _tile_stored(2, sums[-2], 64);
+        _tile_stored(3, sums[-1], 64);
+    }
+}
+
+ALWAYS void multiply_super(const unit *u, bool two_digits, int32_t (*sums)[16][16]) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (size_t k = 0; k < n / 64; k++) {
-        _tile_loadd(4, x + 64 * k, stride);
-        _tile_loadd(6, sp->panel.q[16 * k][strip], PANEL_STRIPS * 64);
-        if (s.two_digits) _tile_dpbsud(0, 4, 6);
+    for (size_t k = 0; k < u->n; k += 64) {
+        const int8_t *x = u->x + k / 64 * u->next;
+        _tile_loadd(4, x, 64);
+        _tile_loadd(6, u->w[0][k / 4], 64);
+        if (two_digits) _tile_dpbsud(0, 4, 6);
         else _tile_dpbssd(0, 4, 6);
-        part_of_rest(before, &sp->panel, s);
-        if (second) {
-            _tile_loadd(5, x + 16 * stride + 64 * k, stride);
-            if (s.two_digits) _tile_dpbsud(1, 5, 6);
+        if (u->second) {
+            _tile_loadd(5, x + 1024, 64);
+            if (two_digits) _tile_dpbsud(1, 5, 6);
             else _tile_dpbssd(1, 5, 6);
         }
-        part_of_rest(before, &sp->panel, s);
-        if (s.two_digits) {
-            _tile_loadd(7, sp->high[16 * k][strip], PANEL_STRIPS * 64);
-            _tile_dpbssd(2, 4, 7);
-        }
-        part_of_rest(before, &sp->panel, s);
-        if (s.two_digits && second) _tile_dpbssd(3, 5, 7);
-        part_of_rest(before, &sp->panel, s);
-    }
-    while (before->left > 0) part_of_rest(before, &sp->panel, s);
-    _tile_stored(0, sums[0], 64);
-    _tile_stored(1, sums[1], 64);
-    if (!s.two_digits) return;
-    _tile_stored(2, sums[2], 64);
-    _tile_stored(3, sums[3], 64);
-}
-
-/* A few groups of 32 tokens x two strips: four tile products each. */
-ALWAYS void unit_of_small(space *sp, const int8_t *x, size_t stride, size_t strip, size_t group, size_t groups,
-                          bool second, shape s, int32_t (*sums)[16][16], rest *before) {
-    for (size_t g = 0; g < groups; g++, sums += 4) {
-        const uint8_t *w = sp->panel.q[(group + g) * s.size / 4][strip];
-        const int8_t *q = x + (group + g) * s.size;
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-        _tile_loadd(4, q, stride);
-        _tile_loadd(6, w, PANEL_STRIPS * 64);
-        _tile_dpbssd(0, 4, 6);
-        part_of_rest(before, &sp->panel, s);
-        if (second) {
-            _tile_loadd(5, q + 16 * stride, stride);
-            _tile_dpbssd(1, 5, 6);
-        }
-        part_of_rest(before, &sp->panel, s);
-        _tile_loadd(7, w + 64, PANEL_STRIPS * 64);
+        _tile_loadd(7, u->w[1][k / 4], 64);
         _tile_dpbssd(2, 4, 7);
-        part_of_rest(before, &sp->panel, s);
-        if (second) _tile_dpbssd(3, 5, 7);
-        part_of_rest(before, &sp->panel, s);
-        _tile_stored(0, sums[0], 64);
-        _tile_stored(1, sums[1], 64);
-        _tile_stored(2, sums[2], 64);
-        _tile_stored(3, sums[3], 64);
+        if (k + 64 == u->n) _tile_stored(0, sums[0], 64);
+        if (u->second) _tile_dpbssd(3, 5, 7);
     }
-    while (before->left > 0) part_of_rest(before, &sp->panel, s);
+    if (u->second) _tile_stored(1, sums[1], 64);
+    _tile_stored(2, sums[2], 64);
+    if (u->second) _tile_stored(3, sums[3], 64);
 }
 
 /* ---- codes as the tiles want them ---- */
-
-/* Less their offset, in place: signed. */
-static void make_signed(matmul_panel *p, size_t n, size_t strips, int offset) {
-    const __m512i less = _mm512_set1_epi8((char)offset);
-    for (size_t i = 0; i < n / 4; i++)
-        for (size_t s = 0; s < strips; s++)
-            _mm512_store_si512(p->q[i][s], _mm512_sub_epi8(_mm512_load_si512(p->q[i][s]), less));
-}
 
 /* Scale x code in one signed byte, or as low + 256 high. */
 ALWAYS void make_digits(space *sp, size_t n, size_t strips, size_t size, int offset, bool two) {
@@ -221,16 +236,16 @@ ALWAYS void make_digits(space *sp, size_t n, size_t strips, size_t size, int off
             sc = _mm512_mask_blend_epi16(0xaaaaaaaa, sc, _mm512_slli_epi32(sc, 16));
             const __m512i less = _mm512_mullo_epi16(sc, _mm512_set1_epi16((short)offset));
             for (size_t i = g * size / 4; i < (g + 1) * size / 4; i++) {
-                __m512i v = _mm512_load_si512(sp->panel.q[i][s]);
+                __m512i v = _mm512_load_si512(sp->panel.q[s][i]);
                 __m512i even = _mm512_mullo_epi16(_mm512_and_si512(v, even_bytes), sc);
                 __m512i odd = _mm512_mullo_epi16(_mm512_srli_epi16(v, 8), sc);
                 even = _mm512_sub_epi16(even, less);
                 odd = _mm512_sub_epi16(odd, less);
                 __m512i low = _mm512_or_si512(_mm512_and_si512(even, even_bytes), _mm512_slli_epi16(odd, 8));
-                _mm512_store_si512(sp->panel.q[i][s], low);
+                _mm512_store_si512(sp->panel.q[s][i], low);
                 if (!two) continue;
                 __m512i high = _mm512_or_si512(_mm512_srli_epi16(even, 8), _mm512_andnot_si512(even_bytes, odd));
-                _mm512_store_si512(sp->high[i][s], high);
+                _mm512_store_si512(sp->high[s][i], high);
             }
         }
 }
@@ -250,70 +265,93 @@ typedef struct step {
     const matmul_acts *x;
     space *sp;
     size_t at, n, n_rows; /* elements [at, at + n) */
-    float *acc, *y;       /* of the panel's first row; y is NULL until the last step */
+    float *acc, *y;       /* acc: [strips of a unit][tokens][their rows]; y is of the panel */
     size_t y_stride;
+    size_t steps_left;    /* after this one */
+    const uint8_t *ahead; /* what the next step unpacks: so many bytes of ahead_rows rows */
+    size_t ahead_rows, ahead_bytes, row_bytes;
 } step;
+
+static const _Alignas(64) float zeros[32];
 
 static __mmask16 rows_left(size_t count, size_t at) {
     size_t n = count > at ? count - at : 0;
     return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
 }
 
-ALWAYS rest rest_of(const step *p, shape s, size_t token, size_t tokens, size_t strip, size_t group, size_t groups) {
+/* Of so many tokens from `token` on. */
+ALWAYS rest rest_of(const step *p, shape s, size_t token, size_t tokens, size_t strip) {
     const matmul_acts *x = p->x;
-    const size_t at = p->at + group * s.size;
-    rest r = { .left = tokens, .across = x->across, .strip = strip, .group = group, .groups = groups };
+    const matmul_panel *w = &p->sp->panel;
+    const size_t at = p->at, wide = s.two_digits ? 16 : 32;
+    rest r = { .sums = p->sp->sums[0][0], .left = tokens, .across = x->across, .groups = p->n / s.size };
     r.d = x->d_across + at / x->d_block * x->across + token;
     if (s.minima && s.super) r.pairs = x->pairs + at / s.size / 2 * x->across + token;
     if (s.minima && !s.super) r.d_sums = x->d_sums + at / 32 * x->across + token;
-    r.acc = p->acc + token * PANEL_ROWS + 16 * strip;
-    if (p->y && group + groups == p->n / s.size) r.y = p->y + token * p->y_stride + 16 * strip;
-    r.y_stride = p->y_stride;
+    r.d_w = w->d[0] + 16 * strip;
+    if (s.minima) r.min_w = w->min[0] + 16 * strip;
+    r.m_w = w->m[0][16 * strip];
+    r.from = r.to = p->acc + strip * 16 * x->across + token * wide;
+    r.from_stride = r.to_stride = wide;
+    if (at == 0) r.from = zeros, r.from_stride = 0;
+    if (p->steps_left == 0) r.to = p->y + token * p->y_stride + 16 * strip, r.to_stride = p->y_stride;
     r.some[0] = rows_left(p->n_rows, 16 * strip);
     r.some[1] = rows_left(p->n_rows, 16 * strip + 16);
     return r;
 }
 
-ALWAYS void multiply(const step *p, shape s) {
-    const size_t k = s.super ? 64 : s.size, tokens = p->x->tokens, stride = p->x->q_stride;
-    const size_t all_groups = p->n / s.size, strips = s.super ? 1 : 2, most = s.super ? all_groups : GROUPS;
-    rest before = { .left = 0 };
-    bool which = false;
-    for (size_t token = 0; token < tokens; token += TOKENS) {
-        const size_t n = tokens - token < TOKENS ? tokens - token : TOKENS;
-        if (token == 0 || n < TOKENS) configure(n, k);
-        const int8_t *x = p->x->q + token * stride + p->at;
-        for (size_t strip = 0; 16 * strip < p->n_rows; strip += strips)
-            for (size_t group = 0; group < all_groups; group += most) {
-                size_t groups = all_groups - group < most ? all_groups - group : most;
-                rest now = rest_of(p, s, token, n, strip, group, groups);
-                ask_for_y(&now, strips);
-                int32_t (*sums)[16][16] = p->sp->sums[which];
-                if (s.super) unit_of_super(p->sp, x, stride, strip, p->n, n > 16, s, sums, &before);
-                else unit_of_small(p->sp, x, stride, strip, group, groups, n > 16, s, sums, &before);
-                now.sums = sums[0][0];
-                before = now;
-                which = !which;
-            }
-    }
-    while (before.left > 0) part_of_rest(&before, &p->sp->panel, s);
+/* y of a unit will be stored in the next step: it is in no cache, each token in a page of its own. */
+static void ask_for_y(const step *p, size_t token, size_t tokens, size_t strip, size_t strips) {
+    const float *y = p->y + token * p->y_stride + 16 * strip;
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t i = 0; i < strips; i++) __builtin_prefetch(y + t * p->y_stride + 16 * i, 1, 2);
+}
+
+/* A share of what the next step unpacks. */
+static void ask_for_weights(step *p, size_t rows) {
+    for (; rows > 0 && p->ahead_rows > 0; rows--, p->ahead_rows--, p->ahead += p->row_bytes)
+        for (size_t i = 0; i < p->ahead_bytes + 63; i += 64) __builtin_prefetch(p->ahead + i, 0, 2);
+}
+
+/* A step with all tokens: those of two strips, or one, before the next ones. */
+ALWAYS void multiply(step *p, shape s) {
+    const matmul_acts *x = p->x;
+    const size_t most = s.super ? 32 : 16, strips = s.two_digits ? 1 : 2;
+    const size_t units = (p->n_rows + 16 * strips - 1) / (16 * strips) * ((x->tokens + most - 1) / most);
+    const size_t share = (p->ahead_rows + units - 1) / units;
+    configure(s.super ? 64 : s.size);
+    for (size_t strip = 0; 16 * strip < p->n_rows; strip += strips)
+        for (size_t token = 0; token < x->tokens; token += most) {
+            const size_t n = x->tokens - token < most ? x->tokens - token : most;
+            unit u = { .next = 64 * x->across, .second = n > 16, .n = p->n };
+            u.x = x->q_tiles + p->at / 64 * u.next + token * 64;
+            u.w[0] = (const uint8_t(*)[64])p->sp->panel.q[strip];
+            u.w[1] = s.two_digits ? (const uint8_t(*)[64])p->sp->high[strip] :
+                                    (const uint8_t(*)[64])p->sp->panel.q[strip + 1];
+            const rest r = rest_of(p, s, token, n, strip);
+            if (p->steps_left == 1) ask_for_y(p, token, n, strip, strips);
+            ask_for_weights(p, share);
+            if (s.super) multiply_super(&u, s.two_digits, p->sp->sums);
+            else multiply_small(&u, s.size, p->sp->sums);
+            scale(r, s);
+        }
     _tile_release();
 }
 
-static void small_16(const step *p) { multiply(p, (shape){ .size = 16 }); }
-static void small_32(const step *p) { multiply(p, (shape){ .size = 32 }); }
-static void small_32_minima(const step *p) { multiply(p, (shape){ .size = 32, .minima = true }); }
-static void super_one(const step *p) { multiply(p, (shape){ .super = true, .size = 32 }); }
-static void super_one_minima(const step *p) { multiply(p, (shape){ .super = true, .size = 16, .minima = true }); }
-static void super_two(const step *p) { multiply(p, (shape){ .super = true, .size = 32, .two_digits = true }); }
-static void super_two_minima(const step *p) {
+static void small_16(step *p) { multiply(p, (shape){ .size = 16 }); }
+static void small_32(step *p) { multiply(p, (shape){ .size = 32 }); }
+static void small_32_minima(step *p) { multiply(p, (shape){ .size = 32, .minima = true }); }
+static void super_one(step *p) { multiply(p, (shape){ .super = true, .size = 32 }); }
+static void super_one_minima(step *p) { multiply(p, (shape){ .super = true, .size = 16, .minima = true }); }
+static void super_two(step *p) { multiply(p, (shape){ .super = true, .size = 32, .two_digits = true }); }
+static void super_two_minima(step *p) {
     multiply(p, (shape){ .super = true, .size = 32, .two_digits = true, .minima = true });
 }
 
 /* How scale x code of a type fits into bytes: q2_k up to 45, where scales are one the codes themselves. */
 typedef struct way {
-    void (*multiply)(const step *p);
-    void (*digits)(space *sp, const matmul_type *type, size_t n, size_t strips); /* NULL: make_signed */
+    void (*multiply)(step *p);
+    void (*digits)(space *sp, const matmul_type *type, size_t n, size_t strips); /* NULL: codes less their offset */
 } way;
 
 static way way_of(tola_dtype weights) {
@@ -332,7 +370,7 @@ static way way_of(tola_dtype weights) {
 
 static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
     (void)type, (void)k;
-    return sizeof(space) + (tokens + TOKENS) * PANEL_ROWS * sizeof(float);
+    return sizeof(space) + (tokens + 15) * PANEL_ROWS * sizeof(float);
 }
 
 static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
@@ -342,18 +380,23 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
                                                               (size_t)tola_dtype_block_bytes(weights);
     const way use = way_of(weights);
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
-    for (size_t first = 0; first < count; first += PANEL_ROWS) {
-        p.n_rows = count - first < PANEL_ROWS ? count - first : PANEL_ROWS;
-        const size_t strips = (p.n_rows + 15) / 16;
-        memset(p.acc, 0, x->tokens * PANEL_ROWS * sizeof *p.acc);
+    p.row_bytes = row_bytes;
+    p.ahead_bytes = length_bytes;
+    for (size_t first = 0; first < count; first += PANEL_ROWS, w += PANEL_ROWS * row_bytes) {
+        const size_t left = count - first;
+        p.n_rows = left < PANEL_ROWS ? left : PANEL_ROWS;
+        p.y = y + first;
+        p.steps_left = (x->k + length - 1) / length;
         for (p.at = 0; p.at < x->k; p.at += length) {
+            const uint8_t *here = w + p.at / length * length_bytes;
             p.n = x->k - p.at < length ? x->k - p.at : length;
-            p.y = p.at + p.n == x->k ? y + first : NULL;
-            matmul_panel_unpack_avx512(weights, w + first * row_bytes + p.at / length * length_bytes, row_bytes,
-                                       p.n_rows, p.n, &p.sp->panel);
-            if (use.digits) use.digits(p.sp, type, p.n, strips);
-            else if (type->offset) make_signed(&p.sp->panel, p.n, strips, type->offset);
+            p.steps_left--;
+            matmul_panel_unpack_avx512(weights, here, row_bytes, p.n_rows, p.n, use.digits ? 0 : type->offset,
+                                       &p.sp->panel);
+            if (use.digits) use.digits(p.sp, type, p.n, (p.n_rows + 15) / 16);
             settle();
+            p.ahead = p.steps_left > 0 ? here + length_bytes : w + PANEL_ROWS * row_bytes;
+            p.ahead_rows = p.steps_left > 0 ? p.n_rows : left - p.n_rows < PANEL_ROWS ? left - p.n_rows : PANEL_ROWS;
             use.multiply(&p);
         }
     }

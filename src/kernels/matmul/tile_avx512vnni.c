@@ -10,7 +10,7 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-enum { TOKENS = 6, STRIPS = 2 };
+enum { TOKENS = 6, STRIPS = 2, STRIP_BYTES = PANEL_STEP * 16 };
 
 /* A tile: where the parts of its first token, strip and element are. */
 typedef struct place {
@@ -40,7 +40,7 @@ ALWAYS void group_sums(const uint8_t *w, const int8_t *const q[TOKENS], size_t k
 #pragma GCC unroll 8
     for (size_t i = 0; i < size / 4; i++) {
         __m512i v[STRIPS];
-        for (size_t s = 0; s < STRIPS; s++) v[s] = _mm512_load_si512(w + 64 * (PANEL_STRIPS * i + s));
+        for (size_t s = 0; s < STRIPS; s++) v[s] = _mm512_load_si512(w + STRIP_BYTES * s + 64 * i);
         for (size_t t = 0; t < tokens; t++) {
             __m512i x = four_of(q[t] + k + 4 * i);
             for (size_t s = 0; s < STRIPS; s++) isum[s][t] = _mm512_dpbusd_epi32(isum[s][t], v[s], x);
@@ -51,7 +51,7 @@ ALWAYS void group_sums(const uint8_t *w, const int8_t *const q[TOKENS], size_t k
 ALWAYS void small_tile(const place *p, size_t size, bool offset, bool minima, size_t tokens) {
     const size_t across = p->across, groups = p->groups;
     const int8_t *q[TOKENS];
-    const uint8_t *codes = p->panel->q[0][p->strip];
+    const uint8_t *codes = p->panel->q[p->strip][0];
     const float *d_w = p->panel->d[0] + 16 * p->strip, *min = p->panel->min[0] + 16 * p->strip;
     const float *d = p->d, *d_sums = p->d_sums;
     const int32_t *first = p->first;
@@ -72,7 +72,7 @@ ALWAYS void small_tile(const place *p, size_t size, bool offset, bool minima, si
                 if (minima) acc[s][t] = _mm512_fmadd_ps(m, _mm512_set1_ps(d_sums[t]), acc[s][t]);
             }
         }
-        codes += size / 4 * PANEL_STRIPS * 64;
+        codes += size * 16;
         d_w += PANEL_ROWS;
         min += PANEL_ROWS;
         first += offset ? across : 0;
@@ -86,7 +86,7 @@ ALWAYS void small_tile(const place *p, size_t size, bool offset, bool minima, si
 ALWAYS void super_tile(const place *p, size_t size, bool offset, bool minima, size_t tokens) {
     const size_t across = p->across, groups = p->groups;
     const int8_t *q[TOKENS];
-    const uint8_t *codes = p->panel->q[0][p->strip];
+    const uint8_t *codes = p->panel->q[p->strip][0];
     const int32_t *sc = p->panel->sc[0] + 16 * p->strip, *first = p->first;
     __m512i sum[STRIPS][TOKENS];
     for (size_t t = 0; t < tokens; t++) {
@@ -101,7 +101,7 @@ ALWAYS void super_tile(const place *p, size_t size, bool offset, bool minima, si
             for (size_t t = 0; t < tokens; t++)
                 sum[s][t] = _mm512_add_epi32(sum[s][t], _mm512_mullo_epi32(isum[s][t], scale));
         }
-        codes += size / 4 * PANEL_STRIPS * 64;
+        codes += size * 16;
         sc += PANEL_ROWS;
         first += offset ? across : 0;
     }
@@ -213,7 +213,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
         memset(acc, 0, x->tokens * PANEL_ROWS * sizeof *acc);
         for (size_t at = 0; at < x->k; at += step) {
             size_t n = x->k - at < step ? x->k - at : step;
-            matmul_panel_unpack_avx512(weights, w + first * row_bytes + at / step * step_bytes, row_bytes, n_rows, n,
+            matmul_panel_unpack_avx512(weights, w + first * row_bytes + at / step * step_bytes, row_bytes, n_rows, n, 0,
                                        panel);
             place p = { .panel = panel, .groups = n / type->group, .q = x->q + at, .stride = x->q_stride };
             p.across = x->across;
