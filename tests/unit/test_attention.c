@@ -1,5 +1,5 @@
-/* Attention over pages: the bits of the definition in attention.h, written out plainly here, from every instruction set,
- * for every type, whatever else is in the call. */
+/* Attention over pages: the bits of the definition in attention.h, written out plainly here, from every instruction
+ * set, for every type, whatever else is in the call. */
 #include "base/cpu.h"
 #include "codecs/codec.h"
 #include "kernels/attention/attention_kernels.h"
@@ -51,7 +51,7 @@ enum { PAGES = 3, SLOTS = PAGES * ATTENTION_PAGE };
 typedef struct scene {
     attention_head h;
     size_t n, q_stride;
-    float *q, *k, *v;    /* k and v as the cache's type keeps them */
+    float *q, *k, *v; /* k and v as the cache's type keeps them */
     uint8_t *keys[PAGES], *values[PAGES];
     uint8_t first[PAGES][80], last[PAGES][80];
     float sink[80];
@@ -217,8 +217,8 @@ static void test_every_type(void **unused) {
 
 static void test_shapes(void **unused) {
     (void)unused;
-    static const size_t dims[][2] = { { 1, 1 }, { 7, 5 }, { 16, 16 }, { 33, 17 }, { 80, 80 }, { 128, 128 }, { 192, 128 },
-                                      { 256, 256 }, { 576, 512 } };
+    static const size_t dims[][2] = { { 1, 1 },     { 7, 5 },     { 16, 16 },   { 33, 17 },  { 80, 80 },
+                                      { 128, 128 }, { 192, 128 }, { 256, 256 }, { 576, 512 } };
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
         scene c = scene_make(TOLA_DTYPE_F32, TOLA_DTYPE_F16, dims[i][0], dims[i][1], 9, 0);
         check(&c, "shape");
@@ -252,16 +252,20 @@ static void test_not_finite(void **unused) {
             see_causally(&c, 2, 70, SIZE_MAX); /* the last one sees positions up to 81 */
             float *row = key ? c.k + 75 * 32 : c.v + 75 * 32;
             row[3] = bad[b];
-            if (key) attention_put_key(TOLA_DTYPE_F32, 32, c.keys[1], 11, row);
-            else attention_put_value(TOLA_DTYPE_F32, 32, c.values[1], 11, row);
+            if (key)
+                attention_put_key(TOLA_DTYPE_F32, 32, c.keys[1], 11, row);
+            else
+                attention_put_value(TOLA_DTYPE_F32, 32, c.values[1], 11, row);
             check(&c, "not finite");
             float y[24 * 32];
             run(&attention_scalar, &c, 0, 24, false, y);
             for (size_t i = 0; i < 24; i++) {
                 bool finite = true;
                 for (size_t d = 0; d < 32; d++) finite = finite && isfinite(y[i * 32 + d]);
-                if (i < 10) assert_true(finite);
-                else if (!key) assert_false(finite); /* a key of -infinity, times q, may be one that weighs nothing */
+                if (i < 10)
+                    assert_true(finite);
+                else if (!key)
+                    assert_false(finite); /* a key of -infinity, times q, may be one that weighs nothing */
             }
             scene_free(&c);
         }
@@ -286,8 +290,10 @@ static void test_close_to_softmax(void **unused) {
             for (size_t d = 0; d < 24; d++) o[d] += s * (double)c.v[j * 24 + d];
         }
         for (size_t d = 0; d < 24; d++) {
-            if (nothing) assert_true(y[i * 24 + d] == 0);
-            else assert_true(fabs(o[d] / sum - (double)y[i * 24 + d]) < 1e-5);
+            if (nothing)
+                assert_true(y[i * 24 + d] == 0);
+            else
+                assert_true(fabs(o[d] / sum - (double)y[i * 24 + d]) < 1e-5);
         }
     }
     scene_free(&c);

@@ -46,13 +46,19 @@ static bool same(const float *a, const float *b, size_t n) {
 typedef enum kind { ORDINARY, WIDE, ANY_BITS, EDGES, KINDS } kind;
 
 static void fill(kind k, float *x, size_t n) {
-    static const float edges[] = { 0, -0.0f, INFINITY, -INFINITY, NAN, 1, -1, 0x1p-149f, -0x1p-126f, 88.72284f, -87.33655f,
-                                   -103.97f, 89, -104, 0x1.fffffep127f, -0x1.fffffep127f, 0.625f, -0.625f, 3.95f, 7 };
+    static const float edges[] = { 0,     -0.0f,     INFINITY,        -INFINITY,        NAN,        1,
+                                   -1,    0x1p-149f, -0x1p-126f,      88.72284f,        -87.33655f, -103.97f,
+                                   89,    -104,      0x1.fffffep127f, -0x1.fffffep127f, 0.625f,     -0.625f,
+                                   3.95f, 7 };
     for (size_t i = 0; i < n; i++) {
-        if (k == ORDINARY) x[i] = uniform(-4, 4);
-        else if (k == WIDE) x[i] = uniform(-120, 120);
-        else if (k == ANY_BITS) x[i] = cast_f32_from_bits(any());
-        else x[i] = edges[any() % (sizeof edges / sizeof *edges)];
+        if (k == ORDINARY)
+            x[i] = uniform(-4, 4);
+        else if (k == WIDE)
+            x[i] = uniform(-120, 120);
+        else if (k == ANY_BITS)
+            x[i] = cast_f32_from_bits(any());
+        else
+            x[i] = edges[any() % (sizeof edges / sizeof *edges)];
     }
 }
 
@@ -101,7 +107,8 @@ static void test_sets_agree(void **unused) {
                 for (size_t s = 0; s < count; s++) {
                     memset(got, 0x55, sizeof got);
                     operate(sets[s], which, a + at, b + at, got + at, n);
-                    if (!same(want, got, ROOM)) fail_msg("operation %d, %zu elements, kind %d, set %zu", which, n, k, s);
+                    if (!same(want, got, ROOM))
+                        fail_msg("operation %d, %zu elements, kind %d, set %zu", which, n, k, s);
                 }
             }
         }
@@ -164,7 +171,8 @@ static void test_functions(void **unused) {
             rows_get()->apply((row_function)f, &x, &y, 1);
             long double want = formula((row_function)f, (long double)x);
             /* 1 + erf and 1 + tanh lose what cancels. */
-            long double room = 4e-7L * fabsl(want) + (f == ROW_GELU || f == ROW_GELU_TANH ? 3e-7L * fabsl((long double)x) : 0);
+            long double room =
+                4e-7L * fabsl(want) + (f == ROW_GELU || f == ROW_GELU_TANH ? 3e-7L * fabsl((long double)x) : 0);
             if (fabsl((long double)y - want) > room) fail_msg("function %d of %g: %g", f, (double)x, (double)y);
         }
 }
@@ -182,7 +190,8 @@ static void test_norms(void **unused) {
         assert_true(fabs((double)x[i] / sqrt(square + 1e-3) * ((double)w[i] + 0.5) - (double)y[i]) < 1e-5);
     rows_get()->layer_norm(x, w, b, 1e-3f, y, N);
     for (int i = 0; i < N; i++)
-        assert_true(fabs(((double)x[i] - mean) / sqrt(variance + 1e-3) * (double)w[i] + (double)b[i] - (double)y[i]) < 1e-5);
+        assert_true(fabs(((double)x[i] - mean) / sqrt(variance + 1e-3) * (double)w[i] + (double)b[i] - (double)y[i]) <
+                    1e-5);
 }
 
 static void test_rotation(void **unused) {

@@ -1,5 +1,5 @@
-/* Pages of attention: how keys and values lie in them, the plain C definition (attention_body.h one float at a time) and
- * the choice of instruction set.
+/* Pages of attention: how keys and values lie in them, the plain C definition (attention_body.h one float at a time)
+ * and the choice of instruction set.
  *
  *   keys      f32 f16 bf16   [dim][64]
  *             q8_0           dim / 32 blocks of { f16 scale[64], i8 code[32][64] }
@@ -42,8 +42,10 @@ static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
 static void put_float(tola_dtype type, uint8_t *p, float x) {
     const uint32_t u = cast_f32_bits(x);
-    if (type == TOLA_DTYPE_F32) memcpy(p, &x, sizeof x);
-    else put16(p, type == TOLA_DTYPE_F16 ? cast_f32_to_f16(u) : cast_f32_to_bf16(u));
+    if (type == TOLA_DTYPE_F32)
+        memcpy(p, &x, sizeof x);
+    else
+        put16(p, type == TOLA_DTYPE_F16 ? cast_f32_to_f16(u) : cast_f32_to_bf16(u));
 }
 
 /* 32 numbers as a block of a file. */

@@ -84,8 +84,10 @@ static void multiply(product t, size_t rows, size_t columns) {
             t.a = a + at * t.a_stride;
             t.c = c + at * t.c_stride + j;
             t.by = by ? by + at : NULL;
-            if (whole) wide_tile(&t, some);
-            else narrow_tile(&t, some);
+            if (whole)
+                wide_tile(&t, some);
+            else
+                narrow_tile(&t, some);
             at += some;
         }
     }
@@ -160,8 +162,13 @@ static void softmax(const attention_call *c) {
 /* Adds slots first .. last - 1 to the sums of `rows` queries from i on. */
 static void add_slots(const attention_call *c, size_t i, size_t rows, size_t first, size_t last, const float *by) {
     if (first == last) return;
-    multiply((product){ .a = c->p + i * PAGE + first, .a_stride = PAGE, .b = c->values + first * c->columns,
-                        .b_stride = c->columns, .by = by, .c = c->s.o + i * c->columns, .c_stride = c->columns,
+    multiply((product){ .a = c->p + i * PAGE + first,
+                        .a_stride = PAGE,
+                        .b = c->values + first * c->columns,
+                        .b_stride = c->columns,
+                        .by = by,
+                        .c = c->s.o + i * c->columns,
+                        .c_stride = c->columns,
                         .depth = last - first },
              rows, c->columns);
 }
@@ -198,14 +205,21 @@ static size_t add_ragged(const attention_call *c, size_t i) {
 }
 
 static void page(const attention_call *c) {
-    multiply((product){ .a = c->q, .a_stride = c->q_stride, .b = c->keys, .b_stride = PAGE, .c = c->p,
-                        .c_stride = PAGE, .depth = c->key_dim },
+    multiply((product){ .a = c->q,
+                        .a_stride = c->q_stride,
+                        .b = c->keys,
+                        .b_stride = PAGE,
+                        .c = c->p,
+                        .c_stride = PAGE,
+                        .depth = c->key_dim },
              c->n, PAGE);
     softmax(c);
     for (size_t i = 0, n; i < c->n; i += n) {
         n = alike(c, i);
-        if (n >= ROWS || i + n == c->n) add_slots(c, i, n, c->first[i], c->last[i], c->by + i);
-        else n = add_ragged(c, i);
+        if (n >= ROWS || i + n == c->n)
+            add_slots(c, i, n, c->first[i], c->last[i], c->by + i);
+        else
+            n = add_ragged(c, i);
     }
 }
 

@@ -5,15 +5,15 @@
 #include "kernels/attention/attention.h"
 
 typedef struct attention_call {
-    const float *q;      /* n rows, q_stride apart */
+    const float *q; /* n rows, q_stride apart */
     size_t q_stride, n, key_dim, columns;
     const float *keys;   /* [key_dim][64] */
     const float *values; /* [64][columns], columns a multiple of 16 */
     const uint8_t *first, *last;
     float softcap;
     attention_state s;
-    float *p;            /* [n][64]: scores, then weights */
-    float *by;           /* n rounded up to 16: what the state is multiplied with */
+    float *p;  /* [n][64]: scores, then weights */
+    float *by; /* n rounded up to 16: what the state is multiplied with */
 } attention_call;
 
 typedef struct attention_set {

@@ -184,8 +184,8 @@ INLINE vf row_weight(vf x) {
 }
 
 INLINE vf row_tanh(vf x) {
-    static const float c[] = { -0x1.555554p-2f, 0x1.11106cp-3f, -0x1.b9ef7cp-5f, 0x1.6394d8p-6f, -0x1.0c213ep-7f,
-                               0x1.197b62p-9f };
+    static const float c[] = { -0x1.555554p-2f, 0x1.11106cp-3f,  -0x1.b9ef7cp-5f,
+                               0x1.6394d8p-6f,  -0x1.0c213ep-7f, 0x1.197b62p-9f };
     vf t = v_abs(x), u = v_mul(x, x);
     vf small = v_fma(v_mul(x, u), v_polynomial(c, 5, u), x); /* |x| < 0.625 */
     vf large = v_sub(v_set(1), v_div(v_set(2), v_add(row_exp(v_add(t, t)), v_set(1))));
@@ -193,10 +193,10 @@ INLINE vf row_tanh(vf x) {
 }
 
 INLINE vf row_erf(vf x) {
-    static const float c[] = { 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2d2p-4f, -0x1.b7fbb4p-6f, 0x1.5419f4p-8f,
-                               -0x1.a485e8p-11f, 0x1.4ae4c6p-14f };
-    static const float log_erfc[] = { 0x1.8a583ap-13f, -0x1.212c0ep0f, -0x1.443566p-1f, -0x1.bc151ap-4f,
-                                      0x1.9d030ep-6f, -0x1.138cccp-8f, 0x1.cec632p-12f, -0x1.6bd826p-16f };
+    static const float c[] = { 0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2d2p-4f,  -0x1.b7fbb4p-6f,
+                               0x1.5419f4p-8f, -0x1.a485e8p-11f, 0x1.4ae4c6p-14f };
+    static const float log_erfc[] = { 0x1.8a583ap-13f, -0x1.212c0ep0f,  -0x1.443566p-1f, -0x1.bc151ap-4f,
+                                      0x1.9d030ep-6f,  -0x1.138cccp-8f, 0x1.cec632p-12f, -0x1.6bd826p-16f };
     vf t = v_min(v_set(3.95f), v_abs(x)), u = v_mul(x, x);
     vf small = v_fma(x, v_polynomial(c, 6, u), x); /* |x| < 1 */
     vf large = v_sub(v_set(1), row_weight(v_polynomial(log_erfc, 7, t)));

@@ -1,10 +1,10 @@
 /* What a network does to one row of floats at a time: norms, activations, rotations, softmax.
  *
  * The scalar file defines every bit; each instruction set gives the same. Sums along a row run in 16 lanes as in
- * kernels/matmul (lane l takes elements l, l + 16, ...; then s[l] += s[l + 8] for l < 8, and so on down to one), so they
- * depend on the row alone; squares join them by fma. exp, tanh and erf are this room's own, to within 2 ulp of the true
- * value, with the same bits everywhere (functions.h). Rows are n floats, any n, unaligned; in and out may be the same
- * row. NaN gives NaN, of no particular payload. */
+ * kernels/matmul (lane l takes elements l, l + 16, ...; then s[l] += s[l + 8] for l < 8, and so on down to one), so
+ * they depend on the row alone; squares join them by fma. exp, tanh and erf are this room's own, to within 2 ulp of the
+ * true value, with the same bits everywhere (functions.h). Rows are n floats, any n, unaligned; in and out may be the
+ * same row. NaN gives NaN, of no particular payload. */
 #ifndef KERNELS_ROWS_H
 #define KERNELS_ROWS_H
 
@@ -12,7 +12,15 @@
 #include <stdint.h>
 
 typedef enum row_function {
-    ROW_SILU = 0, ROW_GELU, ROW_GELU_TANH, ROW_RELU, ROW_RELU2, ROW_SIGMOID, ROW_TANH, ROW_EXP, ROW_FUNCTIONS
+    ROW_SILU = 0,
+    ROW_GELU,
+    ROW_GELU_TANH,
+    ROW_RELU,
+    ROW_RELU2,
+    ROW_SIGMOID,
+    ROW_TANH,
+    ROW_EXP,
+    ROW_FUNCTIONS
 } row_function;
 
 typedef struct rows_kernels {

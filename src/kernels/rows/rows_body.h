@@ -171,8 +171,10 @@ INLINE vf deviation_term(vf sum, vf x, constants k) {
 INLINE vf normed(vf x, vf z, constants k) { return v_mul(v_mul(x, k.a), v_add(z, k.b)); }
 static void rms_norm(const float *x, const float *weights, float offset, float eps, float *y, size_t n) {
     const float r = 1 / sqrtf(lanes_sum(square_term, none, x, n) / (float)n + eps);
-    if (weights) each(normed, (constants){ .a = v_set(r), .b = v_set(offset) }, x, weights, y, n);
-    else scale(r, x, y, n);
+    if (weights)
+        each(normed, (constants){ .a = v_set(r), .b = v_set(offset) }, x, weights, y, n);
+    else
+        scale(r, x, y, n);
 }
 
 INLINE vf centred(vf x, vf z, constants k) { return v_mul(v_mul(v_sub(x, k.b), k.a), z); }
@@ -196,11 +198,15 @@ static void rotate(const float *cosine, const float *sine, size_t pairs, int int
     size_t i = 0;
     vf a, b;
     for (; i + LANES <= pairs; i += LANES) {
-        if (interleaved) v_load_pairs(x + 2 * i, &a, &b);
-        else a = v_load(x + i), b = v_load(x + pairs + i);
+        if (interleaved)
+            v_load_pairs(x + 2 * i, &a, &b);
+        else
+            a = v_load(x + i), b = v_load(x + pairs + i);
         turn(v_load(cosine + i), v_load(sine + i), &a, &b);
-        if (interleaved) v_store_pairs(y + 2 * i, a, b);
-        else v_store(y + i, a), v_store(y + pairs + i, b);
+        if (interleaved)
+            v_store_pairs(y + 2 * i, a, b);
+        else
+            v_store(y + i, a), v_store(y + pairs + i, b);
     }
     for (; i < pairs; i++) {
         const size_t at = interleaved ? 2 * i : i, to = interleaved ? at + 1 : pairs + i;
@@ -244,5 +250,5 @@ static float exp_sum(const float *x, float max, float *y, size_t n) {
     return lanes_sum(plain_term, none, y, n);
 }
 
-const rows_kernels ROWS_TABLE = { apply, gated, gated_clamped, add, multiply, scale, accumulate, softcap, rms_norm,
-                                  layer_norm, rotate, row_max, exp_sum };
+const rows_kernels ROWS_TABLE = { apply,   gated,    gated_clamped, add,    multiply, scale,  accumulate,
+                                  softcap, rms_norm, layer_norm,    rotate, row_max,  exp_sum };

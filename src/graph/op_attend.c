@@ -1,0 +1,173 @@
+/* Attention: keys and values of the batch into the cache, then every query over the pages that it sees.
+ *
+ * A task of OP_ATTEND is one kv head with a block of consecutive tokens of one sequence: the tokens' queries of all
+ * heads that share the kv head go through the pages together, which changes no bit of any of them (kernels/attention).
+ */
+#include "graph/kv_pages.h"
+#include "graph/op.h"
+#include "kernels/rows/rows.h"
+
+enum {
+    STORE_TOKENS = 32, /* of a task */
+    BLOCK_QUERIES = 48 /* of a task, or as many as share a kv head */
+};
+
+static size_t at_least_one(size_t n) { return n > 0 ? n : 1; }
+
+/* ---- keys and values into the cache ---- */
+
+static size_t no_bytes(const graph_node *n, const graph_plan *p) {
+    (void)n, (void)p;
+    return 0;
+}
+
+static size_t store_tasks(const op_call *c) {
+    return (c->batch->tokens + STORE_TOKENS - 1) / STORE_TOKENS * c->node->u.attend.a.kv_heads;
+}
+
+static void store_run(const op_call *c, size_t task, void *scratch) {
+    (void)scratch;
+    const graph_attention *a = &c->node->u.attend.a;
+    const uint32_t head = (uint32_t)(task % a->kv_heads);
+    const size_t first = task / a->kv_heads * STORE_TOKENS, left = c->batch->tokens - first;
+    const float *k = (const float *)c->in[0] + head * (size_t)a->key_dim;
+    const float *v = (const float *)c->in[1] + head * (size_t)a->value_dim;
+    for (size_t t = first; t < first + (left < STORE_TOKENS ? left : STORE_TOKENS); t++) {
+        const kv_sequence *s = c->batch->sequences[t];
+        const attention_head h = kv_head(s, c->node->u.attend.layer);
+        const size_t position = c->batch->positions[t];
+        const kv_place p = kv_at(s, c->node->u.attend.layer, head, position / KV_PAGE);
+        if (!p.keys) continue; /* no room was made: plan_run refuses such a batch */
+        attention_put_key(h.key_type, h.key_dim, p.keys, position % KV_PAGE, k + t * c->in_cols[0]);
+        attention_put_value(h.value_type, h.value_dim, p.values, position % KV_PAGE, v + t * c->in_cols[1]);
+    }
+}
+
+const graph_op_row op_kv_store = {
+    .name = "store keys and values", .bytes = no_bytes, .tasks = store_tasks, .run = store_run
+};
+
+/* ---- attention ---- */
+
+static size_t group_of(const graph_attention *a) { return a->heads / a->kv_heads; }
+
+static size_t block_tokens(const graph_attention *a) { return at_least_one(BLOCK_QUERIES / group_of(a)); }
+
+/* Tokens from `first` on that belong to one sequence: they follow one another, so that a search by halves finds their
+ * end. */
+static size_t run_end(const graph_batch *b, size_t first) {
+    size_t low = first + 1, high = b->tokens; /* the end is within */
+    if (b->sequences[high - 1] == b->sequences[first]) return high;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (b->sequences[middle] == b->sequences[first])
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* A block of a run of tokens. */
+typedef struct block {
+    size_t first, count, run_end; /* tokens of the batch */
+} block;
+
+/* How many blocks the batch has; where `index` is one of them, which. The last of a run, which see the most, go first.
+ */
+static size_t blocks_of(const op_call *c, size_t index, block *out) {
+    const size_t tokens = block_tokens(&c->node->u.attend.a);
+    size_t count = 0;
+    for (size_t first = 0; first < c->batch->tokens;) {
+        const size_t end = run_end(c->batch, first), here = (end - first + tokens - 1) / tokens;
+        if (index >= count && index - count < here) {
+            const size_t at = first + (here - 1 - (index - count)) * tokens;
+            *out = (block){ at, end - at < tokens ? end - at : tokens, end };
+            return count;
+        }
+        count += here;
+        first = end;
+    }
+    return count;
+}
+
+static size_t attend_tasks(const op_call *c) {
+    block unused;
+    return blocks_of(c, SIZE_MAX, &unused) * c->node->u.attend.a.kv_heads;
+}
+
+/* Floats of scratch, each part a multiple of 16: queries, state, the kernel's own, what each query sees. */
+typedef struct layout {
+    size_t q_stride, state, kernel, sees, all;
+} layout;
+
+static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
+
+static layout layout_of(const graph_attention *a) {
+    const attention_head h = { .key_dim = a->key_dim, .value_dim = a->value_dim };
+    const size_t n = block_tokens(a) * group_of(a);
+    layout l = { .q_stride = up16(a->key_dim) };
+    l.state = n * l.q_stride;
+    l.kernel = l.state + up16(attention_room(&h, n));
+    l.sees = l.kernel + up16(attention_scratch(&h, n));
+    l.all = l.sees + up16(2 * n);
+    return l;
+}
+
+static size_t attend_scratch(const graph_node *n, const graph_plan *p) {
+    (void)p;
+    return layout_of(&n->u.attend.a).all * sizeof(float);
+}
+
+/* Slots of a page at `base` that lie within [from, end). */
+static void see(size_t from, size_t end, size_t base, uint8_t *first, uint8_t *last) {
+    const size_t a = from < base ? 0 : from - base, b = end < base ? 0 : end - base;
+    *first = *last = 0;
+    if (a >= KV_PAGE || a >= b) return;
+    *first = (uint8_t)a;
+    *last = (uint8_t)(b < KV_PAGE ? b : KV_PAGE);
+}
+
+static void attend_run(const op_call *c, size_t task, void *scratch) {
+    const graph_attention *a = &c->node->u.attend.a;
+    const size_t group = group_of(a), head = task % a->kv_heads;
+    const layout l = layout_of(a);
+    float *const room = scratch, *const q = room;
+    block b;
+    blocks_of(c, task / a->kv_heads, &b);
+    const size_t n = b.count * group;
+    const kv_sequence *s = c->batch->sequences[b.first];
+    const uint32_t *positions = c->batch->positions + b.first, layer = c->node->u.attend.layer;
+    const kv_layer sees = { .window = a->bidirectional ? 0 : a->window, .chunk = a->bidirectional ? 0 : a->chunk };
+    const size_t last_of_run = c->batch->positions[b.run_end - 1];
+    attention_head h = kv_head(s, layer);
+    h.softcap = a->softcap;
+    for (size_t i = 0; i < n; i++) {
+        const float *from = (const float *)c->in[0] + (b.first + i / group) * c->in_cols[0];
+        rows_get()->scale(a->scale, from + (head * group + i % group) * a->key_dim, q + i * l.q_stride, a->key_dim);
+    }
+    const attention_state state = attention_begin(&h, n, room + l.state);
+    uint8_t *const first = (uint8_t *)(room + l.sees), *const last = first + n;
+    const size_t end = (a->bidirectional ? last_of_run : positions[b.count - 1]) + 1;
+    for (size_t page = kv_visible_from(&sees, positions[0]) / KV_PAGE; page * KV_PAGE < end; page++) {
+        const kv_place p = kv_at(s, layer, (uint32_t)head, page);
+        if (!p.keys) continue; /* given back: nothing of it is seen */
+        for (size_t i = 0; i < n; i++) {
+            const size_t position = positions[i / group];
+            see(kv_visible_from(&sees, position), a->bidirectional ? end : position + 1, page * KV_PAGE, first + i,
+                last + i);
+        }
+        attention_page(&h, q, l.q_stride, n, p.keys, p.values, first, last, &state, room + l.kernel);
+    }
+    const size_t columns = attention_columns(&h);
+    const float *sinks = a->sinks ? (const float *)a->sinks->data[0] + head * group : NULL;
+    for (size_t t = 0; t < b.count; t++) {
+        const attention_state some = { state.m + t * group, state.l + t * group, state.o + t * group * columns };
+        attention_end(&h, &some, group, sinks, (float *)c->out + (b.first + t) * c->cols + head * group * a->value_dim,
+                      a->value_dim);
+    }
+}
+
+const graph_op_row op_attend = {
+    .name = "attention", .scratch = attend_scratch, .tasks = attend_tasks, .run = attend_run
+};
