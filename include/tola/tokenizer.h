@@ -43,6 +43,18 @@ enum {
 TOLA_API TOLA_MUST_CHECK tola_status tola_tokenize(const tola_tokenizer *tokenizer, const char *text, size_t length,
                                                    unsigned flags, uint32_t **ids, size_t *count, tola_error *err);
 
+/* Bytes [offset, offset + length) of a text. */
+typedef struct tola_text_run {
+    size_t offset, length;
+} tola_text_run;
+/* The same for a text of which some runs (ascending, apart) are only text: a special token is taken only where none of
+ * its bytes lies in one of them. Tokens are else those of the whole text: nothing is cut where a run begins or ends.
+ * TOLA_E_ARG where the runs are not in order or the text is no valid UTF-8. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_tokenize_runs(const tola_tokenizer *tokenizer, const char *text,
+                                                        size_t length, unsigned flags, const tola_text_run *plain,
+                                                        size_t plain_count, uint32_t **ids, size_t *count,
+                                                        tola_error *err);
+
 enum { TOLA_DETOKENIZE_SKIP_SPECIAL = 1 };
 /* The text of ids, NUL-terminated, always valid UTF-8; freed with tola_free. TOLA_E_ARG for an id that has no text. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_detokenize(const tola_tokenizer *tokenizer, const uint32_t *ids, size_t count,

@@ -113,25 +113,37 @@ static size_t strip_right(const char *text, size_t length, size_t end) {
     return end;
 }
 
+bool tk_runs_touch(const tk_runs *r, size_t begin, size_t end) {
+    size_t low = 0, high = r->count; /* the first run that ends behind `begin` */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (r->runs[middle].offset + r->runs[middle].length > begin)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low < r->count && r->runs[low].offset < end;
+}
+
 /* The longest token that starts at `at`; NULL where there is none. */
 static const tk_added *match_at(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length,
-                                size_t at, bool specials) {
+                                size_t at, const tk_runs *plain) {
     const tk_added *best = NULL;
     uint32_t n = 0;
     for (size_t i = at; i < length && (n = step(trie, n, (uint8_t)text[i])) != 0; i++) {
         if (!trie->nodes[n].added) continue;
         const tk_added *a = &t->added[trie->nodes[n].added - 1];
-        if (specials || !a->special) best = a;
+        if (!a->special || !tk_runs_touch(plain, at, i + 1)) best = a;
     }
     return best;
 }
 
 bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length, size_t from,
-                  bool specials, size_t *begin, size_t *end, const tk_added **token) {
+                  const tk_runs *plain, size_t *begin, size_t *end, const tk_added **token) {
     if (trie->count <= 1) return false;
     for (size_t at = from; at < length; at++) {
         if (!trie->starts[(uint8_t)text[at]]) continue;
-        const tk_added *a = match_at(trie, t, text, length, at, specials);
+        const tk_added *a = match_at(trie, t, text, length, at, plain);
         if (!a) continue;
         if (a->single_word && !stands_alone(text, length, at, at + a->length)) {
             at += a->length - 1;

@@ -168,8 +168,12 @@ typedef struct encoder {
     const tola_tokenizer *t;
     tk_scratch scratch;
     tk_ids out;
-    bool specials;
+    tk_runs plain; /* of the text as given */
 } encoder;
+
+/* Positions in normalized text are not those of the runs: there all of a piece is only text, or nothing. */
+static const tola_text_run everything = { 0, SIZE_MAX };
+static const tk_runs all_plain = { &everything, 1 }, none_plain = { NULL, 0 };
 
 static tola_status take_word(void *user, const char *word, size_t length, tola_error *err) {
     encoder *e = user;
@@ -181,10 +185,11 @@ static tola_status put_id(encoder *e, uint32_t id, tola_error *err) {
 }
 
 /* Normalized text: the added tokens that are looked for here, and words between them. */
-static tola_status encode_normalized(encoder *e, const char *text, size_t length, bool first, tola_error *err) {
+static tola_status encode_normalized(encoder *e, const char *text, size_t length, const tk_runs *plain, bool first,
+                                     tola_error *err) {
     size_t at = 0, begin, end;
     const tk_added *a;
-    while (tk_trie_find(e->t->normalized, e->t, text, length, at, e->specials, &begin, &end, &a)) {
+    while (tk_trie_find(e->t->normalized, e->t, text, length, at, plain, &begin, &end, &a)) {
         TRY(tk_pretokenize(e->t, &e->scratch, text + at, begin - at, first && at == 0, take_word, e, err));
         TRY(put_id(e, a->id, err));
         at = end;
@@ -192,13 +197,18 @@ static tola_status encode_normalized(encoder *e, const char *text, size_t length
     return tk_pretokenize(e->t, &e->scratch, text + at, length - at, first && at == 0, take_word, e, err);
 }
 
-static tola_status encode_piece(encoder *e, const char *text, size_t length, bool first, tola_error *err) {
+/* text[at, end) between added tokens. */
+static tola_status encode_piece(encoder *e, const char *text, size_t at, size_t end, tola_error *err) {
+    const tk_runs *plain = tk_runs_touch(&e->plain, at, end) ? &all_plain : &none_plain;
+    const bool first = at == 0;
+    const size_t length = end - at;
+    text += at;
     if (length == 0) return TOLA_OK;
-    if (e->t->normal_count == 0) return encode_normalized(e, text, length, first, err);
+    if (e->t->normal_count == 0) return encode_normalized(e, text, length, plain, first, err);
     buf normal;
     buf_init(&normal, 0);
     tola_status status = tk_normalize(e->t, text, length, &normal, err);
-    if (status == TOLA_OK) status = encode_normalized(e, (const char *)normal.data, normal.length, first, err);
+    if (status == TOLA_OK) status = encode_normalized(e, (const char *)normal.data, normal.length, plain, first, err);
     buf_free(&normal);
     return status;
 }
@@ -206,12 +216,12 @@ static tola_status encode_piece(encoder *e, const char *text, size_t length, boo
 static tola_status encode_text(encoder *e, const char *text, size_t length, tola_error *err) {
     size_t at = 0, begin, end;
     const tk_added *a;
-    while (tk_trie_find(e->t->raw, e->t, text, length, at, e->specials, &begin, &end, &a)) {
-        TRY(encode_piece(e, text + at, begin - at, at == 0, err));
+    while (tk_trie_find(e->t->raw, e->t, text, length, at, &e->plain, &begin, &end, &a)) {
+        TRY(encode_piece(e, text, at, begin, err));
         TRY(put_id(e, a->id, err));
         at = end;
     }
-    return encode_piece(e, text + at, length - at, at == 0, err);
+    return encode_piece(e, text, at, length, err);
 }
 
 /* How far text[0, length) follows the rules of a character (at least 1 byte), and how many bytes that has; *want is 0
@@ -268,9 +278,9 @@ static tola_status encode_all(encoder *e, const char *text, size_t length, unsig
     return TOLA_OK;
 }
 
-tola_status tola_tokenize(const tola_tokenizer *t, const char *text, size_t length, unsigned flags, uint32_t **ids,
-                          size_t *count, tola_error *err) {
-    encoder e = { .t = t, .specials = !(flags & TOLA_TOKENIZE_PLAIN) };
+static tola_status encode(const tola_tokenizer *t, const char *text, size_t length, unsigned flags, tk_runs plain,
+                          uint32_t **ids, size_t *count, tola_error *err) {
+    encoder e = { .t = t, .plain = flags & TOLA_TOKENIZE_PLAIN ? all_plain : plain };
     tola_status status = encode_all(&e, text, length, flags, err);
     if (status == TOLA_OK && !mem_grow(&e.out.ids, &e.out.cap, 1, sizeof *e.out.ids))
         status = err_nomem(err, "tokenizing"); /* so that *ids is never NULL */
@@ -282,4 +292,24 @@ tola_status tola_tokenize(const tola_tokenizer *t, const char *text, size_t leng
     *ids = e.out.ids;
     *count = e.out.count;
     return TOLA_OK;
+}
+
+tola_status tola_tokenize(const tola_tokenizer *t, const char *text, size_t length, unsigned flags, uint32_t **ids,
+                          size_t *count, tola_error *err) {
+    return encode(t, text, length, flags, none_plain, ids, count, err);
+}
+
+tola_status tola_tokenize_runs(const tola_tokenizer *t, const char *text, size_t length, unsigned flags,
+                               const tola_text_run *plain, size_t plain_count, uint32_t **ids, size_t *count,
+                               tola_error *err) {
+    size_t at = 0;
+    for (size_t i = 0; i < plain_count; i++) {
+        if (plain[i].offset < at || plain[i].offset > length || plain[i].length > length - plain[i].offset)
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "run %zu is out of order or beyond the text's %zu bytes", i,
+                           length);
+        at = plain[i].offset + plain[i].length;
+    }
+    if (!utf8_valid(text, length))
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a text with runs must be valid UTF-8");
+    return encode(t, text, length, flags, (tk_runs){ plain, plain_count }, ids, count, err);
 }

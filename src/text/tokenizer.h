@@ -210,10 +210,17 @@ tola_status tk_pretokenize(const tola_tokenizer *t, tk_scratch *s, const char *t
 
 tk_trie *tk_trie_new(const tola_tokenizer *t, bool normalized);
 void tk_trie_free(tk_trie *trie);
-/* The first added token in text[from, length), leftmost and longest; false where there is none. [*begin, *end) is what
- * it covers with the spaces that it strips. */
+/* Runs of a text that are only text, ascending and apart. */
+typedef struct tk_runs {
+    const tola_text_run *runs;
+    size_t count;
+} tk_runs;
+/* Does [begin, end) touch one? */
+bool tk_runs_touch(const tk_runs *r, size_t begin, size_t end);
+/* The first added token in text[from, length), leftmost and longest, no special one that touches `plain`; false where
+ * there is none. [*begin, *end) is what it covers with the spaces that it strips. */
 bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length, size_t from,
-                  bool specials, size_t *begin, size_t *end, const tk_added **token);
+                  const tk_runs *plain, size_t *begin, size_t *end, const tk_added **token);
 
 /* precompiled_charsmap of SentencePiece; copied into the arena. NULL where it is damaged. */
 const charsmap *charsmap_parse(const void *data, size_t bytes, arena *a);

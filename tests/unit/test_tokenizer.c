@@ -254,10 +254,52 @@ static int tear_down(void **state) {
     return 0;
 }
 
+/* Special tokens where no byte of theirs is only text; other tokens do not notice the runs. */
+static void test_runs(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        tola_text_run runs[2];
+        size_t run_count, count;
+        uint32_t ids[8];
+    } cases[] = {
+        { "<s>a<s>b", { { 4, 3 } }, 1, 6, { 10, 0, 7, 8, 9, 1 } },
+        { "<s>a<s>b", { { 0, 4 } }, 1, 6, { 7, 8, 9, 0, 10, 1 } },
+        { "<s>a<s>b", { { 3, 1 }, { 7, 1 } }, 2, 4, { 10, 0, 10, 1 } },
+        { "<s>a<s>b", { { 0, 1 }, { 6, 2 } }, 2, 8, { 7, 8, 9, 0, 7, 8, 9, 1 } }, /* one byte of each is enough */
+        { "ab ab", { { 1, 3 } }, 1, 2, { 2, 4 } },
+        { "a<s>", { { 4, 0 } }, 1, 2, { 0, 10 } },
+    };
+    static const struct {
+        const char *text;
+        tola_text_run runs[2];
+        size_t run_count;
+    } refused[] = {
+        { "ab", { { 0, 3 } }, 1 }, { "ab", { { 3, 0 } }, 1 },           { "ab", { { 1, 1 }, { 0, 1 } }, 2 },
+        { "ab", { { 0, 2 }, { 1, 1 } }, 2 }, { "a\xff", { { 0, 1 } }, 1 },
+    };
+    tola_tokenizer *t = open_json(BYTES_JSON);
+    tola_error err = TOLA_ERROR_INIT;
+    uint32_t *ids;
+    size_t n;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(tola_tokenize_runs(t, cases[i].text, strlen(cases[i].text), 0, cases[i].runs,
+                                            cases[i].run_count, &ids, &n, &err), TOLA_OK);
+        assert_int_equal(n, cases[i].count);
+        assert_memory_equal(ids, cases[i].ids, n * sizeof *ids);
+        tola_free(ids);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        assert_int_equal(tola_tokenize_runs(t, refused[i].text, strlen(refused[i].text), 0, refused[i].runs,
+                                            refused[i].run_count, &ids, &n, &err), TOLA_E_ARG);
+    tola_tokenizer_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),         cmocka_unit_test(test_tokens),   cmocka_unit_test(test_broken_text),
         cmocka_unit_test(test_byte_fallback), cmocka_unit_test(test_not_local), cmocka_unit_test(test_specials),
+        cmocka_unit_test(test_runs),
         cmocka_unit_test(test_refused),       cmocka_unit_test(test_ids_without_text),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
