@@ -27,7 +27,7 @@ static void *settle(builder *b, const void *items, size_t count, size_t size) {
     return copy;
 }
 
-tola_status build_finish(builder *b, tola_status status, hf_gguf_plan **out, tola_error *err) {
+tola_status build_end(builder *b, tola_status status, hf_gguf_plan **out, tola_error *err) {
     hf_gguf_plan *plan = b->plan;
     if (status == TOLA_OK && plan != NULL) {
         plan->items = settle(b, b->items, b->item_count, sizeof *b->items);

@@ -1,7 +1,7 @@
 /* What the two directions of the conversion share: growing lists of items, key-values, companions and warnings.
  *
  * Everything permanent lives in the plan's arena; the lists grow on the heap and move there at the end. Running out of
- * memory sticks: adding goes on without effect and build_finish says so once. */
+ * memory sticks: adding goes on without effect and build_end says so once. */
 #ifndef FAMILIES_BUILD_H
 #define FAMILIES_BUILD_H
 
@@ -36,7 +36,7 @@ typedef struct builder {
 
 tola_status build_begin(builder *b, const tola_checkpoint *ck, const hf_gguf_options *options, tola_error *err);
 /* Moves the lists into the plan and gives it away, or frees it where `status` or the builder failed. */
-tola_status build_finish(builder *b, tola_status status, hf_gguf_plan **out, tola_error *err);
+tola_status build_end(builder *b, tola_status status, hf_gguf_plan **out, tola_error *err);
 
 void *build_alloc(builder *b, size_t count, size_t size); /* NULL (and failed) when out of memory */
 char *build_text(builder *b, const char *text);

@@ -204,5 +204,5 @@ tola_status hf_gguf_plan_to_hf(const tola_checkpoint *ck, const hf_gguf_options 
     b.arch = arch;
     families_hyper_of(ck, &b.hyper);
     tola_status status = plan_with(&b, err);
-    return build_finish(&b, status, out, err);
+    return build_end(&b, status, out, err);
 }

@@ -412,7 +412,7 @@ tola_status hf_gguf_plan_to_gguf(const tola_checkpoint *ck, const hf_gguf_option
     mem_free(m.item_of);
     mem_free(m.order);
     mem_free(m.first_of);
-    return build_finish(&b, status, out, err);
+    return build_end(&b, status, out, err);
 }
 
 bool hf_gguf_applies(const tola_checkpoint *ck, bool to_gguf) {

@@ -20,7 +20,7 @@ void plan_init(plan *p, const tola_checkpoint *in) {
     p->in = in;
 }
 
-void plan_free(plan *p) {
+void plan_dispose(plan *p) {
     arena_free(&p->arena);
     memset(p, 0, sizeof *p);
 }

@@ -77,9 +77,9 @@ typedef struct plan {
     uint64_t bytes_in, bytes_out; /* of tensors: read and written */
 } plan;
 
-/* An empty plan over `in`, which is borrowed. plan_free is always fine afterwards. */
+/* An empty plan over `in`, which is borrowed. plan_dispose is always fine afterwards. */
 void plan_init(plan *p, const tola_checkpoint *in);
-void plan_free(plan *p);
+void plan_dispose(plan *p);
 
 /* One output for each input tensor that options->include and ->exclude let through, names kept.
  * TOLA_E_NOT_FOUND where the globs leave nothing; TOLA_E_ARG for a tensor whose shard is missing. */

@@ -32,7 +32,7 @@ tola_status writing_init(writing *w, const tola_checkpoint *in, const char *path
 }
 
 void writing_free(writing *w) {
-    plan_free(&w->plan);
+    plan_dispose(&w->plan);
     hf_gguf_plan_free(w->mapped);
     tola_checkpoint_close(w->view);
     memset(w, 0, sizeof *w);

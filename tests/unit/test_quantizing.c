@@ -358,7 +358,7 @@ static void test_pieces(void **state) {
     free(y);
     free(turned);
     tola_checkpoint_close(out);
-    plan_free(&p);
+    plan_dispose(&p);
     tola_checkpoint_close(ck);
     model_free(&m);
 }

@@ -434,7 +434,7 @@ static void test_pieces(void **state) {
     free(long_rows);
     free(inline_data);
     tola_checkpoint_close(out);
-    plan_free(&p);
+    plan_dispose(&p);
     tola_checkpoint_close(ck);
     model_free(&m);
 }
@@ -446,7 +446,7 @@ static void refuse_adopted(const tola_checkpoint *ck, plan_tensor item, const to
     plan_init(&p, ck);
     assert_int_not_equal(plan_adopt(&p, &item, 1, o, &err), TOLA_OK);
     if (!strstr(err.message, message)) fail_msg("'%s' is not in '%s'", message, err.message);
-    plan_free(&p);
+    plan_dispose(&p);
 }
 
 static void test_adopted_refuses(void **state) {
