@@ -6,6 +6,7 @@
 #include "graph/plan.h"
 
 typedef enum graph_op {
+    OP_DEAD, /* became part of another; has no value */
     OP_EMBED, OP_EMBED_POSITION, OP_EMBED_CONSTANT, OP_PREPARE, OP_LINEAR, OP_RMS_NORM, OP_LAYER_NORM, OP_APPLY,
     OP_GATED, OP_ADD, OP_MULTIPLY, OP_SCALE, OP_SOFTCAP, OP_POSITION_SCALE, OP_COLUMNS, OP_JOIN, OP_OUTPUT_ROWS,
     OP_TURNS, OP_ROTATE, OP_KV_STORE, OP_ATTEND, OP_ROUTE, OP_EXPERT_SORT, OP_EXPERT_PREPARE, OP_EXPERT_LINEAR, OP_EXPERT_SUM, OP_COUNT
@@ -48,6 +49,7 @@ typedef struct op_call {
     const void *in[3];   /* values of its inputs */
     size_t rows;         /* of its value in this batch */
     size_t cols, in_cols[3];
+    const struct op_call *inlined; /* in[0] is not in memory: its rows are made where they are needed; NULL mostly */
 } op_call;
 
 typedef struct graph_op_row {
@@ -56,6 +58,9 @@ typedef struct graph_op_row {
     size_t (*bytes)(const graph_node *n, const graph_plan *p);
     /* Bytes of scratch of one thread for the largest batch; NULL: none. */
     size_t (*scratch)(const graph_node *n, const graph_plan *p);
+    /* An operation on one row at a time: row r of the value, `cols` floats, into y. It may be made where it is needed,
+     * without ever being in memory as a whole. Then there is no tasks and no run. */
+    void (*row)(const op_call *c, size_t r, float *y);
     /* Into how many independent tasks the call is cut; called by every thread after all inputs are there, so it must give
      * the same number to all. */
     size_t (*tasks)(const op_call *c);
@@ -63,7 +68,7 @@ typedef struct graph_op_row {
 } graph_op_row;
 
 extern const graph_op_row *const op_table[OP_COUNT];
-extern const graph_op_row op_embed, op_embed_position, op_embed_constant, op_prepare, op_linear, op_rms_norm,
+extern const graph_op_row op_dead, op_embed, op_embed_position, op_embed_constant, op_prepare, op_linear, op_rms_norm,
     op_layer_norm, op_apply, op_gated, op_add, op_multiply, op_scale, op_softcap, op_position_scale, op_columns, op_join,
     op_output_rows, op_turns, op_rotate, op_kv_store, op_attend, op_route, op_expert_sort, op_expert_prepare,
     op_expert_linear, op_expert_sum;
@@ -87,6 +92,7 @@ struct graph_plan {
     uint32_t *order;      /* nodes by wave */
     uint32_t *wave_start; /* wave w is order[wave_start[w]] .. order[wave_start[w + 1] - 1] */
     uint32_t waves;
+    uint8_t *inlined;     /* of each value: is it made row by row by what needs it? */
     size_t *offset;       /* of each value in `memory` */
     uint8_t *memory, *scratch;
     size_t memory_bytes, scratch_bytes; /* the latter of one thread */
@@ -97,6 +103,10 @@ struct graph_plan {
 /* Rows of a node's value in a batch of so many tokens and outputs. */
 static inline size_t node_rows(const graph_node *n, size_t tokens, size_t outputs) {
     return n->rows == ROWS_OUTPUTS ? outputs : tokens * n->per_token;
+}
+/* Row `row` of an input that is in memory. */
+static inline const float *in_row(const op_call *c, int input, size_t row) {
+    return (const float *)c->in[input] + row * c->in_cols[input];
 }
 static inline size_t node_rows_most(const graph_node *n, const graph_plan *p) {
     return node_rows(n, p->max_tokens, p->max_outputs);

@@ -1,0 +1,149 @@
+/* Running a plan: all threads go through the waves together, taking tasks from each wave's counter. */
+#include "graph/run.h"
+#include "graph/op.h"
+
+#include "base/barrier.h"
+#include "base/err.h"
+
+#include <string.h>
+
+/* A counter has a cache line of its own. */
+typedef struct wave_counter {
+    _Alignas(64) _Atomic size_t next;
+} wave_counter;
+
+struct plan_run_state {
+    barrier barrier;
+    wave_counter *counters; /* one a wave */
+    op_call *calls;         /* one a node that is run, in order of waves */
+    op_call *inlined;       /* of values made inside others, by value */
+};
+
+struct plan_run_state *run_state_create(const graph_plan *p) {
+    struct plan_run_state *s = mem_calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->counters = mem_alloc_aligned(64, p->waves * sizeof *s->counters);
+    s->calls = mem_calloc(p->g->count, sizeof *s->calls);
+    s->inlined = mem_calloc(p->g->count, sizeof *s->inlined);
+    if (!s->counters || !s->calls || !s->inlined) {
+        run_state_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void run_state_free(struct plan_run_state *s) {
+    if (!s) return;
+    mem_free(s->counters);
+    mem_free(s->calls);
+    mem_free(s->inlined);
+    mem_free(s);
+}
+
+typedef struct running {
+    graph_plan *plan;
+    unsigned threads;
+} running;
+
+/* Rows of one task: some tens of KiB, so that a task is worth taking and many rows are shared by all threads. */
+static size_t rows_of_task(const op_call *c) {
+    const size_t rows = 16384 / c->cols;
+    return rows > 0 ? rows : 1;
+}
+
+static size_t tasks_of(const op_call *c) {
+    const graph_op_row *op = op_table[c->node->op];
+    return op->row ? (c->rows + rows_of_task(c) - 1) / rows_of_task(c) : op->tasks(c);
+}
+
+static void run_task(const op_call *c, size_t task, void *scratch) {
+    const graph_op_row *op = op_table[c->node->op];
+    if (!op->row) {
+        op->run(c, task, scratch);
+        return;
+    }
+    const size_t first = task * rows_of_task(c), end = first + rows_of_task(c);
+    for (size_t r = first; r < end && r < c->rows; r++) op->row(c, r, (float *)c->out + r * c->cols);
+}
+
+static void run_wave(const graph_plan *p, uint32_t wave, void *scratch) {
+    wave_counter *counter = &p->state->counters[wave];
+    const op_call *call = &p->state->calls[p->wave_start[wave]], *end = &p->state->calls[p->wave_start[wave + 1]];
+    size_t begin = 0, tasks = tasks_of(call);
+    for (;;) {
+        const size_t task = atomic_fetch_add_explicit(&counter->next, 1, memory_order_relaxed);
+        while (task - begin >= tasks) {
+            begin += tasks;
+            if (++call == end) return;
+            tasks = tasks_of(call);
+        }
+        run_task(call, task - begin, scratch);
+    }
+}
+
+static tola_status run_thread(void *context, size_t task, unsigned worker, tola_error *err) {
+    (void)worker;
+    (void)err;
+    const running *r = context;
+    const graph_plan *p = r->plan;
+    void *scratch = p->scratch + task * p->scratch_bytes;
+    for (uint32_t w = 0; w < p->waves; w++) {
+        run_wave(p, w, scratch);
+        barrier_wait(&p->state->barrier);
+    }
+    return TOLA_OK;
+}
+
+/* Everything that operations rely on: nothing in a batch is taken on trust inside them. */
+static tola_status check(const graph_plan *p, const graph_batch *b, tola_error *err) {
+    if (b->tokens == 0 || b->tokens > p->max_tokens || b->output_count > p->max_outputs)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a batch of %zu tokens and %zu outputs, planned for %zu and %zu",
+                       b->tokens, b->output_count, p->max_tokens, p->max_outputs);
+    for (size_t i = 0; i < b->output_count; i++)
+        if (b->outputs[i] >= b->tokens || (i > 0 && b->outputs[i] <= b->outputs[i - 1]))
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "output rows of a batch are not ascending or beyond it");
+    if (p->g->attention_calls > 0 && !b->sequences)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a batch without sequences");
+    for (uint32_t v = 0; v < p->g->count; v++) {
+        const graph_node *n = &p->g->nodes[v];
+        if (n->op != OP_EMBED && n->op != OP_EMBED_POSITION) continue;
+        const uint32_t *index = n->op == OP_EMBED ? b->ids : b->positions;
+        const uint64_t rows = n->w[0]->rows, offset = n->op == OP_EMBED ? 0 : n->u.embed.row;
+        for (size_t t = 0; t < b->tokens; t++)
+            if (index[t] + offset >= rows)
+                return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s %u, but '%s' has %llu rows",
+                               n->op == OP_EMBED ? "token" : "position", index[t], n->w[0]->name,
+                               (unsigned long long)rows);
+    }
+    return TOLA_OK;
+}
+
+static op_call call_of(const graph_plan *p, const graph_batch *batch, graph_value v) {
+    const graph_node *n = &p->g->nodes[v];
+    op_call c = { .plan = p, .node = n, .batch = batch, .out = p->memory + p->offset[v],
+                  .rows = node_rows(n, batch->tokens, batch->output_count), .cols = n->cols };
+    for (int i = 0; i < 3; i++) {
+        if (n->in[i] == GRAPH_NONE) continue;
+        c.in[i] = p->memory + p->offset[n->in[i]];
+        c.in_cols[i] = p->g->nodes[n->in[i]].cols;
+    }
+    return c;
+}
+
+tola_status plan_run(graph_plan *p, pool *threads, const graph_batch *batch, tola_error *err) {
+    TRY(check(p, batch, err));
+    for (uint32_t v = 0; v < p->g->count; v++)
+        if (p->inlined[v]) p->state->inlined[v] = call_of(p, batch, v);
+    for (uint32_t i = 0; i < p->wave_start[p->waves]; i++) {
+        op_call *c = &p->state->calls[i];
+        *c = call_of(p, batch, p->order[i]);
+        const graph_value in = c->node->in[0];
+        if (in != GRAPH_NONE && p->inlined[in]) c->inlined = &p->state->inlined[in];
+    }
+    for (uint32_t w = 0; w < p->waves; w++) atomic_init(&p->state->counters[w].next, 0);
+    running r = { p, pool_threads(threads) < p->threads ? pool_threads(threads) : p->threads };
+    barrier_init(&p->state->barrier, r.threads);
+    p->ran_tokens = batch->tokens;
+    p->ran_outputs = batch->output_count;
+    return pool_run(threads, r.threads, run_thread, &r, err);
+}
