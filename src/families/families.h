@@ -9,7 +9,7 @@
 #include <tola/checkpoint.h>
 #include <tola/insight.h>
 
-/* Which tables turn this family's checkpoints into GGUF and back; FAMILY_MAP_NONE: detected and described only. */
+/* Whose rows of names.c are this family's; FAMILY_MAP_NONE: detected and described only. */
 typedef enum family_map {
     FAMILY_MAP_NONE = 0,
     FAMILY_MAP_LLAMA, /* Llama, Mistral, Mixtral: rotary halves of Q and K are interleaved in GGUF */
@@ -18,8 +18,20 @@ typedef enum family_map {
     FAMILY_MAP_GEMMA,
     FAMILY_MAP_GEMMA2,
     FAMILY_MAP_GEMMA3,
-    FAMILY_MAP_PHI3
+    FAMILY_MAP_PHI3,
+    /* from here on read-only: models/ finds their tensors in both layouts, nothing converts them */
+    FAMILY_MAP_GPT2,
+    FAMILY_MAP_LLAMA4,
+    FAMILY_MAP_OLMOE,
+    FAMILY_MAP_DEEPSEEK2,
+    FAMILY_MAP_GPT_OSS,
+    FAMILY_MAP_BERT
 } family_map;
+
+/* Do conversions to GGUF and back know this family? */
+static inline bool family_converts(const family_map map) {
+    return map != FAMILY_MAP_NONE && map <= FAMILY_MAP_PHI3;
+}
 
 /* One row of families.c. Lists are words separated by single spaces; NULL is none. */
 typedef struct family {
@@ -75,6 +87,9 @@ typedef struct family_hyper {
     double rope_partial;     /* share of head_dim that is rotated; 1 where nothing is said */
     family_rope rope;
     double rope_factor, rope_low_freq, rope_high_freq, rope_attn_factor, rope_beta_fast, rope_beta_slow;
+    double rope_mscale, rope_mscale_all; /* DeepSeek's yarn: of the rotation, of attention's scale */
+    double rope_local_theta; /* of layers with a sliding window, where they have their own (Gemma 3) */
+    bool rope_whole_steps;   /* yarn's range of dimensions is rounded outwards (all but gpt-oss) */
     uint64_t rope_original_context;
     const tola_value *rope_short, *rope_long; /* longrope factors, arrays of head_dim/2 numbers */
     bool tie_embeddings;

@@ -195,7 +195,7 @@ tola_status hf_gguf_plan_to_hf(const tola_checkpoint *ck, const hf_gguf_options 
                                tola_error *err) {
     const family *f = families_detect(ck);
     const char *arch = tola_value_str(tola_value_get(tola_checkpoint_metadata(ck), "general.architecture"), NULL);
-    if (f == NULL || f->map == FAMILY_MAP_NONE || arch == NULL)
+    if (f == NULL || !family_converts(f->map) || arch == NULL)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "GGUF architecture %s has no mapping to Hugging Face",
                        arch != NULL ? arch : "(none)");
     builder b;

@@ -398,7 +398,7 @@ static const char *gguf_word(const family *f) {
 tola_status hf_gguf_plan_to_gguf(const tola_checkpoint *ck, const hf_gguf_options *options, hf_gguf_plan **out,
                                  tola_error *err) {
     const family *f = families_detect(ck);
-    if (f == NULL || f->map == FAMILY_MAP_NONE || tola_checkpoint_config(ck) == NULL)
+    if (f == NULL || !family_converts(f->map) || tola_checkpoint_config(ck) == NULL)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s%s has no mapping to GGUF",
                        f == NULL ? "an unknown architecture" : f->name,
                        tola_checkpoint_config(ck) == NULL ? " without a config.json" : "");
@@ -417,7 +417,7 @@ tola_status hf_gguf_plan_to_gguf(const tola_checkpoint *ck, const hf_gguf_option
 
 bool hf_gguf_applies(const tola_checkpoint *ck, bool to_gguf) {
     const family *f = families_detect(ck);
-    if (f == NULL || f->map == FAMILY_MAP_NONE) return false;
+    if (f == NULL || !family_converts(f->map)) return false;
     const char *format = tola_checkpoint_format(ck);
     bool is_gguf = format != NULL && strcmp(format, "gguf") == 0;
     name_match match;

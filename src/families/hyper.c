@@ -78,7 +78,13 @@ static void rope_from_hf(const tola_value *c, family_hyper *out) {
     if (theta == NULL) theta = find(rope, "rope_theta");
     if (theta == NULL) theta = find(c, "attn_config.rope_theta");
     out->rope_theta = tola_value_f64(theta, 0);
+    out->rope_local_theta =
+        tola_value_f64(find(c, "rope_local_base_freq rope_parameters.sliding_attention.rope_theta"), 0);
+    out->rope_whole_steps = true;
     if (rope == NULL || rope->kind != TOLA_VALUE_MAP) return;
+    out->rope_whole_steps = tola_value_bool(find(rope, "truncate"), true);
+    out->rope_mscale = tola_value_f64(find(rope, "mscale"), 0);
+    out->rope_mscale_all = tola_value_f64(find(rope, "mscale_all_dim"), 0);
     const char *word = tola_value_str(find(rope, "rope_type type"), "default");
     out->rope = rope_kind(word);
     if (out->rope == FAMILY_ROPE_NONE && find(rope, "mrope_section") != NULL) out->rope = FAMILY_ROPE_MROPE;
@@ -203,6 +209,10 @@ static void rope_from_gguf(const tola_value *m, const char *a, family_hyper *out
     }
     if (word != NULL) out->rope = rope_kind(word);
     out->rope_attn_factor = tola_value_f64(under(m, a, "rope.scaling.attn_factor"), 0);
+    out->rope_local_theta = tola_value_f64(under(m, a, "rope.freq_base_swa"), 0);
+    /* stored as a tenth of it: convert_hf_to_gguf.py */
+    out->rope_mscale_all = 10 * tola_value_f64(under(m, a, "rope.scaling.yarn_log_multiplier"), 0);
+    out->rope_whole_steps = true;
     out->rope_beta_fast = tola_value_f64(under(m, a, "rope.scaling.yarn_beta_fast"), 0);
     out->rope_beta_slow = tola_value_f64(under(m, a, "rope.scaling.yarn_beta_slow"), 0);
     out->rope_original_context = count_of(under(m, a, "rope.scaling.original_context_length"));

@@ -16,55 +16,138 @@ enum {
     GEMMA2 = 1 << FAMILY_MAP_GEMMA2,
     GEMMA3 = 1 << FAMILY_MAP_GEMMA3,
     PHI3 = 1 << FAMILY_MAP_PHI3,
-    SPLIT_QKV = LLAMA | QWEN2 | QWEN3 | GEMMA | GEMMA2 | GEMMA3,
-    TWO_NORMS = LLAMA | QWEN2 | QWEN3 | GEMMA | PHI3, /* a layer has two norms; Gemma 2 and 3 have four */
+    GPT2 = 1 << FAMILY_MAP_GPT2,
+    LLAMA4 = 1 << FAMILY_MAP_LLAMA4,
+    OLMOE = 1 << FAMILY_MAP_OLMOE,
+    DEEPSEEK2 = 1 << FAMILY_MAP_DEEPSEEK2,
+    GPT_OSS = 1 << FAMILY_MAP_GPT_OSS,
+    BERT = 1 << FAMILY_MAP_BERT,
+    SPLIT_QKV = LLAMA | QWEN2 | QWEN3 | GEMMA | GEMMA2 | GEMMA3 | LLAMA4 | OLMOE | GPT_OSS,
+    QKV_BIAS = LLAMA | QWEN2 | LLAMA4 | OLMOE | GPT_OSS,
+    GATED = LLAMA | QWEN2 | QWEN3 | GEMMA | GEMMA2 | GEMMA3 | DEEPSEEK2, /* dense layers of three matrices, "mlp." */
+    /* a layer has two norms; Gemma 2 and 3 have four */
+    TWO_NORMS = LLAMA | QWEN2 | QWEN3 | GEMMA | PHI3 | LLAMA4 | OLMOE | DEEPSEEK2,
     FOUR_NORMS = GEMMA2 | GEMMA3,
-    ALL = SPLIT_QKV | PHI3
+    EXPERTS = QWEN2 | QWEN3 | OLMOE | DEEPSEEK2, /* "mlp.experts.%e." */
+    ALL = SPLIT_QKV | PHI3 | DEEPSEEK2           /* all that say "model.layers." */
 };
 
 #define L "model.layers.%d."
 #define B "blk.%d."
+#define G "transformer.h.%d."
+#define E "bert.encoder.layer.%d."
 
 /* In the order in which a GGUF file lists them. */
 static const name_row rows[] = {
     { "model.embed_tokens.weight", "token_embd.weight", ALL, 0 },
     { L "input_layernorm.weight", B "attn_norm.weight", ALL, NAME_NORM },
     { L "self_attn.q_proj.weight", B "attn_q.weight", SPLIT_QKV, NAME_ROTATED_Q },
-    { L "self_attn.q_proj.bias", B "attn_q.bias", LLAMA | QWEN2, NAME_ROTATED_Q },
+    { L "self_attn.q_proj.bias", B "attn_q.bias", QKV_BIAS, NAME_ROTATED_Q },
     { L "self_attn.k_proj.weight", B "attn_k.weight", SPLIT_QKV, NAME_ROTATED_K },
-    { L "self_attn.k_proj.bias", B "attn_k.bias", LLAMA | QWEN2, NAME_ROTATED_K },
+    { L "self_attn.k_proj.bias", B "attn_k.bias", QKV_BIAS, NAME_ROTATED_K },
     { L "self_attn.v_proj.weight", B "attn_v.weight", SPLIT_QKV, 0 },
-    { L "self_attn.v_proj.bias", B "attn_v.bias", LLAMA | QWEN2, 0 },
+    { L "self_attn.v_proj.bias", B "attn_v.bias", QKV_BIAS, 0 },
     { L "self_attn.qkv_proj.weight", B "attn_qkv.weight", PHI3, 0 },
-    { L "self_attn.q_norm.weight", B "attn_q_norm.weight", QWEN3 | GEMMA3, NAME_NORM },
-    { L "self_attn.k_norm.weight", B "attn_k_norm.weight", QWEN3 | GEMMA3, NAME_NORM },
+    { L "self_attn.q_norm.weight", B "attn_q_norm.weight", QWEN3 | GEMMA3 | OLMOE, NAME_NORM },
+    { L "self_attn.k_norm.weight", B "attn_k_norm.weight", QWEN3 | GEMMA3 | OLMOE, NAME_NORM },
+    { L "self_attn.q_proj.weight", B "attn_q.weight", DEEPSEEK2, 0 },
+    { L "self_attn.q_a_proj.weight", B "attn_q_a.weight", DEEPSEEK2, 0 },
+    { L "self_attn.q_a_proj.bias", B "attn_q_a.bias", DEEPSEEK2, 0 },
+    { L "self_attn.q_a_layernorm.weight", B "attn_q_a_norm.weight", DEEPSEEK2, NAME_NORM },
+    { L "self_attn.q_b_proj.weight", B "attn_q_b.weight", DEEPSEEK2, 0 },
+    { L "self_attn.kv_a_proj_with_mqa.weight", B "attn_kv_a_mqa.weight", DEEPSEEK2, 0 },
+    { L "self_attn.kv_a_proj_with_mqa.bias", B "attn_kv_a_mqa.bias", DEEPSEEK2, 0 },
+    { L "self_attn.kv_a_layernorm.weight", B "attn_kv_a_norm.weight", DEEPSEEK2, NAME_NORM },
+    { L "self_attn.kv_b_proj.weight", B "attn_kv_b.weight", DEEPSEEK2, 0 },
+    { L "self_attn.k_b_proj.weight", B "attn_k_b.weight", DEEPSEEK2, 0 }, /* halves of kv_b: GGUF only */
+    { L "self_attn.v_b_proj.weight", B "attn_v_b.weight", DEEPSEEK2, 0 },
+    { L "self_attn.sinks", B "attn_sinks.weight", GPT_OSS, 0 },
     { L "self_attn.o_proj.weight", B "attn_output.weight", ALL, 0 },
-    { L "self_attn.o_proj.bias", B "attn_output.bias", LLAMA, 0 },
+    { L "self_attn.o_proj.bias", B "attn_output.bias", LLAMA | LLAMA4 | OLMOE | DEEPSEEK2 | GPT_OSS, 0 },
     { L "post_attention_layernorm.weight", B "post_attention_norm.weight", FOUR_NORMS, NAME_NORM },
     { L "post_attention_layernorm.weight", B "ffn_norm.weight", TWO_NORMS, NAME_NORM },
+    { L "post_attention_layernorm.weight", B "post_attention_norm.weight", GPT_OSS, NAME_NORM },
     { L "pre_feedforward_layernorm.weight", B "ffn_norm.weight", FOUR_NORMS, NAME_NORM },
     { L "mlp.gate_up_proj.weight", B "ffn_up.weight", PHI3, 0 },
-    { L "mlp.gate_proj.weight", B "ffn_gate.weight", SPLIT_QKV, 0 },
-    { L "mlp.gate_proj.bias", B "ffn_gate.bias", LLAMA, 0 },
-    { L "mlp.up_proj.weight", B "ffn_up.weight", SPLIT_QKV, 0 },
-    { L "mlp.up_proj.bias", B "ffn_up.bias", LLAMA, 0 },
-    { L "mlp.down_proj.weight", B "ffn_down.weight", ALL, 0 },
-    { L "mlp.down_proj.bias", B "ffn_down.bias", LLAMA, 0 },
+    { L "mlp.gate_proj.weight", B "ffn_gate.weight", GATED, 0 },
+    { L "mlp.gate_proj.bias", B "ffn_gate.bias", LLAMA | DEEPSEEK2, 0 },
+    { L "mlp.up_proj.weight", B "ffn_up.weight", GATED, 0 },
+    { L "mlp.up_proj.bias", B "ffn_up.bias", LLAMA | DEEPSEEK2, 0 },
+    { L "mlp.down_proj.weight", B "ffn_down.weight", GATED | PHI3, 0 },
+    { L "mlp.down_proj.bias", B "ffn_down.bias", LLAMA | DEEPSEEK2, 0 },
     { L "block_sparse_moe.gate.weight", B "ffn_gate_inp.weight", LLAMA, NAME_F32 },
     { L "block_sparse_moe.experts.%e.w1.weight", B "ffn_gate_exps.weight", LLAMA, NAME_EXPERT },
     { L "block_sparse_moe.experts.%e.w3.weight", B "ffn_up_exps.weight", LLAMA, NAME_EXPERT },
     { L "block_sparse_moe.experts.%e.w2.weight", B "ffn_down_exps.weight", LLAMA, NAME_EXPERT },
-    { L "mlp.gate.weight", B "ffn_gate_inp.weight", QWEN2 | QWEN3, NAME_F32 },
-    { L "mlp.experts.%e.gate_proj.weight", B "ffn_gate_exps.weight", QWEN2 | QWEN3, NAME_EXPERT },
-    { L "mlp.experts.%e.up_proj.weight", B "ffn_up_exps.weight", QWEN2 | QWEN3, NAME_EXPERT },
-    { L "mlp.experts.%e.down_proj.weight", B "ffn_down_exps.weight", QWEN2 | QWEN3, NAME_EXPERT },
+    { L "mlp.gate.weight", B "ffn_gate_inp.weight", EXPERTS, NAME_F32 },
+    { L "mlp.experts.%e.gate_proj.weight", B "ffn_gate_exps.weight", EXPERTS, NAME_EXPERT },
+    { L "mlp.experts.%e.up_proj.weight", B "ffn_up_exps.weight", EXPERTS, NAME_EXPERT },
+    { L "mlp.experts.%e.down_proj.weight", B "ffn_down_exps.weight", EXPERTS, NAME_EXPERT },
     { L "mlp.shared_expert_gate.weight", B "ffn_gate_inp_shexp.weight", QWEN2, NAME_F32 },
     { L "mlp.shared_expert.gate_proj.weight", B "ffn_gate_shexp.weight", QWEN2, 0 },
     { L "mlp.shared_expert.up_proj.weight", B "ffn_up_shexp.weight", QWEN2, 0 },
     { L "mlp.shared_expert.down_proj.weight", B "ffn_down_shexp.weight", QWEN2, 0 },
+    { L "mlp.gate.e_score_correction_bias", B "exp_probs_b.bias", DEEPSEEK2, NAME_F32 },
+    { L "mlp.shared_experts.gate_proj.weight", B "ffn_gate_shexp.weight", DEEPSEEK2, 0 },
+    { L "mlp.shared_experts.up_proj.weight", B "ffn_up_shexp.weight", DEEPSEEK2, 0 },
+    { L "mlp.shared_experts.down_proj.weight", B "ffn_down_shexp.weight", DEEPSEEK2, 0 },
+    { L "feed_forward.gate_proj.weight", B "ffn_gate.weight", LLAMA4, 0 },
+    { L "feed_forward.up_proj.weight", B "ffn_up.weight", LLAMA4, 0 },
+    { L "feed_forward.down_proj.weight", B "ffn_down.weight", LLAMA4, 0 },
+    { L "feed_forward.router.weight", B "ffn_gate_inp.weight", LLAMA4, NAME_F32 },
+    { L "feed_forward.experts.gate_up_proj", B "ffn_gate_up_exps.weight", LLAMA4, NAME_TRANSPOSED },
+    { L "feed_forward.experts.down_proj", B "ffn_down_exps.weight", LLAMA4, NAME_TRANSPOSED },
+    { L "feed_forward.shared_expert.gate_proj.weight", B "ffn_gate_shexp.weight", LLAMA4, 0 },
+    { L "feed_forward.shared_expert.up_proj.weight", B "ffn_up_shexp.weight", LLAMA4, 0 },
+    { L "feed_forward.shared_expert.down_proj.weight", B "ffn_down_shexp.weight", LLAMA4, 0 },
+    { L "mlp.router.weight", B "ffn_gate_inp.weight", GPT_OSS, NAME_F32 },
+    { L "mlp.router.bias", B "ffn_gate_inp.bias", GPT_OSS, NAME_F32 },
+    { L "mlp.experts.gate_up_proj", B "ffn_gate_up_exps.weight", GPT_OSS, NAME_TRANSPOSED | NAME_PAIRED },
+    { L "mlp.experts.gate_up_proj_bias", B "ffn_gate_up_exps.bias", GPT_OSS, NAME_PAIRED },
+    { L "mlp.experts.down_proj", B "ffn_down_exps.weight", GPT_OSS, NAME_TRANSPOSED },
+    { L "mlp.experts.down_proj_bias", B "ffn_down_exps.bias", GPT_OSS, 0 },
     { L "post_feedforward_layernorm.weight", B "post_ffw_norm.weight", FOUR_NORMS, NAME_NORM },
     { "model.norm.weight", "output_norm.weight", ALL, NAME_NORM },
-    { "lm_head.weight", "output.weight", ALL, NAME_HEAD },
+    { "lm_head.weight", "output.weight", ALL | GPT2, NAME_HEAD },
+
+    { "transformer.wte.weight", "token_embd.weight", GPT2, 0 },
+    { "transformer.wpe.weight", "position_embd.weight", GPT2, 0 },
+    { G "ln_1.weight", B "attn_norm.weight", GPT2, NAME_NORM },
+    { G "ln_1.bias", B "attn_norm.bias", GPT2, NAME_NORM },
+    { G "attn.c_attn.weight", B "attn_qkv.weight", GPT2, NAME_TRANSPOSED },
+    { G "attn.c_attn.bias", B "attn_qkv.bias", GPT2, 0 },
+    { G "attn.c_proj.weight", B "attn_output.weight", GPT2, NAME_TRANSPOSED },
+    { G "attn.c_proj.bias", B "attn_output.bias", GPT2, 0 },
+    { G "ln_2.weight", B "ffn_norm.weight", GPT2, NAME_NORM },
+    { G "ln_2.bias", B "ffn_norm.bias", GPT2, NAME_NORM },
+    { G "mlp.c_fc.weight", B "ffn_up.weight", GPT2, NAME_TRANSPOSED },
+    { G "mlp.c_fc.bias", B "ffn_up.bias", GPT2, 0 },
+    { G "mlp.c_proj.weight", B "ffn_down.weight", GPT2, NAME_TRANSPOSED },
+    { G "mlp.c_proj.bias", B "ffn_down.bias", GPT2, 0 },
+    { "transformer.ln_f.weight", "output_norm.weight", GPT2, NAME_NORM },
+    { "transformer.ln_f.bias", "output_norm.bias", GPT2, NAME_NORM },
+
+    { "bert.embeddings.word_embeddings.weight", "token_embd.weight", BERT, 0 },
+    { "bert.embeddings.token_type_embeddings.weight", "token_types.weight", BERT, 0 },
+    { "bert.embeddings.position_embeddings.weight", "position_embd.weight", BERT, 0 },
+    { "bert.embeddings.LayerNorm.weight", "token_embd_norm.weight", BERT, NAME_NORM },
+    { "bert.embeddings.LayerNorm.bias", "token_embd_norm.bias", BERT, NAME_NORM },
+    { E "attention.self.query.weight", B "attn_q.weight", BERT, 0 },
+    { E "attention.self.query.bias", B "attn_q.bias", BERT, 0 },
+    { E "attention.self.key.weight", B "attn_k.weight", BERT, 0 },
+    { E "attention.self.key.bias", B "attn_k.bias", BERT, 0 },
+    { E "attention.self.value.weight", B "attn_v.weight", BERT, 0 },
+    { E "attention.self.value.bias", B "attn_v.bias", BERT, 0 },
+    { E "attention.output.dense.weight", B "attn_output.weight", BERT, 0 },
+    { E "attention.output.dense.bias", B "attn_output.bias", BERT, 0 },
+    { E "attention.output.LayerNorm.weight", B "attn_output_norm.weight", BERT, NAME_NORM },
+    { E "attention.output.LayerNorm.bias", B "attn_output_norm.bias", BERT, NAME_NORM },
+    { E "intermediate.dense.weight", B "ffn_up.weight", BERT, 0 },
+    { E "intermediate.dense.bias", B "ffn_up.bias", BERT, 0 },
+    { E "output.dense.weight", B "ffn_down.weight", BERT, 0 },
+    { E "output.dense.bias", B "ffn_down.bias", BERT, 0 },
+    { E "output.LayerNorm.weight", B "layer_output_norm.weight", BERT, NAME_NORM },
+    { E "output.LayerNorm.bias", B "layer_output_norm.bias", BERT, NAME_NORM },
 };
 
 const name_row *names_row(size_t i) { return i < sizeof rows / sizeof rows[0] ? &rows[i] : NULL; }
@@ -107,19 +190,43 @@ static const char *after_prefix(const char *name, const char *prefix) {
     return strncmp(name, prefix, n) == 0 ? name + n : NULL;
 }
 
+/* The table's own prefixes, and what wrappers make of them: models without a head save the inner module alone, vision
+ * models put the language model one deeper. The empty prefix comes last: it fits every name. */
+static const struct {
+    const char *canonical, *found[4];
+} prefixes[] = {
+    { "model.", { "model.language_model.", "language_model.model.", "" } },
+    { "transformer.", { "" } },
+    { "bert.", { "roberta.", "" } },
+    { "lm_head.", { "language_model.lm_head." } },
+};
+#define PREFIX_COUNT (sizeof prefixes / sizeof prefixes[0])
+#define PREFIX_VARIANTS (sizeof prefixes[0].found / sizeof prefixes[0].found[0])
+
 bool names_match_hf(family_map map, const char *name, name_match *out) {
-    char full[256];
-    const char *rest = after_prefix(name, "model.language_model.");
-    if (rest == NULL) rest = after_prefix(name, "language_model.model.");
-    if (rest == NULL && (after_prefix(name, "layers.") || strcmp(name, "embed_tokens.weight") == 0 ||
-                         strcmp(name, "norm.weight") == 0))
-        rest = name;
-    if (rest != NULL) {
-        int n = snprintf(full, sizeof full, "model.%s", rest);
-        return n > 0 && (size_t)n < sizeof full && match(map, true, full, out);
+    if (match(map, true, name, out)) return true;
+    for (size_t i = 0; i < PREFIX_COUNT; i++) {
+        for (size_t v = 0; v < PREFIX_VARIANTS && prefixes[i].found[v] != NULL; v++) {
+            const char *rest = after_prefix(name, prefixes[i].found[v]);
+            char full[256];
+            int n = rest != NULL ? snprintf(full, sizeof full, "%s%s", prefixes[i].canonical, rest) : -1;
+            if (n > 0 && (size_t)n < sizeof full && match(map, true, full, out)) return true;
+        }
     }
-    rest = after_prefix(name, "language_model.");
-    return match(map, true, rest != NULL ? rest : name, out);
+    return false;
+}
+
+bool names_format_hf(const name_row *row, size_t variant, uint32_t layer, uint32_t expert, char *dst, size_t cap) {
+    char pattern[256];
+    if (variant == 0) return names_format(row->hf, layer, expert, dst, cap);
+    for (size_t i = 0; i < PREFIX_COUNT; i++) {
+        const char *rest = after_prefix(row->hf, prefixes[i].canonical);
+        if (rest == NULL) continue;
+        if (variant > PREFIX_VARIANTS || prefixes[i].found[variant - 1] == NULL) return false;
+        int n = snprintf(pattern, sizeof pattern, "%s%s", prefixes[i].found[variant - 1], rest);
+        return n > 0 && (size_t)n < sizeof pattern && names_format(pattern, layer, expert, dst, cap);
+    }
+    return false;
 }
 
 bool names_match_gguf(family_map map, const char *name, name_match *out) { return match(map, false, name, out); }
@@ -138,6 +245,29 @@ bool names_format(const char *pattern, uint32_t layer, uint32_t expert, char *ds
         used += (size_t)n;
     }
     return true;
+}
+
+size_t names_find(const tola_checkpoint *ck, family_map map, bool gguf, const char *pattern, uint32_t layer,
+                  uint32_t expert, const name_row **row, char *name, size_t cap) {
+    if (row != NULL) *row = NULL;
+    if (!names_format(pattern, layer, expert, name, cap)) return SIZE_MAX;
+    if (gguf) return tola_checkpoint_find(ck, name);
+    bool first = true;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char other[256];
+        if ((rows[i].maps & 1u << map) == 0 || strcmp(rows[i].gguf, pattern) != 0) continue;
+        if (row != NULL && first) *row = &rows[i];
+        for (size_t v = 0; names_format_hf(&rows[i], v, layer, expert, other, sizeof other); v++) {
+            if (first) snprintf(name, cap, "%s", other);
+            first = false;
+            size_t index = tola_checkpoint_find(ck, other);
+            if (index == SIZE_MAX) continue;
+            snprintf(name, cap, "%s", other);
+            if (row != NULL) *row = &rows[i];
+            return index;
+        }
+    }
+    return SIZE_MAX;
 }
 
 static bool ends_with(const char *name, const char *ending) {

@@ -1,26 +1,38 @@
 /* From a family's configuration and tensors to a graph.
  *
- * A family of the usual shape costs a row in families/, one in describe.c (a mapper that fills in a description) and its
- * tensor names in families/names.c. One builder turns every description into a graph. */
+ * A family of the usual shape costs a row in families/, one in describe.c (a mapper that fills in a description) and
+ * its tensor names in families/names.c. One builder turns every description into a graph. docs/models.md shows how. */
 #ifndef MODELS_MODELS_H
 #define MODELS_MODELS_H
 
-#include "families/families.h"
+#include "families/names.h"
 #include "graph/graph.h"
 #include <tola/checkpoint.h>
+
+#define MODEL_MAX_LAYERS 4096u
+#define MODEL_MAX_EXPERTS 65536u
 
 typedef enum model_norm { MODEL_NORM_RMS, MODEL_NORM_LAYER } model_norm;
 
 typedef enum model_mixer { MODEL_ATTENTION, MODEL_LATENT_ATTENTION } model_mixer;
 
+/* What happens to queries and keys before they meet. */
+typedef enum model_qk_norm {
+    MODEL_QK_PLAIN,
+    MODEL_QK_HEAD,  /* each head is normalized, before it turns (Qwen3, Gemma 3) */
+    MODEL_QK_ALL,   /* all heads together, before they turn (OLMoE) */
+    MODEL_QK_LENGTH /* each head, without weights, after it has turned; only in layers that turn (Llama 4) */
+} model_qk_norm;
+
+/* Is there a vector to be added behind a product? */
+typedef enum model_bias { MODEL_BIAS_NONE, MODEL_BIAS_YES, MODEL_BIAS_IF_THERE /* GGUF does not say */ } model_bias;
+
 /* What differs between layers. */
 typedef struct model_layer {
-    uint32_t heads, kv_heads;
     uint32_t feed_forward; /* 0: the layer has experts */
     uint32_t window;       /* 0 all */
     uint32_t chunk;        /* 0 none */
     uint8_t rope;          /* index of description.rope; MODEL_NO_ROPE: positions do not turn */
-    bool norm_qk_here;     /* Llama 4: only layers that turn */
 } model_layer;
 #define MODEL_NO_ROPE UINT8_MAX
 
@@ -34,69 +46,132 @@ typedef struct model_rope {
 typedef struct model_description {
     arena arena;
     const family *family;
-    bool gguf;             /* names and layouts as in GGUF (norms with the 1 added, rotary neighbours for Llama) */
+    bool gguf; /* names and layouts as in GGUF (norms with the 1 added, rotary neighbours for Llama) */
     uint32_t width, vocabulary, context, layer_count;
     model_layer *layers;
+    uint32_t heads, kv_heads;
     model_norm norm;
     float norm_eps;
-    float norm_offset;     /* 1 where stored scales lack it (Gemma in Hugging Face's layout) */
-    float embedding_scale; /* sqrt(width) of Gemma; 1 */
-    bool embedding_norm;   /* BERT */
-    bool learned_positions;
-    uint32_t position_offset;
-    bool encoder;          /* sees both ways, has no output matrix */
-    bool norm_after;       /* norms follow attention and feed-forward (BERT) instead of preceding them */
-    bool norm_both;        /* Gemma 2, 3: before and after */
-    bool norm_query_key;   /* per head, before rotation; norm_query_key_all: over all heads (OLMoE) */
-    bool norm_query_key_all;
-    bool norm_query_key_after_rope;
-    bool parallel;         /* attention and feed-forward both read the layer's input (Phi-1) */
+    float norm_offset;             /* 1 where stored scales lack it (Gemma in Hugging Face's layout) */
+    const char *feed_forward_norm; /* GGUF's word for the norm before it: "ffn_norm" mostly */
+    float embedding_scale;         /* sqrt(width) of Gemma; 1 */
+    bool embedding_norm;           /* BERT */
+    uint32_t token_types;          /* rows of that table (BERT), of which the first is added */
+    uint32_t positions;            /* rows of learned positions; 0: none */
+    uint32_t position_offset;      /* the first position's row */
+    bool encoder;                  /* sees both ways, has no output matrix */
+    bool norm_after;               /* norms follow attention and feed-forward (BERT) instead of preceding them */
+    bool norm_both;                /* Gemma 2, 3: before and after */
+    model_qk_norm qk_norm;
     uint32_t key_dim, value_dim;
-    float attention_scale; /* of q.k */
-    float attention_cap, output_cap; /* soft caps; 0 none */
-    bool interleaved;      /* rotary pairs are neighbours */
-    model_rope rope[2];
+    float attention_scale;              /* of q.k */
+    float attention_cap, output_cap;    /* soft caps; 0 none */
+    bool interleaved;                   /* rotary pairs are neighbours */
+    model_rope rope[2];                 /* [1]: of layers with a window where those have their own */
     float position_beta, position_span; /* Llama 4's temperature on layers without rope */
     bool sinks;
+    model_bias qkv_bias, output_bias, feed_forward_bias;
     graph_function activation;
-    bool gated;
-    float gate_clamp;      /* gpt-oss */
+    bool gated, fused_gate; /* fused: gate and up are one matrix, under up's word (Phi-3) */
+    float gate_clamp;       /* gpt-oss */
     /* experts */
     uint32_t experts, expert_feed_forward, shared_feed_forward;
-    graph_routing routing;
+    graph_routing routing;         /* bias is filled in for each layer, where routing_bias */
+    bool routing_bias;             /* of the choice (DeepSeek-V3) */
+    bool router_bias, expert_bias; /* of the products (gpt-oss) */
     bool weigh_input;
-    bool shared_gate;      /* Qwen2-MoE: the shared expert times sigmoid(gate x) */
+    bool shared_gate; /* Qwen2-MoE: the shared expert times sigmoid(gate x) */
     /* latent attention */
     model_mixer mixer;
-    uint32_t query_rank, kv_rank, nope_dim, rope_dim;
-    bool tied;             /* the output matrix is the embedding */
+    uint32_t query_rank, kv_rank, nope_dim, rope_dim; /* query_rank 0: queries come from the input as they are */
+    float latent_eps;                                 /* of the norms of both ranks */
+    bool tied;                                        /* the output matrix is the embedding */
 } model_description;
 
-/* TOLA_E_UNSUPPORTED where the family has no mapper, TOLA_E_FORMAT where the configuration contradicts itself. */
-tola_status model_describe(const tola_checkpoint *ck, model_description **out, tola_error *err);
-void model_description_free(model_description *d);
+/* `context`: how many positions will be used; 0: as many as the model was made for. It decides where a scaling of
+ * rotary positions depends on it (longrope, dynamic): with 0, as for a prompt no longer than that of the training.
+ * TOLA_E_UNSUPPORTED where the family has no mapper or asks for what is not there, TOLA_E_FORMAT where the
+ * configuration contradicts itself. */
+tola_status model_describe(const tola_checkpoint *ck, size_t context, model_description **out, tola_error *err);
+void model_description_free(model_description *d); /* NULL is fine */
+
+/* ---- rope.c ---- */
+
+typedef struct rope_options {
+    family_rope kind;
+    uint32_t rotated; /* columns of a head that turn, even */
+    double theta, factor;
+    double low, high;                                /* llama3 */
+    double beta_fast, beta_slow, mscale, mscale_all; /* yarn */
+    double magnitude;                                /* given instead of computed; 0: computed (yarn, longrope) */
+    bool whole_steps;
+    uint64_t original;     /* context of the training */
+    uint64_t trained;      /* max_position_embeddings */
+    uint64_t context;      /* in use */
+    const float *divisors; /* rotated / 2 factors that divide the frequencies: longrope's, or rope_freqs.weight; NULL */
+} rope_options;
+
+/* What transformers' modeling_rope_utils.py computes, in the same precision: rotated / 2 frequencies. TOLA_E_FORMAT
+ * where they are no finite numbers. */
+tola_status rope_frequencies(const rope_options *o, float *frequency, float *magnitude, tola_error *err);
+/* What attention's scale is multiplied by, for DeepSeek's yarn. */
+double rope_attention_factor(const rope_options *o);
+
+/* ---- weights.c ---- */
+
+/* Opens what a model is run from: quantized schemes (GPTQ, ...) are seen decoded, but for those whose stored form is a
+ * type of ours (gpt-oss' mxfp4). */
+tola_status model_open(const char *path, tola_checkpoint **out, tola_error *err);
 
 /* The checkpoint's tensors as graph weights: mapped where the file holds them as the kernels read them, else made in
- * memory (transposed, decoded, cast). Borrows the checkpoint. */
+ * memory (transposed, decoded, cast). Borrows the checkpoint and the description. */
 typedef struct model_weights model_weights;
 tola_status model_weights_open(const tola_checkpoint *ck, const model_description *d, model_weights **out,
                                tola_error *err);
-void model_weights_free(model_weights *w);
-/* By GGUF's word for it ("attn_q.weight", layer 3; UINT32_MAX: no layer), whatever the file calls it, which must be
- * rows x cols (vectors: rows 1) in `parts` parts (1 but for experts). Matrices that the file keeps in one piece (qkv,
- * gate_up) are handed out by their rows. NULL with *err where a tensor is missing or of another shape; optional: NULL and
- * TOLA_OK where it is missing. Borrowed from w. */
-tola_status model_weight(model_weights *w, const char *word, uint32_t layer, uint64_t rows, uint64_t cols,
-                         uint32_t parts, bool optional, const graph_weight **out, tola_error *err);
-size_t model_weights_made(const model_weights *w); /* bytes in memory of our own */
-size_t model_weights_bytes(const model_weights *w); /* of all weights handed out */
+void model_weights_free(model_weights *w); /* NULL is fine */
 
-/* A LoRA adapter: for some weights two thin matrices, y += scale * B (A x). */
+/* A weight by GGUF's word for it, whatever the file calls it. */
+typedef struct model_want {
+    const char *word;    /* "attn_q.weight" */
+    uint32_t layer;      /* UINT32_MAX: no layer */
+    uint64_t rows, cols; /* of each part; vectors have one row */
+    uint32_t parts;      /* 1, or experts */
+    bool exact;          /* as f32: norms, biases, routers */
+    bool optional;
+    /* Where the file keeps it as rows of a larger matrix: that one's word, the first row and how many it has. */
+    const char *fused;
+    uint64_t fused_first, fused_rows;
+} model_want;
+
+/* *out is borrowed from w and the same for every call; NULL where it is optional and missing. TOLA_E_FORMAT where it is
+ * missing or of another shape (with the tensor and both shapes), TOLA_E_UNSUPPORTED for dtypes that are no numbers. */
+tola_status model_weight(model_weights *w, const model_want *want, const graph_weight **out, tola_error *err);
+size_t model_weights_made(const model_weights *w);  /* bytes in memory of our own */
+size_t model_weights_bytes(const model_weights *w); /* of all weights handed out */
+/* Tensors that nothing has asked for, after building: how many, and the name of the first. Not counted are tables that
+ * configurations say anew and parts that are no part of the language model (poolers, vision, prediction of further
+ * tokens). */
+size_t model_weights_unused(const model_weights *w, const char **first);
+
+/* All elements of a tensor as f32. */
+tola_status model_read_f32(const tola_checkpoint *ck, size_t tensor, float *dst, tola_error *err);
+
+/* ---- adapter.c ---- */
+
+/* A LoRA adapter (arXiv 2106.09685): for some weights two thin matrices, y += scale * B (A x). */
 typedef struct model_adapter model_adapter;
 /* PEFT's folder or GGUF's file; scale multiplies what the adapter says (alpha / rank). */
 tola_status model_adapter_open(const tola_checkpoint *ck, const model_description *base, float scale,
                                model_adapter **out, tola_error *err);
-void model_adapter_free(model_adapter *a);
+void model_adapter_free(model_adapter *a); /* NULL is fine */
+/* The pair for a weight, borrowed from a: A [rank, cols] and B [rows, rank]; NULL where the adapter leaves it alone.
+ * TOLA_E_FORMAT where their shapes are not the weight's. */
+tola_status model_adapter_find(model_adapter *a, const model_want *want, const graph_weight **down,
+                               const graph_weight **up, float *scale, tola_error *err);
+/* A pair that nothing has asked for (a layer too many); NULL: all have been. */
+const char *model_adapter_unused(const model_adapter *a);
+
+/* ---- build.c ---- */
 
 /* Outputs of the graph: [0] logits of the output rows (decoders), or hidden states of all rows (encoders, and decoders
  * when `hidden` is asked for: after the last norm). */

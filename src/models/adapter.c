@@ -1,0 +1,346 @@
+/* LoRA adapters (arXiv 2106.09685): y += scale * B (A x), beside the product with the weight, which stays as it is.
+ *
+ * PEFT's folder (huggingface/peft: adapter_config.json, tensors base_model.model.<module>.lora_{A,B}.weight; scale is
+ * alpha / r, with rsLoRA, arXiv 2312.03732, alpha / sqrt(r)) and llama.cpp's GGUF (<tensor>.lora_a, .lora_b,
+ * adapter.lora.alpha). Either fits a model of either layout: names go through families/names.c, and rows of B that turn
+ * are reordered where the two order them differently. fan_in_fan_out changes how a pair is merged, not the pair.
+ * Refused: DoRA, adapters of embeddings, experts and biases, whole modules saved beside the pairs. */
+#include "base/err.h"
+#include "models/models.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_ARENA (64u << 20)
+#define MAX_RANK 65536u
+#define NAME_MAX_LENGTH 255
+
+typedef struct pair {
+    const char *name; /* for messages: the tensor of A, or of B where that came first */
+    const name_row *row;
+    uint32_t layer;
+    size_t tensors[2]; /* of A and B */
+    graph_weight weights[2];
+    const void *data[2];
+    float scale;
+    bool used;
+} pair;
+
+struct model_adapter {
+    const tola_checkpoint *ck;
+    const model_description *base;
+    arena arena;
+    pair *pairs;
+    size_t count, cap;
+    void **blocks;
+    size_t block_count, block_cap;
+    bool gguf;
+};
+
+static tola_status refuse(const tola_checkpoint *ck, const char *name, tola_status status, const char *why,
+                          tola_error *err) {
+    err_in_tensor(err, err_set(err, status, TOLA_NO_OFFSET, "%s", why), name);
+    if (tola_checkpoint_file_count(ck) != 0) err_in_file(err, status, tola_checkpoint_file(ck, 0)->path);
+    return status;
+}
+
+void model_adapter_free(model_adapter *a) {
+    if (a == NULL) return;
+    for (size_t i = 0; i < a->block_count; i++) mem_free(a->blocks[i]);
+    mem_free(a->blocks);
+    mem_free(a->pairs);
+    arena_free(&a->arena);
+    mem_free(a);
+}
+
+/* ---- names ---- */
+
+/* Splits a tensor's name into that of the weight, as the other layouts have it, and which half it is; NULL in *why
+ * where it is one, else what is in the way. */
+static bool split_peft(const char *name, char *weight, size_t cap, int *half, const char **why) {
+    static const char prefix[] = "base_model.model.";
+    static const char *const halves[] = { ".lora_A.", ".lora_B." };
+    *why = "is no part of a LoRA adapter that is known";
+    if (strstr(name, "lora_magnitude_vector") != NULL) *why = "DoRA is not known";
+    if (strstr(name, "lora_embedding_") != NULL) *why = "adapters of embeddings are not known";
+    const char *rest = strncmp(name, prefix, sizeof prefix - 1) == 0 ? name + sizeof prefix - 1 : name;
+    for (*half = 0; *half < 2; ++*half) {
+        const char *at = strstr(rest, halves[*half]);
+        if (at == NULL) continue;
+        const char *end = at + strlen(halves[*half]);
+        if (strcmp(end, "weight") != 0 && strcmp(end, "default.weight") != 0) return false;
+        int n = snprintf(weight, cap, "%.*s.weight", (int)(at - rest), rest);
+        return n > 0 && (size_t)n < cap;
+    }
+    return false;
+}
+
+static bool split_gguf(const char *name, char *weight, size_t cap, int *half, const char **why) {
+    static const char *const halves[] = { ".lora_a", ".lora_b" };
+    *why = "is no part of a LoRA adapter that is known";
+    size_t length = strlen(name);
+    for (*half = 0; *half < 2; ++*half) {
+        size_t n = strlen(halves[*half]);
+        if (length <= n || strcmp(name + length - n, halves[*half]) != 0 || length - n >= cap) continue;
+        memcpy(weight, name, length - n);
+        weight[length - n] = '\0';
+        return true;
+    }
+    return false;
+}
+
+static pair *pair_of(model_adapter *a, const name_match *m) {
+    for (size_t i = 0; i < a->count; i++)
+        if (a->pairs[i].row == m->row && a->pairs[i].layer == m->layer) return &a->pairs[i];
+    if (!mem_grow(&a->pairs, &a->cap, a->count + 1, sizeof *a->pairs)) return NULL;
+    pair *p = &a->pairs[a->count++];
+    *p = (pair){ .row = m->row, .layer = m->layer, .tensors = { SIZE_MAX, SIZE_MAX } };
+    return p;
+}
+
+static tola_status take_name(model_adapter *a, size_t tensor, tola_error *err) {
+    const tola_tensor_info *t = tola_checkpoint_tensor(a->ck, tensor);
+    family_map map = a->base->family->map;
+    char weight[NAME_MAX_LENGTH + 1];
+    const char *why;
+    int half;
+    name_match m;
+    if (!(a->gguf ? split_gguf : split_peft)(t->name, weight, sizeof weight, &half, &why))
+        return refuse(a->ck, t->name, TOLA_E_UNSUPPORTED, why, err);
+    if (!(a->gguf ? names_match_gguf(map, weight, &m) : names_match_hf(map, weight, &m)))
+        return refuse(a->ck, t->name, TOLA_E_FORMAT, "the model has no such weight", err);
+    if (m.expert != UINT32_MAX || strstr(m.row->gguf, "_exps") != NULL)
+        return refuse(a->ck, t->name, TOLA_E_UNSUPPORTED, "adapters of experts are not known", err);
+    if (strcmp(m.row->gguf, "token_embd.weight") == 0)
+        return refuse(a->ck, t->name, TOLA_E_UNSUPPORTED, "adapters of embeddings are not known", err);
+    pair *p = pair_of(a, &m);
+    if (p == NULL) return err_nomem(err, "opening an adapter");
+    if (p->tensors[half] != SIZE_MAX) return refuse(a->ck, t->name, TOLA_E_FORMAT, "a second one for its weight", err);
+    p->tensors[half] = tensor;
+    if (p->name == NULL) p->name = t->name;
+    return TOLA_OK;
+}
+
+/* ---- scale ---- */
+
+/* What a pattern map (rank_pattern, alpha_pattern: regular expressions of module names, mostly plain endings) says of a
+ * module. */
+static tola_status pattern(const tola_value *map, const char *module, double *value, tola_error *err) {
+    size_t length = strlen(module);
+    for (size_t i = 0; map != NULL && map->kind == TOLA_VALUE_MAP && i < map->as.map.count; i++) {
+        const tola_member *m = &map->as.map.members[i];
+        const char *key = m->key.data;
+        if (key[0] == '^') key++;
+        if (strpbrk(key, "*+?[](){}|\\$") != NULL)
+            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                           "adapter_config.json: pattern %.80s: only plain endings of names are known", m->key.data);
+        size_t n = strlen(key);
+        if (length < n || strcmp(module + length - n, key) != 0) continue;
+        if (length == n || module[length - n - 1] == '.') *value = tola_value_f64(&m->value, NAN);
+    }
+    return TOLA_OK;
+}
+
+static tola_status peft_scale(const model_adapter *a, pair *p, uint64_t rank, tola_error *err) {
+    const tola_value *config = tola_checkpoint_config(a->ck);
+    double alpha = tola_value_f64(tola_value_get(config, "lora_alpha"), 8);
+    double said = tola_value_f64(tola_value_get(config, "r"), (double)rank);
+    char module[NAME_MAX_LENGTH + 1];
+    int half;
+    const char *why;
+    if (!split_peft(tola_checkpoint_tensor(a->ck, p->tensors[0])->name, module, sizeof module, &half, &why))
+        return refuse(a->ck, p->name, TOLA_E_FORMAT, why, err);
+    module[strlen(module) - strlen(".weight")] = '\0';
+    TRY(pattern(tola_value_get(config, "alpha_pattern"), module, &alpha, err));
+    TRY(pattern(tola_value_get(config, "rank_pattern"), module, &said, err));
+    if (said != (double)rank) {
+        char why_not[96];
+        snprintf(why_not, sizeof why_not, "rank %llu, but adapter_config.json says %g", (unsigned long long)rank, said);
+        return refuse(a->ck, p->name, TOLA_E_FORMAT, why_not, err);
+    }
+    bool rooted = tola_value_bool(tola_value_get(config, "use_rslora"), false);
+    p->scale = (float)(alpha / (rooted ? sqrt((double)rank) : (double)rank));
+    return TOLA_OK;
+}
+
+static void gguf_scale(const model_adapter *a, pair *p, uint64_t rank) {
+    double alpha = tola_value_f64(tola_value_get(tola_checkpoint_metadata(a->ck), "adapter.lora.alpha"), 0);
+    p->scale = alpha != 0 ? (float)(alpha / (double)rank) : 1;
+}
+
+/* ---- values ---- */
+
+/* Rows of each head: halves (i, i + dim / 2), as Hugging Face keeps Llama's, to neighbours (2i, 2i + 1), or back. */
+static void reorder(float *rows, uint64_t count, uint64_t dim, uint64_t cols, bool to_neighbours, float *spare) {
+    for (uint64_t head = 0; head + dim <= count; head += dim) {
+        float *at = rows + head * cols;
+        memcpy(spare, at, (size_t)(dim * cols) * sizeof *spare);
+        for (uint64_t i = 0; i < dim; i++) {
+            uint64_t half = i / 2 + (i % 2) * (dim / 2);
+            memcpy(at + (to_neighbours ? i : half) * cols, spare + (to_neighbours ? half : i) * cols,
+                   (size_t)cols * sizeof *at);
+        }
+    }
+}
+
+static tola_status read_half(model_adapter *a, pair *p, int half, tola_error *err) {
+    const tola_tensor_info *t = tola_checkpoint_tensor(a->ck, p->tensors[half]);
+    if (!mem_grow(&a->blocks, &a->block_cap, a->block_count + 1, sizeof *a->blocks) ||
+        t->elements > SIZE_MAX / sizeof(float))
+        return err_nomem(err, "opening an adapter");
+    float *values = mem_alloc_aligned(64, (size_t)t->elements * sizeof *values);
+    if (values == NULL) return err_nomem(err, "opening an adapter");
+    a->blocks[a->block_count++] = values;
+    TRY(model_read_f32(a->ck, p->tensors[half], values, err));
+    p->data[half] = values;
+    uint64_t rows = t->shape[0], cols = t->shape[1], dim = a->base->key_dim;
+    p->weights[half] = (graph_weight){ .name = t->name,
+                                       .row_bytes = (size_t)cols * sizeof *values,
+                                       .rows = rows,
+                                       .cols = cols,
+                                       .parts = 1,
+                                       .dtype = TOLA_DTYPE_F32 };
+    bool turns = (p->row->flags & (NAME_ROTATED_Q | NAME_ROTATED_K)) != 0 && a->base->family->map == FAMILY_MAP_LLAMA;
+    if (half == 0 || !turns || a->gguf == a->base->gguf) return TOLA_OK;
+    float *spare = mem_alloc((size_t)(dim * cols) * sizeof *spare);
+    if (spare == NULL) return err_nomem(err, "opening an adapter");
+    reorder(values, rows, dim, cols, a->base->gguf, spare);
+    mem_free(spare);
+    return TOLA_OK;
+}
+
+static tola_status finish_pair(model_adapter *a, pair *p, tola_error *err) {
+    if (p->tensors[0] == SIZE_MAX || p->tensors[1] == SIZE_MAX)
+        return refuse(a->ck, p->name, TOLA_E_FORMAT, "the other half of the pair is missing", err);
+    const tola_tensor_info *down = tola_checkpoint_tensor(a->ck, p->tensors[0]);
+    const tola_tensor_info *up = tola_checkpoint_tensor(a->ck, p->tensors[1]);
+    bool fits = down->n_dims == 2 && up->n_dims == 2 && down->shape[0] == up->shape[1] && down->shape[0] != 0 &&
+                down->shape[0] <= MAX_RANK && down->shape[1] != 0 && up->shape[0] != 0;
+    if (!fits) return refuse(a->ck, p->name, TOLA_E_FORMAT, "A and B are no [rank, in] and [out, rank]", err);
+    if (a->gguf)
+        gguf_scale(a, p, down->shape[0]);
+    else
+        TRY(peft_scale(a, p, down->shape[0], err));
+    TRY(read_half(a, p, 0, err));
+    return read_half(a, p, 1, err);
+}
+
+/* ---- opening ---- */
+
+static tola_status check_peft(const tola_value *config, tola_error *err) {
+    if (config == NULL) return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "no adapter_config.json");
+    const char *type = tola_value_str(tola_value_get(config, "peft_type"), "");
+    const char *what = NULL;
+    const tola_value *saved = tola_value_get(config, "modules_to_save");
+    if (strcmp(type, "LORA") != 0) what = "a peft_type other than LORA";
+    if (tola_value_bool(tola_value_get(config, "use_dora"), false)) what = "DoRA";
+    if (tola_value_bool(tola_value_get(config, "lora_bias"), false)) what = "lora_bias";
+    if (strcmp(tola_value_str(tola_value_get(config, "bias"), "none"), "none") != 0) what = "training of biases";
+    if (saved != NULL && saved->kind == TOLA_VALUE_ARRAY && saved->as.array.count != 0) what = "modules_to_save";
+    if (what == NULL) return TOLA_OK;
+    return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "adapter_config.json: %s is not known", what);
+}
+
+static tola_status check_gguf(const model_adapter *a, tola_error *err) {
+    const tola_value *m = tola_checkpoint_metadata(a->ck);
+    const char *type = tola_value_str(tola_value_get(m, "adapter.type"), "");
+    const char *arch = tola_value_str(tola_value_get(m, "general.architecture"), "");
+    const family *f = families_by_gguf(arch);
+    if (strcmp(type, "lora") != 0)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "no LoRA adapter: adapter.type is '%.60s'", type);
+    if (f == NULL || f->map != a->base->family->map)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "an adapter for %.60s, but the model is %s", arch,
+                       a->base->family->name);
+    return TOLA_OK;
+}
+
+static tola_status open_pairs(model_adapter *a, float scale, tola_error *err) {
+    if (a->gguf)
+        TRY(check_gguf(a, err));
+    else
+        TRY(check_peft(tola_checkpoint_config(a->ck), err));
+    size_t tensors = tola_checkpoint_tensor_count(a->ck);
+    for (size_t i = 0; i < tensors; i++) TRY(take_name(a, i, err));
+    if (a->count == 0) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "an adapter without tensors");
+    for (size_t i = 0; i < a->count; i++) {
+        pair *p = &a->pairs[i];
+        TRY(finish_pair(a, p, err));
+        p->scale *= scale;
+        if (!isfinite(p->scale)) return refuse(a->ck, p->name, TOLA_E_FORMAT, "its scale is no number", err);
+    }
+    for (size_t i = 0; i < a->count; i++) /* the list grows no more */
+        for (int half = 0; half < 2; half++) a->pairs[i].weights[half].data = &a->pairs[i].data[half];
+    return TOLA_OK;
+}
+
+tola_status model_adapter_open(const tola_checkpoint *ck, const model_description *base, float scale,
+                               model_adapter **out, tola_error *err) {
+    model_adapter *a = mem_calloc(1, sizeof *a);
+    if (a == NULL) return err_nomem(err, "opening an adapter");
+    arena_init(&a->arena, MAX_ARENA);
+    a->ck = ck;
+    a->base = base;
+    a->gguf = tola_value_get(tola_checkpoint_metadata(ck), "general.architecture") != NULL;
+    tola_status status = open_pairs(a, scale, err);
+    if (status != TOLA_OK) {
+        model_adapter_free(a);
+        return status;
+    }
+    *out = a;
+    return TOLA_OK;
+}
+
+/* ---- handing out ---- */
+
+static pair *named(model_adapter *a, const char *word, uint32_t layer) {
+    static const char blk[] = "blk.%d.";
+    for (size_t i = 0; i < a->count; i++) {
+        const char *gguf = a->pairs[i].row->gguf;
+        if (strncmp(gguf, blk, sizeof blk - 1) == 0) gguf += sizeof blk - 1;
+        if (a->pairs[i].layer == layer && strcmp(gguf, word) == 0) return &a->pairs[i];
+    }
+    return NULL;
+}
+
+tola_status model_adapter_find(model_adapter *a, const model_want *want, const graph_weight **down,
+                               const graph_weight **up, float *scale, tola_error *err) {
+    pair *p = want->fused != NULL && strcmp(want->fused, want->word) == 0 ? NULL : named(a, want->word, want->layer);
+    uint64_t first = 0, rows = want->rows;
+    *down = *up = NULL;
+    if (p == NULL && want->fused != NULL) {
+        p = named(a, want->fused, want->layer);
+        first = want->fused_first;
+        rows = want->fused_rows;
+    }
+    if (p == NULL) return TOLA_OK;
+    if (p->weights[0].cols != want->cols || p->weights[1].rows != rows) {
+        char why[128];
+        snprintf(why, sizeof why, "a pair from %llu to %llu columns, but the weight goes from %llu to %llu",
+                 (unsigned long long)p->weights[0].cols, (unsigned long long)p->weights[1].rows,
+                 (unsigned long long)want->cols, (unsigned long long)rows);
+        return refuse(a->ck, p->name, TOLA_E_FORMAT, why, err);
+    }
+    p->used = true;
+    *scale = p->scale;
+    *down = &p->weights[0];
+    *up = &p->weights[1];
+    if (rows == want->rows) return TOLA_OK;
+    struct {
+        graph_weight weight;
+        const void *data;
+    } *part = arena_alloc(&a->arena, sizeof *part);
+    if (part == NULL) return err_nomem(err, "adapters");
+    part->weight = p->weights[1];
+    part->weight.rows = want->rows;
+    part->data = (const uint8_t *)p->data[1] + first * p->weights[1].row_bytes;
+    part->weight.data = &part->data;
+    *up = &part->weight;
+    return TOLA_OK;
+}
+
+const char *model_adapter_unused(const model_adapter *a) {
+    for (size_t i = 0; i < a->count; i++)
+        if (!a->pairs[i].used) return a->pairs[i].name;
+    return NULL;
+}

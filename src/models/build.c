@@ -1,0 +1,329 @@
+/* One builder for every description: from token ids to logits, or to hidden states.
+ *
+ * Reads as the formulas do; a missing or misshapen weight is recorded in the graph and comes out of graph_finish. */
+#include "base/err.h"
+#include "models/models.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NO_LAYER UINT32_MAX
+
+typedef struct build {
+    graph *g;
+    const model_description *d;
+    model_weights *w;
+    model_adapter *const *adapters;
+    size_t adapter_count;
+    uint32_t layer;
+} build;
+
+/* Which rows of a fused matrix a product takes, where the file has that one. */
+typedef struct part {
+    const char *of; /* "attn_qkv"; NULL: stands alone */
+    uint64_t first, rows;
+} part;
+static const part alone = { NULL, 0, 0 };
+
+static const graph_weight *get(build *b, const model_want *want) {
+    const graph_weight *weight = NULL;
+    tola_error err = TOLA_ERROR_INIT;
+    if (graph_failed(b->g)) return NULL;
+    tola_status status = model_weight(b->w, want, &weight, &err);
+    if (status != TOLA_OK) graph_fail(b->g, status, "%s", err.message);
+    return weight;
+}
+
+/* Wants `name`.`kind` ("attn_q", "weight"); the words live in the caller's frame. */
+typedef struct words {
+    char word[48], fused[48];
+} words;
+
+static model_want wanted(const build *b, words *t, const char *name, const char *kind, part p, uint64_t rows,
+                         uint64_t cols) {
+    snprintf(t->word, sizeof t->word, "%s.%s", name, kind);
+    if (p.of != NULL) snprintf(t->fused, sizeof t->fused, "%s.%s", p.of, kind);
+    return (model_want){ .word = t->word,
+                         .layer = b->layer,
+                         .rows = rows,
+                         .cols = cols,
+                         .parts = 1,
+                         .fused = p.of != NULL ? t->fused : NULL,
+                         .fused_first = p.first,
+                         .fused_rows = p.rows };
+}
+
+/* A vector of f32. */
+static const graph_weight *vector(build *b, const char *name, const char *kind, part p, uint64_t n, bool optional) {
+    words t;
+    model_want want = wanted(b, &t, name, kind, p, 1, n);
+    want.exact = true;
+    want.optional = optional;
+    return get(b, &want);
+}
+
+static const graph_weight *bias_of(build *b, const char *name, part p, uint64_t n, model_bias bias) {
+    return bias == MODEL_BIAS_NONE ? NULL : vector(b, name, "bias", p, n, bias == MODEL_BIAS_IF_THERE);
+}
+
+/* y + scale * B (A x) for every adapter that has a pair. */
+static graph_value adapted(build *b, const model_want *want, graph_value x, graph_value y) {
+    for (size_t i = 0; i < b->adapter_count && !graph_failed(b->g); i++) {
+        const graph_weight *down, *up;
+        float scale;
+        tola_error err = TOLA_ERROR_INIT;
+        tola_status status = model_adapter_find(b->adapters[i], want, &down, &up, &scale, &err);
+        if (status != TOLA_OK) graph_fail(b->g, status, "%s", err.message);
+        if (status != TOLA_OK || down == NULL) continue;
+        graph_value change = graph_linear(b->g, up, NULL, graph_linear(b->g, down, NULL, x));
+        y = graph_add(b->g, y, graph_scale(b->g, scale, change));
+    }
+    return y;
+}
+
+static graph_value linear(build *b, const char *name, part p, uint64_t rows, model_bias bias, graph_value x) {
+    words t;
+    model_want want = wanted(b, &t, name, "weight", p, rows, graph_cols(b->g, x));
+    const graph_weight *weight = get(b, &want);
+    const graph_weight *add = bias_of(b, name, p, rows, bias);
+    return adapted(b, &want, x, graph_linear(b->g, weight, add, x));
+}
+
+static graph_value norm(build *b, const char *name, graph_value x) {
+    const model_description *d = b->d;
+    uint32_t n = graph_cols(b->g, x);
+    const graph_weight *scale = vector(b, name, "weight", alone, n, false);
+    if (d->norm == MODEL_NORM_RMS) return graph_rms_norm(b->g, scale, d->norm_offset, 0, d->norm_eps, x);
+    return graph_layer_norm(b->g, scale, vector(b, name, "bias", alone, n, false), d->norm_eps, x);
+}
+
+/* ---- attention ---- */
+
+static graph_value turned(build *b, uint32_t head_dim, uint32_t first, graph_value x) {
+    uint8_t which = b->d->layers[b->layer].rope;
+    if (which == MODEL_NO_ROPE) return x;
+    const model_rope *r = &b->d->rope[which];
+    graph_rope rope = { .frequency = r->frequency,
+                        .rotated = r->rotated,
+                        .first = first,
+                        .interleaved = b->d->interleaved,
+                        .magnitude = r->magnitude };
+    return graph_rotate(b->g, &rope, head_dim, x);
+}
+
+/* A query's or key's way from its product to the other's. */
+static graph_value prepared(build *b, const char *norm_name, graph_value x) {
+    const model_description *d = b->d;
+    uint32_t dim = d->key_dim, n = graph_cols(b->g, x);
+    if (d->qk_norm == MODEL_QK_HEAD)
+        x = graph_rms_norm(b->g, vector(b, norm_name, "weight", alone, dim, false), d->norm_offset, dim, d->norm_eps,
+                           x);
+    else if (d->qk_norm == MODEL_QK_ALL)
+        x = graph_rms_norm(b->g, vector(b, norm_name, "weight", alone, n, false), d->norm_offset, 0, d->norm_eps, x);
+    x = turned(b, dim, 0, x);
+    if (d->qk_norm == MODEL_QK_LENGTH && d->layers[b->layer].rope != MODEL_NO_ROPE)
+        x = graph_rms_norm(b->g, NULL, 0, dim, d->norm_eps, x);
+    return x;
+}
+
+static graph_value attend(build *b, graph_value q, graph_value k, graph_value v) {
+    const model_description *d = b->d;
+    const model_layer *l = &d->layers[b->layer];
+    if (d->position_span > 0 && l->rope == MODEL_NO_ROPE)
+        q = graph_position_scale(b->g, d->position_beta, d->position_span, q);
+    graph_attention a = { .heads = d->heads,
+                          .kv_heads = d->kv_heads,
+                          .key_dim = d->key_dim,
+                          .value_dim = d->value_dim,
+                          .scale = d->attention_scale,
+                          .softcap = d->attention_cap,
+                          .window = l->window,
+                          .chunk = l->chunk,
+                          .bidirectional = d->encoder };
+    if (d->sinks) a.sinks = vector(b, "attn_sinks", "weight", alone, d->heads, false);
+    graph_value y = graph_attend(b->g, &a, q, k, v);
+    return linear(b, "attn_output", alone, d->width, d->output_bias, y);
+}
+
+static graph_value attention(build *b, graph_value x) {
+    const model_description *d = b->d;
+    uint64_t q_rows = (uint64_t)d->heads * d->key_dim, k_rows = (uint64_t)d->kv_heads * d->key_dim;
+    uint64_t v_rows = (uint64_t)d->kv_heads * d->value_dim, all = q_rows + k_rows + v_rows;
+    graph_value q = linear(b, "attn_q", (part){ "attn_qkv", 0, all }, q_rows, d->qkv_bias, x);
+    graph_value k = linear(b, "attn_k", (part){ "attn_qkv", q_rows, all }, k_rows, d->qkv_bias, x);
+    graph_value v = linear(b, "attn_v", (part){ "attn_qkv", q_rows + k_rows, all }, v_rows, d->qkv_bias, x);
+    return attend(b, prepared(b, "attn_q_norm", q), prepared(b, "attn_k_norm", k), v);
+}
+
+static graph_value rank_norm(build *b, const char *name, graph_value x) {
+    const graph_weight *scale = vector(b, name, "weight", alone, graph_cols(b->g, x), false);
+    return graph_rms_norm(b->g, scale, 0, 0, b->d->latent_eps, x);
+}
+
+/* Multi-head latent attention, arXiv 2405.04434 section 2.1: keys and values of all heads unfold from one row of
+ * kv_rank columns; rope_dim columns of the key are common to all heads and are the only ones that turn. */
+static graph_value latent_attention(build *b, graph_value x) {
+    const model_description *d = b->d;
+    uint64_t q_rows = (uint64_t)d->heads * d->key_dim;
+    graph_value q = x;
+    if (d->query_rank != 0)
+        q = rank_norm(b, "attn_q_a_norm", linear(b, "attn_q_a", alone, d->query_rank, d->qkv_bias, x));
+    q = linear(b, d->query_rank != 0 ? "attn_q_b" : "attn_q", alone, q_rows, MODEL_BIAS_NONE, q);
+    q = turned(b, d->key_dim, d->nope_dim, q);
+    graph_value both = linear(b, "attn_kv_a_mqa", alone, (uint64_t)d->kv_rank + d->rope_dim, d->qkv_bias, x);
+    graph_value rank = rank_norm(b, "attn_kv_a_norm", graph_columns(b->g, both, 0, 0, d->kv_rank));
+    graph_value shared = turned(b, d->rope_dim, 0, graph_columns(b->g, both, 0, d->kv_rank, d->rope_dim));
+    uint32_t each = d->nope_dim + d->value_dim;
+    graph_value kv = linear(b, "attn_kv_b", alone, (uint64_t)d->heads * each, MODEL_BIAS_NONE, rank);
+    graph_value k = graph_join(b->g, d->heads, graph_columns(b->g, kv, each, 0, d->nope_dim), shared, true);
+    return attend(b, q, k, graph_columns(b->g, kv, each, d->nope_dim, d->value_dim));
+}
+
+/* ---- feed-forward ---- */
+
+static graph_value gated(build *b, graph_value gate, graph_value up) {
+    return graph_gated(b->g, b->d->activation, b->d->gate_clamp, gate, up);
+}
+
+/* down f(gate x) * up x, or down f(up x). */
+static graph_value dense(build *b, const char *gate_name, const char *up_name, const char *down_name, uint64_t width,
+                         graph_value x) {
+    const model_description *d = b->d;
+    const char *fused = d->fused_gate ? up_name : NULL;
+    graph_value up = linear(b, up_name, (part){ fused, width, 2 * width }, width, d->feed_forward_bias, x);
+    if (d->gated)
+        up = gated(b, linear(b, gate_name, (part){ fused, 0, 2 * width }, width, d->feed_forward_bias, x), up);
+    else
+        up = graph_apply(b->g, d->activation, up);
+    return linear(b, down_name, alone, d->width, d->feed_forward_bias, up);
+}
+
+/* One matrix of every expert. */
+static graph_value expert_linear(build *b, const char *name, part p, uint64_t rows, bool weigh, graph_value route,
+                                 graph_value x) {
+    const model_description *d = b->d;
+    words t;
+    model_want want = wanted(b, &t, name, "weight", p, rows, graph_cols(b->g, x));
+    want.parts = d->experts;
+    const graph_weight *weight = get(b, &want), *bias = NULL;
+    if (d->expert_bias) {
+        want = wanted(b, &t, name, "bias", p, d->experts, rows);
+        want.exact = true;
+        bias = get(b, &want);
+    }
+    return graph_expert_linear(b->g, weight, bias, weigh, route, x);
+}
+
+static graph_value router(build *b, graph_value x) {
+    const model_description *d = b->d;
+    words t;
+    model_want want = wanted(b, &t, "ffn_gate_inp", "weight", alone, d->experts, d->width);
+    want.exact = true;
+    const graph_weight *weight = get(b, &want);
+    const graph_weight *bias = d->router_bias ? vector(b, "ffn_gate_inp", "bias", alone, d->experts, false) : NULL;
+    graph_routing routing = d->routing;
+    if (d->routing_bias) routing.bias = vector(b, "exp_probs_b", "bias", alone, d->experts, d->gguf);
+    return graph_route(b->g, &routing, graph_linear(b->g, weight, bias, x));
+}
+
+static graph_value shared_expert(build *b, graph_value x) {
+    const model_description *d = b->d;
+    graph_value y = dense(b, "ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp", d->shared_feed_forward, x);
+    if (!d->shared_gate) return y;
+    const graph_weight *gate = vector(b, "ffn_gate_inp_shexp", "weight", alone, d->width, false);
+    return graph_multiply(b->g, y, graph_apply(b->g, GRAPH_SIGMOID, graph_linear(b->g, gate, NULL, x)));
+}
+
+static graph_value mixture(build *b, graph_value x) {
+    const model_description *d = b->d;
+    uint64_t n = d->expert_feed_forward;
+    graph_value route = router(b, x);
+    graph_value gate =
+        expert_linear(b, "ffn_gate_exps", (part){ "ffn_gate_up_exps", 0, 2 * n }, n, d->weigh_input, route, x);
+    graph_value up =
+        expert_linear(b, "ffn_up_exps", (part){ "ffn_gate_up_exps", n, 2 * n }, n, d->weigh_input, route, x);
+    graph_value down = expert_linear(b, "ffn_down_exps", alone, d->width, false, route, gated(b, gate, up));
+    graph_value y = graph_expert_sum(b->g, !d->weigh_input, route, down);
+    return d->shared_feed_forward != 0 ? graph_add(b->g, y, shared_expert(b, x)) : y;
+}
+
+/* ---- the whole ---- */
+
+static graph_value embedding(build *b, const graph_weight **table) {
+    const model_description *d = b->d;
+    words t;
+    b->layer = NO_LAYER;
+    model_want want = wanted(b, &t, "token_embd", "weight", alone, d->vocabulary, d->width);
+    *table = get(b, &want);
+    graph_value x = graph_embed(b->g, *table, d->embedding_scale);
+    if (d->token_types != 0) {
+        want = wanted(b, &t, "token_types", "weight", alone, d->token_types, d->width);
+        x = graph_add(b->g, x, graph_embed_constant(b->g, get(b, &want), 0));
+    }
+    if (d->positions != 0) {
+        want = wanted(b, &t, "position_embd", "weight", alone, d->positions, d->width);
+        x = graph_add(b->g, x, graph_embed_position(b->g, get(b, &want), d->position_offset));
+    }
+    return d->embedding_norm ? norm(b, "token_embd_norm", x) : x;
+}
+
+/* `last`: nothing behind it needs other rows than the outputs. */
+static graph_value one_layer(build *b, bool last, graph_value x) {
+    const model_description *d = b->d;
+    graph_value y = d->norm_after ? x : norm(b, "attn_norm", x);
+    y = d->mixer == MODEL_LATENT_ATTENTION ? latent_attention(b, y) : attention(b, y);
+    if (d->norm_both) y = norm(b, "post_attention_norm", y);
+    x = graph_add(b->g, x, y);
+    if (last) x = graph_output_rows(b->g, x);
+    if (d->norm_after) x = norm(b, "attn_output_norm", x);
+    y = d->norm_after ? x : norm(b, d->feed_forward_norm, x);
+    uint32_t width = d->layers[b->layer].feed_forward;
+    y = width != 0 ? dense(b, "ffn_gate", "ffn_up", "ffn_down", width, y) : mixture(b, y);
+    if (d->norm_both) y = norm(b, "post_ffw_norm", y);
+    x = graph_add(b->g, x, y);
+    return d->norm_after ? norm(b, "layer_output_norm", x) : x;
+}
+
+static graph_value logits(build *b, const graph_weight *table, graph_value x) {
+    const model_description *d = b->d;
+    words t;
+    model_want want = wanted(b, &t, "output", "weight", alone, d->vocabulary, d->width);
+    const graph_weight *weight = d->tied ? table : get(b, &want);
+    graph_value y = adapted(b, &want, x, graph_linear(b->g, weight, NULL, x));
+    return d->output_cap > 0 ? graph_softcap(b->g, d->output_cap, y) : y;
+}
+
+static graph_value whole(build *b, bool hidden) {
+    const model_description *d = b->d;
+    const graph_weight *table = NULL;
+    graph_value x = embedding(b, &table);
+    for (uint32_t i = 0; i < d->layer_count && !graph_failed(b->g); i++) {
+        b->layer = i;
+        /* experts choose among the rows of a batch as they come; after the last attention only outputs go on */
+        bool last = !hidden && i + 1 == d->layer_count && d->layers[i].feed_forward != 0;
+        x = one_layer(b, last, x);
+    }
+    b->layer = NO_LAYER;
+    if (d->encoder) return x;
+    if (!hidden && d->layers[d->layer_count - 1].feed_forward == 0) x = graph_output_rows(b->g, x);
+    x = norm(b, "output_norm", x);
+    return hidden ? x : logits(b, table, x);
+}
+
+tola_status model_build(const model_description *d, model_weights *w, model_adapter *const *adapters, size_t count,
+                        bool hidden, graph **out, tola_error *err) {
+    build b = { .d = d, .w = w, .adapters = adapters, .adapter_count = count };
+    TRY(graph_create(&b.g, err));
+    graph_value y = whole(&b, hidden || d->encoder);
+    for (size_t i = 0; i < count && !graph_failed(b.g); i++) {
+        const char *left = model_adapter_unused(adapters[i]);
+        if (left != NULL) graph_fail(b.g, TOLA_E_FORMAT, "tensor '%s': the model has no such weight", left);
+    }
+    tola_status status = graph_finish(b.g, &y, 1, err);
+    if (status != TOLA_OK) {
+        graph_free(b.g);
+        return status;
+    }
+    *out = b.g;
+    return TOLA_OK;
+}

@@ -1,0 +1,344 @@
+"""Logits against transformers: every family that runs, from its folder and from GGUF, on small random checkpoints.
+
+tests/fixtures/make_models.py makes the checkpoints and the logits (f32, eager attention). Ours may differ by 1e-4, from
+either layout; a token at a time, a few at a time, all at once and on two threads must give the same bits. Adapters are
+PEFT's own (where peft is installed) against PEFT's logits. The real models of the data folder follow."""
+
+import json
+import os
+import pathlib
+import sys
+
+import common
+
+sys.path.insert(0, str(common.ROOT / "tests" / "fixtures"))
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("TQDM_DISABLE", "1")
+tally = common.Tally("logits")
+try:
+    import gguf
+    import numpy as np
+    import safetensors.torch
+    import torch
+    import transformers
+except ImportError as error:
+    tally.skip(f"needs gguf, numpy, safetensors, torch and transformers ({error})")
+    tally.finish()
+import gguf_models
+import make_models
+
+torch.set_num_threads(1)
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+LIMIT = 1e-4
+# converted by tola itself; those that GGUF cannot say exactly are left out (windows of Mistral and Qwen2, caps and
+# scales other than the published ones, layers without experts, dynamic scaling)
+CONVERTED = ["llama", "llama-3.1", "llama-biased", "llama-linear", "mistral-full", "mixtral", "qwen2", "qwen2_moe-all",
+             "qwen3", "qwen3_moe", "gemma", "gemma2-gguf", "gemma3", "phi3", "phi3-long", "phi3-short"]
+WRITTEN = ["gpt2", "olmoe", "deepseek_v2", "deepseek_v2-gguf", "deepseek_v3", "llama4-gguf", "gpt_oss", "bert",
+           "roberta"]
+# longer than trained: the number of positions decides the frequencies
+CONTEXT = {"llama-dynamic": 72, "phi3-long": 72}
+
+
+def ours(model, ids, *flags, context=0):
+    """Logits [positions, columns], flat."""
+    out = pathlib.Path(model).parent / "out.bin"
+    common.run("tola_logits", model, ids, out, "--context", context, *flags)
+    return np.fromfile(out, np.float32)
+
+
+def compare(what, expected, got, limit=LIMIT):
+    if not tally.check(f"{what}: as many values", got.size == expected.size, f"{got.size} of {expected.size}"):
+        return
+    worst = np.abs(got.reshape(expected.shape) - expected).max()
+    tally.check(f"{what}: logits", worst <= limit, f"differ by {worst:.2e}")
+    if "-v" in sys.argv:
+        print(f"{what}: {worst:.1e}")
+
+
+def from_folder(folder, name):
+    expected = make_models.make(name, folder)
+    ids, context = folder / f"{name}.ids", CONTEXT.get(name, 0)
+    got = ours(folder / name, ids, context=context)
+    compare(name, expected, got)
+    encoder = name in ("bert", "roberta")
+    for flags in (["--chunk", 1], ["--chunk", 7], ["--threads", 2]):
+        if encoder and flags[0] == "--chunk":
+            continue
+        again = ours(folder / name, ids, *flags, context=context)
+        tally.check(f"{name} {flags}: the same bits", again.tobytes() == got.tobytes())
+    return expected
+
+
+def from_gguf(folder, name, expected):
+    path, context = folder / f"{name}.gguf", CONTEXT.get(name, 0)
+    if name in CONVERTED:
+        common.run("tola", "convert", folder / name, path)
+    else:
+        cls = getattr(transformers, make_models.MODELS[name][0])
+        gguf_models.write(cls.from_pretrained(folder / name), path)
+    compare(f"{name} (GGUF)", expected, ours(path, folder / f"{name}.ids", context=context))
+
+
+# ---- adapters ----
+
+def adapters(folder):
+    try:
+        import peft
+    except ImportError as error:
+        tally.skip(f"adapters need peft ({error})")
+        return
+    cases = [("llama", dict(target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"], r=4,
+                            lora_alpha=6, rank_pattern={"o_proj": 2}, alpha_pattern={"layers.1.self_attn.q_proj": 3})),
+             ("phi3", dict(target_modules=["qkv_proj", "gate_up_proj"], r=3, lora_alpha=6, use_rslora=True)),
+             ("gpt2", dict(target_modules=["c_attn", "c_fc"], r=4, lora_alpha=8, fan_in_fan_out=True))]
+    for name, arguments in cases:
+        cls = getattr(transformers, make_models.MODELS[name][0])
+        model = cls.from_pretrained(folder / name, attn_implementation="eager")
+        tuned = peft.get_peft_model(model, peft.LoraConfig(**arguments)).eval()
+        generator = torch.Generator().manual_seed(5)
+        for key, p in tuned.named_parameters():
+            if "lora_B" in key:
+                with torch.no_grad():
+                    p.copy_(torch.randn(p.shape, generator=generator) * 0.3)
+        ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
+        with torch.no_grad():
+            expected = tuned(ids).logits[0].numpy()
+        where = folder / f"{name}-adapter"
+        tuned.save_pretrained(where)
+        plain = np.load(folder / f"{name}.npy")
+        tally.check(f"{name}: the adapter matters", np.abs(plain - expected).max() > 0.1)
+        for model_path in (folder / name, folder / f"{name}.gguf"):
+            got = ours(model_path, folder / f"{name}.ids", "--adapter", where)
+            compare(f"{model_path.name} with PEFT's adapter", expected, got)
+        path = folder / f"{name}-adapter.gguf"
+        if name == "llama":
+            write_adapter(where, path, tuned, arguments)
+            # GGUF knows one alpha for all: that of the folder without its patterns
+            edit(where / "adapter_config.json", alpha_pattern={}, rank_pattern={"o_proj": 2})
+            expected = ours(folder / name, folder / f"{name}.ids", "--adapter", where).reshape(plain.shape)
+            for model_path in (folder / name, folder / f"{name}.gguf"):
+                got = ours(model_path, folder / f"{name}.ids", "--adapter", path)
+                compare(f"{model_path.name} with GGUF's adapter", expected, got)
+        none = ours(folder / name, folder / f"{name}.ids", "--adapter", where, "--scale", 0)
+        compare(f"{name}: an adapter of scale 0", plain, none)
+
+
+def edit(path, **changes):
+    document = json.loads(path.read_text())
+    document.update(changes)
+    path.write_text(json.dumps(document))
+
+
+def write_adapter(folder, path, tuned, arguments):
+    """As llama.cpp's convert_lora_to_gguf.py does: Llama's rows of B that turn become neighbours."""
+    w = gguf.GGUFWriter(path, "llama")
+    w.add_type(gguf.GGUFType.ADAPTER)
+    w.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    w.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(arguments["lora_alpha"]))
+    config = tuned.config
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, t in safetensors.torch.load_file(folder / "adapter_model.safetensors").items():
+        module, half = name.removeprefix("base_model.model.").removesuffix(".weight").rsplit(".lora_", 1)
+        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(module.split(".")[-1])
+        if half == "B" and heads:
+            t = t.view(heads, 2, t.shape[0] // heads // 2, t.shape[1]).swapaxes(1, 2).reshape(t.shape)
+        mapped = names.get_name(module + ".weight", try_suffixes=(".weight",))
+        w.add_tensor(f"{mapped}.lora_{half.lower()}", np.ascontiguousarray(t.numpy()))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+# ---- types that round ----
+
+def rounded(folder):
+    """gpt-oss' mxfp4 parts and DeepSeek's fp8 with scales of blocks. Products round activations there (to 8-bit
+    integers and bf16), so logits are near transformers', not equal; from GGUF with the same blocks they are the same."""
+    name = "gpt_oss"
+    where, generator = folder / "gpt_oss-mxfp4", torch.Generator().manual_seed(7)
+    model = transformers.GptOssForCausalLM.from_pretrained(folder / name, attn_implementation="eager")
+    state = dict(model.state_dict())
+    table = torch.tensor([0, .5, 1, 1.5, 2, 3, 4, 6, -0., -.5, -1, -1.5, -2, -3, -4, -6])
+    w = gguf.GGUFWriter(folder / "gpt_oss-mxfp4.gguf", "gpt-oss")
+    repacked = {}
+    for key in [k for k in state if k.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
+        experts, inputs, outputs = state[key].shape
+        groups = inputs // 32
+        blocks = torch.randint(0, 256, (experts, outputs, groups, 16), generator=generator, dtype=torch.uint8)
+        scales = torch.randint(120, 123, (experts, outputs, groups), generator=generator, dtype=torch.uint8)
+        codes = torch.stack([blocks & 15, blocks >> 4], -1).reshape(experts, outputs, groups, 32).long()
+        values = table[codes] * torch.exp2(scales.float() - 127)[..., None]
+        state[key].copy_(values.reshape(experts, outputs, inputs).transpose(1, 2))
+        repacked[key] = (blocks, scales)
+        # ggml's block: the scale, then elements i and i + 16 in a byte
+        pairs = codes[..., :16] | codes[..., 16:] << 4
+        repacked[key + ".ggml"] = torch.cat([scales[..., None], pairs.to(torch.uint8)], -1)
+    ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
+    with torch.no_grad():
+        expected = model(ids).logits[0].numpy()
+    model.save_pretrained(where)
+    stored = safetensors.torch.load_file(where / "model.safetensors")
+    for key in [k for k in repacked if not k.endswith(".ggml")]:
+        del stored[key]
+        stored[key + "_blocks"], stored[key + "_scales"] = repacked[key]
+    safetensors.torch.save_file(stored, where / "model.safetensors", metadata={"format": "pt"})
+    edit(where / "config.json", quantization_config={"quant_method": "mxfp4"})
+    got = ours(where, folder / f"{name}.ids").reshape(expected.shape)
+    close("gpt-oss with mxfp4 parts", expected, got, 0.03)
+    write_mxfp4(w, model, repacked)
+    again = ours(folder / "gpt_oss-mxfp4.gguf", folder / f"{name}.ids").reshape(expected.shape)
+    tally.check("gpt-oss with mxfp4 parts: GGUF gives the same bits", again.tobytes() == got.tobytes())
+
+
+def write_mxfp4(w, model, repacked):
+    c = model.config
+    gguf_models.common_keys(w, c)
+    gguf_models.expert_keys(w, c, "gpt_oss")
+    gguf_models.rope_keys(w, c, {})
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT_OSS, c.num_hidden_layers)
+    for name, t in gguf_models.layouts("gpt_oss", c, model.state_dict()):
+        mapped = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        stem = name.removesuffix(".weight")
+        packed = repacked.get(stem + ".ggml")
+        for kind, first in (("gate_proj", 0), ("up_proj", 1)):
+            if stem.endswith("experts." + kind):
+                packed = repacked[stem.replace(kind, "gate_up_proj") + ".ggml"][:, first::2]
+        if packed is None:
+            w.add_tensor(mapped, np.ascontiguousarray(t.detach().numpy()))
+            continue
+        flat = packed.reshape(packed.shape[0], packed.shape[1], -1)
+        w.add_tensor(mapped, np.ascontiguousarray(flat.numpy()), raw_dtype=gguf.GGMLQuantizationType.MXFP4)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def close(what, expected, got, share):
+    """The difference is a small share of the logits' size."""
+    ratio = np.sqrt(((got - expected) ** 2).mean() / (expected ** 2).mean())
+    tally.check(f"{what}: near", ratio <= share, f"differs by {ratio:.4f} of the size")
+    if "-v" in sys.argv:
+        print(f"{what}: {ratio:.4f} of the size")
+
+
+def fp8(folder):
+    """Blocks of 128 x 128 that share a scale, as DeepSeek-V3 is published."""
+    name, where = "deepseek_v3", folder / "deepseek_v3-fp8"
+    model = transformers.DeepseekV3ForCausalLM.from_pretrained(folder / name, attn_implementation="eager")
+    model.save_pretrained(where)
+    stored = safetensors.torch.load_file(where / "model.safetensors")
+    state = dict(model.state_dict())
+    out = {}
+    for key, t in stored.items():
+        plain = t.dim() != 2 or "embed" in key or "lm_head" in key or key.endswith("mlp.gate.weight")
+        if plain:
+            out[key] = t
+            continue
+        rows, cols = -(-t.shape[0] // 128), -(-t.shape[1] // 128)
+        scales = torch.zeros(rows, cols)
+        values = torch.zeros_like(t)
+        packed = torch.zeros(t.shape, dtype=torch.float8_e4m3fn)
+        for r in range(rows):
+            for c in range(cols):
+                at = (slice(128 * r, 128 * r + 128), slice(128 * c, 128 * c + 128))
+                scales[r, c] = t[at].abs().max() / 448
+                packed[at] = (t[at] / scales[r, c]).to(torch.float8_e4m3fn)
+                values[at] = packed[at].float() * scales[r, c]
+        out[key], out[key + "_scale_inv"] = packed, scales
+        restore(state, key, values)
+    safetensors.torch.save_file(out, where / "model.safetensors", metadata={"format": "pt"})
+    edit(where / "config.json", quantization_config={"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
+                                                     "weight_block_size": [128, 128]})
+    ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
+    with torch.no_grad():
+        expected = model(ids).logits[0].numpy()
+    got = ours(where, folder / f"{name}.ids").reshape(expected.shape)
+    close("DeepSeek-V3 with fp8 blocks", expected, got, 0.03)
+
+
+def restore(state, key, values):
+    """A stored tensor back into the model, which keeps experts in one."""
+    if key in state:
+        state[key].copy_(values)
+        return
+    head, expert, kind, _ = key.rsplit(".", 3)
+    if kind == "down_proj":
+        state[f"{head}.down_proj"][int(expert)].copy_(values)
+        return
+    half = state[f"{head}.gate_up_proj"][int(expert)].chunk(2, dim=0)[kind == "up_proj"]
+    half.copy_(values)
+
+
+# ---- real models ----
+
+def stories(folder):
+    """stories260K.gguf against transformers, which loads GGUF itself, and the story that both tell."""
+    path = common.DATA / "llm" / "stories260K" / "stories260Ktok512.gguf"
+    if not path.is_file():
+        tally.skip(f"no {path}")
+        return
+    config = transformers.LlamaConfig.from_pretrained(str(path.parent), gguf_file=path.name)
+    config.pad_token_id = None  # the file says 0xffffffff
+    model = transformers.LlamaForCausalLM.from_pretrained(str(path.parent), gguf_file=path.name, config=config,
+                                                          attn_implementation="eager", dtype=torch.float32)
+    ids = [1, 403, 407, 261, 378]  # "Once upon a time"
+    for _ in range(60):
+        with torch.no_grad():
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+    (folder / "stories.ids").write_text("\n".join(map(str, ids)) + "\n")
+    with torch.no_grad():
+        expected = model(torch.tensor([ids])).logits[0].numpy()
+    got = link(folder, path, "stories.gguf")
+    got = ours(got, folder / "stories.ids").reshape(expected.shape)
+    compare("stories260K", expected, got)
+    tally.equal("stories260K tells the same story", got.argmax(-1)[4:-1].tolist(), ids[5:])
+    tokens = gguf.GGUFReader(path).fields["tokenizer.ggml.tokens"]
+    pieces = [bytes(tokens.parts[i]).decode() for i in tokens.data]
+    text = "".join(pieces[i] for i in ids[1:]).replace("▁", " ")
+    tally.check("the story is English", "was a little girl" in text, text)
+    if "-v" in sys.argv:
+        print(text)
+
+
+def link(folder, target, name):
+    path = folder / name
+    if not path.exists():
+        path.symlink_to(target)
+    return path
+
+
+def tiny_gpt2(folder):
+    path = common.DATA / "llm" / "tiny_gpt2"
+    if not path.is_dir():
+        tally.skip(f"no {path}")
+        return
+    model = transformers.GPT2LMHeadModel.from_pretrained(path, attn_implementation="eager").float()
+    ids = torch.randint(0, model.config.vocab_size, (1, 20), generator=torch.Generator().manual_seed(1))
+    (folder / "tiny.ids").write_text("\n".join(map(str, ids[0].tolist())) + "\n")
+    with torch.no_grad():
+        expected = model(ids).logits[0].numpy()
+    got = ours(link(folder, path, "tiny_gpt2"), folder / "tiny.ids")
+    compare("tiny_gpt2", expected, got)
+
+
+with common.folder() as temporary:
+    base = pathlib.Path(temporary)
+    wanted = [a for a in sys.argv[1:] if not a.startswith("-")] or list(make_models.MODELS)
+    for model_name in wanted:
+        try:
+            logits = from_folder(base, model_name)
+            if model_name in CONVERTED + WRITTEN:
+                from_gguf(base, model_name, logits)
+        except common.Refused as error:
+            tally.check(model_name, False, str(error))
+    if len(wanted) == len(make_models.MODELS):
+        for part in (adapters, rounded, fp8, stories, tiny_gpt2):
+            try:
+                part(base)
+            except common.Refused as error:
+                tally.check(part.__name__, False, str(error))
+tally.finish()
