@@ -1,0 +1,489 @@
+/* models/: golden logits, and what contradicting configurations and tensors are answered with. */
+#include "unit.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "graph/plan.h"
+#include "model_golden.h"
+#include "models/models.h"
+
+#include <math.h>
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+enum { MAX_TENSORS = 160 };
+
+/* ---- making checkpoints ---- */
+
+/* The upper 24 bits of splitmix64(crc32(name) << 32 | i) as a number in [-1, 1): make_model_golden.py. */
+static uint32_t crc32_of(const char *text) {
+    uint32_t crc = UINT32_MAX;
+    for (; *text != '\0'; text++) {
+        crc ^= (uint8_t)*text;
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+}
+
+static float unit_value(uint32_t seed, uint64_t i) {
+    uint64_t x = ((uint64_t)seed << 32 | i) + 0x9E3779B97F4A7C15u;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    x ^= x >> 31;
+    return (float)(x >> 40) * 0x1p-23f - 1.0f;
+}
+
+/* Writes FOLDER/model.safetensors and FOLDER/config.json. */
+static void write_model(const char *folder, const golden_tensor *tensors, size_t count, const char *config,
+                        const char *config_name) {
+    static uint64_t shapes[MAX_TENSORS][2];
+    static tola_tensor_spec specs[MAX_TENSORS];
+    char path[600];
+    assert_true(count <= MAX_TENSORS);
+    for (size_t i = 0; i < count; i++) {
+        shapes[i][0] = tensors[i].rows;
+        shapes[i][1] = tensors[i].cols;
+        specs[i] = (tola_tensor_spec){ .name = tensors[i].name, .shape = shapes[i],
+                                       .n_dims = tensors[i].cols != 0 ? 2 : 1, .dtype = TOLA_DTYPE_F32 };
+    }
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    tola_write_options options = TOLA_WRITE_OPTIONS_INIT;
+    options.overwrite = true;
+    tola_writer *w;
+    tola_error err = TOLA_ERROR_INIT;
+    if (tola_writer_open(path, specs, count, &options, &w, &err) != TOLA_OK) fail_msg("%s", err.message);
+    for (size_t i = 0; i < count; i++) {
+        const golden_tensor *t = &tensors[i];
+        size_t n = (size_t)t->rows * (t->cols != 0 ? t->cols : 1);
+        float *values = malloc(n * sizeof *values);
+        uint32_t seed = crc32_of(t->name);
+        for (size_t k = 0; k < n; k++) values[k] = t->offset + t->scale * unit_value(seed, k);
+        assert_int_equal(tola_writer_write(w, i, 0, values, n * sizeof *values, &err), TOLA_OK);
+        free(values);
+    }
+    assert_int_equal(tola_writer_finish(w, &err), TOLA_OK);
+    snprintf(path, sizeof path, "%s/%s", folder, config_name);
+    unit_write(path, config, strlen(config));
+}
+
+/* ---- running ---- */
+
+typedef struct running {
+    tola_checkpoint *ck, *adapter_ck;
+    model_description *d;
+    model_weights *w;
+    model_adapter *adapter;
+    graph *g;
+} running;
+
+static tola_status start(running *r, const char *folder, const char *adapter, tola_error *err) {
+    memset(r, 0, sizeof *r);
+    TRY(model_open(folder, &r->ck, err));
+    TRY(model_describe(r->ck, 0, &r->d, err));
+    TRY(model_weights_open(r->ck, r->d, &r->w, err));
+    if (adapter != NULL) {
+        TRY(tola_checkpoint_open(adapter, NULL, &r->adapter_ck, err));
+        TRY(model_adapter_open(r->adapter_ck, r->d, 1, &r->adapter, err));
+    }
+    return model_build(r->d, r->w, &r->adapter, r->adapter != NULL, false, &r->g, err);
+}
+
+static void stop(running *r) {
+    graph_free(r->g);
+    model_adapter_free(r->adapter);
+    model_weights_free(r->w);
+    model_description_free(r->d);
+    tola_checkpoint_close(r->adapter_ck);
+    tola_checkpoint_close(r->ck);
+}
+
+/* Logits of the last `outputs` positions; `chunk` tokens at a time. */
+static void logits_of(const running *r, const uint32_t *ids, size_t n, size_t outputs, size_t chunk, float *out) {
+    tola_error err = TOLA_ERROR_INIT;
+    kv_options options = { .key = TOLA_DTYPE_F32, .value = TOLA_DTYPE_F32, .positions = 128 };
+    uint32_t positions[64], rows[64];
+    kv_sequence *sequences[64], *s;
+    kv_cache *kv;
+    graph_plan *plan;
+    pool *threads;
+    if (kv_create(r->g, &options, &kv, &err) != TOLA_OK || kv_sequence_create(kv, &s, &err) != TOLA_OK ||
+        pool_create(1, &threads, &err) != TOLA_OK || plan_create(r->g, n, n, 1, &plan, &err) != TOLA_OK)
+        fail_msg("%s", err.message);
+    for (size_t first = 0; first < n;) {
+        size_t count = chunk < n - first ? chunk : n - first, wanted = 0;
+        for (size_t i = 0; i < count; i++) {
+            positions[i] = (uint32_t)(first + i);
+            sequences[i] = s;
+            if (first + i >= n - outputs) rows[wanted++] = (uint32_t)i;
+        }
+        graph_batch batch = { .tokens = count, .ids = ids + first, .positions = positions, .sequences = sequences,
+                              .outputs = rows, .output_count = wanted };
+        if (kv_reserve(s, count, &err) != TOLA_OK || plan_run(plan, threads, &batch, &err) != TOLA_OK)
+            fail_msg("%s", err.message);
+        size_t got, cols;
+        const float *values = plan_output(plan, 0, &got, &cols);
+        assert_int_equal(got, wanted);
+        memcpy(out, values, got * cols * sizeof *out);
+        out += got * cols;
+        first += count;
+    }
+    plan_free(plan);
+    pool_free(threads);
+    kv_sequence_free(s);
+    kv_free(kv);
+}
+
+typedef struct golden {
+    const char *name, *config;
+    const golden_tensor *tensors;
+    size_t tensor_count;
+    const float *logits;
+    size_t logit_count;
+} golden;
+
+#define GOLDEN(kind)                                                                                         \
+    { #kind, golden_##kind##_config, golden_##kind##_tensors, COUNT(golden_##kind##_tensors),                \
+      golden_##kind##_logits, COUNT(golden_##kind##_logits) }
+static const golden goldens[] = { GOLDEN(llama), GOLDEN(gemma3), GOLDEN(deepseek_v3), GOLDEN(gpt2) };
+
+/* transformers' logits, and the same bits however the prompt is cut. */
+static void test_golden(void **state) {
+    (void)state;
+    for (size_t k = 0; k < COUNT(goldens); k++) {
+        const golden *g = &goldens[k];
+        const char *folder = unit_folder();
+        running r;
+        tola_error err = TOLA_ERROR_INIT;
+        write_model(folder, g->tensors, g->tensor_count, g->config, "config.json");
+        if (start(&r, folder, NULL, &err) != TOLA_OK) fail_msg("%s: %s", g->name, err.message);
+        const char *first = NULL;
+        assert_int_equal(model_weights_unused(r.w, &first), 0);
+        size_t n = g->logit_count, rows = n / r.d->vocabulary;
+        float *once = malloc(n * sizeof *once), *cut = malloc(n * sizeof *cut);
+        logits_of(&r, golden_ids, COUNT(golden_ids), rows, COUNT(golden_ids), once);
+        for (size_t i = 0; i < n; i++)
+            if (!(fabsf(once[i] - g->logits[i]) <= 1e-4f))
+                fail_msg("%s: logit %zu is %g, expected %g", g->name, i, (double)once[i], (double)g->logits[i]);
+        for (size_t chunk = 1; chunk <= 3; chunk += 2) {
+            logits_of(&r, golden_ids, COUNT(golden_ids), rows, chunk, cut);
+            assert_memory_equal(once, cut, n * sizeof *once);
+        }
+        free(once);
+        free(cut);
+        stop(&r);
+        unit_remove(folder);
+    }
+}
+
+/* ---- contradictions ---- */
+
+typedef struct setting {
+    const char *key, *value; /* JSON; NULL: left out */
+} setting;
+
+static const setting plain[] = {
+    { "model_type", "\"llama\"" },    { "hidden_size", "8" },
+    { "num_hidden_layers", "2" },     { "num_attention_heads", "4" },
+    { "num_key_value_heads", "2" },   { "head_dim", "4" },
+    { "intermediate_size", "12" },    { "vocab_size", "10" },
+    { "max_position_embeddings", "64" }, { "rms_norm_eps", "1e-6" },
+    { "rope_theta", "10000.0" },      { "tie_word_embeddings", "true" },
+    { "num_local_experts", NULL },    { "num_experts_per_tok", NULL },
+};
+
+#define LAYER(i)                                                                                          \
+    { "model.layers." #i ".input_layernorm.weight", 8, 0, 1, 0 },                                         \
+        { "model.layers." #i ".post_attention_layernorm.weight", 8, 0, 1, 0 },                            \
+        { "model.layers." #i ".self_attn.q_proj.weight", 16, 8, 0, 1 },                                   \
+        { "model.layers." #i ".self_attn.k_proj.weight", 8, 8, 0, 1 },                                    \
+        { "model.layers." #i ".self_attn.v_proj.weight", 8, 8, 0, 1 },                                    \
+        { "model.layers." #i ".self_attn.o_proj.weight", 8, 16, 0, 1 },                                   \
+        { "model.layers." #i ".mlp.gate_proj.weight", 12, 8, 0, 1 },                                      \
+        { "model.layers." #i ".mlp.up_proj.weight", 12, 8, 0, 1 },                                        \
+        { "model.layers." #i ".mlp.down_proj.weight", 8, 12, 0, 1 }
+static const golden_tensor plain_tensors[] = { { "model.embed_tokens.weight", 10, 8, 0, 1 },
+                                               { "model.norm.weight", 8, 0, 1, 0 }, LAYER(0), LAYER(1) };
+
+static const setting *overridden(const setting *list, size_t count, const char *key) {
+    for (size_t i = 0; i < count && list[i].key != NULL; i++)
+        if (strcmp(list[i].key, key) == 0) return &list[i];
+    return NULL;
+}
+
+/* The plain configuration with some settings changed or added. */
+static void make_config(const setting *changes, size_t count, char *text, size_t cap) {
+    size_t used = (size_t)snprintf(text, cap, "{");
+    const char *comma = "";
+    for (size_t i = 0; i < COUNT(plain); i++) {
+        const setting *s = overridden(changes, count, plain[i].key);
+        if (s == NULL) s = &plain[i];
+        if (s->value == NULL) continue;
+        used += (size_t)snprintf(text + used, cap - used, "%s\"%s\":%s", comma, s->key, s->value);
+        comma = ",";
+    }
+    for (size_t i = 0; i < count && changes[i].key != NULL; i++) {
+        if (overridden(plain, COUNT(plain), changes[i].key) != NULL || changes[i].value == NULL) continue;
+        used += (size_t)snprintf(text + used, cap - used, "%s\"%s\":%s", comma, changes[i].key, changes[i].value);
+    }
+    snprintf(text + used, cap - used, "}");
+    assert_true(used + 2 < cap);
+}
+
+typedef struct bad {
+    setting changes[8];
+    golden_tensor tensor; /* in place of the one of that name, or added; rows 0: that one is left out */
+    tola_status status;
+    const char *message; /* part of it */
+} bad;
+
+#define YARN(rest) "{\"rope_type\":\"yarn\",\"rope_theta\":10000.0" rest "}"
+#define MIXTRAL { "model_type", "\"mixtral\"" }
+#define DEEPSEEK                                                                                              \
+    { "model_type", "\"deepseek_v3\"" }, { "n_routed_experts", "6" }, { "num_experts_per_tok", "2" },         \
+        { "moe_intermediate_size", "4" }
+
+static const bad contradictions[] = {
+    { { { "model_type", "\"clip\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "clip cannot be run" },
+    { { { "num_hidden_layers", "0" } }, { 0 }, TOLA_E_FORMAT, "number of layers is 0, expected 1 to 4096" },
+    { { { "num_hidden_layers", "5000" } }, { 0 }, TOLA_E_FORMAT, "number of layers is 5000" },
+    { { { "hidden_size", "0" } }, { 0 }, TOLA_E_FORMAT, "width is 0" },
+    { { { "hidden_size", "1000000000000000000" } }, { 0 }, TOLA_E_FORMAT, "width is 1000000000000000000" },
+    { { { "num_attention_heads", "0" } }, { 0 }, TOLA_E_FORMAT, "number of heads is 0" },
+    { { { "num_attention_heads", "-4" } }, { 0 }, TOLA_E_FORMAT, "number of heads is 0" },
+    { { { "num_attention_heads", "3" } }, { 0 }, TOLA_E_FORMAT, "3 heads do not divide among 2 key heads" },
+    { { { "num_attention_heads", "60000" }, { "head_dim", "60000" } }, { 0 }, TOLA_E_FORMAT, "are too many" },
+    { { { "vocab_size", "9" } }, { 0 }, TOLA_E_FORMAT, "vocabulary is 9, but the table has 10 rows" },
+    { { { "max_position_embeddings", "0" } }, { 0 }, TOLA_E_FORMAT, "context is 0" },
+    { { { "rms_norm_eps", "-1" } }, { 0 }, TOLA_E_FORMAT, "epsilon of norms is -1" },
+    { { { "rms_norm_eps", "1e300" } }, { 0 }, TOLA_E_FORMAT, "epsilon of norms is 1e+300" },
+    { { { "hidden_act", "\"snake\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "activation snake is not known" },
+    { { { "intermediate_size", "0" } }, { 0 }, TOLA_E_FORMAT, "width of feed-forward layers is 0" },
+    /* rotary positions */
+    { { { "head_dim", "1" } }, { 0 }, TOLA_E_FORMAT, "columns that turn is 0" },
+    { { { "head_dim", "3" } }, { 0 }, TOLA_E_FORMAT, "3 columns of a head turn, expected an even number" },
+    { { { "rope_theta", "-5" } }, { 0 }, TOLA_E_FORMAT, "rope: base -5" },
+    { { { "rope_theta", "1e-300" } }, { 0 }, TOLA_E_FORMAT, "angles that are no numbers" },
+    { { { "partial_rotary_factor", "1.5" } }, { 0 }, TOLA_E_FORMAT, "turns 1.5 of each head" },
+    { { { "rope_scaling", "{\"rope_type\":\"foo\"}" } }, { 0 }, TOLA_E_UNSUPPORTED, "rope scaling is not known" },
+    { { { "rope_scaling", "{\"rope_type\":\"linear\",\"factor\":0}" } }, { 0 }, TOLA_E_FORMAT, "scaled by 0" },
+    { { { "rope_scaling", YARN(",\"factor\":-2.0") } }, { 0 }, TOLA_E_FORMAT, "scaled by -2" },
+    { { { "rope_scaling", YARN(",\"factor\":1e300,\"attention_factor\":1e300") } }, { 0 }, TOLA_E_FORMAT,
+      "angles that are no numbers" },
+    { { { "rope_scaling", "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":4.0,\"high_freq_factor\":1.0,"
+                          "\"original_max_position_embeddings\":16}" } }, { 0 }, TOLA_E_FORMAT, "0 < low < high" },
+    { { { "rope_scaling", "{\"rope_type\":\"longrope\",\"short_factor\":[1.0],\"long_factor\":[1.0]}" } }, { 0 },
+      TOLA_E_FORMAT, "1 factors in rope_factors_short.weight, expected 2" },
+    { { { "rope_scaling", "{\"rope_type\":\"longrope\",\"short_factor\":[1.0,-1.0],\"long_factor\":[1.0,1.0]}" } },
+      { 0 }, TOLA_E_FORMAT, "factor 1 of rope_factors_short.weight is -1" },
+    /* windows */
+    { { { "model_type", "\"mistral\"" }, { "layer_types", "[\"sliding_attention\",\"full_attention\"]" },
+        { "sliding_window", "0" } }, { 0 }, TOLA_E_FORMAT, "sliding_window is 0" },
+    { { { "model_type", "\"mistral\"" }, { "layer_types", "[\"full_attention\"]" } }, { 0 }, TOLA_E_FORMAT,
+      "1 layer types for 2 layers" },
+    { { { "model_type", "\"mistral\"" }, { "layer_types", "[\"full_attention\",\"linear_attention\"]" } }, { 0 },
+      TOLA_E_UNSUPPORTED, "layer 1 is of type linear_attention" },
+    /* experts */
+    { { MIXTRAL, { "num_local_experts", "4" }, { "num_experts_per_tok", "5" } }, { 0 }, TOLA_E_FORMAT,
+      "experts for each token is 5, expected 1 to 4" },
+    { { MIXTRAL, { "num_local_experts", "4" }, { "num_experts_per_tok", "0" } }, { 0 }, TOLA_E_FORMAT,
+      "experts for each token is 0" },
+    { { MIXTRAL, { "num_local_experts", "70000" }, { "num_experts_per_tok", "2" } }, { 0 }, TOLA_E_FORMAT,
+      "number of experts is 70000" },
+    { { MIXTRAL, { "num_local_experts", "4" }, { "num_experts_per_tok", "2" } }, { 0 }, TOLA_E_FORMAT,
+      "block_sparse_moe.gate.weight is missing" },
+    { { DEEPSEEK, { "n_group", "4" }, { "topk_group", "2" } }, { 0 }, TOLA_E_FORMAT,
+      "6 experts do not divide into 4 groups" },
+    { { DEEPSEEK, { "n_group", "2" }, { "topk_group", "3" } }, { 0 }, TOLA_E_FORMAT, "topk_group is 3" },
+    { { DEEPSEEK, { "kv_lora_rank", "0" } }, { 0 }, TOLA_E_FORMAT, "kv_lora_rank is 0" },
+    { { { "model_type", "\"qwen2_moe\"" }, { "num_experts", "4" }, { "num_experts_per_tok", "2" },
+        { "decoder_sparse_step", "0" } }, { 0 }, TOLA_E_FORMAT, "step of layers with experts is 0" },
+    /* tensors */
+    { { { 0 } }, { "model.layers.1.mlp.up_proj.weight", 0, 0, 0, 0 }, TOLA_E_FORMAT,
+      "tensor model.layers.1.mlp.up_proj.weight is missing" },
+    { { { 0 } }, { "model.norm.weight", 0, 0, 0, 0 }, TOLA_E_FORMAT, "tensor model.norm.weight is missing" },
+    { { { "tie_word_embeddings", "false" } }, { 0 }, TOLA_E_FORMAT, "tensor lm_head.weight is missing" },
+    { { { "attention_bias", "true" } }, { 0 }, TOLA_E_FORMAT, "q_proj.bias is missing" },
+    { { { "num_hidden_layers", "3" } }, { 0 }, TOLA_E_FORMAT, "model.layers.2.input_layernorm.weight is missing" },
+    { { { 0 } }, { "model.layers.0.self_attn.q_proj.weight", 8, 8, 0, 1 }, TOLA_E_FORMAT,
+      "tensor 'model.layers.0.self_attn.q_proj.weight': shape [8, 8], expected [16, 8] by the configuration" },
+    { { { 0 } }, { "model.layers.1.input_layernorm.weight", 9, 0, 0, 1 }, TOLA_E_FORMAT, "shape [9], expected [8]" },
+    { { { 0 } }, { "model.layers.0.mlp.down_proj.weight", 96, 0, 0, 1 }, TOLA_E_FORMAT,
+      "shape [96], expected [8, 12]" },
+    { { { "hidden_size", "16" } }, { 0 }, TOLA_E_FORMAT, "expected [16]" },
+};
+
+/* Starts a changed model; true with *err where it is refused. */
+static bool refused(const setting *changes, size_t count, const golden_tensor *tensor, const char *adapter,
+                    tola_status *status, tola_error *err) {
+    golden_tensor tensors[MAX_TENSORS];
+    size_t n = 0;
+    char config[2000];
+    const char *folder = unit_folder();
+    bool replaced = tensor->name == NULL;
+    for (size_t i = 0; i < COUNT(plain_tensors); i++) {
+        bool same = tensor->name != NULL && strcmp(tensor->name, plain_tensors[i].name) == 0;
+        replaced |= same;
+        if (same && tensor->rows == 0) continue;
+        tensors[n++] = same ? *tensor : plain_tensors[i];
+    }
+    if (!replaced) tensors[n++] = *tensor;
+    make_config(changes, count, config, sizeof config);
+    write_model(folder, tensors, n, config, "config.json");
+    running r;
+    *status = start(&r, folder, adapter, err);
+    stop(&r);
+    unit_remove(folder);
+    return *status != TOLA_OK;
+}
+
+static void test_contradictions(void **state) {
+    (void)state;
+    tola_status status;
+    tola_error err = TOLA_ERROR_INIT;
+    const golden_tensor none = { 0 };
+    if (refused(NULL, 0, &none, NULL, &status, &err)) fail_msg("the plain model: %s", err.message);
+    for (size_t i = 0; i < COUNT(contradictions); i++) {
+        const bad *b = &contradictions[i];
+        err = (tola_error)TOLA_ERROR_INIT;
+        refused(b->changes, COUNT(b->changes), &b->tensor, NULL, &status, &err);
+        if (status != b->status || strstr(err.message, b->message) == NULL)
+            fail_msg("case %zu: status %d '%s', expected %d with '%s'", i, (int)status, err.message, (int)b->status,
+                     b->message);
+    }
+}
+
+/* A layer too many is no error, but is told. */
+static void test_left_over(void **state) {
+    (void)state;
+    golden_tensor tensors[] = { { "model.embed_tokens.weight", 10, 8, 0, 1 }, { "model.norm.weight", 8, 0, 1, 0 },
+                                LAYER(0), LAYER(1), LAYER(2),
+                                { "model.layers.0.self_attn.rotary_emb.inv_freq", 2, 0, 0, 1 } };
+    const char *folder = unit_folder(), *first = NULL;
+    char config[2000];
+    running r;
+    tola_error err = TOLA_ERROR_INIT;
+    make_config(NULL, 0, config, sizeof config);
+    write_model(folder, tensors, COUNT(tensors), config, "config.json");
+    if (start(&r, folder, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
+    assert_int_equal(model_weights_unused(r.w, &first), 9);
+    assert_string_equal(first, "model.layers.2.input_layernorm.weight");
+    assert_int_equal(model_weights_made(r.w), 0);
+    stop(&r);
+    unit_remove(folder);
+}
+
+/* ---- adapters ---- */
+
+typedef struct bad_adapter {
+    const char *config; /* the inside of adapter_config.json; NULL: there is none */
+    golden_tensor tensors[3];
+    tola_status status;
+    const char *message; /* NULL: taken */
+} bad_adapter;
+
+#define LORA "\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":4"
+#define Q "base_model.model.model.layers.0.self_attn.q_proj"
+#define PAIR { Q ".lora_A.weight", 2, 8, 0, 1 }, { Q ".lora_B.weight", 16, 2, 0, 1 }
+
+static const bad_adapter adapters[] = {
+    { LORA, { PAIR }, TOLA_OK, NULL },
+    { LORA ",\"use_rslora\":true,\"rank_pattern\":{\"k_proj\":7}", { PAIR }, TOLA_OK, NULL },
+    { NULL, { PAIR }, TOLA_E_NOT_FOUND, "no adapter_config.json" },
+    { LORA ",\"use_dora\":true", { PAIR }, TOLA_E_UNSUPPORTED, "DoRA is not known" },
+    { LORA ",\"bias\":\"all\"", { PAIR }, TOLA_E_UNSUPPORTED, "training of biases is not known" },
+    { LORA ",\"modules_to_save\":[\"lm_head\"]", { PAIR }, TOLA_E_UNSUPPORTED, "modules_to_save is not known" },
+    { "\"peft_type\":\"IA3\"", { PAIR }, TOLA_E_UNSUPPORTED, "a peft_type other than LORA" },
+    { LORA ",\"rank_pattern\":{\"q_proj\":3}", { PAIR }, TOLA_E_FORMAT, "rank 2, but adapter_config.json says 3" },
+    { LORA ",\"alpha_pattern\":{\".*q_proj\":3}", { PAIR }, TOLA_E_UNSUPPORTED, "only plain endings" },
+    { LORA, { { Q ".lora_A.weight", 2, 8, 0, 1 } }, TOLA_E_FORMAT, "the other half of the pair is missing" },
+    { LORA, { { Q ".lora_A.weight", 2, 8, 0, 1 }, { Q ".lora_B.weight", 16, 3, 0, 1 } }, TOLA_E_FORMAT,
+      "no [rank, in] and [out, rank]" },
+    { LORA, { { Q ".lora_A.weight", 2, 9, 0, 1 }, { Q ".lora_B.weight", 16, 2, 0, 1 } }, TOLA_E_FORMAT,
+      "a pair from 9 to 16 columns, but the weight goes from 8 to 16" },
+    { LORA, { PAIR, { Q ".lora_magnitude_vector", 16, 0, 0, 1 } }, TOLA_E_UNSUPPORTED, "DoRA is not known" },
+    { LORA, { { "base_model.model.model.layers.0.self_attn.x_proj.lora_A.weight", 2, 8, 0, 1 } }, TOLA_E_FORMAT,
+      "the model has no such weight" },
+    { LORA, { { "base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight", 2, 8, 0, 1 },
+              { "base_model.model.model.layers.7.self_attn.q_proj.lora_B.weight", 16, 2, 0, 1 } }, TOLA_E_FORMAT,
+      "layers.7.self_attn.q_proj.lora_A.weight': the model has no such weight" },
+    { LORA, { { "base_model.model.model.embed_tokens.lora_embedding_A", 2, 8, 0, 1 } }, TOLA_E_UNSUPPORTED,
+      "adapters of embeddings are not known" },
+};
+
+static void test_adapters(void **state) {
+    (void)state;
+    const golden_tensor none = { 0 };
+    for (size_t i = 0; i < COUNT(adapters); i++) {
+        const bad_adapter *b = &adapters[i];
+        char base[] = "/tmp/tola-adapter-XXXXXX", config[600], path[600];
+        tola_error err = TOLA_ERROR_INIT;
+        tola_status status;
+        size_t n = 0;
+        assert_non_null(mkdtemp(base));
+        while (n < COUNT(b->tensors) && b->tensors[n].name != NULL) n++;
+        snprintf(config, sizeof config, "{%s}", b->config != NULL ? b->config : "");
+        write_model(base, b->tensors, n, config, b->config != NULL ? "adapter_config.json" : "other.json");
+        snprintf(path, sizeof path, "%s/model.safetensors", base);
+        refused(NULL, 0, &none, path, &status, &err);
+        unit_remove(base);
+        if (status != b->status || (b->message != NULL && strstr(err.message, b->message) == NULL))
+            fail_msg("adapter %zu: status %d '%s', expected %d with '%s'", i, (int)status, err.message, (int)b->status,
+                     b->message != NULL ? b->message : "");
+    }
+}
+
+/* ---- rope ---- */
+
+/* Each family's tables are compared through logits; here: what makes no numbers, and figures that are known. */
+static void test_rope(void **state) {
+    (void)state;
+    float frequency[4], magnitude;
+    tola_error err = TOLA_ERROR_INIT;
+    rope_options o = { .rotated = 8, .theta = 10000, .trained = 64 };
+    assert_int_equal(rope_frequencies(&o, frequency, &magnitude, &err), TOLA_OK);
+    for (int i = 0; i < 4; i++) assert_true(fabsf(frequency[i] - powf(10, (float)-i)) <= 1e-6f);
+    assert_true(magnitude == 1);
+    o.kind = FAMILY_ROPE_LINEAR;
+    o.factor = 4;
+    assert_int_equal(rope_frequencies(&o, frequency, &magnitude, &err), TOLA_OK);
+    assert_true(frequency[0] == 0.25f);
+    o.kind = FAMILY_ROPE_YARN;
+    o.original = 16;
+    assert_int_equal(rope_frequencies(&o, frequency, &magnitude, &err), TOLA_OK);
+    assert_true(fabsf(magnitude - (0.1f * logf(4) + 1)) < 1e-6f);
+    o.original = 0;
+    assert_int_equal(rope_frequencies(&o, frequency, &magnitude, &err), TOLA_E_FORMAT);
+    o = (rope_options){ .rotated = 8, .theta = 1e-38, .trained = UINT64_MAX };
+    assert_int_equal(rope_frequencies(&o, frequency, &magnitude, &err), TOLA_E_FORMAT);
+    o = (rope_options){ .rotated = 7, .theta = 10000 };
+    assert_int_equal(rope_frequencies(&o, frequency, &magnitude, &err), TOLA_E_FORMAT);
+}
+
+/* ---- out of memory ---- */
+
+static void test_memory(void **state) {
+    (void)state;
+    const char *folder = unit_folder();
+    const golden *g = &goldens[3]; /* GPT-2: everything is made */
+    write_model(folder, g->tensors, g->tensor_count, g->config, "config.json");
+    bool done = false;
+    for (uint64_t n = 0; !done; n++) {
+        running r;
+        tola_error err = TOLA_ERROR_INIT;
+        fault_arm(FAULT_ALLOC, n, true);
+        tola_status status = start(&r, folder, NULL, &err);
+        fault_disarm();
+        done = status == TOLA_OK;
+        if (!done) assert_int_equal(status, TOLA_E_NOMEM);
+        stop(&r);
+        assert_true(n < 5000);
+    }
+    unit_remove(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),    cmocka_unit_test(test_contradictions), cmocka_unit_test(test_left_over),
+        cmocka_unit_test(test_adapters),  cmocka_unit_test(test_rope),           cmocka_unit_test(test_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
