@@ -687,6 +687,7 @@ tola_status model_describe(const tola_checkpoint *ck, size_t context, model_desc
     tola_status status = describe(&c, m);
     if (status != TOLA_OK) {
         model_description_free(d);
+        if (tola_checkpoint_file_count(ck) != 0) err_in_file(err, status, tola_checkpoint_file(ck, 0)->path);
         return status;
     }
     *out = d;

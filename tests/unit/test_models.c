@@ -229,7 +229,7 @@ static void make_config(const setting *changes, size_t count, char *text, size_t
 }
 
 typedef struct bad {
-    setting changes[8];
+    setting changes[12];
     golden_tensor tensor; /* in place of the one of that name, or added; rows 0: that one is left out */
     tola_status status;
     const char *message; /* part of it */
@@ -239,7 +239,7 @@ typedef struct bad {
 #define MIXTRAL { "model_type", "\"mixtral\"" }
 #define DEEPSEEK                                                                                              \
     { "model_type", "\"deepseek_v3\"" }, { "n_routed_experts", "6" }, { "num_experts_per_tok", "2" },         \
-        { "moe_intermediate_size", "4" }
+        { "moe_intermediate_size", "4" }, { "qk_rope_head_dim", "2" }, { "qk_nope_head_dim", "2" }
 
 static const bad contradictions[] = {
     { { { "model_type", "\"clip\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "clip cannot be run" },
@@ -258,7 +258,7 @@ static const bad contradictions[] = {
     { { { "hidden_act", "\"snake\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "activation snake is not known" },
     { { { "intermediate_size", "0" } }, { 0 }, TOLA_E_FORMAT, "width of feed-forward layers is 0" },
     /* rotary positions */
-    { { { "head_dim", "1" } }, { 0 }, TOLA_E_FORMAT, "columns that turn is 0" },
+    { { { "head_dim", "1" } }, { 0 }, TOLA_E_FORMAT, "columns that turn is 1, expected 2 to 1" },
     { { { "head_dim", "3" } }, { 0 }, TOLA_E_FORMAT, "3 columns of a head turn, expected an even number" },
     { { { "rope_theta", "-5" } }, { 0 }, TOLA_E_FORMAT, "rope: base -5" },
     { { { "rope_theta", "1e-300" } }, { 0 }, TOLA_E_FORMAT, "angles that are no numbers" },
@@ -308,7 +308,7 @@ static const bad contradictions[] = {
     { { { 0 } }, { "model.layers.1.input_layernorm.weight", 9, 0, 0, 1 }, TOLA_E_FORMAT, "shape [9], expected [8]" },
     { { { 0 } }, { "model.layers.0.mlp.down_proj.weight", 96, 0, 0, 1 }, TOLA_E_FORMAT,
       "shape [96], expected [8, 12]" },
-    { { { "hidden_size", "16" } }, { 0 }, TOLA_E_FORMAT, "expected [16]" },
+    { { { "hidden_size", "16" } }, { 0 }, TOLA_E_FORMAT, "shape [10, 8], expected [10, 16]" },
 };
 
 /* Starts a changed model; true with *err where it is refused. */
