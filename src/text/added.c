@@ -1,9 +1,9 @@
 /* Finding added tokens in a text: a trie of bytes, leftmost match, the longest where several begin there. */
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 typedef struct node {
     uint32_t child, sibling; /* 0: none; node 0 is the root */
@@ -66,17 +66,6 @@ void tk_trie_free(tk_trie *trie) {
 
 /* ---- what a match may stand beside ---- */
 
-static bool is_space(uint32_t c) {
-    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
-static bool is_word(uint32_t c) {
-    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_ND) || k == UTF8PROC_CATEGORY_PC ||
-           k == UTF8PROC_CATEGORY_NL;
-}
-
 static uint32_t char_before(const char *text, size_t at, size_t *begin) {
     uint32_t c;
     size_t i = at - 1;
@@ -89,17 +78,17 @@ static uint32_t char_before(const char *text, size_t at, size_t *begin) {
 static bool stands_alone(const char *text, size_t length, size_t begin, size_t end) {
     uint32_t c;
     size_t ignored;
-    if (begin > 0 && is_word(char_before(text, begin, &ignored))) return false;
+    if (begin > 0 && unicode_is_word(char_before(text, begin, &ignored))) return false;
     if (end < length) {
         utf8_next(text + end, &c);
-        if (is_word(c)) return false;
+        if (unicode_is_word(c)) return false;
     }
     return true;
 }
 
 static size_t strip_left(const char *text, size_t from, size_t begin) {
     size_t before;
-    while (begin > from && is_space(char_before(text, begin, &before))) begin = before;
+    while (begin > from && unicode_is_space(char_before(text, begin, &before))) begin = before;
     return begin;
 }
 
@@ -107,7 +96,7 @@ static size_t strip_right(const char *text, size_t length, size_t end) {
     uint32_t c;
     while (end < length) {
         unsigned n = utf8_next(text + end, &c);
-        if (!is_space(c)) break;
+        if (!unicode_is_space(c)) break;
         end += n;
     }
     return end;

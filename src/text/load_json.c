@@ -142,10 +142,10 @@ static tola_status add_normal(tola_tokenizer *t, const tola_value *step, tola_er
 /* ---- pre-tokenizers ---- */
 
 #define GPT2_WORDS "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-/* \w+|[^\w\s]+ as Rust's regex understands it (UTS 18, annex C). */
-#define RUST_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}"
-#define RUST_WORDS "[" RUST_WORD "]+|[^\\s" RUST_WORD "]+"
-#define PUNCTUATION "[!-/:-@\\[-`{-~\\p{P}]"
+/* \w+|[^\w\s]+, and what single steps take for punctuation and for numbers. */
+#define RUST_WORDS "\\p{RustWord}+|[^\\s\\p{RustWord}]+"
+#define PUNCTUATION "\\p{TokenizersPunctuation}"
+#define NUMERIC "\\p{TokenizersNumeric}"
 
 static tola_status put_split(tola_tokenizer *t, const char *pattern, tk_behavior behavior, bool invert,
                              tola_error *err) {
@@ -212,7 +212,7 @@ static tola_status add_pre(tola_tokenizer *t, const tola_value *step, tola_error
     if (is(step, "WhitespaceSplit")) return put_split(t, "\\s", TK_REMOVED, false, err);
     if (is(step, "Digits")) {
         bool each = get_bool(step, "individual_digits", false);
-        return put_split(t, "\\p{N}", each ? TK_ISOLATED : TK_CONTIGUOUS, false, err);
+        return put_split(t, NUMERIC, each ? TK_ISOLATED : TK_CONTIGUOUS, false, err);
     }
     if (is(step, "Punctuation")) {
         uint8_t behavior;

@@ -1,41 +1,13 @@
-/* Normalizers: text to text. Unicode's forms and categories by utf8proc; the rest as in Hugging Face's tokenizers
- * (normalizers/) and SentencePiece (normalizer.cc, builder.cc). */
+/* Normalizers: text to text, as in Hugging Face's tokenizers (normalizers/) and SentencePiece (normalizer.cc,
+ * builder.cc). */
 #define _GNU_SOURCE 1 /* memmem */
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
-/* ---- Unicode forms ---- */
-
-static bool is_ascii(const char *text, size_t length) {
-    size_t i = 0;
-    for (; i + 8 <= length; i += 8) {
-        uint64_t v;
-        memcpy(&v, text + i, 8);
-        if (v & 0x8080808080808080u) return false;
-    }
-    for (; i < length; i++)
-        if (text[i] & 0x80) return false;
-    return true;
-}
-
-static tola_status map_form(const char *text, size_t length, utf8proc_option_t options, buf *out, tola_error *err) {
-    if (is_ascii(text, length)) {
-        buf_append(out, text, length);
-        return TOLA_OK;
-    }
-    utf8proc_ssize_t n = utf8proc_decompose((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, NULL, 0, options);
-    if (n < 0) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "normalizing text: %s", utf8proc_errmsg(n));
-    utf8proc_int32_t *chars = mem_calloc((size_t)n + 1, sizeof *chars); /* the NUL that reencode adds */
-    if (!chars) return err_nomem(err, "normalizing text");
-    n = utf8proc_decompose((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, chars, n, options);
-    if (n >= 0) n = utf8proc_reencode(chars, n, options);
-    if (n >= 0) buf_append(out, chars, (size_t)n);
-    mem_free(chars);
-    return n >= 0 ? TOLA_OK : err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "normalizing text: %s", utf8proc_errmsg(n));
-}
+/* ---- single characters ---- */
 
 static void put_char(buf *out, uint32_t c) {
     char text[4];
@@ -48,7 +20,7 @@ static void put_lower(buf *out, uint32_t c) {
         put_char(out, 'i');
         put_char(out, 0x307);
     } else {
-        put_char(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
+        put_char(out, unicode_to_lower(c));
     }
 }
 
@@ -60,39 +32,30 @@ static void lowercase(const char *text, size_t length, buf *out) {
     }
 }
 
-static bool is_mark(uint32_t c) { return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_MN; }
-
 static void drop_marks(const char *text, size_t length, buf *out) {
     for (size_t i = 0; i < length;) {
         uint32_t c;
         unsigned n = utf8_next(text + i, &c);
-        utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-        bool mark = k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
-        if (!mark) buf_append(out, text + i, n);
+        if (c < 0x300 || !unicode_in(unicode_marks, unicode_marks_count, c)) buf_append(out, text + i, n);
         i += n;
     }
 }
 
 /* ---- spaces ---- */
 
-static bool is_space(uint32_t c) {
-    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
 static void strip(const tk_normal *s, const char *text, size_t length, buf *out) {
     size_t begin = 0, end = length;
     uint32_t c;
     while (s->left && begin < end) {
         unsigned n = utf8_next(text + begin, &c);
-        if (!is_space(c)) break;
+        if (!unicode_is_space(c)) break;
         begin += n;
     }
     while (s->right && end > begin) {
         size_t at = end - 1;
         while (at > begin && ((uint8_t)text[at] & 0xc0) == 0x80) at--;
         utf8_next(text + at, &c);
-        if (!is_space(c)) break;
+        if (!unicode_is_space(c)) break;
         end = at;
     }
     buf_append(out, text + begin, end - begin);
@@ -120,10 +83,10 @@ static void sentencepiece_spaces(const tk_normal *s, const char *text, size_t le
 
 /* ---- BERT ---- */
 
-static bool is_control(uint32_t c) {
-    if (c == '\t' || c == '\n' || c == '\r') return false;
-    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
+/* NUL, U+FFFD and controls, but for the three that are spaces. */
+static bool is_dropped(uint32_t c) {
+    if (c < 0x7f) return c < ' ' && c != '\t' && c != '\n' && c != '\r';
+    return unicode_in(unicode_dropped, unicode_dropped_count, c);
 }
 
 static bool is_chinese(uint32_t c) {
@@ -139,8 +102,8 @@ static tola_status bert(const tk_normal *b, const char *text, size_t length, buf
     for (size_t i = 0; i < length;) {
         uint32_t c;
         i += utf8_next(text + i, &c);
-        if (b->clean && (c == 0 || c == 0xfffd || is_control(c))) continue;
-        if (b->clean && is_space(c)) c = ' ';
+        if (b->clean && is_dropped(c)) continue;
+        if (b->clean && unicode_is_space(c)) c = ' ';
         bool alone = b->chinese && is_chinese(c);
         if (alone) buf_u8(&clean, ' ');
         put_char(&clean, c);
@@ -151,14 +114,15 @@ static tola_status bert(const tk_normal *b, const char *text, size_t length, buf
     if (b->accents) {
         buf apart;
         buf_init(&apart, 0);
-        status = map_form((const char *)clean.data, clean.length, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &apart, err);
-        for (size_t i = 0; i < apart.length && status == TOLA_OK;) {
+        if (!unicode_normalize(UNICODE_NFD, b->touched, (const char *)clean.data, clean.length, &apart))
+            flat.failed = true;
+        for (size_t i = 0; i < apart.length;) {
             uint32_t c;
             unsigned n = utf8_next((const char *)apart.data + i, &c);
-            if (!is_mark(c)) buf_append(&flat, apart.data + i, n);
+            if (c < 0x300 || !unicode_in(unicode_nonspacing, unicode_nonspacing_count, c))
+                buf_append(&flat, apart.data + i, n);
             i += n;
         }
-        if (apart.failed) flat.failed = true;
         buf_free(&apart);
         last = &flat;
     }
@@ -229,17 +193,13 @@ static void spell_bytes(const char *text, size_t length, buf *out) {
 }
 
 tola_status tk_normalize_step(const tk_normal *n, const char *text, size_t length, buf *out, tola_error *err) {
-    static const utf8proc_option_t forms[] = {
-        [TK_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
-        [TK_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
-        [TK_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
-        [TK_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
-    };
     switch ((tk_normal_kind)n->kind) {
     case TK_NFC:
     case TK_NFD:
     case TK_NFKC:
-    case TK_NFKD: TRY(map_form(text, length, forms[n->kind], out, err)); break;
+    case TK_NFKD:
+        if (!unicode_normalize((unicode_form)(n->kind - TK_NFC), n->touched, text, length, out)) return err_nomem(err, "normalizing text");
+        break;
     case TK_LOWERCASE: lowercase(text, length, out); break;
     case TK_STRIP: strip(n, text, length, out); break;
     case TK_STRIP_ACCENTS: drop_marks(text, length, out); break;
@@ -255,6 +215,19 @@ tola_status tk_normalize_step(const tk_normal *n, const char *text, size_t lengt
     case TK_SPACES: sentencepiece_spaces(n, text, length, out); break;
     }
     return out->failed ? err_nomem(err, "normalizing text") : TOLA_OK;
+}
+
+tola_status tk_prepare_normals(tola_tokenizer *t, tola_error *err) {
+    for (size_t i = 0; i < t->normal_count; i++) {
+        tk_normal *n = &t->normals[i];
+        if (n->kind > TK_NFKD && n->kind != TK_BERT) continue;
+        charset touched = { 0 };
+        unicode_form_touches(n->kind == TK_BERT ? UNICODE_NFD : (unicode_form)(n->kind - TK_NFC), &touched);
+        n->touched = charset_map_new(&touched);
+        charset_free(&touched);
+        if (!n->touched) return err_nomem(err, "reading the tokenizer");
+    }
+    return TOLA_OK;
 }
 
 tola_status tk_normalize(const tola_tokenizer *t, const char *text, size_t length, buf *out, tola_error *err) {

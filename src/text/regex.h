@@ -1,5 +1,5 @@
-/* Regular expressions of tokenizers, over pcre2. Unicode throughout; \s, \w and \d mean what they mean in Oniguruma,
- * which Hugging Face's tokenizers use, and which pcre2's own do not quite. Match limits hold. */
+/* Regular expressions of tokenizers: what they mean in Oniguruma, which Hugging Face's tokenizers use, with its version of
+ * Unicode (16), and a limit of steps. */
 #ifndef TEXT_REGEX_H
 #define TEXT_REGEX_H
 

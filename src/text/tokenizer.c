@@ -24,6 +24,7 @@ tola_status tk_create(tola_tokenizer **out, tola_error *err) {
 void tola_tokenizer_free(tola_tokenizer *t) {
     if (!t) return;
     for (size_t i = 0; i < t->regex_count; i++) regex_free(t->regexes[i]);
+    for (size_t i = 0; i < t->normal_count; i++) charset_map_free(t->normals[i].touched);
     mem_free(t->regexes);
     mem_free(t->ends.ids);
     token_table_free(&t->table);
@@ -139,6 +140,7 @@ tola_status tk_finish(tola_tokenizer *t, tola_error *err) {
         if (!(t->tokens[i].flags & TOLA_TOKEN_UNUSED))
             token_table_add(&t->table, t->tokens[i].text, t->tokens[i].length, i);
     TRY(make_model_table(t, err));
+    TRY(tk_prepare_normals(t, err));
     if (t->model.byte_fallback) find_bytes(t);
     if (t->model.kind == TK_UNIGRAM) TRY(unigram_prepare(t, err));
     TRY(normalize_added(t, err));

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "families/tokens.h"
+#include "text/charset.h"
 #include "text/regex.h"
 #include <tola/tokenizer.h>
 
@@ -34,6 +35,7 @@ typedef struct tk_normal {
     regex *pattern;                                     /* TK_REPLACE; NULL: `from` is literal */
     tola_string from, to;                               /* TK_REPLACE; TK_PREPEND: `to` */
     const charsmap *map;                                /* TK_CHARSMAP */
+    charset_map *touched;                               /* the four forms and TK_BERT: what NFx changes */
 } tk_normal;
 
 typedef enum tk_behavior { TK_REMOVED, TK_ISOLATED, TK_MERGED_PREVIOUS, TK_MERGED_NEXT, TK_CONTIGUOUS } tk_behavior;
@@ -180,6 +182,8 @@ tola_status tk_make_tokens(tola_tokenizer *t, uint64_t count, tola_error *err);
 tola_status tk_set_token(tola_tokenizer *t, uint64_t id, const char *text, size_t length, tola_error *err);
 /* Compiles a pattern and keeps it for as long as the tokenizer lives. */
 tola_status tk_regex(tola_tokenizer *t, const char *pattern, size_t length, regex **out, tola_error *err);
+/* What the four forms and BERT's accents need to know. */
+tola_status tk_prepare_normals(tola_tokenizer *t, tola_error *err);
 /* The tables that follow from tokens, model and added tokens; once, at the end of loading. */
 tola_status tk_finish(tola_tokenizer *t, tola_error *err);
 tola_status tk_merges_init(tola_tokenizer *t, size_t count, tola_error *err);
