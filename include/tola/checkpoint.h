@@ -63,7 +63,8 @@ TOLA_API const tola_file_info *tola_checkpoint_file(const tola_checkpoint *check
 TOLA_API const tola_value *tola_checkpoint_metadata(const tola_checkpoint *checkpoint);
 /* config.json (or adapter_config.json) that lies beside the weights, parsed; NULL where there is none. */
 TOLA_API const tola_value *tola_checkpoint_config(const tola_checkpoint *checkpoint);
-/* A small file that lies beside the weights ("tokenizer.json"), whole; TOLA_E_NOT_FOUND where it is not there.
+/* A small file that lies beside the weights ("tokenizer.json") or in a folder there ("additional_chat_templates/x"),
+ * whole; TOLA_E_NOT_FOUND where it is not there.
  * `*data` is freed with tola_free. At most 256 MiB. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_checkpoint_companion(const tola_checkpoint *checkpoint, const char *name,
                                                                void **data, size_t *bytes, tola_error *err);

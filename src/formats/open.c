@@ -150,9 +150,19 @@ tola_status ck_read_whole(const char *path, uint64_t limit, char **data, size_t 
     return status;
 }
 
+/* A name that stays in its folder: parts between slashes, none of them empty, "." or "..". */
+static bool stays_inside(const char *name) {
+    for (;;) {
+        size_t n = strcspn(name, "/");
+        if (n == 0 || (n == 1 && name[0] == '.') || (n == 2 && name[0] == '.' && name[1] == '.')) return false;
+        if (!name[n]) return true;
+        name += n + 1;
+    }
+}
+
 tola_status tola_checkpoint_companion(const tola_checkpoint *ck, const char *name, void **data, size_t *bytes,
                                       tola_error *err) {
-    if (!ck->folder || strchr(name, '/') || strcmp(name, "..") == 0)
+    if (!ck->folder || !stays_inside(name))
         return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "no file '%s' lies beside the weights", name);
     char *path = path_join(ck->folder, name), *text = NULL;
     if (!path) return err_nomem(err, "reading a file");
