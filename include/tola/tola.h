@@ -3,6 +3,7 @@
 #define TOLA_TOLA_H
 
 #include <tola/base.h>
+#include <tola/chat.h>
 #include <tola/checkpoint.h>
 #include <tola/insight.h>
 #include <tola/json.h>
