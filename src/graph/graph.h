@@ -40,6 +40,8 @@ tola_status graph_finish(graph *g, const graph_value *outputs, size_t count, tol
 void graph_fail(graph *g, tola_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool graph_failed(const graph *g);
 uint32_t graph_cols(const graph *g, graph_value v); /* 0 for GRAPH_NONE */
+/* Bytes of weights that one token reads: of experts those that are chosen, of tables a row. */
+uint64_t graph_active_bytes(const graph *g);
 
 /* ---- inputs ---- */
 
