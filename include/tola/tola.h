@@ -8,6 +8,7 @@
 #include <tola/insight.h>
 #include <tola/json.h>
 #include <tola/quantize.h>
+#include <tola/run.h>
 #include <tola/sampling.h>
 #include <tola/tensor.h>
 #include <tola/tokenizer.h>
