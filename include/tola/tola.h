@@ -7,6 +7,7 @@
 #include <tola/checkpoint.h>
 #include <tola/insight.h>
 #include <tola/json.h>
+#include <tola/machine.h>
 #include <tola/quantize.h>
 #include <tola/run.h>
 #include <tola/sampling.h>
