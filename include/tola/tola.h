@@ -5,6 +5,7 @@
 #include <tola/base.h>
 #include <tola/chat.h>
 #include <tola/checkpoint.h>
+#include <tola/embed.h>
 #include <tola/insight.h>
 #include <tola/json.h>
 #include <tola/machine.h>
