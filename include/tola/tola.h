@@ -6,6 +6,7 @@
 #include <tola/chat.h>
 #include <tola/checkpoint.h>
 #include <tola/embed.h>
+#include <tola/eval.h>
 #include <tola/insight.h>
 #include <tola/json.h>
 #include <tola/machine.h>
