@@ -324,6 +324,7 @@ tola_status model_build(const model_description *d, model_weights *w, model_adap
         graph_free(b.g);
         return status;
     }
+    model_weights_keep(w);
     *out = b.g;
     return TOLA_OK;
 }

@@ -148,6 +148,8 @@ typedef struct model_want {
 tola_status model_weight(model_weights *w, const model_want *want, const graph_weight **out, tola_error *err);
 size_t model_weights_made(const model_weights *w);  /* bytes in memory of our own */
 size_t model_weights_bytes(const model_weights *w); /* of all weights handed out */
+/* Keeps what was made for the next process (made.h); model_build does so. */
+void model_weights_keep(model_weights *w);
 /* Tensors that nothing has asked for, after building: how many, and the name of the first. Not counted are tables that
  * configurations say anew and parts that are no part of the language model (poolers, vision, prediction of further
  * tokens). */

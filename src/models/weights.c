@@ -10,6 +10,7 @@
 #include "codecs/codec.h"
 #include "formats/logical.h"
 #include "kernels/matmul/matmul.h"
+#include "models/made.h"
 #include "models/models.h"
 
 #include <inttypes.h>
@@ -32,9 +33,8 @@ struct model_weights {
     entry **of_layer; /* layer_count lists, then one for what belongs to no layer */
     tola_view *views; /* one a tensor, those that are borrowed from */
     bool *used;       /* one a tensor */
-    void **blocks;    /* memory of our own */
-    size_t block_count, block_cap, tensor_count;
-    size_t made, bytes;
+    made_blocks *made; /* memory of our own, or what an earlier process left */
+    size_t tensor_count, bytes;
 };
 
 /* A tensor that was found for a word. */
@@ -99,6 +99,11 @@ tola_status model_weights_open(const tola_checkpoint *ck, const model_descriptio
         model_weights_free(w);
         return err_nomem(err, "opening weights");
     }
+    tola_status status = made_open(ck, &w->made, err);
+    if (status != TOLA_OK) {
+        model_weights_free(w);
+        return status;
+    }
     *out = w;
     return TOLA_OK;
 }
@@ -106,8 +111,7 @@ tola_status model_weights_open(const tola_checkpoint *ck, const model_descriptio
 void model_weights_free(model_weights *w) {
     if (w == NULL) return;
     for (size_t i = 0; w->views != NULL && i < w->tensor_count; i++) tola_view_release(&w->views[i]);
-    for (size_t i = 0; i < w->block_count; i++) mem_free(w->blocks[i]);
-    mem_free(w->blocks);
+    made_free(w->made);
     mem_free(w->views);
     mem_free(w->used);
     mem_free(w->of_layer);
@@ -159,23 +163,24 @@ static tola_status check_shape(const model_weights *w, size_t tensor, const uint
 
 /* ---- bytes ---- */
 
-static void *own(model_weights *w, uint64_t bytes, tola_error *err) {
-    void *block = NULL;
-    if (bytes <= SIZE_MAX / 2 && mem_grow(&w->blocks, &w->block_cap, w->block_count + 1, sizeof *w->blocks))
-        block = mem_alloc_aligned(64, (size_t)bytes + (bytes == 0));
-    if (block == NULL) {
-        err_nomem(err, "making weights");
-        return NULL;
-    }
-    w->blocks[w->block_count++] = block;
-    w->made += (size_t)bytes;
-    return block;
-}
-
 static tola_status borrow(model_weights *w, size_t tensor, const uint8_t **data, tola_error *err) {
     if (w->views[tensor].data == NULL) TRY(tola_checkpoint_acquire(w->ck, tensor, &w->views[tensor], err));
     *data = w->views[tensor].data;
     return TOLA_OK;
+}
+
+static bool lies_in_file(const tola_tensor_info *t) {
+    return t->offset != TOLA_NO_OFFSET && !(t->flags & (TOLA_TENSOR_STRIDED | TOLA_TENSOR_SWAPPED | TOLA_TENSOR_PACKED));
+}
+
+/* What is not in the file as it is read: a matrix of GPTQ and its kin, a compressed one. */
+static tola_status decode(model_weights *w, size_t tensor, const uint8_t **data, tola_error *err) {
+    const uint64_t bytes = tola_checkpoint_tensor(w->ck, tensor)->bytes;
+    bool ready;
+    uint8_t *out = made_take(w->made, bytes, &ready, err);
+    if (out == NULL) return TOLA_E_NOMEM;
+    *data = out;
+    return ready ? TOLA_OK : tola_checkpoint_read(w->ck, tensor, 0, out, (size_t)bytes, err);
 }
 
 /* The tensor's bytes in a dtype that a product takes, whose elements stand alone where `scalars`. */
@@ -184,13 +189,14 @@ static tola_status multipliable(model_weights *w, size_t tensor, bool scalars, c
     const tola_tensor_info *t = tola_checkpoint_tensor(w->ck, tensor);
     *dtype = (tola_dtype)t->dtype;
     if (matmul_supports(*dtype) && !(scalars && tola_dtype_get_kind(*dtype) == TOLA_KIND_BLOCK))
-        return borrow(w, tensor, data, err);
+        return lies_in_file(t) ? borrow(w, tensor, data, err) : decode(w, tensor, data, err);
     if (t->elements > SIZE_MAX / sizeof(float)) return err_nomem(err, "making weights");
-    float *values = own(w, t->elements * sizeof *values, err);
+    bool ready;
+    float *values = made_take(w->made, t->elements * sizeof *values, &ready, err);
     if (values == NULL) return TOLA_E_NOMEM;
     *data = (const uint8_t *)values;
     *dtype = TOLA_DTYPE_F32;
-    return model_read_f32(w->ck, tensor, values, err);
+    return ready ? TOLA_OK : model_read_f32(w->ck, tensor, values, err);
 }
 
 /* ---- making ---- */
@@ -241,13 +247,16 @@ static tola_status make_mxfp4(model_weights *w, const model_want *want, const fo
     }
     g->dtype = TOLA_DTYPE_MXFP4;
     g->row_bytes = (size_t)groups * 17;
-    uint8_t *out = own(w, want->parts * want->rows * g->row_bytes, err);
+    bool ready;
+    uint8_t *out = made_take(w->made, want->parts * want->rows * g->row_bytes, &ready, err);
     if (out == NULL) return TOLA_E_NOMEM;
+    w->used[f->scales] = true;
+    for (uint64_t e = 0; e < want->parts; e++) data[e] = out + e * want->rows * g->row_bytes;
+    if (ready) return TOLA_OK;
     tola_view blocks = { 0 }, scales = { 0 };
     tola_status status = tola_checkpoint_acquire(w->ck, f->tensor, &blocks, err);
     if (status == TOLA_OK) status = tola_checkpoint_acquire(w->ck, f->scales, &scales, err);
     for (uint64_t e = 0; e < want->parts && status == TOLA_OK; e++) {
-        data[e] = out + e * want->rows * g->row_bytes;
         for (uint64_t r = 0; r < want->rows; r++) {
             uint64_t from = (e * p->stored + p->first + r * p->step) * groups;
             pack_mxfp4((const uint8_t *)blocks.data + from * 16, (const uint8_t *)scales.data + from, groups,
@@ -256,7 +265,6 @@ static tola_status make_mxfp4(model_weights *w, const model_want *want, const fo
     }
     tola_view_release(&blocks);
     tola_view_release(&scales);
-    w->used[f->scales] = true;
     return status;
 }
 
@@ -276,14 +284,19 @@ static tola_status make_exact(model_weights *w, const model_want *want, const fo
         *data = mapped;
         if ((uintptr_t)mapped % sizeof(float) == 0) return TOLA_OK;
     }
-    float *all = own(w, t->elements * sizeof *all, err), *out = all;
-    if (all == NULL) return TOLA_E_NOMEM;
-    TRY(model_read_f32(w->ck, f->tensor, all, err));
-    if (!whole && (out = own(w, want->rows * g->row_bytes, err)) == NULL) return TOLA_E_NOMEM;
-    for (uint64_t r = 0; !whole && r < want->rows; r++)
-        for (uint64_t c = 0; c < want->cols; c++) out[r * want->cols + c] = all[r * p->stored + p->first + c * p->step];
+    bool ready;
+    float *out = made_take(w->made, want->rows * g->row_bytes, &ready, err);
+    if (out == NULL) return TOLA_E_NOMEM;
     *data = out;
-    return TOLA_OK;
+    if (ready) return TOLA_OK;
+    if (whole) return model_read_f32(w->ck, f->tensor, out, err);
+    float *all = t->elements <= SIZE_MAX / sizeof *all ? mem_alloc((size_t)t->elements * sizeof *all) : NULL;
+    if (all == NULL) return err_nomem(err, "making weights");
+    tola_status status = model_read_f32(w->ck, f->tensor, all, err);
+    for (uint64_t r = 0; status == TOLA_OK && r < want->rows; r++)
+        for (uint64_t c = 0; c < want->cols; c++) out[r * want->cols + c] = all[r * p->stored + p->first + c * p->step];
+    mem_free(all);
+    return status;
 }
 
 /* One tensor of matrices: one, or all experts behind one another. */
@@ -306,11 +319,12 @@ static tola_status make_matrices(model_weights *w, const model_want *want, const
     }
     size_t size = tola_dtype_block_bytes(g->dtype);
     g->row_bytes = (size_t)want->cols * size;
-    uint8_t *out = own(w, want->parts * want->rows * g->row_bytes, err);
+    bool ready;
+    uint8_t *out = made_take(w->made, want->parts * want->rows * g->row_bytes, &ready, err);
     if (out == NULL) return TOLA_E_NOMEM;
     for (uint64_t e = 0; e < want->parts; e++) {
         uint8_t *part = out + e * want->rows * g->row_bytes;
-        transpose(base + e * stored_part, p->stored, p, want->rows, want->cols, size, part);
+        if (!ready) transpose(base + e * stored_part, p->stored, p, want->rows, want->cols, size, part);
         data[e] = part;
     }
     tola_view_release(&w->views[f->tensor]); /* what was made replaces it */
@@ -362,11 +376,16 @@ static tola_status join_kv(model_weights *w, const model_want *want, graph_weigh
     uint64_t rank = d->kv_rank, nope = d->nope_dim, value = d->value_dim;
     g->dtype = TOLA_DTYPE_F32;
     g->row_bytes = (size_t)rank * sizeof(float);
-    float *out = own(w, want->rows * g->row_bytes, err);
+    bool ready;
+    float *out = made_take(w->made, want->rows * g->row_bytes, &ready, err);
+    if (out == NULL) return TOLA_E_NOMEM;
+    w->used[k.tensor] = w->used[v.tensor] = true;
+    *data = out;
+    if (ready) return TOLA_OK;
     float *keys = mem_alloc_aligned(64, (size_t)(d->heads * rank * nope) * sizeof *keys);
     float *values = mem_alloc_aligned(64, (size_t)(d->heads * rank * value) * sizeof *values);
     tola_status status = TOLA_OK;
-    if (out == NULL || keys == NULL || values == NULL) status = err_nomem(err, "making weights");
+    if (keys == NULL || values == NULL) status = err_nomem(err, "making weights");
     if (status == TOLA_OK) status = model_read_f32(w->ck, k.tensor, keys, err);
     if (status == TOLA_OK) status = model_read_f32(w->ck, v.tensor, values, err);
     for (uint64_t h = 0; h < d->heads && status == TOLA_OK; h++) {
@@ -377,8 +396,6 @@ static tola_status join_kv(model_weights *w, const model_want *want, graph_weigh
     }
     mem_free(keys);
     mem_free(values);
-    w->used[k.tensor] = w->used[v.tensor] = true;
-    *data = out;
     return status;
 }
 
@@ -450,7 +467,10 @@ tola_status model_weight(model_weights *w, const model_want *want, const graph_w
     return TOLA_OK;
 }
 
-size_t model_weights_made(const model_weights *w) { return w->made; }
+size_t model_weights_made(const model_weights *w) { return (size_t)made_bytes(w->made); }
+
+void model_weights_keep(model_weights *w) { made_keep(w->made); }
+
 size_t model_weights_bytes(const model_weights *w) { return w->bytes; }
 
 size_t model_weights_unused(const model_weights *w, const char **first) {

@@ -1,0 +1,265 @@
+/* The file: 64 bytes (magic, bytes of all blocks, their count, CRC-32 of the rest), then the size of each block (u64) and
+ * the blocks, each at a multiple of 64. Numbers are little-endian. */
+#include "models/made.h"
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/output.h"
+#include "base/path.h"
+#include "base/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* Changes whenever weights.c makes other bytes of the same model. */
+#define MAGIC "tola weights 1\n"
+#define HEAD 64
+#define MAX_BLOCKS ((uint64_t)1 << 24)
+
+typedef struct block {
+    void *data;
+    uint64_t bytes;
+    bool mapped;
+} block;
+
+struct made_blocks {
+    block *blocks;
+    size_t count, cap;
+    uint64_t bytes;       /* of blocks that are not mapped */
+    char *path;           /* of the file; NULL: none is kept */
+    source *file;         /* the one that is mapped; NULL: none */
+    const uint8_t *map;
+    uint64_t stored, next; /* blocks in it, and where the next lies */
+};
+
+/* ---- where ---- */
+
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
+/* NULL: none, or no memory. */
+static char *cache_folder(void) {
+    const char *own = variable("TOLA_CACHE"), *xdg = variable("XDG_CACHE_HOME"), *home = variable("HOME");
+    if (own) return strcmp(own, "off") == 0 ? NULL : mem_strdup(own);
+    if (xdg) return path_join(xdg, "tola");
+    return home ? path_join(home, ".cache/tola") : NULL;
+}
+
+static void name_file(buf *b, const char *path, const struct stat *st) {
+    char *real = realpath(path, NULL);
+    buf_printf(b, "%s\n%lld %lld.%09ld %lld %lld\n", real ? real : path, (long long)st->st_size,
+               (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (long long)st->st_dev, (long long)st->st_ino);
+    free(real);
+}
+
+/* What the weights are made from: every file, and the configuration beside the first. False for what is no local file. */
+static bool describe_files(const tola_checkpoint *ck, buf *b) {
+    struct stat st;
+    for (size_t i = 0; i < tola_checkpoint_file_count(ck); i++) {
+        const char *path = tola_checkpoint_file(ck, i)->path;
+        if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return false;
+        name_file(b, path, &st);
+    }
+    const char *first = tola_checkpoint_file(ck, 0)->path;
+    buf folder;
+    buf_init(&folder, 0);
+    buf_append(&folder, first, (size_t)(path_last(first) - first));
+    buf_printf(&folder, "config.json");
+    buf_u8(&folder, 0);
+    if (!folder.failed && stat((const char *)folder.data, &st) == 0) name_file(b, (const char *)folder.data, &st);
+    bool done = !b->failed && !folder.failed;
+    buf_free(&folder);
+    return done;
+}
+
+/* FOLDER/NAME-HASH.weights */
+static char *file_for(const tola_checkpoint *ck) {
+    uint8_t digest[SHA256_BYTES];
+    buf about;
+    char name[128], *path = NULL, *folder = tola_checkpoint_file_count(ck) > 0 ? cache_folder() : NULL;
+    buf_init(&about, 0);
+    if (folder && describe_files(ck, &about) && sha256(about.data, about.length, digest, NULL) == TOLA_OK) {
+        int used = snprintf(name, sizeof name, "%.40s-", path_last(tola_checkpoint_file(ck, 0)->path));
+        for (int i = 0; i < 16; i++) used += snprintf(name + used, sizeof name - (size_t)used, "%02x", digest[i]);
+        snprintf(name + used, sizeof name - (size_t)used, ".weights");
+        path = path_join(folder, name);
+    }
+    buf_free(&about);
+    mem_free(folder);
+    return path;
+}
+
+/* ---- reading ---- */
+
+static uint64_t load_u64(const uint8_t *p) {
+    uint64_t v = 0;
+    for (int i = 7; i >= 0; i--) v = v << 8 | p[i];
+    return v;
+}
+
+static uint64_t aligned(uint64_t at) { return (at + 63) / 64 * 64; }
+
+/* Is the mapped file whole and undamaged? */
+static bool sound(const made_blocks *m, uint64_t size) {
+    if (size < HEAD || memcmp(m->map, MAGIC, sizeof MAGIC) != 0 || load_u64(m->map + 16) != size) return false;
+    uint64_t count = load_u64(m->map + 24), at;
+    if (count > MAX_BLOCKS || count * 8 > size - HEAD) return false;
+    at = aligned(HEAD + count * 8);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t bytes = load_u64(m->map + HEAD + i * 8);
+        if (at > size || bytes > size - at) return false;
+        at = aligned(at + bytes);
+    }
+    uint32_t crc = 0;
+    for (uint64_t done = HEAD; done < size;) { /* in pieces that fit size_t everywhere */
+        uint64_t n = size - done < ((uint64_t)1 << 28) ? size - done : (uint64_t)1 << 28;
+        crc = crc32_update(crc, m->map + done, (size_t)n);
+        done += n;
+    }
+    return crc == (uint32_t)load_u64(m->map + 32);
+}
+
+static void map_file(made_blocks *m) {
+    struct stat st;
+    if (stat(m->path, &st) != 0 || st.st_uid != geteuid()) return; /* not ours: not trusted */
+    if (source_open_file(m->path, &m->file, NULL) != TOLA_OK) return;
+    m->map = source_map(m->file);
+    if (m->map && sound(m, m->file->size)) {
+        m->stored = load_u64(m->map + 24);
+        m->next = aligned(HEAD + m->stored * 8);
+        return;
+    }
+    source_close(m->file);
+    m->file = NULL;
+}
+
+tola_status made_open(const tola_checkpoint *ck, made_blocks **out, tola_error *err) {
+    made_blocks *m = mem_calloc(1, sizeof *m);
+    if (!m) return err_nomem(err, "making weights");
+    m->path = file_for(ck);
+    if (m->path) map_file(m);
+    *out = m;
+    return TOLA_OK;
+}
+
+void made_free(made_blocks *m) {
+    if (!m) return;
+    for (size_t i = 0; i < m->count; i++)
+        if (!m->blocks[i].mapped) mem_free(m->blocks[i].data);
+    source_close(m->file);
+    mem_free(m->blocks);
+    mem_free(m->path);
+    mem_free(m);
+}
+
+void *made_take(made_blocks *m, uint64_t bytes, bool *ready, tola_error *err) {
+    block b = { .bytes = bytes };
+    if (!mem_grow(&m->blocks, &m->cap, m->count + 1, sizeof *m->blocks)) {
+        err_nomem(err, "making weights");
+        return NULL;
+    }
+    if (m->count < m->stored && load_u64(m->map + HEAD + m->count * 8) == bytes) {
+        b.mapped = true;
+        b.data = (void *)(uintptr_t)(m->map + m->next); /* read only: whoever is told *ready does not write */
+        m->next = aligned(m->next + bytes);
+    } else {
+        m->stored = 0; /* another order: the rest of the file is of no use */
+        if (bytes <= SIZE_MAX / 2) b.data = mem_alloc_aligned(64, (size_t)bytes + (bytes == 0));
+        m->bytes += bytes;
+    }
+    if (!b.data) {
+        err_nomem(err, "making weights");
+        return NULL;
+    }
+    m->blocks[m->count++] = b;
+    *ready = b.mapped;
+    return b.data;
+}
+
+uint64_t made_bytes(const made_blocks *m) { return m->bytes; }
+
+/* ---- writing ---- */
+
+static bool room_for(const char *folder, uint64_t bytes) {
+    struct statvfs fs;
+    return statvfs(folder, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / 2 > bytes;
+}
+
+static tola_status write_blocks(const made_blocks *m, const uint8_t *head, size_t head_bytes, output_file *f) {
+    TRY(output_write(f, 0, head, head_bytes, NULL));
+    uint64_t at = head_bytes;
+    for (size_t i = 0; i < m->count; i++) {
+        TRY(output_write(f, at, m->blocks[i].data, (size_t)m->blocks[i].bytes, NULL));
+        at = aligned(at + m->blocks[i].bytes);
+    }
+    return TOLA_OK;
+}
+
+/* The head with the sizes, up to the first block; *size is that of the whole file. */
+static void make_head(const made_blocks *m, buf *head, uint64_t *size) {
+    static const uint8_t zeros[64];
+    uint64_t first = aligned(HEAD + (uint64_t)m->count * 8), at = first;
+    for (size_t i = 0; i < m->count; i++) at = aligned(at + m->blocks[i].bytes);
+    *size = at;
+    buf sizes;
+    buf_init(&sizes, 0);
+    for (size_t i = 0; i < m->count; i++) buf_u64le(&sizes, m->blocks[i].bytes);
+    buf_zeros(&sizes, (size_t)first - HEAD - m->count * 8);
+    uint32_t crc = sizes.failed ? 0 : crc32_update(0, sizes.data, sizes.length);
+    for (size_t i = 0; i < m->count; i++) {
+        crc = crc32_update(crc, m->blocks[i].data, (size_t)m->blocks[i].bytes);
+        crc = crc32_update(crc, zeros, (size_t)(aligned(m->blocks[i].bytes) - m->blocks[i].bytes));
+    }
+    buf_append(head, MAGIC, sizeof MAGIC);
+    buf_u64le(head, at);
+    buf_u64le(head, m->count);
+    buf_u64le(head, crc);
+    buf_zeros(head, HEAD - 40);
+    buf_append(head, sizes.data, sizes.length);
+    head->failed |= sizes.failed;
+    buf_free(&sizes);
+}
+
+/* The cache's folder, made where it is missing; its parent is the user's. */
+static bool make_folder(const char *file, char **folder) {
+    *folder = mem_strdup(file);
+    if (!*folder) return false;
+    *strrchr(*folder, '/') = '\0';
+    char *slash = strrchr(*folder, '/');
+    if (slash && slash != *folder) {
+        *slash = '\0';
+        mkdir(*folder, 0700);
+        *slash = '/';
+    }
+    mkdir(*folder, 0700);
+    struct stat st;
+    return stat(*folder, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+void made_keep(made_blocks *m) {
+    if (!m->path || m->bytes < MADE_LEAST) return;
+    char *folder;
+    buf head;
+    uint64_t size = 0;
+    output_set *set = NULL;
+    output_file *file;
+    buf_init(&head, 0);
+    if (make_folder(m->path, &folder) && room_for(folder, m->bytes)) {
+        make_head(m, &head, &size);
+        bool written = !head.failed && output_set_open(true, &set, NULL) == TOLA_OK &&
+                       output_add(set, m->path, size, &file, NULL) == TOLA_OK &&
+                       write_blocks(m, head.data, head.length, file) == TOLA_OK &&
+                       output_truncate(file, size, NULL) == TOLA_OK;
+        if (!written) output_abort(set);
+        else written = output_commit(set, NULL) == TOLA_OK; /* if not, the next process makes them again */
+    }
+    buf_free(&head);
+    mem_free(folder);
+}
