@@ -12,11 +12,11 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-enum { PANEL = 128, STRIPS = PANEL / 16, CHUNKS = 8 /* of 32 elements in a step */, STEP = 32 * CHUNKS };
+enum { PANEL = 256, STRIPS = PANEL / 16, STEP = MATMUL_X_STEP, CHUNKS = STEP / 32 };
 
 typedef struct space {
     _Alignas(64) uint16_t w[STRIPS][CHUNKS][16][32];
-    float sums[][STRIPS][16][16]; /* [tokens / 16][strip][row][token] */
+    float sums[][2][16][16]; /* [strip / 2][tokens / 16][strip][row][token] */
 } space;
 
 static void configure(void) {
@@ -47,39 +47,54 @@ static void pack(space *s, tola_dtype weights, const uint8_t *w, size_t row_byte
     }
 }
 
-/* 32 rows, the first in strip s, x 16 or 32 tokens. */
-ALWAYS void multiply(space *s, size_t strip, size_t chunks, const uint32_t *x, size_t next_chunk, size_t tokens16,
-                     bool first, bool second) {
-    float (*sums)[STRIPS][16][16] = s->sums + tokens16;
-    if (first) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    } else {
-        _tile_loadd(0, sums[0][strip], 64);
-        _tile_loadd(2, sums[0][strip + 1], 64);
-        if (second) {
-            _tile_loadd(1, sums[1][strip], 64);
-            _tile_loadd(3, sums[1][strip + 1], 64);
-        }
-    }
-    for (size_t c = 0; c < chunks; c++, x += next_chunk) {
+/* 32 rows x 16 or 32 tokens. A tile is stored two products after its last one, or the store would wait for it and
+ * everything else for the store; so the sums of the second 16 tokens stay in their tiles, and those that the call
+ * before left there are stored to `late`. */
+ALWAYS void multiply(const uint16_t (*w)[CHUNKS][16][32], size_t chunks, const uint32_t *x, float (*sums)[2][16][16],
+                     bool first, bool second, float (*late)[16][16]) {
+    for (size_t c = 0; c < chunks; c++, x += 256) {
+        if (c == 0 && first) _tile_zero(0);
+        else if (c == 0) _tile_loadd(0, sums[0][0], 64);
         _tile_loadd(6, x, 64);
-        _tile_loadd(4, s->w[strip][c], 64);
+        _tile_loadd(4, w[0][c], 64);
         _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(5, s->w[strip + 1][c], 64);
+        if (c == 0 && late) _tile_stored(1, late[0], 64);
+        if (c == 0 && first) _tile_zero(2);
+        else if (c == 0) _tile_loadd(2, sums[0][1], 64);
+        _tile_loadd(5, w[1][c], 64);
         _tile_dpbf16ps(2, 5, 6);
-        if (!second) continue;
-        _tile_loadd(7, x + 256, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(3, 5, 7);
+        if (c == 0 && late) _tile_stored(3, late[1], 64);
+        if (second) {
+            if (c == 0 && first) _tile_zero(1);
+            else if (c == 0) _tile_loadd(1, sums[1][0], 64);
+            _tile_loadd(7, x + 256 * CHUNKS, 64);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (c + 1 == chunks) _tile_stored(0, sums[0][0], 64);
+        if (second) {
+            if (c == 0 && first) _tile_zero(3);
+            else if (c == 0) _tile_loadd(3, sums[1][1], 64);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+        if (c + 1 == chunks) _tile_stored(2, sums[0][1], 64);
     }
-    _tile_stored(0, sums[0][strip], 64);
-    _tile_stored(2, sums[0][strip + 1], 64);
-    if (!second) return;
-    _tile_stored(1, sums[1][strip], 64);
-    _tile_stored(3, sums[1][strip + 1], 64);
+}
+
+/* All tokens with a step of a panel. */
+static void multiply_step(space *s, size_t rows, size_t chunks, const uint32_t *x, size_t tokens16, bool first) {
+    float (*late)[16][16] = NULL;
+    for (size_t strip = 0; 16 * strip < rows; strip += 2)
+        for (size_t t = 0; t < tokens16; t += 2) {
+            float (*sums)[2][16][16] = s->sums + strip / 2 * tokens16 + t;
+            const uint32_t *tiles = x + t * CHUNKS * 256;
+            const bool second = t + 1 < tokens16;
+            if (first) multiply(s->w + strip, chunks, tiles, sums, true, second, late);
+            else multiply(s->w + strip, chunks, tiles, sums, false, second, late);
+            late = second ? sums[1] : NULL;
+        }
+    if (!late) return;
+    _tile_stored(1, late[0], 64);
+    _tile_stored(3, late[1], 64);
 }
 
 ALWAYS void transpose(__m512 v[16]) {
@@ -109,10 +124,11 @@ ALWAYS void transpose(__m512 v[16]) {
 static void store(const space *s, float *y, size_t y_stride, size_t rows, size_t tokens) {
     for (size_t t = 0; t < tokens; t += 16)
         for (size_t strip = 0; 16 * strip < rows; strip++) {
+            float (*const sums)[2][16][16] = (float (*)[2][16][16])s->sums + strip / 2 * ((tokens + 15) / 16);
             const size_t left = rows - 16 * strip, some = tokens - t < 16 ? tokens - t : 16;
             const __mmask16 mask = left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff;
             __m512 v[16];
-            for (int r = 0; r < 16; r++) v[r] = _mm512_load_ps(s->sums[t / 16][strip][r]);
+            for (int r = 0; r < 16; r++) v[r] = _mm512_load_ps(sums[t / 16][strip % 2][r]);
             transpose(v);
             for (size_t i = 0; i < 16 && i < some; i++)
                 _mm512_mask_storeu_ps(y + (t + i) * y_stride + 16 * strip, mask, v[i]);
@@ -121,25 +137,22 @@ static void store(const space *s, float *y, size_t y_stride, size_t rows, size_t
 
 static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
     (void)type, (void)k;
-    return sizeof(space) + (tokens + 31) / 32 * 2 * sizeof(float[STRIPS][16][16]);
+    return sizeof(space) + (tokens + 15) / 16 * sizeof(float[STRIPS][16][16]);
 }
 
 static void rows_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
                     size_t y_stride, size_t count, void *scratch) {
     space *s = scratch;
-    const size_t tokens16 = (x->tokens + 15) / 16; /* x_tiles: [chunk][tokens / 16][256 dwords] */
+    const size_t tokens16 = (x->tokens + 15) / 16;
     configure();
     for (size_t first = 0; first < count; first += PANEL) {
         const size_t rows = count - first < PANEL ? count - first : PANEL;
         for (size_t at = 0; at < x->k; at += STEP) {
             const size_t n = x->k - at < STEP ? x->k - at : STEP;
+            const uint32_t *tiles = x->x_tiles + at / 2 * tokens16 * 16;
             pack(s, weights, w + first * row_bytes, row_bytes, rows, at, n);
             __asm__ volatile("" ::: "memory"); /* as in configure() */
-            for (size_t t = 0; t < tokens16; t += 2) {
-                const uint32_t *tiles = x->x_tiles + (at / 32 * tokens16 + t) * 256;
-                for (size_t strip = 0; 16 * strip < rows; strip += 2)
-                    multiply(s, strip, (n + 31) / 32, tiles, tokens16 * 256, t, at == 0, t + 1 < tokens16);
-            }
+            multiply_step(s, rows, (n + 31) / 32, tiles, tokens16, at == 0);
         }
         store(s, y + first, y_stride, rows, x->tokens);
     }

@@ -73,7 +73,8 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     if (type->kind == MATMUL_F32 || type->kind == MATMUL_BF16) {
         x.wide = matmul_wide(type);
         x.x = take(l, k, x.wide ? sizeof(float) : sizeof(uint16_t), &x.x_stride);
-        if (type->kind == MATMUL_BF16 && tiles_of_bf16()) x.x_tiles = take_across(l, (k + 31) / 32 * 16);
+        if (type->kind == MATMUL_BF16 && tiles_of_bf16())
+            x.x_tiles = take_across(l, (k + MATMUL_X_STEP - 1) / MATMUL_X_STEP * (MATMUL_X_STEP / 2));
         return x;
     }
     bool super = type->kind == MATMUL_SUPER;
@@ -136,12 +137,19 @@ static void put_in_q_tiles(const matmul_acts *x, size_t token) {
     for (size_t i = 0; i < x->k; i += 64) memcpy(to + i * x->across, row + i, 64);
 }
 
-static void put_in_tiles(const matmul_acts *x, size_t token) {
-    const char *row = (const char *)x->x + token * x->x_stride * sizeof(uint16_t);
-    uint32_t *to = (uint32_t *)x->x_tiles + token / 16 * 256 + token % 16;
-    const size_t blocks = (x->tokens + 15) / 16;
-    for (size_t i = 0; i < (x->k + 31) / 32 * 16; i++) /* pair i of the row */
-        memcpy(to + i / 16 * blocks * 256 + i % 16 * 16, row + 4 * i, 4);
+/* Tokens [first, first + count) of a block of 16 from `first` on, once their rows are there. */
+static void put_in_tiles(const matmul_acts *x, size_t first, size_t count) {
+    const size_t pairs = (x->k + 31) / 32 * 16, step = MATMUL_X_STEP / 2, blocks = (x->tokens + 15) / 16;
+    const uint16_t *row[16]; /* missing ones stand for the last one */
+    for (size_t t = 0; t < 16; t++) {
+        const size_t token = first + (t < count ? t : count - 1);
+        row[t] = (const uint16_t *)x->x + token * x->x_stride;
+    }
+    for (size_t at = 0; at < pairs; at += step) {
+        uint32_t *to = (uint32_t *)x->x_tiles + (at * blocks + first / 16 * step) * 16;
+        for (size_t i = at; i < at + step && i < pairs; i++, to += 16)
+            for (size_t t = 0; t < 16; t++) memcpy(to + t, row[t] + 2 * i, sizeof *to);
+    }
 }
 
 void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t k, size_t tokens, size_t first,
@@ -166,7 +174,7 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
             uint16_t *out = (uint16_t *)to.x + t * to.x_stride;
             cast_get()->f32_to_bf16(row, out, k, false);
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
-            if (to.x_tiles) put_in_tiles(&to, t);
+            if (to.x_tiles && (t % 16 == 15 || t + 1 == first + count)) put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
         } else {
             int8_t *q = (int8_t *)to.q + t * to.q_stride;
             quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,

@@ -22,8 +22,8 @@ typedef struct matmul_acts {
     const void *x;
     size_t x_stride;
     bool wide; /* x is f32 */
-    /* bf16 with AMX: tiles of 32 elements x 16 tokens, [k / 32][tokens / 16][16 pairs of elements][16 tokens]; missing
-     * tokens are anything, missing elements zero */
+    /* bf16 with AMX: tiles of 32 elements x 16 tokens, [k / MATMUL_X_STEP][tokens / 16][elements of the step / 32][16
+     * pairs of elements][16 tokens]; missing tokens are anything, missing elements zero */
     const uint32_t *x_tiles;
     /* Block types with AMX: q as tiles of 64 elements x 16 tokens, [k / 64][tokens / 16][16 tokens][64 elements];
      * missing tokens and elements are anything */
@@ -91,6 +91,7 @@ void matmul_quantize_scalar(const float *x, size_t n, unsigned block, int8_t *q,
 void matmul_quantize_avx512(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
 #define MATMUL_LEAST_BITS 0x0d800000u /* 2^-100: smaller magnitudes alone give d = 0 */
 
+#define MATMUL_X_STEP 256       /* elements of a token whose tiles lie behind one another */
 #define MATMUL_FLOAT_BLOCK 1024 /* elements whose sums are added up before they join the others */
 typedef void (*matmul_convert_fn)(const void *src, void *dst, size_t n); /* exact */
 matmul_convert_fn matmul_to_f32(tola_dtype weights);  /* floats.c; NULL for f32 */
