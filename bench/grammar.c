@@ -135,8 +135,8 @@ static void pass(const char *name, grammar_matcher *m, const grammar_token *toke
         line = end + 1;
     }
     qsort(times, n, sizeof *times, compare_doubles);
-    printf("%s: %zu masks, mean %.1f us, median %.1f, p99 %.1f, worst %.1f; a step %.2f us; %.0f tokens allowed\n", name,
-           n, 1e6 * total / (double)n, 1e6 * times[n / 2], 1e6 * times[n * 99 / 100], 1e6 * times[n - 1],
+    printf("%s: %zu masks, mean %.1f us, median %.1f, p99 %.1f, worst %.1f; a step %.2f us; %.0f tokens allowed\n",
+           name, n, 1e6 * total / (double)n, 1e6 * times[n / 2], 1e6 * times[n * 99 / 100], 1e6 * times[n - 1],
            1e6 * steps / (double)n, (double)allowed / (double)n);
     free(times);
     free(mask);

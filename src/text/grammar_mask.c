@@ -168,7 +168,9 @@ static uint32_t intern_list(grammar_matcher *m, size_t first) {
     size_t at = hash_of_nodes(m->exit_nodes + first, count) & (x->count - 1);
     for (; x->buckets[at]; at = (at + 1) & (x->count - 1)) {
         const exit_list *l = &m->exit_lists[x->buckets[at] - 1];
-        if (l->count != count || memcmp(m->exit_nodes + l->first, m->exit_nodes + first, count * 4) != 0) continue;
+        if (l->count != count) continue;
+        if (count && memcmp(m->exit_nodes + l->first, m->exit_nodes + first, count * sizeof *m->exit_nodes) != 0)
+            continue;
         m->exit_nodes_count = first;
         return x->buckets[at] - 1;
     }

@@ -1,0 +1,49 @@
+/* What the parts of the schema compiler share: pieces of JSON text as parts of a grammar. */
+#ifndef TEXT_SCHEMA_BUILD_H
+#define TEXT_SCHEMA_BUILD_H
+
+#include "text/grammar_build.h"
+#include <tola/value.h>
+
+/* ---- schema_text.c: strings ---- */
+
+/* A rule for one character of a string in any of its spellings, and one for a whole string. */
+void schema_define_strings(grammar_builder *b, uint32_t character, uint32_t string);
+/* One of these characters as JSON spells it: itself, \" \\ \b \f \n \r \t, or \u00xx for other controls. */
+part schema_characters(grammar_builder *b, const code_range *ranges, size_t count);
+/* The string with its quotes, spelled like that. */
+part schema_string_literal(grammar_builder *b, const char *text, size_t length);
+/* A string that is none of these (each valid UTF-8), with its quotes. No \uXXXX, which could spell one of them. */
+part schema_other_string(grammar_builder *b, const tola_string *names, size_t count, const char *rule_name);
+bool schema_knows_format(const char *name);
+part schema_format(grammar_builder *b, const char *name);
+
+/* ---- schema_pattern.c ---- */
+
+/* A string that the regular expression finds itself in (ECMA-262, the part of it in docs/grammars.md); what it does not
+ * do fails the builder with `path` in the message. */
+part schema_pattern(grammar_builder *b, const char *text, size_t length, const char *path);
+
+/* ---- schema_number.c ---- */
+
+/* A number in units of 10^-15. */
+typedef struct schema_bound {
+    bool there;
+    __int128 value;
+} schema_bound;
+#define SCHEMA_UNIT ((__int128)1000000000000000)
+/* False where the number has more than 15 decimals or digits before them. */
+bool schema_bound_of(const tola_value *number, __int128 *out);
+part schema_any_number(grammar_builder *b, bool integer);
+/* Numbers without an exponent within the bounds, which are inclusive. PART_NONE: there is none. */
+part schema_number_within(grammar_builder *b, bool integer, schema_bound low, schema_bound high);
+
+/* ---- small things ---- */
+part schema_text(grammar_builder *b, const char *ascii);
+part schema_digits(grammar_builder *b, int low, int high); /* one digit */
+/* Parts one after the other, or one of them; the list ends with PART_NONE. */
+part schema_seq(grammar_builder *b, ...);
+part schema_alt(grammar_builder *b, ...);
+part schema_class(grammar_builder *b, const char *ascii_pairs); /* "azAZ__": ranges of ASCII characters */
+
+#endif

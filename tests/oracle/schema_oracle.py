@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""JSON schemas beside the jsonschema package: every text that a grammar makes is valid, every valid instance (keys in
+the order of the schema) is taken in any spacing, every invalid one refused."""
+import json
+import random
+import sys
+
+from common import Tally
+from grammar_io import ask
+
+t = Tally("schema_oracle")
+try:
+    import jsonschema
+except ImportError as missing:
+    t.skip(f"schemas beside jsonschema: {missing}")
+    t.finish()
+
+SEED, ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 20261121, int(sys.argv[2]) if len(sys.argv) > 2 else 700
+rng = random.Random(SEED)
+NAMES = ["a", "b", "ab", "abc", "name", "é", "日本", "x y", 'q"q', "back\\slash", "line\nbreak", "a/b", "~", ""]
+WORDS = ["", "a", "ab", "abc", "hello world", "é€😀", 'quote"', "back\\slash", "tab\tnew\n", "/", "日本語", "zzzzzzzz", "\x01"]
+# without \\w and \\s, which Python reads as more than ECMA-262 does
+PATTERNS = ["^[a-z]+$", "^a|b$", "[0-9]{2,3}", "^(foo|ba[rz])+$", "^\\d{3}-\\d{4}$", "^[^x\"]*$", "^.{2,4}$", "a.c",
+            "^[a-z]+( [a-z]+)*$", "^(?:x|y){1,3}?z*$", "^\\\\[\\]\\-]$", "^[\\u00e0-\\u00ff]*$", "^$", "x?"]
+
+
+def scalar_schema(r):
+    kind = r.choice(["string", "string", "integer", "number", "boolean", "null", "enum", "const", "pattern", "format"])
+    if kind == "string":
+        s = {"type": "string"}
+        if r.random() < 0.4:
+            low = r.randint(0, 5)
+            s["minLength"] = low
+            if r.random() < 0.6:
+                s["maxLength"] = low + r.randint(0, 6)
+        return s
+    if kind in ("integer", "number"):
+        s = {"type": kind}
+        value = lambda: r.choice([r.randint(-20, 20), r.randint(-10**6, 10**6), r.randint(0, 300)]) \
+            if kind == "integer" or r.random() < 0.5 else round(r.uniform(-50, 50), r.randint(1, 5))
+        a, b = sorted([value(), value()])
+        b = round(b + 2, 6)
+        if r.random() < 0.5:
+            s[r.choice(["minimum", "exclusiveMinimum"])] = a
+        if r.random() < 0.5:
+            s[r.choice(["maximum", "exclusiveMaximum"])] = b
+        return s
+    if kind == "enum":
+        return {"enum": r.sample([1, -2.5, "a", "é\"\n", None, True, [1, {"k": "v"}], {"z": [], "a": {}}, "ab"],
+                                 r.randint(1, 5))}
+    if kind == "const":
+        return {"const": r.choice([0, "x/y", [], {"b": 1, "a": [None]}, 12.25, False])}
+    if kind == "pattern":
+        return {"type": "string", "pattern": r.choice(PATTERNS)}
+    if kind == "format":
+        return {"type": "string", "format": r.choice(["date", "time", "date-time", "uuid", "ipv4"])}
+    return {"type": kind}
+
+
+def schema(r, depth, defs):
+    x = r.random()
+    if depth == 0 or x < 0.35:
+        return scalar_schema(r)
+    if x < 0.65:
+        names = r.sample(NAMES, r.randint(0, 5))
+        s = {"type": "object", "properties": {n: schema(r, depth - 1, defs) for n in names}}
+        if names and r.random() < 0.8:
+            s["required"] = r.sample(names, r.randint(0, len(names)))
+        if r.random() < 0.1:
+            s.setdefault("required", []).append("more")
+        x = r.random()
+        if x < 0.4:
+            s["additionalProperties"] = False
+        elif x < 0.6:
+            s["additionalProperties"] = schema(r, depth - 1, defs)
+        if s.get("additionalProperties") is False and "more" in s.get("required", []):
+            s["required"].remove("more")
+        return s
+    if x < 0.8:
+        s = {"type": "array"}
+        if r.random() < 0.7:
+            s["items"] = schema(r, depth - 1, defs)
+        if r.random() < 0.3:
+            s["prefixItems"] = [schema(r, depth - 1, defs) for _ in range(r.randint(1, 3))]
+            if r.random() < 0.5:
+                s["items"] = False
+        if r.random() < 0.4:
+            s["minItems"] = r.randint(0, len(s.get("prefixItems", [1, 2])))
+        if r.random() < 0.4:
+            s["maxItems"] = s.get("minItems", 0) + r.randint(0, 4)
+        return s
+    if x < 0.87:
+        return {r.choice(["anyOf"]): [schema(r, depth - 1, defs) for _ in range(r.randint(1, 3))]}
+    if x < 0.9:
+        return {"oneOf": [{"type": "string", "maxLength": 3}, {"type": "integer"}, {"type": "array", "maxItems": 2}]}
+    if x < 0.94 and defs:
+        return {"$ref": "#/$defs/" + r.choice(defs)}
+    if x < 0.97:
+        shared = r.sample(NAMES, 3)
+        return {"allOf": [{"type": "object", "properties": {shared[0]: scalar_schema(r), shared[1]: {}}},
+                          {"properties": {shared[2]: schema(r, depth - 1, defs)}, "required": [shared[0]]}]}
+    return r.choice([{}, True, {"type": ["string", "null"], "title": "t", "description": "d"}, {"items": {}},
+                     {"properties": {"a": {"type": "integer"}}}])
+
+
+def random_schema(r):
+    defs = ["node", "leaf", "pair"]
+    s = schema(r, 3, defs)
+    if not isinstance(s, dict):
+        s = {"allOf": [s]}
+    s["$defs"] = {"node": {"type": "object", "properties": {"v": scalar_schema(r), "next": {"$ref": "#/$defs/node"}},
+                           "required": ["v"], "additionalProperties": False},
+                  "leaf": scalar_schema(r),
+                  "pair": {"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/pair"}, {"type": "integer"}]},
+                           "maxItems": 2}}
+    return s
+
+
+def any_value(r, depth=2):
+    x = r.random()
+    if depth and x < 0.2:
+        # names that no schema has: those would have to come in its order
+        return {r.choice(["k", "a b", "zz", "ü"]): any_value(r, depth - 1) for _ in range(r.randint(0, 3))}
+    if depth and x < 0.4:
+        return [any_value(r, depth - 1) for _ in range(r.randint(0, 3))]
+    return r.choice([None, True, False, r.choice(WORDS), r.choice(WORDS), r.randint(-30, 30), r.randint(-10**7, 10**7),
+                     round(r.uniform(-60, 60), r.randint(1, 6))])
+
+
+STRINGS = {"date": ["2024-02-29", "2023-02-29", "1999-12-31", "2000-04-31", "1900-02-29", "0001-01-01"],
+           "time": ["12:00:00Z", "23:59:59.123+05:30", "24:00:00Z", "12:00", "00:00:00-23:59"],
+           "date-time": ["2024-02-29T12:00:00Z", "2024-01-01T00:00:00.5-01:00", "2024-13-01T00:00:00Z"],
+           "uuid": ["123e4567-e89b-12d3-a456-426614174000", "123e4567e89b12d3a456426614174000", "x"],
+           "ipv4": ["1.2.3.4", "255.255.255.255", "256.1.1.1", "01.2.3.4", "1.2.3"]}
+MATCHES = ["abc", "b", "xa", "12", "1234", "foobarbaz", "555-1234", "a\nc", "abcd", "a c", "yyz", "]", "-", "éü", "x", "z"]
+
+
+def instance(r, s, root, depth=6):
+    """Mostly valid, sometimes not."""
+    if r.random() < 0.06 or depth == 0 or not isinstance(s, dict):
+        return any_value(r)
+    if "$ref" in s:
+        return instance(r, root["$defs"][s["$ref"].split("/")[-1]], root, depth - 1)
+    if "enum" in s:
+        return r.choice(s["enum"])
+    if "const" in s:
+        return s["const"]
+    for group in ("anyOf", "oneOf"):
+        if group in s:
+            return instance(r, r.choice(s[group]), root, depth - 1)
+    if "allOf" in s:
+        out = {}
+        for part in s["allOf"]:
+            value = instance(r, part if isinstance(part, dict) else {}, root, depth - 1)
+            if not isinstance(value, dict):
+                return value
+            out.update(value)
+        order = [n for part in s["allOf"] if isinstance(part, dict) for n in part.get("properties", {})]
+        return {n: out[n] for n in dict.fromkeys(order + list(out)) if n in out}
+    kind = s.get("type")
+    if isinstance(kind, list):
+        kind = r.choice(kind)
+    if kind == "object" or (kind is None and "properties" in s):
+        out = {}
+        for n, part in s.get("properties", {}).items():
+            if n in s.get("required", []) or r.random() < 0.6:
+                out[n] = instance(r, part, root, depth - 1)
+        further = s.get("additionalProperties", True)
+        if further is not False or r.random() < 0.1:
+            for n in s.get("required", []):
+                if n not in s.get("properties", {}):
+                    out[n] = instance(r, further, root, depth - 1)
+            for n in r.sample(NAMES + ["other", "abcd"], r.randint(0, 2)):
+                if n not in s.get("properties", {}):
+                    out[n] = instance(r, further, root, depth - 1)
+        return out
+    if kind == "array":
+        prefix = s.get("prefixItems", [])
+        n = r.randint(s.get("minItems", 0), min(s.get("maxItems", 5), s.get("minItems", 0) + 5))
+        return [instance(r, prefix[i] if i < len(prefix) else s.get("items", {}), root, depth - 1) for i in range(n)]
+    if kind == "string":
+        if "pattern" in s:
+            return r.choice(MATCHES + WORDS)
+        if "format" in s:
+            return r.choice(STRINGS[s["format"]])
+        n = r.randint(s.get("minLength", 0), s.get("maxLength", 8))
+        return "".join(r.choice("abz é€😀\"\\\n/") for _ in range(n))
+    if kind in ("integer", "number"):
+        low = s.get("minimum", s.get("exclusiveMinimum", -100))
+        high = s.get("maximum", s.get("exclusiveMaximum", max(low, 0) + 100))
+        choices = [low, high, low + 1, high - 1, (low + high) / 2, low - 1, high + 1]
+        x = r.choice(choices)
+        return int(x // 1) if kind == "integer" else round(x, 6)
+    return {"boolean": r.random() < 0.5, "null": None}.get(kind, any_value(r))
+
+
+def plain(v):
+    """As our grammars write numbers: no exponents; whole numbers of integers without a fraction."""
+    if isinstance(v, float) and ("e" in repr(v) or abs(v) > 1e15):
+        return False
+    if isinstance(v, (list, tuple)):
+        return all(plain(i) for i in v)
+    return all(plain(i) for i in v.values()) if isinstance(v, dict) else True
+
+
+def whole_floats(v):
+    if isinstance(v, float):
+        return v == int(v)
+    if isinstance(v, list):
+        return any(whole_floats(i) for i in v)
+    return any(whole_floats(i) for i in v.values()) if isinstance(v, dict) else False
+
+
+def spellings(v):
+    yield json.dumps(v, ensure_ascii=False)
+    yield json.dumps(v, ensure_ascii=False, separators=(",", ":"))
+    yield json.dumps(v, ensure_ascii=False, indent=rng.choice([1, 2, "\t"]))
+
+
+def shuffled(v):
+    """The same value with its keys in another order."""
+    if isinstance(v, list):
+        return [shuffled(i) for i in v]
+    return {k: shuffled(v[k]) for k in rng.sample(list(v), len(v))} if isinstance(v, dict) else v
+
+
+checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+requests, expected = [], []
+for i in range(ROUNDS):
+    s = random_schema(rng)
+    validator = jsonschema.Draft202012Validator(s, format_checker=checker)
+    texts, verdicts = [], []
+    for _ in range(25):
+        v = instance(rng, s, s)
+        if not plain(v) or whole_floats(v):
+            continue
+        valid = validator.is_valid(v)
+        for text in spellings(v):
+            texts.append(text.encode())
+            verdicts.append(valid)
+    requests.append(("schema", json.dumps(s), texts, 12, SEED * 1000 + i * 50))
+    expected.append((s, validator, texts, verdicts))
+
+reordered = []
+taken = refused = made = unfinished = impossible = 0
+for (s, validator, texts, verdicts), answer in zip(expected, ask(requests)):
+    if answer.status:
+        # the generator does make schemas that nothing fits, and bounds with nothing between them
+        if t.check(f"{json.dumps(s)}: compiles", "no value fits" in answer.message or "no branch" in answer.message,
+                   answer.message):
+            impossible += 1
+            t.check(f"{json.dumps(s)}: nothing fits", not any(verdicts))
+        continue
+    for text, valid, fits in zip(texts, verdicts, answer.fits):
+        taken, refused = taken + valid, refused + (not valid)
+        if valid and not fits and b"{" in text:
+            reordered.append((s, text))  # made for one branch, it may be valid in another that has its keys otherwise
+            continue
+        t.check(f"{json.dumps(s)} {'takes' if valid else 'refuses'} {text.decode()}", fits == valid)
+    for finished, text in answer.made:
+        unfinished += not finished
+        if not finished:
+            continue
+        made += 1
+        try:
+            good = validator.is_valid(json.loads(text, strict=True))
+        except ValueError as why:
+            t.check(f"{json.dumps(s)} made no JSON: {text!r}", False, str(why))
+            continue
+        t.check(f"{json.dumps(s)} made {text.decode()}", good)
+answers = ask([("schema", json.dumps(s), [json.dumps(shuffled(json.loads(text))).encode() for _ in range(500)], 0, 0)
+               for s, text in reordered])
+for (s, text), answer in zip(reordered, answers):
+    t.check(f"{json.dumps(s)} takes some order of {text.decode()}", any(answer.fits))
+print(f"{ROUNDS} schemas ({impossible} that nothing fits): {taken} valid texts, {refused} invalid ones, {made} made, "
+      f"{unfinished} not finished, {len(reordered)} in need of another order")
+
+# what is refused, by its pointer
+for s, message in [({"properties": {"a": {"not": {}}}}, "#/properties/a/not: a keyword"),
+                   ({"type": "integer", "multipleOf": 2}, "#/multipleOf: a keyword"),
+                   ({"$ref": "#/$defs/x"}, "#/$ref: $ref leads nowhere"), ({"$ref": "other.json"}, "another document"),
+                   ({"$ref": "#"}, "refers to itself"), ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "refers to itself"),
+                   ({"type": "array", "uniqueItems": True}, "#/uniqueItems"), ({"format": "email"}, "#/format: a format"),
+                   ({"pattern": "(?=a)"}, "look-around"), ({"pattern": "a", "minLength": 1}, "beside another bound"),
+                   ({"type": "integer", "minimum": 3, "maximum": 2}, "no value fits"), (False, "no value fits"),
+                   ({"type": "strin"}, "#/type: no such type"), ({"type": "integer", "format": "int32"}, "#/format"),
+                   ({"$defs": {"n": {"properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"], "type": "object"}},
+                     "$ref": "#/$defs/n"}, "can never end"),
+                   ({"allOf": [{"type": "string"}, {"type": "null"}]}, "no value fits"),
+                   ({"type": "string", "maxLength": 4000000}, "multiply out"), ({"minLength": -1}, "#/minLength")]:
+    (answer,) = ask([("schema", json.dumps(s), [], 0, 0)])
+    t.check(f"{json.dumps(s)} is refused", answer.status != 0 and message in answer.message, answer.message)
+t.finish()

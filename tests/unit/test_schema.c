@@ -1,0 +1,261 @@
+/* JSON schemas: what their grammars take, what is refused and how, any JSON. */
+#include "text/schema.h"
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- helpers ---- */
+
+static bool fits(const grammar *g, const char *text) {
+    grammar_vocabulary *v;
+    grammar_matcher *m;
+    grammar_state *s;
+    bool accepted;
+    assert_int_equal(grammar_vocabulary_create(NULL, 0, NULL, 0, &v, NULL), TOLA_OK);
+    assert_int_equal(grammar_matcher_create(g, v, 0, &m, NULL), TOLA_OK);
+    assert_int_equal(grammar_state_create(m, &s, NULL), TOLA_OK);
+    assert_int_equal(grammar_state_bytes(s, text, strlen(text), &accepted, NULL), TOLA_OK);
+    accepted = accepted && grammar_state_can_end(s);
+    grammar_state_free(s);
+    grammar_matcher_free(m);
+    grammar_vocabulary_free(v);
+    return accepted;
+}
+
+static void check_texts(const char *schema, const char *const *good, const char *const *bad) {
+    grammar *g = NULL;
+    tola_error err;
+    if (grammar_from_schema(schema, strlen(schema), &g, &err) != TOLA_OK) fail_msg("%s: %s", schema, err.message);
+    for (; *good; good++)
+        if (!fits(g, *good)) fail_msg("%s: refused %s", schema, *good);
+    for (; *bad; bad++)
+        if (fits(g, *bad)) fail_msg("%s: took %s", schema, *bad);
+    grammar_free(g);
+}
+#define TEXTS(...) (const char *const[]){ __VA_ARGS__, NULL }
+
+static void check_refused(const char *schema, tola_status want, const char *message) {
+    grammar *g = NULL;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_status status = grammar_from_schema(schema, strlen(schema), &g, &err);
+    if (status != want || !strstr(err.message, message)) fail_msg("%s: status %d \"%s\"", schema, status, err.message);
+}
+
+/* ---- values ---- */
+
+static void test_any(void **state) {
+    (void)state;
+    grammar *g;
+    assert_int_equal(grammar_any_json(false, &g, NULL), TOLA_OK);
+    static const char *const good[] = { "{}", "[]", "null", "true", "\"\"", "0", "-1.5e+10",
+                "[1, [2,\n\t{\"a\" : [ ] }]]",
+                                        "{\"a\":1,\"a\":2}", "\"\\ud83d\\ude00\\u00e9\\/\"",
+                "\"\xf0\x9f\x98\x80\x7f\"" };
+    static const char *const bad[] = { "", " {}", "{} ", "{,}", "[1,]", "01", "1.", ".5", "+1", "tru", "\"\n\"",
+                "\"\\x\"",
+                                       "\"\\ud83d\"", "\"\\ude00\"", "\"\xff\"", "{a:1}", "nul", "[1 2]", "'a'" };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (!fits(g, good[i])) fail_msg("refused %s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (fits(g, bad[i])) fail_msg("took %s", bad[i]);
+    grammar_free(g);
+    assert_int_equal(grammar_any_json(true, &g, NULL), TOLA_OK);
+    assert_true(fits(g, "{\"a\": [1]}") && !fits(g, "[1]"));
+    grammar_free(g);
+    check_texts("true", TEXTS("1", "{}"), TEXTS("x"));
+    check_texts("{}", TEXTS("1", "{}"), TEXTS("x"));
+    char spaces[100] = "[";
+    memset(spaces + 1, ' ', SCHEMA_MAX_SPACE);
+    strcpy(spaces + 1 + SCHEMA_MAX_SPACE, "]");
+    check_texts("{}", TEXTS(spaces), TEXTS(""));
+    strcpy(spaces + 1 + SCHEMA_MAX_SPACE, " ]");
+    check_texts("{}", TEXTS("[ ]"), TEXTS(spaces));
+}
+
+static void test_numbers(void **state) {
+    (void)state;
+    check_texts("{\"type\":\"integer\"}", TEXTS("0", "-0", "-12", "123456789012345678901"), TEXTS("1.0", "1e3",
+                "01"));
+    check_texts("{\"type\":\"integer\",\"minimum\":-12,\"maximum\":105}",
+                TEXTS("-12", "-11", "-9", "-1", "0", "5", "9", "10", "99", "100", "105"),
+                TEXTS("-13", "-20", "-100", "106", "110", "200", "1000", "00", "1.5"));
+    check_texts("{\"type\":\"integer\",\"exclusiveMinimum\":7,\"exclusiveMaximum\":9}", TEXTS("8"), TEXTS("7",
+                "9", "88"));
+    check_texts("{\"type\":\"integer\",\"minimum\":995}", TEXTS("995", "999", "1000", "99999"), TEXTS("994", "99",
+                "-995"));
+    check_texts("{\"type\":\"integer\",\"maximum\":-5}", TEXTS("-5", "-6", "-10", "-1000"), TEXTS("-4", "0", "5"));
+    check_texts("{\"type\":\"integer\",\"minimum\":0.5,\"maximum\":2.5}", TEXTS("1", "2"), TEXTS("0", "3"));
+    check_texts("{\"type\":\"integer\",\"minimum\":18446744073709551610,\"maximum\":18446744073709551615}",
+                TEXTS("18446744073709551610", "18446744073709551615"), TEXTS("18446744073709551616", "1"));
+    check_texts("{\"type\":\"number\",\"minimum\":0,\"maximum\":1}", TEXTS("0", "1", "0.5", "1.0", "1.000", "0.999"),
+                TEXTS("-0", "1.1", "1.001", "-0.1", "2", "1e0"));
+    check_texts("{\"type\":\"number\",\"exclusiveMinimum\":-1.5,\"maximum\":2.25}",
+                TEXTS("-1.4", "-1.49", "-1", "-0.5", "2.25", "2.2", "2", "2.250"),
+                TEXTS("-1.5", "-1.51", "-1.50", "2.26", "2.251", "3"));
+    check_texts("{\"type\":\"number\",\"exclusiveMinimum\":12.5}", TEXTS("12.51", "12.6", "13", "130", "13.0"),
+                TEXTS("12.5", "12", "12.50", "1.3", "9"));
+    check_texts("{\"type\":\"number\",\"maximum\":1e-3}", TEXTS("0.001", "0.0005", "0", "-3.5", "-100"),
+                TEXTS("0.0011", "0.01", "1"));
+    check_texts("{\"type\":\"number\",\"const\":2.5}", TEXTS("2.5"), TEXTS("2.50", "2"));
+    check_refused("{\"type\":\"integer\",\"minimum\":2,\"maximum\":1}", TOLA_E_FORMAT, "no value fits");
+    check_refused("{\"type\":\"integer\",\"minimum\":1.2,\"maximum\":1.8}", TOLA_E_FORMAT, "no value fits");
+    check_refused("{\"maximum\":1e30}", TOLA_E_UNSUPPORTED, "#/maximum: bounds have");
+    check_refused("{\"maximum\":0.1234567890123456789}", TOLA_E_UNSUPPORTED, "#/maximum: bounds have");
+    check_refused("{\"maximum\":\"1\"}", TOLA_E_FORMAT, "#/maximum: must be a number");
+}
+
+static void test_strings(void **state) {
+    (void)state;
+    check_texts("{\"type\":\"string\",\"minLength\":2,\"maxLength\":3}",
+                TEXTS("\"ab\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"", "\"\\n\\u0041\"", "\"\\ud83d\\ude00x\""),
+                TEXTS("\"a\"", "\"abcd\"", "\"\\ud83d\\ude00\"", "ab"));
+    check_texts("{\"enum\":[\"a\",1,null,{\"b\":[true]}]}", TEXTS("\"a\"", "1", "null", "{\"b\": [ true]}",
+                "{\"b\":[true]}"),
+                TEXTS("\"b\"", "2", "{\"b\":true}"));
+    check_texts("{\"type\":\"string\",\"enum\":[\"a\",1]}", TEXTS("\"a\""), TEXTS("1"));
+    check_texts("{\"const\":\"q\\\"\\u0001\\n\"}", TEXTS("\"q\\\"\\u0001\\n\""), TEXTS("\"q\""));
+    check_texts("{\"type\":\"string\",\"pattern\":\"^a(b|c)*d?$\"}", TEXTS("\"a\"", "\"abcbd\""), TEXTS("\"d\"",
+                "\"add\""));
+    check_texts("{\"type\":\"string\",\"pattern\":\"b+\"}", TEXTS("\"abbc\"", "\"b\""), TEXTS("\"\"", "\"ac\""));
+    check_texts("{\"type\":\"string\",\"pattern\":\"^x|y$|^\\\\w\\\\s\\\\D$\"}", TEXTS("\"xzz\"", "\"zzy\"",
+                "\"a b\""),
+                TEXTS("\"yx\"", "\"a 1\""));
+    check_texts("{\"type\":\"string\",\"pattern\":\"^[^a-c\\\\d\\\\]]{1,2}\\\\u0041\\\\x42\\\\.$\"}",
+                TEXTS("\"xAB.\"", "\"[eAB.\""),
+                TEXTS("\"aAB.\"", "\"1AB.\"", "\"]AB.\"", "\"xABc\""));
+    check_texts("{\"type\":\"string\",\"pattern\":\"^[\\\"\\\\\\\\\\n]$\"}", TEXTS("\"\\\"\"", "\"\\\\\"",
+                "\"\\n\""), TEXTS("\"a\""));
+    check_texts("{\"type\":\"string\",\"format\":\"date\"}", TEXTS("\"2024-02-29\"", "\"2000-02-29\"",
+                "\"0001-12-31\""),
+                TEXTS("\"2023-02-29\"", "\"1900-02-29\"", "\"2024-04-31\"", "\"2024-00-01\"", "\"0000-01-01\""));
+    check_texts("{\"type\":\"string\",\"format\":\"date-time\"}", TEXTS("\"2024-02-29T23:59:59.5Z\"",
+                "\"1999-06-30T00:00:00-11:30\""),
+                TEXTS("\"2024-02-29\"", "\"2024-02-29T24:00:00Z\"", "\"2024-02-29T23:59:60Z\""));
+    check_texts("{\"type\":\"string\",\"format\":\"ipv4\"}", TEXTS("\"0.10.199.255\""), TEXTS("\"1.2.3\"",
+                "\"256.0.0.1\"", "\"1.2.3.04\""));
+    check_refused("{\"pattern\":\"(?<=a)b\"}", TOLA_E_UNSUPPORTED, "#/pattern: look-around");
+    check_refused("{\"pattern\":\"\\\\bword\"}", TOLA_E_UNSUPPORTED, "a word boundary");
+    check_refused("{\"pattern\":\"(a)\\\\1\"}", TOLA_E_UNSUPPORTED, "an escape that nothing here does");
+    check_refused("{\"pattern\":\"\\\\p{L}\"}", TOLA_E_UNSUPPORTED, "an escape that nothing here does");
+    check_refused("{\"pattern\":\"a^b\"}", TOLA_E_UNSUPPORTED, "^ or $ elsewhere");
+    check_refused("{\"pattern\":\"(^a)\"}", TOLA_E_UNSUPPORTED, "^ or $ elsewhere");
+    check_refused("{\"pattern\":\"(a\"}", TOLA_E_FORMAT, "')' is missing");
+    check_refused("{\"pattern\":\"a)\"}", TOLA_E_FORMAT, "')' without '('");
+    check_refused("{\"pattern\":\"[a\"}", TOLA_E_FORMAT, "']' is missing");
+    check_refused("{\"pattern\":\"a{2,1}\"}", TOLA_E_FORMAT, "a quantifier that is none");
+    check_refused("{\"pattern\":\"*a\"}", TOLA_E_FORMAT, "nothing to repeat");
+    check_refused("{\"format\":\"email\"}", TOLA_E_UNSUPPORTED, "#/format: a format that nothing here does");
+    check_refused("{\"minLength\":1.5}", TOLA_E_FORMAT, "#/minLength: must be a whole number");
+}
+
+static void test_arrays(void **state) {
+    (void)state;
+    check_texts("{\"type\":\"array\",\"items\":{\"type\":\"null\"}}", TEXTS("[]", "[null]", "[ null , null ]"),
+                TEXTS("[1]", "[null,]"));
+    check_texts("{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"minItems\":2,\"maxItems\":3}",
+                TEXTS("[1,2]", "[1,2,3]"),
+                TEXTS("[]", "[1]", "[1,2,3,4]"));
+    check_texts("{\"type\":\"array\",\"prefixItems\":[{\"const\":1},{\"const\":2}],\"items\":{\"const\":3}}",
+                TEXTS("[]", "[1]", "[1,2]", "[1,2,3,3]"), TEXTS("[2]", "[1,3]", "[1,2,4]"));
+    check_texts("{\"type\":\"array\",\"prefixItems\":[{\"const\":1},{\"const\":2}],\"items\":false,\"minItems\":1}",
+                TEXTS("[1]", "[1,2]"), TEXTS("[]", "[1,2,3]"));
+    check_texts("{\"type\":\"array\",\"maxItems\":0}", TEXTS("[]", "[ ]"), TEXTS("[1]"));
+    check_texts("{\"type\":\"array\",\"uniqueItems\":false}", TEXTS("[1,1]"), TEXTS("1"));
+    check_refused("{\"type\":\"array\",\"items\":false,\"minItems\":1}", TOLA_E_FORMAT, "no value fits");
+    check_refused("{\"items\":[{}]}", TOLA_E_UNSUPPORTED, "#/items: an array of schemas");
+    check_refused("{\"contains\":{}}", TOLA_E_UNSUPPORTED, "#/contains: a keyword");
+}
+
+static void test_objects(void **state) {
+    (void)state;
+    static const char closed[] = 
+                "{\"type\":\"object\",\"properties\":{\"a\":{\"const\":1},\"b\":{\"const\":2},\"c\":{\"const\":3}},"
+                                 "\"required\":[\"b\"],\"additionalProperties\":false}";
+    check_texts(closed, TEXTS("{\"b\":2}", "{\"a\":1,\"b\":2}", "{\"b\":2,\"c\":3}",
+                "{ \"a\" : 1 , \"b\" : 2 , \"c\" : 3 }"),
+                TEXTS("{}", "{\"a\":1}", "{\"b\":2,\"a\":1}", "{\"b\":2,\"b\":2}", "{\"b\":2,\"d\":1}",
+                "{\"b\":2,}"));
+    check_texts("{\"type\":\"object\",\"properties\":{\"ab\":{\"const\":1}},\"additionalProperties\":{\"const\":2}}",
+                TEXTS("{}", "{\"ab\":1}", "{\"a\":2}", "{\"ab\":1,\"abc\":2,\"\":2}", "{\"\\n\":2}", "{\"x/y\":2}"),
+                TEXTS("{\"ab\":2}", "{\"a\":2,\"ab\":2}", "{\"a\":1}", "{\"\\u0061b\":2}"));
+    check_texts("{\"type\":\"object\",\"properties\":{\"a\":false},\"required\":[\"r\"]}", TEXTS("{\"r\":1}",
+                "{\"r\":1,\"z\":{}}"),
+                TEXTS("{}", "{\"a\":1,\"r\":1}", "{\"z\":1}"));
+    check_texts("{\"properties\":{\"a\":{\"type\":\"null\"}}}", TEXTS("3", "{\"a\":null}"), TEXTS("{\"a\":1}"));
+    check_texts("{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"minimum\":2}}},"
+                "{\"properties\":{\"a\":{\"type\":\"integer\",\"maximum\":4},\"b\":{\"const\":0}},"
+                "\"required\":[\"a\"]}]}",
+                TEXTS("{\"a\":2}", "{\"a\":4,\"b\":0}"), TEXTS("{}", "{\"a\":1}", "{\"a\":5}", "{\"a\":2.5}",
+                "{\"a\":3,\"b\":1}"));
+    check_texts("{\"type\":\"object\",\"properties\":{\"k\":{}},"
+                "\"anyOf\":[{\"properties\":{\"k\":{\"const\":1}},\"required\":[\"k\"]},"
+                "{\"properties\":{\"k\":{\"const\":2},\"v\":{\"const\":3}},\"required\":[\"v\"]}],"
+                "\"additionalProperties\":true}",
+                TEXTS("{\"k\":1}", "{\"k\":2,\"v\":3}", "{\"v\":3}"), TEXTS("{}", "{\"k\":2}", "3"));
+    check_refused("{\"type\":\"object\",\"required\":[\"a\"],\"additionalProperties\":false}", TOLA_E_FORMAT,
+                "no value fits");
+    check_refused("{\"patternProperties\":{}}", TOLA_E_UNSUPPORTED, "#/patternProperties: a keyword");
+    check_refused("{\"properties\":{\"a/b~\":{\"if\":{}}}}", TOLA_E_UNSUPPORTED, "#/properties/a~1b~0/if: a keyword");
+    check_refused("{\"required\":[1]}", TOLA_E_FORMAT, "#/required/0: must be a name");
+}
+
+static void test_references(void **state) {
+    (void)state;
+    check_texts("{\"$ref\":\"#/$defs/list\",\"$defs\":{\"list\":{\"type\":\"object\","
+                "\"properties\":{\"v\":{\"type\":\"integer\"},"
+                "\"next\":{\"anyOf\":[{\"$ref\":\"#/$defs/list\"},{\"type\":\"null\"}]}},\"required\":[\"v\","
+                "\"next\"],"
+                "\"additionalProperties\":false}}}",
+                TEXTS("{\"v\":1,\"next\":null}", "{\"v\":1,\"next\":{\"v\":2,\"next\":null}}"), TEXTS("{\"v\":1}",
+                "null"));
+    check_texts("{\"items\":{\"$ref\":\"#\"},\"type\":\"array\"}", TEXTS("[]", "[[],[[]]]"), TEXTS("[1]"));
+    check_texts("{\"$ref\":\"#/definitions/a~1b%20c/0\",\"definitions\":{\"a/b c\":[{\"const\":7}]}}",
+                TEXTS("7"), TEXTS("8"));
+    check_texts("{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"null\"}],\"title\":\"t\",\"default\":3}",
+                TEXTS("\"\"", "null"), TEXTS("1"));
+    check_refused("{\"$ref\":\"#\"}", TOLA_E_FORMAT, "refers to itself");
+    check_refused("{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},"
+                "\"b\":{\"allOf\":[{\"$ref\":\"#/$defs/a\"}]}}}",
+                  TOLA_E_FORMAT, "refers to itself");
+    check_refused("{\"anyOf\":[{\"anyOf\":[{\"$ref\":\"#\"}]},{\"type\":\"null\"}]}", TOLA_E_FORMAT,
+                "refers to itself");
+    check_refused("{\"$ref\":\"#/nowhere\"}", TOLA_E_FORMAT, "#/$ref: $ref leads nowhere");
+    check_refused("{\"$ref\":\"http://example.com/s\"}", TOLA_E_UNSUPPORTED, "another document");
+    check_refused("{\"$ref\":\"#name\"}", TOLA_E_UNSUPPORTED, "an anchor");
+    check_refused("{\"allOf\":[{\"type\":\"null\"},{\"type\":\"string\"}]}", TOLA_E_FORMAT, "no value fits");
+    check_refused("{\"anyOf\":[]}", TOLA_E_FORMAT, "#/anyOf: must be an array");
+    check_refused("{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#\"}}", TOLA_E_FORMAT, "can never end");
+    check_refused("[]", TOLA_E_FORMAT, "#: a schema is an object");
+    check_refused("{\"type\":", TOLA_E_FORMAT, "schema: JSON: expected a value");
+    check_refused("{\"type\":\"string\",\"maxLength\":90000000}", TOLA_E_LIMIT, "multiply out");
+}
+
+static void test_faults(void **state) {
+    (void)state;
+    static const char schema[] = 
+                "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,[\"x\"]]},\"b\":{\"pattern\":\"^[^a]|b$\"},"
+                                 "\"c\":{\"anyOf\":[{\"type\":\"number\",\"minimum\":1.5},{\"$ref\":\"#\"}]}}}";
+    for (uint64_t n = 0;; n++) {
+        grammar *g = NULL;
+        fault_arm(FAULT_ALLOC, n, true);
+        tola_status status = grammar_from_schema(schema, strlen(schema), &g, NULL);
+        fault_disarm();
+        grammar_free(g);
+        if (status == TOLA_OK) break;
+        assert_int_equal(status, TOLA_E_NOMEM);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_any),     cmocka_unit_test(test_numbers),    cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_arrays),  cmocka_unit_test(test_objects),    cmocka_unit_test(test_references),
+        cmocka_unit_test(test_faults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
