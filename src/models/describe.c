@@ -571,6 +571,8 @@ static tola_status deepseek_routing(conf *c) {
 
 static tola_status describe_deepseek(conf *c) {
     model_description *d = c->d;
+    if (word(c, "index_topk", "attention.indexer.top_k") != NULL)
+        return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: sparse attention (index_topk) is not known");
     d->mixer = MODEL_LATENT_ATTENTION;
     d->interleaved = flag(c, "rope_interleave", NULL, true);
     d->latent_eps = d->gguf ? d->norm_eps : 1e-6f; /* transformers' DeepseekV3RMSNorm without an argument */
@@ -656,6 +658,7 @@ static bool turns(const model_description *d) {
 }
 
 static tola_status describe(conf *c, const mapper *m) {
+    if (!c->d->gguf) families_hyper_defaults(c->d->family, &c->h);
     TRY(common(c));
     TRY(m->describe(c));
     if (turns(c->d)) TRY(ropes(c));
