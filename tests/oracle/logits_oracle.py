@@ -36,7 +36,7 @@ LIMIT = 1e-4
 CONVERTED = ["llama", "llama-3.1", "llama-biased", "llama-linear", "mistral-full", "mixtral", "qwen2", "qwen2_moe-all",
              "qwen3", "qwen3_moe", "gemma", "gemma2-gguf", "gemma3", "phi3", "phi3-long", "phi3-short"]
 WRITTEN = ["gpt2", "olmoe", "deepseek_v2", "deepseek_v2-gguf", "deepseek_v3", "llama4-gguf", "gpt_oss", "bert",
-           "roberta"]
+           "roberta", "smollm3"]
 # longer than trained: the number of positions decides the frequencies
 CONTEXT = {"llama-dynamic": 72, "phi3-long": 72}
 
@@ -220,8 +220,8 @@ def narrow(folder):
     """Weights in 16 bits, and quantized by tola: near what transformers computes with the same weights in f32. Products
     round activations (to bf16; for block types to 8 bits), which three layers of random weights make a few percent."""
     name = "llama-wide"
-    make_models.MODELS[name] = ("LlamaForCausalLM", "LlamaConfig", dict(make_models.SMALL, hidden_size=256, head_dim=64, num_attention_heads=4,
-                                                                       intermediate_size=512))
+    wide = dict(make_models.SMALL, hidden_size=256, head_dim=64, num_attention_heads=4, intermediate_size=512)
+    make_models.MODELS[name] = ("LlamaForCausalLM", "LlamaConfig", wide)
     make_models.make(name, folder)
     ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
     cases = [("f16.gguf", ["convert", "--dtype", "f16"]), ("bf16.gguf", ["convert", "--dtype", "bf16"]),
@@ -248,7 +248,7 @@ def narrow(folder):
 
 def rounded(folder):
     """gpt-oss' mxfp4 parts and DeepSeek's fp8 with scales of blocks. Products round activations there (to 8-bit
-    integers and bf16), so logits are near transformers', not equal; from GGUF with the same blocks they are the same."""
+    integers and bf16), so logits are near transformers', not equal; GGUF with the same blocks gives the same bits."""
     name = "gpt_oss"
     where, generator = folder / "gpt_oss-mxfp4", torch.Generator().manual_seed(7)
     model = transformers.GptOssForCausalLM.from_pretrained(folder / name, attn_implementation="eager")
