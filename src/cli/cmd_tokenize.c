@@ -35,7 +35,8 @@ static char *read_stdin(size_t *length) {
         if (!more) free(text);
         text = more;
     }
-    if (!text) cli_fail("out of memory reading stdin");
+    if (!text)
+        cli_fail("out of memory reading stdin");
     else if (ferror(stdin)) {
         cli_fail("stdin: %s", strerror(errno));
         free(text);
@@ -135,8 +136,10 @@ static int decode(const tola_tokenizer *t, const settings *s, const char *input)
     if (tola_detokenize(t, ids, count, flags, &text, &length, &err) != TOLA_OK) {
         code = cli_fail_error(&err);
     } else {
-        if (cli.json) write_json(t, ids, count, text, length);
-        else out_raw(text, length);
+        if (cli.json)
+            write_json(t, ids, count, text, length);
+        else
+            out_raw(text, length);
         tola_free(text);
     }
     free(ids);
