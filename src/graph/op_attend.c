@@ -150,14 +150,16 @@ static void attend_run(const op_call *c, size_t task, void *scratch) {
     uint8_t *const first = (uint8_t *)(room + l.sees), *const last = first + n;
     const size_t end = (a->bidirectional ? last_of_run : positions[b.count - 1]) + 1;
     for (size_t page = kv_visible_from(&sees, positions[0]) / KV_PAGE; page * KV_PAGE < end; page++) {
-        const kv_place p = kv_at(s, layer, (uint32_t)head, page);
+        const kv_place p = kv_at(s, layer, (uint32_t)head, page), next = kv_at(s, layer, (uint32_t)head, page + 1);
         if (!p.keys) continue; /* given back: nothing of it is seen */
+        const bool more = (page + 1) * KV_PAGE < end;
+        const attention_pages pages = { p.keys, p.values, more ? next.keys : NULL, more ? next.values : NULL };
         for (size_t i = 0; i < n; i++) {
             const size_t position = positions[i / group];
             see(kv_visible_from(&sees, position), a->bidirectional ? end : position + 1, page * KV_PAGE, first + i,
                 last + i);
         }
-        attention_page(&h, q, l.q_stride, n, p.keys, p.values, first, last, &state, room + l.kernel);
+        attention_page(&h, q, l.q_stride, n, &pages, first, last, &state, room + l.kernel);
     }
     const size_t columns = attention_columns(&h);
     const float *sinks = a->sinks ? (const float *)a->sinks->data[0] + head * group : NULL;

@@ -127,9 +127,13 @@ size_t attention_columns(const attention_head *h) { return up16(h->value_dim); }
 
 size_t attention_room(const attention_head *h, size_t n) { return 2 * up16(n) + n * attention_columns(h); }
 
-size_t attention_scratch(const attention_head *h, size_t n) {
-    return PAGE * (h->key_dim + attention_columns(h)) + n * PAGE + up16(n);
+/* Keys and, after them, values of a page take turns in one place, which so stays in the first cache. */
+static size_t page_floats(const attention_head *h) {
+    const size_t columns = attention_columns(h);
+    return PAGE * (h->key_dim > columns ? h->key_dim : columns);
 }
+
+size_t attention_scratch(const attention_head *h, size_t n) { return page_floats(h) + n * PAGE + up16(n); }
 
 attention_state attention_begin(const attention_head *h, size_t n, float *room) {
     const attention_state s = { .m = room, .l = room + up16(n), .o = room + 2 * up16(n) };
@@ -189,22 +193,25 @@ static const float *values_as_floats(const attention_head *h, const void *values
 }
 
 void attention_page_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride, size_t n,
-                       const void *keys, const void *values, const uint8_t *first, const uint8_t *last,
+                       const attention_pages *pages, const uint8_t *first, const uint8_t *last,
                        const attention_state *s, float *scratch) {
     size_t a = 0;
     while (a < n && first[a] == last[a]) a++;
     while (n > a && first[n - 1] == last[n - 1]) n--;
     if (a == n) return;
     const size_t columns = attention_columns(h);
-    float *const value_room = scratch + PAGE * h->key_dim, *const p = value_room + PAGE * columns;
-    const attention_call call = {
+    float *const p = scratch + page_floats(h);
+    attention_call call = {
         .q = q + a * q_stride,
         .q_stride = q_stride,
         .n = n - a,
         .key_dim = h->key_dim,
         .columns = columns,
-        .keys = keys_as_floats(set, h, keys, scratch),
-        .values = values_as_floats(h, values, value_room),
+        .keys = keys_as_floats(set, h, pages->keys, scratch),
+        .next_keys = pages->next_keys,
+        .next_values = pages->next_values,
+        .key_bytes = pages->next_keys ? attention_key_bytes(h->key_type, h->key_dim) : 0,
+        .value_bytes = pages->next_values ? attention_value_bytes(h->value_type, h->value_dim) : 0,
         .first = first + a,
         .last = last + a,
         .softcap = h->softcap,
@@ -212,13 +219,14 @@ void attention_page_by(const attention_set *set, const attention_head *h, const 
         .p = p,
         .by = p + (n - a) * PAGE,
     };
-    set->page(&call);
+    set->scores(&call);
+    call.values = values_as_floats(h, pages->values, scratch);
+    set->sums(&call);
 }
 
-void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const void *keys,
-                    const void *values, const uint8_t *first, const uint8_t *last, const attention_state *s,
-                    float *scratch) {
-    attention_page_by(set_here(), h, q, q_stride, n, keys, values, first, last, s, scratch);
+void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const attention_pages *pages,
+                    const uint8_t *first, const uint8_t *last, const attention_state *s, float *scratch) {
+    attention_page_by(set_here(), h, q, q_stride, n, pages, first, last, s, scratch);
 }
 
 void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t n,

@@ -55,11 +55,16 @@ size_t attention_room(const attention_head *h, size_t n);
 attention_state attention_begin(const attention_head *h, size_t n, float *room);
 /* Floats of scratch that one thread needs for up to n queries; aligned to 64. */
 size_t attention_scratch(const attention_head *h, size_t n);
+/* A kv head's share of a page, aligned to 64, and what the next call will read, which is brought nearer meanwhile
+ * (NULL: nobody knows). */
+typedef struct attention_pages {
+    const void *keys, *values, *next_keys, *next_values;
+} attention_pages;
+
 /* A page for n queries that share a kv head: query i at q + i * q_stride, seeing slots first[i] .. last[i] - 1
- * (first == last: none). Keys and values are aligned to 64. Fastest where neighbours see the same. */
-void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const void *keys,
-                    const void *values, const uint8_t *first, const uint8_t *last, const attention_state *s,
-                    float *scratch);
+ * (first == last: none). Fastest where neighbours see the same. */
+void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const attention_pages *pages,
+                    const uint8_t *first, const uint8_t *last, const attention_state *s, float *scratch);
 /* sink: a logit for each query that joins the sum without a value; NULL none. The first value_dim floats of query i's o
  * go to y + i * y_stride. A query that saw nothing gives zeros. */
 void attention_end(const attention_head *h, const attention_state *s, size_t n, const float *sink, float *y,

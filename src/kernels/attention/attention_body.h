@@ -8,40 +8,47 @@
 #include "kernels/rows/functions.h"
 
 enum { PAGE = ATTENTION_PAGE, LANES_16 = 16, PARTS = LANES_16 / LANES };
-#if defined(LANES_AVX512)
-enum { ROWS = 6, VECTORS = 4 };
+#if defined(LANES_AVX512) || defined(LANES_NEON)
+#define ATTENTION_ROWS 6
+enum { VECTORS = 4 };
 #elif defined(LANES_AVX2)
-enum { ROWS = 6, VECTORS = 2 };
-#elif defined(LANES_NEON)
-enum { ROWS = 6, VECTORS = 4 };
+#define ATTENTION_ROWS 6
+enum { VECTORS = 2 };
 #else
-enum { ROWS = 2, VECTORS = 4 };
+#define ATTENTION_ROWS 2
+enum { VECTORS = 4 };
 #endif
+enum { ROWS = ATTENTION_ROWS, NARROW = (int)PARTS < (int)VECTORS ? (int)PARTS : (int)VECTORS }; /* 16 floats at most */
 
-/* A product: c[i][j] = c[i][j] * by[i] + sum over k of a[i][k] b[k][j]; by NULL: from 0. */
+/* A product: c[i][j] = c[i][j] * by[i] + sum over k of a[i][k] b[k][j]; by NULL: from 0. While it runs, `ahead_bytes`
+ * from `ahead` on, which the next page will read, are brought nearer. */
 typedef struct product {
     const float *a, *b, *by;
     float *c;
     size_t a_stride, b_stride, c_stride, depth;
+    const uint8_t *ahead;
+    size_t ahead_bytes, ahead_step;
 } product;
 
-INLINE void tile(const product *t, int rows, int vectors) {
+INLINE void tile(const float *a, size_t a_stride, const float *b, size_t b_stride, size_t depth, const float *by,
+                 float *c, size_t c_stride, const uint8_t *ahead, size_t ahead_step, int rows, int vectors) {
     vf acc[ROWS][VECTORS];
-    const float *b = t->b;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
-        const vf by = v_set(t->by ? t->by[i] : 0);
+        const vf factor = v_set(by ? by[i] : 0);
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++)
-            acc[i][v] = t->by ? v_mul(v_load(t->c + (size_t)i * t->c_stride + v * LANES), by) : by;
+            acc[i][v] = by ? v_mul(v_load(c + (size_t)i * c_stride + v * LANES), factor) : factor;
     }
-    for (size_t k = 0; k < t->depth; k++, b += t->b_stride) {
+    for (size_t k = 0; k < depth; k++, b += b_stride, ahead += ahead_step) {
         vf x[VECTORS];
+        __builtin_prefetch(ahead, 0, 2);
+        __builtin_prefetch(ahead + ahead_step / 2, 0, 2);
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) x[v] = v_load(b + v * LANES);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
-            const vf y = v_set(t->a[(size_t)i * t->a_stride + k]);
+            const vf y = v_set(a[(size_t)i * a_stride + k]);
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; v++) acc[i][v] = v_fma(y, x[v], acc[i][v]);
         }
@@ -49,47 +56,62 @@ INLINE void tile(const product *t, int rows, int vectors) {
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
-        for (int v = 0; v < vectors; v++) v_store(t->c + (size_t)i * t->c_stride + v * LANES, acc[i][v]);
+        for (int v = 0; v < vectors; v++) v_store(c + (size_t)i * c_stride + v * LANES, acc[i][v]);
 }
 
-INLINE void any_rows(const product *t, size_t rows, int vectors) {
-    switch (rows) {
-    case 1: tile(t, 1, vectors); break;
-#if !defined(LANES_AVX512) && !defined(LANES_AVX2) && !defined(LANES_NEON)
-    default: tile(t, ROWS, vectors); break;
-#else
-    case 2: tile(t, 2, vectors); break;
-    case 3: tile(t, 3, vectors); break;
-    case 4: tile(t, 4, vectors); break;
-    case 5: tile(t, 5, vectors); break;
-    default: tile(t, ROWS, vectors); break;
-#endif
+/* `count` tiles one below the other. What is read ahead goes on from tile to tile. */
+INLINE void tiles_of(const product *p, size_t at, size_t count, int rows, int vectors) {
+    const product t = *p;
+    const float *a = t.a + at * t.a_stride, *by = t.by ? t.by + at : NULL;
+    float *c = t.c + at * t.c_stride;
+    const uint8_t *ahead = t.ahead + at / (size_t)rows * t.ahead_step * t.depth;
+    for (; count > 0; count--) {
+        tile(a, t.a_stride, t.b, t.b_stride, t.depth, by, c, t.c_stride, ahead, t.ahead_step, rows, vectors);
+        a += (size_t)rows * t.a_stride;
+        c += (size_t)rows * t.c_stride;
+        if (by) by += rows;
+        ahead += t.ahead_step * t.depth;
     }
 }
 
-static void wide_tile(const product *t, size_t rows) { any_rows(t, rows, VECTORS); }
-static void narrow_tile(const product *t, size_t rows) { any_rows(t, rows, PARTS); }
+INLINE void tiles(const product *t, size_t at, size_t count, size_t rows, int vectors) {
+    switch (rows) {
+    case 1: tiles_of(t, at, count, 1, vectors); break;
+#if ATTENTION_ROWS > 2
+    case 2: tiles_of(t, at, count, 2, vectors); break;
+    case 3: tiles_of(t, at, count, 3, vectors); break;
+    case 4: tiles_of(t, at, count, 4, vectors); break;
+    case 5: tiles_of(t, at, count, 5, vectors); break;
+#endif
+    default: tiles_of(t, at, count, ROWS, vectors); break;
+    }
+}
+
+static void wide_tiles(const product *t, size_t at, size_t count, size_t rows) { tiles(t, at, count, rows, VECTORS); }
+static void narrow_tiles(const product *t, size_t at, size_t count, size_t rows) { tiles(t, at, count, rows, NARROW); }
 
 /* `rows` rows, columns a multiple of 16; the tiles of rows are as equal as they can be. */
 static void multiply(product t, size_t rows, size_t columns) {
-    const size_t tiles = (rows + ROWS - 1) / ROWS;
-    const float *a = t.a, *by = t.by, *b = t.b;
-    float *c = t.c;
+    const size_t count = (rows + ROWS - 1) / ROWS, low = rows / count, more = rows % count; /* tiles of low, low + 1 */
+    const size_t passes = columns / (VECTORS * LANES) + columns % (VECTORS * LANES) / LANES_16;
+    if (!t.ahead) t.ahead = (const uint8_t *)t.b;
+    t.ahead_step = t.ahead_bytes / (count * t.depth * passes);
     for (size_t j = 0, wide; j < columns; j += wide) {
         const bool whole = columns - j >= VECTORS * LANES;
         wide = whole ? VECTORS * LANES : LANES_16;
-        t.b = b + j;
-        for (size_t i = 0, at = 0; i < tiles; i++) {
-            const size_t some = (rows - at) / (tiles - i);
-            t.a = a + at * t.a_stride;
-            t.c = c + at * t.c_stride + j;
-            t.by = by ? by + at : NULL;
+        if (more > 0) {
             if (whole)
-                wide_tile(&t, some);
+                wide_tiles(&t, 0, more, low + 1);
             else
-                narrow_tile(&t, some);
-            at += some;
+                narrow_tiles(&t, 0, more, low + 1);
         }
+        if (whole)
+            wide_tiles(&t, more * (low + 1), count - more, low);
+        else
+            narrow_tiles(&t, more * (low + 1), count - more, low);
+        t.b += wide;
+        t.c += wide;
+        t.ahead += t.ahead_step * t.depth * count;
     }
 }
 
@@ -162,6 +184,7 @@ static void softmax(const attention_call *c) {
 /* Adds slots first .. last - 1 to the sums of `rows` queries from i on. */
 static void add_slots(const attention_call *c, size_t i, size_t rows, size_t first, size_t last, const float *by) {
     if (first == last) return;
+    const bool all = rows == c->n;
     multiply((product){ .a = c->p + i * PAGE + first,
                         .a_stride = PAGE,
                         .b = c->values + first * c->columns,
@@ -169,7 +192,9 @@ static void add_slots(const attention_call *c, size_t i, size_t rows, size_t fir
                         .by = by,
                         .c = c->s.o + i * c->columns,
                         .c_stride = c->columns,
-                        .depth = last - first },
+                        .depth = last - first,
+                        .ahead = all ? c->next_values : NULL,
+                        .ahead_bytes = all ? c->value_bytes : 0 },
              rows, c->columns);
 }
 
@@ -204,16 +229,21 @@ static size_t add_ragged(const attention_call *c, size_t i) {
     return n;
 }
 
-static void page(const attention_call *c) {
+static void scores(const attention_call *c) {
     multiply((product){ .a = c->q,
                         .a_stride = c->q_stride,
                         .b = c->keys,
                         .b_stride = PAGE,
                         .c = c->p,
                         .c_stride = PAGE,
-                        .depth = c->key_dim },
+                        .depth = c->key_dim,
+                        .ahead = c->next_keys,
+                        .ahead_bytes = c->key_bytes },
              c->n, PAGE);
     softmax(c);
+}
+
+static void sums(const attention_call *c) {
     for (size_t i = 0, n; i < c->n; i += n) {
         n = alike(c, i);
         if (n >= ROWS || i + n == c->n)
@@ -255,4 +285,4 @@ static void q4_0_keys(const uint8_t *from, float *out, size_t dim) {
     }
 }
 
-const attention_set ATTENTION_TABLE = { page, weights, q8_0_keys, q4_0_keys };
+const attention_set ATTENTION_TABLE = { scores, sums, weights, q8_0_keys, q4_0_keys };

@@ -6,11 +6,11 @@
 
 #include "kernels/quantize/lanes.h"
 
-/* v_power(n): 2^n for whole n, -126 <= n <= 127; any bits for others. v_scale(x, n): x 2^n rounded once, for
- * |n| <= 200. v_signed(x, s): |x| with the sign of s. v_ordered: where x is a number. v_all: every lane.
- * v_load_pairs: a = p[0], p[2], ..., b = p[1], p[3], ...; v_store_pairs is its inverse. v_fold: 16 floats in 16 / LANES
- * vectors to one: s[l] + s[l + 8] for l < 8, then s[l] + s[l + 4] for l < 4, and so on. v_load_i8: LANES bytes;
- * v_load_low4, v_load_high4: half of each byte, less 8. */
+/* v_power_low(n + LANES_ROUND): 2^n for whole n, -126 <= n <= 127; any bits for others. v_scale(x, n): x 2^n rounded
+ * once, for x near 1 and |n| <= 200. v_signed(x, s): |x| with the sign of s. v_ordered: where x is a number. v_all:
+ * every lane. v_load_pairs: a = p[0], p[2], ..., b = p[1], p[3], ...; v_store_pairs is its inverse. v_fold: 16 floats
+ * in 16 / LANES vectors to one: s[l] + s[l + 8] for l < 8, then s[l] + s[l + 4] for l < 4, and so on. v_load_i8: LANES
+ * bytes; v_load_low4, v_load_high4: half of each byte, less 8. */
 #if defined(LANES_AVX512) || defined(LANES_AVX2)
 INLINE float lanes_fold8(__m256 x) {
     __m128 a = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
@@ -34,10 +34,6 @@ INLINE vf v_load_low4(const uint8_t *p) {
 }
 INLINE vf v_load_high4(const uint8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_srli_epi32(lanes_bytes(p), 4), _mm512_set1_epi32(8)));
-}
-INLINE vf v_power(vf n) {
-    __m512i i = _mm512_castps_si512(_mm512_add_ps(n, _mm512_set1_ps(LANES_ROUND)));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(i, _mm512_set1_epi32(127)), 23));
 }
 INLINE vf v_scale(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 INLINE vf v_signed(vf x, vf s) { return _mm512_or_ps(_mm512_abs_ps(x), _mm512_and_ps(s, _mm512_set1_ps(-0.0f))); }
@@ -71,9 +67,9 @@ INLINE vf v_load_low4(const uint8_t *p) {
 INLINE vf v_load_high4(const uint8_t *p) {
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(lanes_bytes(p), 4), _mm256_set1_epi32(8)));
 }
-INLINE vf v_power(vf n) {
-    __m256i i = _mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(LANES_ROUND)));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(i, _mm256_set1_epi32(127)), 23));
+INLINE vf v_power_low(vf low) {
+    __m256i n = _mm256_add_epi32(_mm256_castps_si256(low), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(n, 23));
 }
 INLINE vf v_signed(vf x, vf s) { return _mm256_or_ps(v_abs(x), _mm256_and_ps(s, _mm256_set1_ps(-0.0f))); }
 INLINE vm v_ordered(vf x) { return _mm256_cmp_ps(x, x, _CMP_ORD_Q); }
@@ -110,9 +106,8 @@ INLINE vf v_load_low4(const uint8_t *p) {
 INLINE vf v_load_high4(const uint8_t *p) {
     return lanes_widen(vreinterpret_s8_u8(vsub_u8(vshr_n_u8(lanes_four(p), 4), vdup_n_u8(8))));
 }
-INLINE vf v_power(vf n) {
-    uint32x4_t i = vreinterpretq_u32_f32(vaddq_f32(n, vdupq_n_f32(LANES_ROUND)));
-    return vreinterpretq_f32_u32(vshlq_n_u32(vaddq_u32(i, vdupq_n_u32(127)), 23));
+INLINE vf v_power_low(vf low) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vaddq_u32(vreinterpretq_u32_f32(low), vdupq_n_u32(127)), 23));
 }
 INLINE vf v_signed(vf x, vf s) { return vbslq_f32(vdupq_n_u32(0x80000000u), s, x); }
 INLINE vm v_ordered(vf x) { return vceqq_f32(x, x); }
@@ -136,7 +131,7 @@ INLINE float v_fold(const vf *s) {
 INLINE vf v_load_i8(const uint8_t *p) { return (float)(int8_t)*p; }
 INLINE vf v_load_low4(const uint8_t *p) { return (float)((*p & 15) - 8); }
 INLINE vf v_load_high4(const uint8_t *p) { return (float)((*p >> 4) - 8); }
-INLINE vf v_power(vf n) { return cast_f32_from_bits((cast_f32_bits(n + LANES_ROUND) + 127) << 23); }
+INLINE vf v_power_low(vf low) { return cast_f32_from_bits((cast_f32_bits(low) + 127) << 23); }
 INLINE vf v_signed(vf x, vf s) { return copysignf(x, s); }
 INLINE vm v_ordered(vf x) { return x == x; }
 INLINE bool v_all(vm m) { return m; }
@@ -147,8 +142,9 @@ INLINE void v_store_pairs(float *p, vf a, vf b) { p[0] = a, p[1] = b; }
 
 /* The first product is exact: |x| is near 1. */
 INLINE vf v_scale(vf x, vf n) {
-    vf half = v_round(v_mul(n, v_set(0.5f)));
-    return v_mul(v_mul(x, v_power(half)), v_power(v_sub(n, half)));
+    vf half = v_add(v_mul(n, v_set(0.5f)), v_set(LANES_ROUND));
+    vf rest = v_add(v_sub(n, v_sub(half, v_set(LANES_ROUND))), v_set(LANES_ROUND));
+    return v_mul(v_mul(x, v_power_low(half)), v_power_low(rest));
 }
 
 #endif
@@ -161,26 +157,32 @@ INLINE vf v_polynomial(const float *c, int degree, vf x) {
     return y;
 }
 
-/* e^x = y 2^n with n whole and y within [0.7, 1.42]: n = round(x / ln 2), ln 2 in two parts (Cody, Waite 1980), and
- * e^r = 1 + r + r^2 P(r) for |r| <= ln 2 / 2. |x| < 2^20. */
-INLINE vf exp_parts(vf x, vf *n) {
-    static const float c[] = { 0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a2p-7f, 0x1.6a23ccp-10f };
-    *n = v_round(v_mul(x, v_set(0x1.715476p0f)));
+/* e^x = y 2^n with n whole and y within [0.7, 1.42]: n = round(x / ln 2), ln 2 in two parts (Cody, Waite 1980), and a
+ * polynomial for |r| <= ln 2 / 2. n comes as it is and in the low bits of *low. |x| < 2^20. */
+INLINE vf exp_parts(vf x, vf *n, vf *low) {
+    static const float c[] = { 1, 1, 0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a2p-7f, 0x1.6a23ccp-10f };
+    *low = v_fma(x, v_set(0x1.715476p0f), v_set(LANES_ROUND));
+    *n = v_sub(*low, v_set(LANES_ROUND));
     vf r = v_fma(*n, v_set(-0x1.62e43p-1f), x);
     r = v_fma(*n, v_set(0x1.05c61p-29f), r);
-    return v_add(v_fma(v_mul(r, r), v_polynomial(c, 4, r), r), v_set(1));
+    return v_polynomial(c, 6, r);
 }
 
 /* Bounds that keep NaN. Below -104 is nothing, above 89 infinity. */
 INLINE vf row_exp(vf x) {
-    vf n, y = exp_parts(v_max(v_set(-104), v_min(v_set(89), x)), &n);
+    vf n, low, y = exp_parts(v_max(v_set(-104), v_min(v_set(89), x)), &n, &low);
     return v_scale(y, n);
 }
 
 /* e^x for x <= 0 as a weight of softmax: 0 below -87, where it would be no normal number. */
 INLINE vf row_weight(vf x) {
-    vf n, y = exp_parts(v_max(v_set(-88), x), &n);
-    return v_pick(v_less(x, v_set(-87)), v_set(0), v_mul(y, v_power(n)));
+    vf n, low, y = exp_parts(x, &n, &low);
+#if defined(LANES_AVX512)
+    (void)low;
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(-87), _CMP_NLT_UQ), y, n);
+#else
+    return v_pick(v_less(x, v_set(-87)), v_set(0), v_mul(y, v_power_low(low)));
+#endif
 }
 
 INLINE vf row_tanh(vf x) {

@@ -1,0 +1,200 @@
+/* The speed of attention over pages: cmake --build build/release --target bench_attention
+ *
+ *   bench_attention [--types KEY,VALUE] [--dims KEY,VALUE] [--positions N] [--rounds N]
+ *
+ * Many queries (prefill): a call on one page, in GFLOP/s, a multiplication and an addition being two, the softmax none,
+ * beside the processor's peak of f32 (a loop of independent instructions, nothing but registers). Few queries (decode):
+ * all pages of a long sequence, in GB/s of the cache, beside reading as many bytes and doing nothing with them. Each
+ * round measures everything once, one thread; printed are the best of all rounds, because others may use the processor,
+ * and the share of the limit, the best of all rounds, too. */
+#include "base/cpu.h"
+#include "kernels/attention/attention.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MOST_QUERIES = 96 };
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t next(void) { /* xorshift64 (Marsaglia 2003) */
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    return seed ^= seed << 17;
+}
+
+static float uniform(void) { return (float)((double)(next() >> 11) * 0x1p-52 - 1); }
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *aligned(size_t bytes) {
+    void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
+    if (!p) abort();
+    memset(p, 0, (bytes + 127) / 64 * 64);
+    return p;
+}
+
+/* ---- limits ---- */
+
+#if defined(__x86_64__)
+#define TWELVE(r)                                                                                                      \
+    "vfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm4\n\tvfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm5\n\t"             \
+    "vfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm6\n\tvfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm7\n\t"             \
+    "vfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm8\n\tvfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm9\n\t"             \
+    "vfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm10\n\tvfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm11\n\t"           \
+    "vfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm12\n\tvfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm13\n\t"           \
+    "vfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm14\n\tvfmadd231ps %%" r "mm0, %%" r "mm1, %%" r "mm15\n\t"
+#define LOOP_OF_TWELVE(name, r)                                                                                        \
+    static void name(size_t rounds) {                                                                                  \
+        __asm__ volatile("vxorps %%xmm0, %%xmm0, %%xmm0\n\tvxorps %%xmm1, %%xmm1, %%xmm1\n\t"                          \
+                         "1:\n\t" TWELVE(r) TWELVE(r) "dec %0\n\tjnz 1b\n\tvzeroupper"                                 \
+                         : "+r"(rounds)                                                                                \
+                         :                                                                                             \
+                         : "xmm0", "xmm1", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",  \
+                           "xmm13", "xmm14", "xmm15", "cc");                                                           \
+    }
+LOOP_OF_TWELVE(loop_zmm, "z")
+LOOP_OF_TWELVE(loop_ymm, "y")
+#endif
+
+/* GFLOP/s of f32; 0 where nobody knows. */
+static double peak_f32(void) {
+#if defined(__x86_64__)
+    const cpu_level level = cpu_get()->level;
+    if (level != CPU_AVX512 && level != CPU_AVX2) return 0;
+    const size_t rounds = 40000;
+    const double start = now();
+    if (level == CPU_AVX512)
+        loop_zmm(rounds);
+    else
+        loop_ymm(rounds);
+    return 24 * (level == CPU_AVX512 ? 16 : 8) * 2 * (double)rounds / (now() - start) * 1e-9;
+#else
+    return 0;
+#endif
+}
+
+static uint64_t sink;
+
+static double read_speed(const uint8_t *p, size_t bytes) {
+    const double start = now();
+    uint64_t sum[8] = { 0 }, x[8];
+    for (size_t i = 0; i + 64 <= bytes; i += 64) {
+        memcpy(x, p + i, 64);
+        for (int j = 0; j < 8; j++) sum[j] += x[j];
+    }
+    for (int j = 0; j < 8; j++) sink += sum[j];
+    return (double)bytes / (now() - start) * 1e-9;
+}
+
+/* ---- what is measured ---- */
+
+typedef struct subject {
+    attention_head h;
+    size_t pages, key_bytes, value_bytes;
+    uint8_t *cache; /* keys and values of page after page */
+    float *q, *room, *scratch;
+    uint8_t first[MOST_QUERIES], last[MOST_QUERIES];
+} subject;
+
+static void set_up(subject *s) {
+    float *row = aligned((s->h.key_dim + s->h.value_dim) * sizeof *row);
+    s->key_bytes = attention_key_bytes(s->h.key_type, s->h.key_dim);
+    s->value_bytes = attention_value_bytes(s->h.value_type, s->h.value_dim);
+    if (s->key_bytes == 0 || s->value_bytes == 0) {
+        fprintf(stderr, "these types do not hold these dimensions\n");
+        exit(2);
+    }
+    const size_t page = s->key_bytes + s->value_bytes;
+    s->cache = aligned(s->pages * page);
+    for (size_t i = 0; i < ATTENTION_PAGE; i++) {
+        for (size_t d = 0; d < s->h.key_dim + s->h.value_dim; d++) row[d] = uniform();
+        attention_put_key(s->h.key_type, s->h.key_dim, s->cache, i, row);
+        attention_put_value(s->h.value_type, s->h.value_dim, s->cache + s->key_bytes, i, row);
+    }
+    for (size_t i = 1; i < s->pages; i++) memcpy(s->cache + i * page, s->cache, page);
+    s->q = aligned(MOST_QUERIES * s->h.key_dim * sizeof *s->q);
+    for (size_t i = 0; i < MOST_QUERIES * s->h.key_dim; i++) s->q[i] = uniform() * 0.1f;
+    s->room = aligned(attention_room(&s->h, MOST_QUERIES) * sizeof(float));
+    s->scratch = aligned(attention_scratch(&s->h, MOST_QUERIES) * sizeof(float));
+    memset(s->last, ATTENTION_PAGE, sizeof s->last);
+    free(row);
+}
+
+/* Seconds of n queries over `pages` pages, or over one page as often. */
+static double time_of(const subject *s, size_t n, size_t pages, bool same_page) {
+    const attention_state state = attention_begin(&s->h, n, s->room);
+    const double start = now();
+    for (size_t i = 0; i < pages; i++) {
+        const size_t page = s->key_bytes + s->value_bytes;
+        const uint8_t *p = s->cache + (same_page ? 0 : i) * page, *next_page = same_page ? p : p + page;
+        const attention_pages of = { p, p + s->key_bytes, next_page, next_page + s->key_bytes };
+        attention_page(&s->h, s->q, s->h.key_dim, n, &of, s->first, s->last, &state, s->scratch);
+    }
+    return now() - start;
+}
+
+static void keep_best(double *best, double x) {
+    if (x > *best) *best = x;
+}
+
+static const size_t many[] = { 8, 12, 16, 24, 32, 48, 64, 96 }, few[] = { 1, 2, 4, 7, 8 };
+enum { MANY = sizeof many / sizeof *many, FEW = sizeof few / sizeof *few };
+
+static void measure(subject *s, size_t rounds) {
+    const size_t page = s->key_bytes + s->value_bytes;
+    const double flops = 2.0 * ATTENTION_PAGE * (double)(s->h.key_dim + s->h.value_dim);
+    double peak = 0, bandwidth = 0, prefill[MANY] = { 0 }, decode[FEW] = { 0 };
+    for (size_t r = 0; r < rounds; r++) {
+        keep_best(&peak, peak_f32());
+        keep_best(&bandwidth, read_speed(s->cache, s->pages * page));
+        for (size_t i = 0; i < MANY; i++) {
+            const size_t calls = 1 + 20000000 / (size_t)(flops * (double)many[i]);
+            keep_best(&prefill[i], flops * (double)(many[i] * calls) / time_of(s, many[i], calls, true) * 1e-9);
+        }
+        for (size_t i = 0; i < FEW; i++)
+            keep_best(&decode[i], (double)(s->pages * page) / time_of(s, few[i], s->pages, false) * 1e-9);
+    }
+    printf("%s keys of %zu, %s values of %zu; f32 peak %.1f GFLOP/s, reading %.2f GB/s of %zu pages\n",
+           tola_dtype_name(s->h.key_type), s->h.key_dim, tola_dtype_name(s->h.value_type), s->h.value_dim, peak,
+           bandwidth, s->pages);
+    for (size_t i = 0; i < MANY; i++)
+        printf("  one page, %2zu queries: %7.1f GFLOP/s, %3.0f %% of the peak\n", many[i], prefill[i],
+               peak > 0 ? 100 * prefill[i] / peak : 0);
+    for (size_t i = 0; i < FEW; i++)
+        printf("  all pages, %zu queries: %7.2f GB/s, %3.0f %% of reading; %.1f GFLOP/s\n", few[i], decode[i],
+               100 * decode[i] / bandwidth, decode[i] / (double)page * flops * (double)few[i]);
+}
+
+int main(int argc, char **argv) {
+    subject s = { .h = { TOLA_DTYPE_F16, TOLA_DTYPE_F16, 64, 64, 0 } };
+    size_t positions = 262144, rounds = 15;
+    for (int i = 1; i < argc; i++) {
+        char *comma = i + 1 < argc ? strchr(argv[i + 1], ',') : NULL;
+        if (strcmp(argv[i], "--types") == 0 && comma) {
+            *comma = 0;
+            s.h.key_type = tola_dtype_parse(argv[++i]);
+            s.h.value_type = tola_dtype_parse(comma + 1);
+        } else if (strcmp(argv[i], "--dims") == 0 && comma) {
+            s.h.key_dim = strtoul(argv[++i], NULL, 10);
+            s.h.value_dim = strtoul(comma + 1, NULL, 10);
+        } else if (strcmp(argv[i], "--positions") == 0 && i + 1 < argc) {
+            positions = strtoul(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
+            rounds = strtoul(argv[++i], NULL, 10);
+        } else {
+            fprintf(stderr, "bench_attention [--types KEY,VALUE] [--dims KEY,VALUE] [--positions N] [--rounds N]\n");
+            return 2;
+        }
+    }
+    s.pages = positions / ATTENTION_PAGE + 1;
+    set_up(&s);
+    measure(&s, rounds);
+    free(s.cache), free(s.q), free(s.room), free(s.scratch);
+    return sink == 1; /* never, but the compiler cannot know */
+}
