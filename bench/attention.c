@@ -121,7 +121,7 @@ static void set_up(subject *s) {
     s->q = aligned(MOST_QUERIES * s->h.key_dim * sizeof *s->q);
     for (size_t i = 0; i < MOST_QUERIES * s->h.key_dim; i++) s->q[i] = uniform() * 0.1f;
     s->room = aligned(attention_room(&s->h, MOST_QUERIES) * sizeof(float));
-    s->scratch = aligned(attention_scratch(&s->h, MOST_QUERIES) * sizeof(float));
+    s->scratch = aligned(attention_scratch(MOST_QUERIES) * sizeof(float));
     memset(s->last, ATTENTION_PAGE, sizeof s->last);
     free(row);
 }

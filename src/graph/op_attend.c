@@ -109,7 +109,7 @@ static layout layout_of(const graph_attention *a) {
     layout l = { .q_stride = up16(a->key_dim) };
     l.state = n * l.q_stride;
     l.kernel = l.state + up16(attention_room(&h, n));
-    l.sees = l.kernel + up16(attention_scratch(&h, n));
+    l.sees = l.kernel + up16(attention_scratch(n));
     l.all = l.sees + up16(2 * n);
     return l;
 }
@@ -161,13 +161,10 @@ static void attend_run(const op_call *c, size_t task, void *scratch) {
         }
         attention_page(&h, q, l.q_stride, n, &pages, first, last, &state, room + l.kernel);
     }
-    const size_t columns = attention_columns(&h);
     const float *sinks = a->sinks ? (const float *)a->sinks->data[0] + head * group : NULL;
-    for (size_t t = 0; t < b.count; t++) {
-        const attention_state some = { state.m + t * group, state.l + t * group, state.o + t * group * columns };
-        attention_end(&h, &some, group, sinks, (float *)c->out + (b.first + t) * c->cols + head * group * a->value_dim,
-                      a->value_dim);
-    }
+    float *out = (float *)c->out + b.first * c->cols + head * group * a->value_dim;
+    for (size_t t = 0; t < b.count; t++, out += c->cols)
+        attention_end(&h, &state, t * group, group, sinks, out, a->value_dim);
 }
 
 const graph_op_row op_attend = {

@@ -128,16 +128,16 @@ static void scene_free(scene *c) {
 
 static void run(const attention_set *set, const scene *c, size_t from, size_t n, bool sinks, float *y) {
     float *state_room = room(attention_room(&c->h, n) * sizeof(float));
-    float *scratch = room(attention_scratch(&c->h, n) * sizeof(float));
+    float *scratch = room(attention_scratch(n) * sizeof(float));
     const attention_state s = attention_begin(&c->h, n, state_room);
-    memset(scratch, 0xff, attention_scratch(&c->h, n) * sizeof(float));
+    memset(scratch, 0xff, attention_scratch(n) * sizeof(float));
     for (size_t p = 0; p < PAGES; p++) {
         const size_t next = p + 1 < PAGES ? p + 1 : p;
         const attention_pages pages = { c->keys[p], c->values[p], p == 0 ? NULL : c->keys[next], c->values[next] };
         attention_page_by(set, &c->h, c->q + from * c->q_stride, c->q_stride, n, &pages, c->first[p] + from,
                           c->last[p] + from, &s, scratch);
     }
-    attention_end_by(set, &c->h, &s, n, sinks ? c->sink + from : NULL, y, c->h.value_dim);
+    attention_end_by(set, &c->h, &s, 0, n, sinks ? c->sink + from : NULL, y, c->h.value_dim);
     free(state_room);
     free(scratch);
 }

@@ -5,7 +5,7 @@
  *             q8_0           dim / 32 blocks of { f16 scale[64], i8 code[32][64] }
  *             q4_0           dim / 32 blocks of { f16 scale[64], u8 codes[16][64] }: codes of dimensions r (low half)
  *                            and r + 16 of the block
- *   values    [64] rows as they lie in a file */
+ *   values    panels of 64 dimensions and what is left: [64] rows of each as they lie in a file */
 #define ATTENTION_TABLE attention_scalar
 #include "kernels/attention/attention_body.h"
 #include "base/cpu.h"
@@ -62,14 +62,17 @@ static void put_block(tola_dtype type, uint8_t *block, const float *x) {
 }
 
 void attention_put_value(tola_dtype type, size_t dim, void *page_of, size_t slot, const float *value) {
-    uint8_t *p = (uint8_t *)page_of + attention_value_bytes(type, dim) / PAGE * slot;
-    if (is_blocks(type)) {
-        const size_t bytes = tola_dtype_block_bytes(type);
-        for (size_t d = 0; d < dim; d += GROUP, p += bytes) put_block(type, p, value + d);
-        return;
+    const size_t bytes = tola_dtype_block_bytes(type), group = tola_dtype_block_elements(type);
+    for (size_t panel = 0; panel < dim; panel += PAGE) {
+        const size_t width = dim - panel < PAGE ? dim - panel : PAGE;
+        uint8_t *p = (uint8_t *)page_of + (PAGE * panel + slot * width) / group * bytes;
+        for (size_t d = 0; d < width; d += group, p += bytes) {
+            if (is_blocks(type))
+                put_block(type, p, value + panel + d);
+            else
+                put_float(type, p, value[panel + d]);
+        }
     }
-    const size_t bytes = tola_dtype_block_bytes(type);
-    for (size_t d = 0; d < dim; d++) put_float(type, p + d * bytes, value[d]);
 }
 
 void attention_put_key(tola_dtype type, size_t dim, void *page_of, size_t slot, const float *key) {
@@ -123,23 +126,17 @@ bool attention_values_finite(tola_dtype type, size_t dim, const void *page_of) {
 
 static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
 
-size_t attention_columns(const attention_head *h) { return up16(h->value_dim); }
+static size_t columns_of(const attention_head *h) { return up16(h->value_dim); }
 
-size_t attention_room(const attention_head *h, size_t n) { return 2 * up16(n) + n * attention_columns(h); }
+size_t attention_room(const attention_head *h, size_t n) { return 2 * up16(n) + n * columns_of(h); }
 
-/* Keys and, after them, values of a page take turns in one place, which so stays in the first cache. */
-static size_t page_floats(const attention_head *h) {
-    const size_t columns = attention_columns(h);
-    return PAGE * (h->key_dim > columns ? h->key_dim : columns);
-}
-
-size_t attention_scratch(const attention_head *h, size_t n) { return page_floats(h) + n * PAGE + up16(n); }
+size_t attention_scratch(size_t n) { return PAGE * PAGE + n * PAGE + up16(n); }
 
 attention_state attention_begin(const attention_head *h, size_t n, float *room) {
-    const attention_state s = { .m = room, .l = room + up16(n), .o = room + 2 * up16(n) };
+    const attention_state s = { .n = n, .m = room, .l = room + up16(n), .o = room + 2 * up16(n) };
     for (size_t i = 0; i < n; i++) s.m[i] = -INFINITY;
     memset(s.l, 0, n * sizeof *s.l);
-    memset(s.o, 0, n * attention_columns(h) * sizeof *s.o);
+    memset(s.o, 0, n * columns_of(h) * sizeof *s.o);
     return s;
 }
 
@@ -167,27 +164,44 @@ static void to_floats(tola_dtype type, const void *from, float *to, size_t n) {
     }
 }
 
-static const float *keys_as_floats(const attention_set *set, const attention_head *h, const void *keys, float *room) {
-    switch (h->key_type) {
-    case TOLA_DTYPE_F32: return keys;
-    case TOLA_DTYPE_Q8_0: set->q8_0_keys(keys, room, h->key_dim); break;
-    case TOLA_DTYPE_Q4_0: set->q4_0_keys(keys, room, h->key_dim); break;
-    default: to_floats(h->key_type, keys, room, PAGE * h->key_dim);
+/* Parts of a page are turned into floats in one small place, which stays in the first cache: 64 dimensions of the keys,
+ * then a panel of the values. Floats are taken where they lie. */
+typedef struct part {
+    size_t first, count;  /* dimensions */
+    size_t offset, bytes; /* in the page's keys or values */
+} part;
+
+static bool next_part(tola_dtype type, size_t dim, size_t most, part *p) {
+    p->first += p->count;
+    p->offset += p->bytes;
+    p->count = dim - p->first < most ? dim - p->first : most;
+    p->bytes = attention_value_bytes(type, p->count);
+    return p->count > 0;
+}
+
+static const float *keys_as_floats(const attention_set *set, tola_dtype type, const void *from, size_t dim,
+                                   float *room) {
+    switch (type) {
+    case TOLA_DTYPE_F32: return from;
+    case TOLA_DTYPE_Q8_0: set->q8_0_keys(from, room, dim); break;
+    case TOLA_DTYPE_Q4_0: set->q4_0_keys(from, room, dim); break;
+    default: to_floats(type, from, room, PAGE * dim);
     }
     return room;
 }
 
-static const float *values_as_floats(const attention_head *h, const void *values, float *room) {
-    const size_t dim = h->value_dim, columns = attention_columns(h);
-    if (dim == columns) {
-        if (h->value_type == TOLA_DTYPE_F32) return values;
-        to_floats(h->value_type, values, room, PAGE * dim);
+/* Rows are filled up to a multiple of 16 with zeros. */
+static const float *values_as_floats(tola_dtype type, const void *from, size_t dim, float *room) {
+    const size_t width = up16(dim);
+    if (width == dim) {
+        if (type == TOLA_DTYPE_F32) return from;
+        to_floats(type, from, room, PAGE * dim);
         return room;
     }
-    const size_t bytes = attention_value_bytes(h->value_type, dim) / PAGE;
+    const size_t bytes = dim * tola_dtype_block_bytes(type); /* floats: blocks have 32 */
     for (size_t j = 0; j < PAGE; j++) {
-        to_floats(h->value_type, (const uint8_t *)values + j * bytes, room + j * columns, dim);
-        memset(room + j * columns + dim, 0, (columns - dim) * sizeof *room);
+        to_floats(type, (const uint8_t *)from + j * bytes, room + j * width, dim);
+        memset(room + j * width + dim, 0, (width - dim) * sizeof *room);
     }
     return room;
 }
@@ -199,29 +213,35 @@ void attention_page_by(const attention_set *set, const attention_head *h, const 
     while (a < n && first[a] == last[a]) a++;
     while (n > a && first[n - 1] == last[n - 1]) n--;
     if (a == n) return;
-    const size_t columns = attention_columns(h);
-    float *const p = scratch + page_floats(h);
-    attention_call call = {
-        .q = q + a * q_stride,
-        .q_stride = q_stride,
+    float *const room = scratch, *const p = scratch + PAGE * PAGE;
+    attention_call c = {
         .n = n - a,
-        .key_dim = h->key_dim,
-        .columns = columns,
-        .keys = keys_as_floats(set, h, pages->keys, scratch),
-        .next_keys = pages->next_keys,
-        .next_values = pages->next_values,
-        .key_bytes = pages->next_keys ? attention_key_bytes(h->key_type, h->key_dim) : 0,
-        .value_bytes = pages->next_values ? attention_value_bytes(h->value_type, h->value_dim) : 0,
         .first = first + a,
         .last = last + a,
         .softcap = h->softcap,
-        .s = { s->m + a, s->l + a, s->o + a * columns },
+        .m = s->m + a,
+        .l = s->l + a,
+        .o = s->o,
+        .queries = s->n,
+        .from = a,
         .p = p,
         .by = p + (n - a) * PAGE,
     };
-    set->scores(&call);
-    call.values = values_as_floats(h, pages->values, scratch);
-    set->sums(&call);
+    for (size_t i = 0; i < c.n; i++) c.by[i] = 1;
+    const size_t most = h->key_type == TOLA_DTYPE_F32 ? h->key_dim : PAGE;
+    for (part k = { 0 }; next_part(h->key_type, h->key_dim, most, &k);) {
+        const float *keys = keys_as_floats(set, h->key_type, (const uint8_t *)pages->keys + k.offset, k.count, room);
+        c.ahead = pages->next_keys ? (const uint8_t *)pages->next_keys + k.offset : NULL;
+        c.ahead_bytes = k.bytes;
+        set->scores(&c, q + a * q_stride + k.first, q_stride, keys, k.count, k.first == 0);
+    }
+    set->softmax(&c);
+    for (part v = { 0 }; next_part(h->value_type, h->value_dim, PAGE, &v);) {
+        const float *values = values_as_floats(h->value_type, (const uint8_t *)pages->values + v.offset, v.count, room);
+        c.ahead = pages->next_values ? (const uint8_t *)pages->next_values + v.offset : NULL;
+        c.ahead_bytes = v.bytes;
+        set->sums(&c, values, v.first / PAGE, up16(v.count));
+    }
 }
 
 void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const attention_pages *pages,
@@ -229,16 +249,14 @@ void attention_page(const attention_head *h, const float *q, size_t q_stride, si
     attention_page_by(set_here(), h, q, q_stride, n, pages, first, last, s, scratch);
 }
 
-void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t n,
-                      const float *sink, float *y, size_t y_stride) {
-    const size_t columns = attention_columns(h);
-    for (size_t i = 0; i < n; i++) {
-        float by[16] = { 0 }, l = s->l[i];
-        const float *o = s->o + i * columns;
-        float *out = y + i * y_stride;
+void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t from,
+                      size_t n, const float *sink, float *y, size_t y_stride) {
+    for (size_t i = 0; i < n; i++, y += y_stride) {
+        float by[16] = { 0 }, l = s->l[from + i];
+        const bool nothing = l == 0; /* the largest score of those seen weighs 1 */
         if (sink) {
-            const float m = sink[i] > s->m[i] ? sink[i] : s->m[i];
-            by[0] = s->m[i] - m;
+            const float before = s->m[from + i], m = sink[i] > before ? sink[i] : before;
+            by[0] = before - m;
             by[1] = sink[i] - m;
             set->weights(by, 16);
             l = l * by[0];
@@ -246,12 +264,15 @@ void attention_end_by(const attention_set *set, const attention_head *h, const a
         } else {
             by[0] = 1;
         }
-        const bool nothing = s->l[i] == 0; /* the largest score of those seen weighs 1 */
-        for (size_t d = 0; d < h->value_dim; d++) out[d] = nothing ? 0 : o[d] * by[0] / l;
+        for (size_t panel = 0; panel < h->value_dim; panel += PAGE) {
+            const size_t left = h->value_dim - panel, width = left < PAGE ? left : PAGE;
+            const float *o = s->o + panel * s->n + (from + i) * (left < PAGE ? up16(left) : PAGE);
+            for (size_t d = 0; d < width; d++) y[panel + d] = nothing ? 0 : o[d] * by[0] / l;
+        }
     }
 }
 
-void attention_end(const attention_head *h, const attention_state *s, size_t n, const float *sink, float *y,
-                   size_t y_stride) {
-    attention_end_by(set_here(), h, s, n, sink, y, y_stride);
+void attention_end(const attention_head *h, const attention_state *s, size_t from, size_t n, const float *sink,
+                   float *y, size_t y_stride) {
+    attention_end_by(set_here(), h, s, from, n, sink, y, y_stride);
 }

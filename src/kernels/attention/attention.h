@@ -43,18 +43,17 @@ typedef struct attention_head {
     float softcap; /* 0 none */
 } attention_head;
 
-/* The running state of n queries between pages: */
+/* The running state of n queries between pages. */
 typedef struct attention_state {
-    float *m, *l; /* n each */
-    float *o;     /* n rows of attention_columns() floats, those beyond value_dim undefined */
+    size_t n;
+    float *m, *l, *o; /* o in panels of 64 of its columns: [n][64], the last one narrower */
 } attention_state;
 
-size_t attention_columns(const attention_head *h);
 /* Floats that the state of n queries takes, and the state in `room`, aligned to 64, before the first page. */
 size_t attention_room(const attention_head *h, size_t n);
 attention_state attention_begin(const attention_head *h, size_t n, float *room);
 /* Floats of scratch that one thread needs for up to n queries; aligned to 64. */
-size_t attention_scratch(const attention_head *h, size_t n);
+size_t attention_scratch(size_t n);
 /* A kv head's share of a page, aligned to 64, and what the next call will read, which is brought nearer meanwhile
  * (NULL: nobody knows). */
 typedef struct attention_pages {
@@ -65,9 +64,9 @@ typedef struct attention_pages {
  * (first == last: none). Fastest where neighbours see the same. */
 void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const attention_pages *pages,
                     const uint8_t *first, const uint8_t *last, const attention_state *s, float *scratch);
-/* sink: a logit for each query that joins the sum without a value; NULL none. The first value_dim floats of query i's o
- * go to y + i * y_stride. A query that saw nothing gives zeros. */
-void attention_end(const attention_head *h, const attention_state *s, size_t n, const float *sink, float *y,
-                   size_t y_stride);
+/* The results of queries `from` .. `from` + n - 1 to rows of value_dim floats, the first one at y. sink: a logit for
+ * each of them that joins the sum without a value; NULL none. A query that saw nothing gives zeros. */
+void attention_end(const attention_head *h, const attention_state *s, size_t from, size_t n, const float *sink,
+                   float *y, size_t y_stride);
 
 #endif

@@ -4,26 +4,32 @@
 
 #include "kernels/attention/attention.h"
 
+/* Queries of a state on one page, of which a part is there as floats. */
 typedef struct attention_call {
-    const float *q; /* n rows, q_stride apart */
-    size_t q_stride, n, key_dim, columns;
-    const float *keys;   /* [key_dim][64]; scores reads only these, sums only values */
-    const float *values; /* [64][columns], columns a multiple of 16 */
+    size_t n;
     const uint8_t *first, *last;
     float softcap;
-    const uint8_t *next_keys, *next_values; /* of the next page as the cache has them, of so many bytes; NULL and 0 */
-    size_t key_bytes, value_bytes;
-    attention_state s;
-    float *p;  /* [n][64]: scores, then weights */
-    float *by; /* n rounded up to 16: what the state is multiplied with */
+    float *m, *l; /* of the first query */
+    float *o;     /* of the whole state of `queries` queries, of which `from` is the first here */
+    size_t queries, from;
+    float *p;             /* [n][64]: scores, then weights */
+    float *by;            /* n rounded up to 16: what the state is multiplied with; 1 before there are weights */
+    const uint8_t *ahead; /* what the next page will read in place of this part, NULL: nobody knows */
+    size_t ahead_bytes;
 } attention_call;
 
 typedef struct attention_set {
-    void (*scores)(const attention_call *c); /* of c->keys, and their weights */
-    void (*sums)(const attention_call *c);   /* of c->values with the weights */
-    /* w(m - m') of n differences, n a multiple of 16 */
+    /* Scores of `count` key dimensions: queries at q, q_stride apart, and keys [count][64]; added to p unless `start`.
+     */
+    void (*scores)(const attention_call *c, const float *q, size_t q_stride, const float *keys, size_t count,
+                   bool start);
+    /* Scores to weights, and by. */
+    void (*softmax)(const attention_call *c);
+    /* Panel `panel` of the state and of values, [64][width], width a multiple of 16 up to 64. */
+    void (*sums)(const attention_call *c, const float *values, size_t panel, size_t width);
+    /* w(x) of n numbers, n a multiple of 16 */
     void (*weights)(float *x, size_t n);
-    /* Keys of a page as attention.c lays them out to [dim][64] floats. */
+    /* Keys of a page as attention.c lays them out to [dim][64] floats, dim a multiple of 32. */
     void (*q8_0_keys)(const uint8_t *page, float *out, size_t dim);
     void (*q4_0_keys)(const uint8_t *page, float *out, size_t dim);
 } attention_set;
@@ -35,7 +41,7 @@ extern const attention_set attention_scalar, attention_avx2, attention_avx512, a
 void attention_page_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride, size_t n,
                        const attention_pages *pages, const uint8_t *first, const uint8_t *last,
                        const attention_state *s, float *scratch);
-void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t n,
-                      const float *sink, float *y, size_t y_stride);
+void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t from,
+                      size_t n, const float *sink, float *y, size_t y_stride);
 
 #endif
