@@ -159,6 +159,7 @@ typedef struct tola_generate_options {
     bool ignore_end;               /* the model's end tokens are forbidden: it goes on */
     bool keep_special;             /* special tokens are spelled in the text instead of being left out */
     const char *grammar;           /* the text follows this GBNF grammar; NULL: any text */
+    const char *json_schema;       /* the text is JSON that this schema (itself JSON) allows; NULL: any */
     uint32_t lookup;               /* guess what follows where the last `lookup` tokens occurred before; 0: don't */
     tola_session *draft;           /* guess with a smaller model of the same vocabulary, its sequence 0; NULL: don't */
     uint32_t draft_tokens;         /* guessed at once at most; 0: 8. Guesses change the speed, never the text */
@@ -170,7 +171,8 @@ typedef struct tola_generate_options {
 } tola_generate_options;
 
 #define TOLA_GENERATE_OPTIONS_INIT \
-    { sizeof(tola_generate_options), NULL, 0, NULL, false, false, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, { 0 } }
+    { sizeof(tola_generate_options), NULL, 0, NULL, false, false, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, \
+      { 0 } }
 
 typedef enum tola_ending {
     TOLA_ENDING_MODEL = 0, /* it chose an end token, or the grammar is complete */

@@ -6,9 +6,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "text/grammar.h"
+#include "text/schema.h"
 
 struct constraint {
-    char *source; /* the grammar's text */
+    char *source; /* the grammar's or schema's text */
+    bool is_schema;
     grammar *grammar;
     grammar_vocabulary *vocabulary;
     grammar_matcher *matcher;
@@ -72,16 +74,20 @@ static tola_status fill(constraint *c, const tola_model *m, tola_error *err) {
     size_t length = strlen(c->source);
     if (!m->tokenizer)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a grammar needs a tokenizer: %s", m->no_tokenizer.message);
-    TRY(grammar_parse(c->source, length, NULL, &c->grammar, err));
+    if (c->is_schema)
+        TRY(grammar_from_schema(c->source, length, &c->grammar, err));
+    else
+        TRY(grammar_parse(c->source, length, NULL, &c->grammar, err));
     TRY(open_vocabulary(m, &c->vocabulary, err));
     TRY(grammar_matcher_create(c->grammar, c->vocabulary, 0, &c->matcher, err));
     c->mask = mem_calloc(((size_t)m->info.vocabulary + 31) / 32, sizeof *c->mask);
     return c->mask ? TOLA_OK : err_nomem(err, "following a grammar");
 }
 
-static tola_status create(const tola_model *m, const char *source, constraint **out, tola_error *err) {
+static tola_status create(const tola_model *m, const char *source, bool is_schema, constraint **out, tola_error *err) {
     constraint *c = mem_calloc(1, sizeof *c);
     if (!c) return err_nomem(err, "following a grammar");
+    c->is_schema = is_schema;
     c->source = mem_strdup(source);
     tola_status status = c->source ? fill(c, m, err) : err_nomem(err, "following a grammar");
     if (status != TOLA_OK) {
@@ -92,10 +98,12 @@ static tola_status create(const tola_model *m, const char *source, constraint **
     return TOLA_OK;
 }
 
-tola_status constraint_begin(constraint **kept, const tola_model *m, const char *gbnf, tola_error *err) {
-    if (!*kept || strcmp((*kept)->source, gbnf) != 0) {
+tola_status constraint_begin(constraint **kept, const tola_model *m, const char *gbnf, const char *schema,
+                             tola_error *err) {
+    const char *source = schema ? schema : gbnf;
+    if (!*kept || (*kept)->is_schema != (schema != NULL) || strcmp((*kept)->source, source) != 0) {
         constraint *made;
-        TRY(create(m, gbnf, &made, err));
+        TRY(create(m, source, schema != NULL, &made, err));
         constraint_free(*kept);
         *kept = made;
     }

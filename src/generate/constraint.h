@@ -1,4 +1,4 @@
-/* Text that must follow a grammar, over the vocabulary of a model. */
+/* Text that must follow a grammar or a schema, over the vocabulary of a model. */
 #ifndef GENERATE_CONSTRAINT_H
 #define GENERATE_CONSTRAINT_H
 
@@ -7,9 +7,10 @@
 /* A grammar joined with a vocabulary, and what it has worked out so far: kept by a session between texts. */
 typedef struct constraint constraint;
 
-/* Makes *kept what `gbnf` asks for, as it is where it was made for the same already, and puts
+/* Makes *kept what `gbnf` or `schema` (one of them) asks for, as it is where it was made for the same already, and puts
  * it at the beginning of a text. TOLA_E_ARG where the model has no tokenizer. */
-tola_status constraint_begin(constraint **kept, const tola_model *m, const char *gbnf, tola_error *err);
+tola_status constraint_begin(constraint **kept, const tola_model *m, const char *gbnf, const char *schema,
+                             tola_error *err);
 void constraint_free(constraint *c); /* NULL is fine */
 /* A bit for each id that may come next; borrowed until the next call. */
 tola_status constraint_mask(constraint *c, const uint32_t **mask, tola_error *err);

@@ -70,8 +70,8 @@ static tola_status set_up(generation *g, const uint32_t *prompt, size_t count, t
     if (t) g->end_count = tola_tokenizer_ends(t, &g->ends);
     if (g->o->ignore_end) TRY(forbid_ends(g, err));
     TRY(sampler_create(&g->sampling, m->info.vocabulary, &g->sampler, err));
-    if (g->o->grammar) {
-        TRY(constraint_begin(&g->s->constraint, m, g->o->grammar, err));
+    if (g->o->grammar || g->o->json_schema) {
+        TRY(constraint_begin(&g->s->constraint, m, g->o->grammar, g->o->json_schema, err));
         g->constraint = g->s->constraint;
     }
     TRY(draft_open(&g->drafter, m, g->o, &g->sampling, err));
@@ -92,6 +92,8 @@ static tola_status check(const tola_session *s, uint32_t sequence, size_t count,
     if (count > s->context)
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET,
                        "the prompt of %zu tokens does not fit into the context of %" PRIu32, count, s->context);
+    if (o->grammar && o->json_schema)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a grammar and a schema at once");
     if (o->draft == s) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a session cannot be its own draft");
     return TOLA_OK;
 }

@@ -417,7 +417,20 @@ static void grammars(void **state) {
     }
     o.grammar = "root ::= nothing";
     assert_int_equal(tola_generate(s, 0, prompt, PROMPT, &o, &g, &err), TOLA_E_FORMAT);
-    o.grammar = "root ::= \"1\"";
+    o.json_schema = "{}";
+    assert_int_equal(tola_generate(s, 0, prompt, PROMPT, &o, &g, &err), TOLA_E_ARG);
+    o.grammar = NULL;
+    o.json_schema = "{\"type\": \"object\", \"properties\": {\"a\": {\"enum\": [1, 2, 12]}}, \"required\": [\"a\"], "
+                    "\"additionalProperties\": false}";
+    o.max_tokens = 500;
+    g = generate(s, &o, prompt, PROMPT);
+    assert_int_equal(g.ending, TOLA_ENDING_MODEL);
+    assert_int_equal(g.text[0], '{');
+    assert_int_equal(g.text[g.length - 1], '}');
+    tola_generated_dispose(&g);
+    o.json_schema = "{\"type\": \"object\", \"nonsense\": 1}";
+    assert_int_equal(tola_generate(s, 0, prompt, PROMPT, &o, &g, &err), TOLA_E_UNSUPPORTED);
+    o.json_schema = "{\"const\": 1}";
     tola_session_free(s);
     s = open_session(window_model, 0, 1);
     assert_int_equal(tola_generate(s, 0, prompt, PROMPT, &o, &g, &err), TOLA_E_ARG); /* no tokenizer */
