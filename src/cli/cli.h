@@ -46,6 +46,7 @@ typedef struct cli_verb {
     const char *exits;       /* lines "0\tdone" */
     const cli_option *options; /* ends with a row whose name is NULL; the common ones are added by the frame */
     size_t settings_size;    /* of the verb's struct, zeroed before parsing */
+    const void *defaults;    /* such a struct to begin with instead of zeros; NULL */
     unsigned min_args, max_args;
     int (*run)(const void *settings, char **args, int n_args); /* returns an exit code */
 } cli_verb;
@@ -70,6 +71,8 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * CLI_YES, or the exit code after the message. */
 int cli_open_values(const char *path, bool stored, tola_checkpoint **out);
 int cli_fail_error(const tola_error *err);
+/* All of a file, or of stdin where `path` is "-", with a NUL behind it; freed with free. NULL after a message. */
+char *cli_read_all(const char *path, size_t limit, size_t *length);
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Warnings of a job, kept until it is done, so that a failure is told in one line. */
 typedef struct cli_warnings {
@@ -84,6 +87,8 @@ void out_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void out_text(const char *text);
 /* Text that is the result itself: every byte as it is, but on a terminal like out_printf, with a line end. */
 void out_raw(const char *text, size_t length);
+/* The same without a line end, and seen at once: text that comes piece by piece, each of whole characters. */
+void out_stream(const char *text, size_t length);
 typedef enum { OUT_PLAIN, OUT_BOLD, OUT_DIM, OUT_RED, OUT_GREEN, OUT_YELLOW, OUT_BLUE, OUT_MAGENTA, OUT_CYAN } out_style;
 void out_styled(out_style style, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* An emitter to stdout (2 spaces of indentation), for --json. */
@@ -110,5 +115,9 @@ void cli_progress_end(void); /* clears the line */
 /* SIGINT/SIGTERM are caught from here on: the first asks the job to stop, the second ends the process. */
 void cli_catch_interrupts(void);
 bool cli_interrupted(void);
+/* What came is forgotten, and signals do again what they did before cli_catch_interrupts. */
+void cli_release_interrupts(void);
+/* A line on stderr, where that is a terminal, which the next one replaces and cli_progress_end clears. */
+void cli_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

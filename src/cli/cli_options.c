@@ -329,6 +329,7 @@ static int apply_common(parser *p) {
 int frame_parse(const cli_verb *verb, int argc, char **argv, frame_parsed *out) {
     *out = (frame_parsed){ .settings = frame_alloc(verb->settings_size + 1) };
     memset(out->settings, 0, verb->settings_size + 1);
+    if (verb->defaults) memcpy(out->settings, verb->defaults, verb->settings_size);
     out->args = frame_alloc(((size_t)argc + 1) * sizeof *out->args);
     parser p = { .verb = verb, .out = out, .argc = argc, .argv = argv };
     bool options = true;
@@ -348,6 +349,12 @@ int frame_parse(const cli_verb *verb, int argc, char **argv, frame_parsed *out) 
     if (code == CLI_YES) code = apply_common(&p);
     if (code == CLI_YES && !out->help_short && !out->help_long) code = check_count(&p);
     return code;
+}
+
+int frame_set_option(const cli_verb *verb, void *settings, const char *name, const char *value) {
+    for (const cli_option *o = verb->options; o && o->name; o++)
+        if (o->kind != CLI_FLAG && strcmp(o->name, name) == 0) return store(o, settings, value);
+    return cli_fail("there is no option %s", name);
 }
 
 void frame_parsed_free(const cli_verb *verb, frame_parsed *parsed) {

@@ -22,31 +22,6 @@ static const cli_option options[] = {
 
 /* ---- input ---- */
 
-/* All of stdin; NULL after a message. */
-static char *read_stdin(size_t *length) {
-    size_t cap = 65536, n = 0;
-    char *text = malloc(cap);
-    while (text) {
-        size_t got = fread(text + n, 1, cap - n - 1, stdin);
-        n += got;
-        if (got == 0) break;
-        if (n + 1 < cap) continue;
-        char *more = realloc(text, cap *= 2);
-        if (!more) free(text);
-        text = more;
-    }
-    if (!text)
-        cli_fail("out of memory reading stdin");
-    else if (ferror(stdin)) {
-        cli_fail("stdin: %s", strerror(errno));
-        free(text);
-        text = NULL;
-    }
-    *length = n;
-    if (text) text[n] = 0;
-    return text;
-}
-
 /* Numbers between spaces and commas. -1 after a message. */
 static int parse_ids(const char *text, uint32_t **ids, size_t *count) {
     size_t cap = 0;
@@ -136,10 +111,8 @@ static int decode(const tola_tokenizer *t, const settings *s, const char *input)
     if (tola_detokenize(t, ids, count, flags, &text, &length, &err) != TOLA_OK) {
         code = cli_fail_error(&err);
     } else {
-        if (cli.json)
-            write_json(t, ids, count, text, length);
-        else
-            out_raw(text, length);
+        if (cli.json) write_json(t, ids, count, text, length);
+        else out_raw(text, length);
         tola_free(text);
     }
     free(ids);
@@ -152,7 +125,7 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_tokenizer *t;
     if (tola_tokenizer_open(args[0], &t, &err) != TOLA_OK) return cli_fail_error(&err);
     size_t length = n_args > 1 ? strlen(args[1]) : 0;
-    char *input = n_args > 1 ? NULL : read_stdin(&length);
+    char *input = n_args > 1 ? NULL : cli_read_all("-", SIZE_MAX - 1, &length);
     const char *text = n_args > 1 ? args[1] : input;
     int code = !text ? CLI_ERROR : s->decode ? decode(t, s, text) : encode(t, s, text, length);
     free(input);

@@ -29,6 +29,8 @@ typedef struct frame_parsed {
 /* Parses argv[0 .. argc-1] (what follows the verb) into out and into `cli`. CLI_YES, or CLI_ERROR after a message. */
 int frame_parse(const cli_verb *verb, int argc, char **argv, frame_parsed *out);
 void frame_parsed_free(const cli_verb *verb, frame_parsed *parsed);
+/* Sets an option that takes a value as --name VALUE does. CLI_YES, or CLI_ERROR after a message. */
+int frame_set_option(const cli_verb *verb, void *settings, const char *name, const char *value);
 
 /* Keeps the best of the candidates shown to it. */
 typedef struct frame_nearest {

@@ -189,15 +189,22 @@ void out_printf(const char *format, ...) {
 
 void out_text(const char *text) { put_quoted(text, false); }
 
-void out_raw(const char *text, size_t length) {
-    if (!isatty(STDOUT_FILENO)) {
-        put(text, length);
-        return;
-    }
-    char *quoted = frame_quote(text, length, true);
-    put(quoted, strlen(quoted));
+static bool put_raw(const char *text, size_t length) {
+    bool terminal = isatty(STDOUT_FILENO);
+    char *quoted = terminal ? frame_quote(text, length, true) : NULL;
+    put(terminal ? quoted : text, terminal ? strlen(quoted) : length);
     free(quoted);
-    put("\n", 1);
+    return terminal;
+}
+
+void out_raw(const char *text, size_t length) {
+    if (put_raw(text, length)) put("\n", 1);
+}
+
+void out_stream(const char *text, size_t length) {
+    frame_progress_clear();
+    put_raw(text, length);
+    frame_out_flush();
 }
 
 static void style_begin(out_style style) {

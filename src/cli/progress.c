@@ -4,7 +4,9 @@
  * in the first half second, so that short jobs stay silent. */
 #include "frame.h"
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -16,16 +18,28 @@ static atomic_int caught;
 
 static void on_signal(int number) { atomic_store(&caught, number); }
 
+/* For each signal that ends a process, unless it is ignored already, as under nohup. */
+static void set_handlers(const struct sigaction *action) {
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction old;
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;
+        sigaction(numbers[i], action, NULL);
+    }
+}
+
 void cli_catch_interrupts(void) {
     /* SA_RESETHAND: the second signal finds the default action, which ends the process. */
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND | SA_RESTART };
     sigemptyset(&action.sa_mask);
-    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction old;
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue; /* nohup */
-        sigaction(numbers[i], &action, NULL);
-    }
+    set_handlers(&action);
+}
+
+void cli_release_interrupts(void) {
+    struct sigaction action = { .sa_handler = SIG_DFL };
+    sigemptyset(&action.sa_mask);
+    set_handlers(&action);
+    atomic_store(&caught, 0);
 }
 
 bool cli_interrupted(void) { return atomic_load(&caught) != 0; }
@@ -134,6 +148,22 @@ bool cli_progress(void *user, const tola_progress *progress) {
     draw(progress, terminal);
     state.drawn = t;
     return true;
+}
+
+void cli_status(const char *format, ...) {
+    bool terminal;
+    if (!wanted(&terminal) || !terminal) return;
+    va_list args;
+    va_start(args, format);
+    char *text = frame_format(format, args);
+    va_end(args);
+    char *quoted = frame_quote(text, strlen(text), false);
+    frame_out_flush();
+    fprintf(stderr, "\r%.*s\033[K", columns() - 1, quoted);
+    fflush(stderr);
+    state.visible = true;
+    free(quoted);
+    free(text);
 }
 
 void frame_progress_clear(void) {
