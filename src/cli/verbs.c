@@ -2,6 +2,7 @@
 #include "cli.h"
 
 extern const cli_verb cmd_inspect, cmd_stats, cmd_diff;
+extern const cli_verb cmd_run;
 extern const cli_verb cmd_convert, cmd_quantize;
 extern const cli_verb cmd_tokenize;
 
@@ -12,5 +13,6 @@ const cli_verb *const cli_verbs[] = {
     &cmd_convert,
     &cmd_quantize,
     &cmd_tokenize,
+    &cmd_run,
     NULL,
 };
