@@ -10,82 +10,19 @@ time by tola's, the median of the pairs; the spread is the lowest and highest. -
 both outputs (tola diff of the file against the source). tola is found in $TOLA_BUILD, else in build/release;
 llama-quantize is given, or found in PATH. The standard library is enough."""
 import argparse
-import array
 import json
 import os
 import pathlib
-import random
 import shlex
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 
+import random_model
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-WIDTH, FEED_FORWARD, HEADS, KV_HEADS, VOCABULARY = 2048, 5632, 32, 4, 32000
 TYPES = "Q8_0,Q4_0,Q4_K,Q5_K,Q6_K,IQ4_XS"
-F32, F16 = 0, 1  # ggml_type
-
-
-def text(value):
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-def entry(key, value):
-    if isinstance(value, str):
-        return text(key) + struct.pack("<I", 8) + text(value)
-    if isinstance(value, float):
-        return text(key) + struct.pack("<If", 6, value)
-    return text(key) + struct.pack("<II", 4, value)
-
-
-def shapes(layers):
-    yield "token_embd.weight", [VOCABULARY, WIDTH]
-    kv = WIDTH // HEADS * KV_HEADS
-    for i in range(layers):
-        p = f"blk.{i}."
-        yield p + "attn_norm.weight", [WIDTH]
-        for name, rows in (("attn_q", WIDTH), ("attn_k", kv), ("attn_v", kv), ("attn_output", WIDTH)):
-            yield f"{p}{name}.weight", [rows, WIDTH]
-        yield p + "ffn_norm.weight", [WIDTH]
-        yield p + "ffn_gate.weight", [FEED_FORWARD, WIDTH]
-        yield p + "ffn_up.weight", [FEED_FORWARD, WIDTH]
-        yield p + "ffn_down.weight", [WIDTH, FEED_FORWARD]
-    yield "output_norm.weight", [WIDTH]
-    yield "output.weight", [VOCABULARY, WIDTH]
-
-
-def make_model(path, layers):
-    values = {"general.architecture": "llama", "general.file_type": 1, "llama.block_count": layers,
-              "llama.context_length": 2048, "llama.embedding_length": WIDTH, "llama.feed_forward_length": FEED_FORWARD,
-              "llama.attention.head_count": HEADS, "llama.attention.head_count_kv": KV_HEADS,
-              "llama.rope.dimension_count": WIDTH // HEADS, "llama.vocab_size": VOCABULARY,
-              "llama.attention.layer_norm_rms_epsilon": 1e-5, "llama.rope.freq_base": 10000.0}
-    tensors, at = [], 0
-    for name, shape in shapes(layers):
-        size = (4 if len(shape) == 1 else 2) * shape[0] * (shape[1] if len(shape) > 1 else 1)
-        tensors.append((name, shape, size, at))
-        at += (size + 31) // 32 * 32
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values)) + b"".join(entry(*v) for v in values.items())
-    for name, shape, _, offset in tensors:
-        head += text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
-        head += struct.pack("<IQ", F32 if len(shape) == 1 else F16, offset)
-    random.seed(11)
-    count = 1 << 21
-    pool = struct.pack(f"<{count}e", *(random.gauss(0, 0.02) for _ in range(count)))
-    with open(path, "wb") as f:
-        f.write(head + b"\0" * (-len(head) % 32))
-        for _, shape, size, _ in tensors:
-            if len(shape) == 1:
-                f.write(array.array("f", [1.0] * shape[0]).tobytes())
-            while len(shape) > 1 and size:
-                begin = random.randrange(count // 2) * 2
-                part = pool[begin:begin + min(size, len(pool) - begin)]
-                f.write(part)
-                size -= len(part)
-            f.write(b"\0" * (-f.tell() % 32))
-    return sum(t[2] for t in tensors)
 
 
 def tola():
@@ -140,7 +77,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tola-bench-", dir=args.folder))
     try:
         source = folder / "f16.gguf"
-        size = make_model(source, args.layers)
+        size = random_model.make(source, "tinyllama", args.layers)
         print(f"model: {size / 1e9:.2f} GB f16, {args.layers} layers", flush=True)
         for name in args.types.split(","):
             run_type(name, source, folder, args, size)

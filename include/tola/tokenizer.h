@@ -10,8 +10,9 @@ extern "C" {
 
 typedef struct tola_tokenizer tola_tokenizer;
 
-/* From tokenizer.json, a SentencePiece model (tokenizer.model), tiktoken ranks (*.tiktoken), a GGUF file, or a folder that
- * holds tokenizer.json, tokenizer.model, or vocab.json and merges.txt. Immutable afterwards: any threads may share it. */
+/* From tokenizer.json, a SentencePiece model (tokenizer.model), tiktoken ranks (*.tiktoken), a GGUF file, or a folder
+ * that holds tokenizer.json, tokenizer.model, or vocab.json and merges.txt. Immutable afterwards: any threads may share
+ * it. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_tokenizer_open(const char *path, tola_tokenizer **out, tola_error *err);
 /* The tokenizer that belongs to an opened model: of the GGUF file itself, or beside the weights. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_tokenizer_from_checkpoint(const tola_checkpoint *checkpoint,
@@ -80,9 +81,9 @@ TOLA_API TOLA_MUST_CHECK tola_status tola_detokenizer_finish(tola_detokenizer *d
 TOLA_API void tola_detokenizer_free(tola_detokenizer *detokenizer); /* NULL is fine */
 
 typedef enum tola_special {
-    TOLA_SPECIAL_BOS,  /* before a text */
-    TOLA_SPECIAL_EOS,  /* after a text */
-    TOLA_SPECIAL_EOT,  /* after a turn of a conversation; where there is none of its own, EOS */
+    TOLA_SPECIAL_BOS, /* before a text */
+    TOLA_SPECIAL_EOS, /* after a text */
+    TOLA_SPECIAL_EOT, /* after a turn of a conversation; where there is none of its own, EOS */
     TOLA_SPECIAL_PAD,
     TOLA_SPECIAL_UNK,
     TOLA_SPECIAL_SEP,

@@ -37,16 +37,6 @@ static tola_status check_hyper(const family_hyper *h, size_t tensors, tola_error
     return TOLA_OK;
 }
 
-/* Published Gemma 3 configurations leave out what equals the defaults of transformers' Gemma3TextConfig. */
-static void gemma3_defaults(family_hyper *h) {
-    if (tola_value_get(h->text, "num_attention_heads") == NULL) h->heads = 8;
-    if (tola_value_get(h->text, "num_key_value_heads") == NULL) h->kv_heads = 4;
-    if (tola_value_get(h->text, "head_dim") == NULL) h->head_dim = 256;
-    if (h->context == 0) h->context = 131072;
-    if (h->norm_eps == 0) h->norm_eps = 1e-6;
-    if (h->rope_theta == 0) h->rope_theta = 1e6;
-}
-
 /* What the model computes but llama.cpp has no words for. */
 static void warn_of_differences(builder *b, family_map map) {
     const family_hyper *h = &b->hyper;
@@ -124,7 +114,7 @@ tola_status config_to_gguf(builder *b, tola_error *err) {
     const family_hyper *h = &b->hyper;
     family_map map = b->plan->family->map;
     bool gemma = map == FAMILY_MAP_GEMMA || map == FAMILY_MAP_GEMMA2 || map == FAMILY_MAP_GEMMA3;
-    if (map == FAMILY_MAP_GEMMA3) gemma3_defaults(&b->hyper);
+    families_hyper_defaults(b->plan->family, &b->hyper);
     TRY(check_hyper(h, tola_checkpoint_tensor_count(b->ck), err));
     const tola_value *quantized = member(b, "quantization_config");
     if (quantized == NULL) quantized = tola_value_get(tola_checkpoint_config(b->ck), "quantization_config");

@@ -75,7 +75,7 @@ static const family families_table[] = {
     { "starcoder2", "starcoder2", "Starcoder2*", "starcoder2",
       "layers.0.self_attn.q_proj.bias layers.0.mlp.c_fc.weight", FAMILY_MAP_NONE },
     { "gpt_bigcode", "gpt_bigcode", "GPTBigCode*", "starcoder", NULL, FAMILY_MAP_NONE },
-    { "smollm3", "smollm3", "SmolLM3*", "smollm3", NULL, FAMILY_MAP_NONE },
+    { "smollm3", "smollm3", "SmolLM3*", "smollm3", NULL, FAMILY_MAP_SMOLLM3 },
     { "internlm2", "internlm2", "InternLM2*", "internlm2", "layers.0.attention.wqkv.weight", FAMILY_MAP_NONE },
     { "minicpm", "minicpm minicpm3", "MiniCPM*", "minicpm minicpm3", NULL, FAMILY_MAP_NONE },
     { "exaone", "exaone exaone4", "Exaone*", "exaone exaone4", NULL, FAMILY_MAP_NONE },

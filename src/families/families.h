@@ -25,12 +25,15 @@ typedef enum family_map {
     FAMILY_MAP_OLMOE,
     FAMILY_MAP_DEEPSEEK2,
     FAMILY_MAP_GPT_OSS,
-    FAMILY_MAP_BERT
+    FAMILY_MAP_BERT,
+    FAMILY_MAP_SMOLLM3 /* Llama's names and layouts */
 } family_map;
 
 /* Do conversions to GGUF and back know this family? */
-static inline bool family_converts(const family_map map) {
-    return map != FAMILY_MAP_NONE && map <= FAMILY_MAP_PHI3;
+static inline bool family_converts(family_map map) { return map != FAMILY_MAP_NONE && map <= FAMILY_MAP_PHI3; }
+/* Does GGUF order rows of queries and keys so that neighbours turn, where Hugging Face turns halves? */
+static inline bool family_interleaves(family_map map) {
+    return map == FAMILY_MAP_LLAMA || map == FAMILY_MAP_SMOLLM3;
 }
 
 /* One row of families.c. Lists are words separated by single spaces; NULL is none. */
@@ -101,6 +104,8 @@ typedef struct family_hyper {
 void families_hyper_hf(const tola_value *config, family_hyper *out);
 /* From GGUF's key-values. */
 void families_hyper_gguf(const tola_value *metadata, family_hyper *out);
+/* Fills in what published configurations of a family leave out because it equals transformers' default. */
+void families_hyper_defaults(const family *f, family_hyper *h);
 /* From whichever the checkpoint has. False where it has neither (then *out is all zeros). */
 bool families_hyper_of(const tola_checkpoint *ck, family_hyper *out);
 /* The part of config.json that describes the language model: config itself or what is nested in it. */

@@ -190,6 +190,17 @@ void families_hyper_hf(const tola_value *config, family_hyper *out) {
         find(c, "hidden_activation hidden_act activation_function mlp_hidden_act hidden_activation"), NULL);
 }
 
+/* Published Gemma 3 configurations leave out what equals the defaults of transformers' Gemma3TextConfig. */
+void families_hyper_defaults(const family *f, family_hyper *h) {
+    if (f->map != FAMILY_MAP_GEMMA3) return;
+    if (tola_value_get(h->text, "num_attention_heads") == NULL) h->heads = 8;
+    if (tola_value_get(h->text, "num_key_value_heads") == NULL) h->kv_heads = 4;
+    if (tola_value_get(h->text, "head_dim") == NULL) h->head_dim = 256;
+    if (h->context == 0) h->context = 131072;
+    if (h->norm_eps == 0) h->norm_eps = 1e-6;
+    if (h->rope_theta == 0) h->rope_theta = 1e6;
+}
+
 /* A key-value under the architecture's name. */
 static const tola_value *under(const tola_value *metadata, const char *architecture, const char *key) {
     char name[192];

@@ -201,7 +201,7 @@ static tola_status read_half(model_adapter *a, pair *p, int half, tola_error *er
                                        .cols = cols,
                                        .parts = 1,
                                        .dtype = TOLA_DTYPE_F32 };
-    bool turns = (p->row->flags & (NAME_ROTATED_Q | NAME_ROTATED_K)) != 0 && a->base->family->map == FAMILY_MAP_LLAMA;
+    bool turns = (p->row->flags & (NAME_ROTATED_Q | NAME_ROTATED_K)) != 0 && family_interleaves(a->base->family->map);
     if (half == 0 || !turns || a->gguf == a->base->gguf) return TOLA_OK;
     float *spare = mem_alloc((size_t)(dim * cols) * sizeof *spare);
     if (spare == NULL) return err_nomem(err, "opening an adapter");

@@ -344,10 +344,14 @@ static model_bias said(const conf *c, const char *hf, bool fallback) {
 
 /* ---- the mappers ---- */
 
-static tola_status describe_llama(conf *c) {
+static void like_llama(conf *c) {
     c->d->interleaved = c->d->gguf;
     c->d->qkv_bias = c->d->output_bias = said(c, "attention_bias", false);
     c->d->feed_forward_bias = said(c, "mlp_bias", false);
+}
+
+static tola_status describe_llama(conf *c) {
+    like_llama(c);
     return windows(c, c->d->gguf ? c->h.sliding_window : 0, 1, false);
 }
 
@@ -498,6 +502,31 @@ static tola_status describe_olmoe(conf *c) {
     return TOLA_OK;
 }
 
+/* Layers that do not turn: each fourth, unless no_rope_layers has a 0 for them and a 1 for the others. */
+static tola_status resting(conf *c) {
+    model_description *d = c->d;
+    uint64_t interval = integer(c, "no_rope_layer_interval", NULL, 4);
+    TRY(in_range(c, "no_rope_layer_interval", interval, 1, UINT32_MAX));
+    const tola_value *list = word(c, "no_rope_layers", NULL);
+    bool told = list != NULL && list->kind == TOLA_VALUE_ARRAY && list->as.array.count != 0;
+    if (told && list->as.array.count < d->layer_count)
+        return FAIL(c, TOLA_E_FORMAT, "configuration: %zu no_rope_layers for %u layers", list->as.array.count,
+                    d->layer_count);
+    for (uint32_t i = 0; i < d->layer_count; i++) {
+        tola_value v = told ? tola_value_at(list, i) : (tola_value){ 0 };
+        bool turns = told ? tola_value_u64(&v, tola_value_bool(&v, false)) != 0 : (i + 1) % interval != 0;
+        if (!turns) d->layers[i].rope = MODEL_NO_ROPE;
+    }
+    return TOLA_OK;
+}
+
+static tola_status describe_smollm3(conf *c) {
+    if (c->h.rope_theta == 0) c->h.rope_theta = 2e6;
+    like_llama(c);
+    TRY(windows(c, c->h.sliding_window, 0, false));
+    return resting(c);
+}
+
 static tola_status describe_llama4(conf *c) {
     model_description *d = c->d;
     d->interleaved = true;
@@ -516,21 +545,13 @@ static tola_status describe_llama4(conf *c) {
     }
     d->routing.sigmoid = d->weigh_input = true;
     if (flag(c, "use_qk_norm", NULL, d->experts != 128)) d->qk_norm = MODEL_QK_LENGTH;
-    uint64_t interval = integer(c, "no_rope_layer_interval", NULL, 4);
-    TRY(in_range(c, "no_rope_layer_interval", interval, 1, UINT32_MAX));
-    const tola_value *turning = word(c, "no_rope_layers", NULL); /* 1: the layer turns */
-    bool told = turning != NULL && turning->kind == TOLA_VALUE_ARRAY && turning->as.array.count != 0;
-    if (told && turning->as.array.count < d->layer_count)
-        return FAIL(c, TOLA_E_FORMAT, "configuration: %zu no_rope_layers for %u layers", turning->as.array.count,
-                    d->layer_count);
-    TRY(windows(c, integer(c, "attention_chunk_size", NULL, 8192), interval, true));
-    for (uint32_t i = 0; i < d->layer_count; i++) {
-        tola_value v = told ? tola_value_at(turning, i) : (tola_value){ 0 };
-        bool turns = told ? tola_value_u64(&v, tola_value_bool(&v, false)) != 0 : (i + 1) % interval != 0;
-        if (!turns) d->layers[i].rope = MODEL_NO_ROPE;
-        /* GGUF has no word for the layers' kinds; those that turn are the chunked ones in every model */
-        if (!turns && d->gguf) d->layers[i].chunk = 0;
-    }
+    TRY(resting(c));
+    uint64_t chunk = integer(c, "attention_chunk_size", NULL, 8192);
+    TRY(in_range(c, "attention_chunk_size", chunk, 1, UINT32_MAX));
+    TRY(windows(c, chunk, 0, true));
+    if (word(c, "layer_types", NULL) == NULL) /* the layers that turn are the chunked ones in every model */
+        for (uint32_t i = 0; i < d->layer_count; i++)
+            d->layers[i].chunk = d->layers[i].rope != MODEL_NO_ROPE ? (uint32_t)chunk : 0;
     if (!flag(c, "attn_temperature_tuning", NULL, true)) return TOLA_OK;
     TRY(finite_positive(c, "attn_scale", number(c, "attn_scale", NULL, 0.1), &d->position_beta));
     return finite_positive(c, "floor_scale", number(c, "floor_scale", NULL, 8192), &d->position_span);
@@ -571,6 +592,8 @@ static tola_status deepseek_routing(conf *c) {
 
 static tola_status describe_deepseek(conf *c) {
     model_description *d = c->d;
+    if (word(c, "index_topk", "attention.indexer.top_k") != NULL)
+        return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: sparse attention (index_topk) is not known");
     d->mixer = MODEL_LATENT_ATTENTION;
     d->interleaved = flag(c, "rope_interleave", NULL, true);
     d->latent_eps = d->gguf ? d->norm_eps : 1e-6f; /* transformers' DeepseekV3RMSNorm without an argument */
@@ -612,15 +635,30 @@ typedef struct mapper {
     tola_status (*describe)(conf *c);
 } mapper;
 
+/* clang-format off */
 static const mapper mappers[] = {
-    { "llama", describe_llama },          { "mistral", describe_mistral }, { "mixtral", describe_mixtral },
-    { "qwen2", describe_qwen2 },          { "qwen2_moe", describe_qwen2 }, { "qwen3", describe_qwen3 },
-    { "qwen3_moe", describe_qwen3 },      { "gemma", describe_gemma },     { "gemma2", describe_gemma2 },
-    { "gemma3", describe_gemma3 },        { "phi3", describe_phi3 },       { "gpt2", describe_gpt2 },
-    { "olmoe", describe_olmoe },          { "llama4", describe_llama4 },   { "deepseek_v2", describe_deepseek },
-    { "deepseek_v3", describe_deepseek }, { "gpt_oss", describe_gpt_oss }, { "bert", describe_bert },
+    { "llama", describe_llama },
+    { "mistral", describe_mistral },
+    { "mixtral", describe_mixtral },
+    { "qwen2", describe_qwen2 },
+    { "qwen2_moe", describe_qwen2 },
+    { "qwen3", describe_qwen3 },
+    { "qwen3_moe", describe_qwen3 },
+    { "gemma", describe_gemma },
+    { "gemma2", describe_gemma2 },
+    { "gemma3", describe_gemma3 },
+    { "phi3", describe_phi3 },
+    { "smollm3", describe_smollm3 },
+    { "gpt2", describe_gpt2 },
+    { "olmoe", describe_olmoe },
+    { "llama4", describe_llama4 },
+    { "deepseek_v2", describe_deepseek },
+    { "deepseek_v3", describe_deepseek },
+    { "gpt_oss", describe_gpt_oss },
+    { "bert", describe_bert },
     { "roberta", describe_bert },
 };
+/* clang-format on */
 
 /* ---- together ---- */
 
@@ -656,6 +694,7 @@ static bool turns(const model_description *d) {
 }
 
 static tola_status describe(conf *c, const mapper *m) {
+    if (!c->d->gguf) families_hyper_defaults(c->d->family, &c->h);
     TRY(common(c));
     TRY(m->describe(c));
     if (turns(c->d)) TRY(ropes(c));

@@ -75,9 +75,9 @@ static tola_status check(const rope_options *o, tola_error *err) {
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
                        "rope: base %g and a context of %llu before scaling make no sense", o->theta,
                        (unsigned long long)o->original);
-    if (o->kind == FAMILY_ROPE_LLAMA3 && !(o->low > 0 && o->high > o->low))
+    if (o->kind == FAMILY_ROPE_LLAMA3 && !(o->low > 0 && o->high >= o->low))
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
-                       "rope: low_freq_factor %g and high_freq_factor %g, expected 0 < low < high", o->low, o->high);
+                       "rope: low_freq_factor %g and high_freq_factor %g, expected 0 < low <= high", o->low, o->high);
     if (o->kind == FAMILY_ROPE_DYNAMIC && (o->trained == 0 || o->rotated == 2))
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
                        "rope: dynamic scaling needs a context and heads wider than 2");

@@ -64,8 +64,10 @@ void charset_intersect(charset *s, const charset *other) {
         unicode_range a = s->items[i], b = other->items[k];
         uint32_t first = a.first > b.first ? a.first : b.first, last = a.last < b.last ? a.last : b.last;
         if (first <= last) charset_add(&out, first, last);
-        if (a.last < b.last) i++;
-        else k++;
+        if (a.last < b.last)
+            i++;
+        else
+            k++;
     }
     charset_free(s);
     *s = out;
@@ -74,8 +76,10 @@ void charset_intersect(charset *s, const charset *other) {
 bool charset_overlaps(const charset *a, const charset *b) {
     for (size_t i = 0, k = 0; i < a->count && k < b->count;) {
         if (a->items[i].first <= b->items[k].last && b->items[k].first <= a->items[i].last) return true;
-        if (a->items[i].last < b->items[k].last) i++;
-        else k++;
+        if (a->items[i].last < b->items[k].last)
+            i++;
+        else
+            k++;
     }
     return false;
 }
@@ -84,8 +88,10 @@ bool charset_has(const charset *s, uint32_t c) {
     size_t low = 0, high = s->count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (s->items[mid].last < c) low = mid + 1;
-        else high = mid;
+        if (s->items[mid].last < c)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return low < s->count && s->items[low].first <= c;
 }
@@ -128,16 +134,18 @@ static void add_categories(charset *s, const char *prefix, size_t length) {
 }
 
 void charset_add_spaces(charset *s) {
-    static const unicode_range spaces[] = { { 9, 13 }, { 0x20, 0x20 }, { 0x85, 0x85 }, { 0xa0, 0xa0 }, { 0x1680, 0x1680 },
-                                            { 0x2000, 0x200a }, { 0x2028, 0x2029 }, { 0x202f, 0x202f },
-                                            { 0x205f, 0x205f }, { 0x3000, 0x3000 } };
+    static const unicode_range spaces[] = { { 9, 13 },          { 0x20, 0x20 },     { 0x85, 0x85 },
+                                            { 0xa0, 0xa0 },     { 0x1680, 0x1680 }, { 0x2000, 0x200a },
+                                            { 0x2028, 0x2029 }, { 0x202f, 0x202f }, { 0x205f, 0x205f },
+                                            { 0x3000, 0x3000 } };
     charset_add_ranges(s, spaces, sizeof spaces / sizeof *spaces);
 }
 
 /* Alphabetic, but for its marks: letters, numbers of letters, and the circled ones (DerivedCoreProperties.txt). */
 static void add_alphabetic(charset *s) {
-    static const unicode_range circled[] = { { 0x24b6, 0x24e9 }, { 0x1f130, 0x1f149 }, { 0x1f150, 0x1f169 },
-                                             { 0x1f170, 0x1f189 } };
+    static const unicode_range circled[] = {
+        { 0x24b6, 0x24e9 }, { 0x1f130, 0x1f149 }, { 0x1f150, 0x1f169 }, { 0x1f170, 0x1f189 }
+    };
     add_categories(s, "L", 1);
     add_categories(s, "Nl", 2);
     charset_add_ranges(s, circled, sizeof circled / sizeof *circled);
@@ -171,10 +179,22 @@ static bool same(const char *name, size_t length, const char *other) {
 
 static bool add_general(charset *s, const char *name, size_t length) {
     static const char *const longer[][2] = {
-        { "Letter", "L" },  { "Mark", "M" },    { "Number", "N" },          { "Punctuation", "P" },
-        { "Symbol", "S" },  { "Separator", "Z" }, { "Other", "C" },         { "UppercaseLetter", "Lu" },
-        { "LowercaseLetter", "Ll" }, { "TitlecaseLetter", "Lt" }, { "ModifierLetter", "Lm" }, { "OtherLetter", "Lo" },
-        { "DecimalNumber", "Nd" }, { "NonspacingMark", "Mn" }, { "SpacingMark", "Mc" }, { "ConnectorPunctuation", "Pc" },
+        { "Letter", "L" },
+        { "Mark", "M" },
+        { "Number", "N" },
+        { "Punctuation", "P" },
+        { "Symbol", "S" },
+        { "Separator", "Z" },
+        { "Other", "C" },
+        { "UppercaseLetter", "Lu" },
+        { "LowercaseLetter", "Ll" },
+        { "TitlecaseLetter", "Lt" },
+        { "ModifierLetter", "Lm" },
+        { "OtherLetter", "Lo" },
+        { "DecimalNumber", "Nd" },
+        { "NonspacingMark", "Mn" },
+        { "SpacingMark", "Mc" },
+        { "ConnectorPunctuation", "Pc" },
     };
     for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
         if (same(name, length, longer[i][0])) {

@@ -21,7 +21,8 @@ void charset_settle(charset *s);
 void charset_negate(charset *s);
 void charset_intersect(charset *s, const charset *other);
 void charset_fold_case(charset *s); /* adds what differs in case alone */
-/* General categories ("L", "Lu", "Letter"), scripts ("Han"), and Any, Alphabetic, Space, Word, ...; false: not known. */
+/* General categories ("L", "Lu", "Letter"), scripts ("Han"), and Any, Alphabetic, Space, Word, ...; false: not known.
+ */
 bool charset_add_property(charset *s, const char *name, size_t length);
 void charset_add_spaces(charset *s);                   /* \s: White_Space */
 void charset_add_word(charset *s, bool one_byte_ones); /* \w, as Oniguruma and Rust have it; with U+00B2 and its like */

@@ -1,6 +1,7 @@
 /* SentencePiece's precompiled_charsmap: u32 bytes of a trie, the trie (Darts' double array, u32 units), then texts that
  * end in NUL. The longest prefix that the trie knows is replaced by its text.
- * https://github.com/google/sentencepiece/blob/master/src/normalizer.cc; units: https://github.com/s-yata/darts-clone. */
+ * https://github.com/google/sentencepiece/blob/master/src/normalizer.cc; units: https://github.com/s-yata/darts-clone.
+ */
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 

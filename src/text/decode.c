@@ -8,7 +8,7 @@
 #include <string.h>
 
 typedef struct strings {
-    buf bytes;      /* of all, one after the other */
+    buf bytes; /* of all, one after the other */
     size_t *ends;
     size_t count, cap;
 } strings;
@@ -108,14 +108,15 @@ static void metaspace(const tk_decode *d, bool first, const char *text, size_t l
 
 /* The clean-up that BERT's decoder does, replacement after replacement. */
 static bool clean_up(buf *piece) {
-    static const char *const pairs[][2] = { { " .", "." },     { " ?", "?" },     { " !", "!" },     { " ,", "," },
-                                            { " ' ", "'" },    { " n't", "n't" }, { " 'm", "'m" },   { " do not", " don't" },
-                                            { " 's", "'s" },   { " 've", "'ve" }, { " 're", "'re" } };
+    static const char *const pairs[][2] = { { " .", "." },     { " ?", "?" },           { " !", "!" },
+                                            { " ,", "," },     { " ' ", "'" },          { " n't", "n't" },
+                                            { " 'm", "'m" },   { " do not", " don't" }, { " 's", "'s" },
+                                            { " 've", "'ve" }, { " 're", "'re" } };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         buf next;
         buf_init(&next, 0);
         tk_replace((const char *)piece->data, piece->length, (tola_string){ pairs[i][0], strlen(pairs[i][0]) },
-                        (tola_string){ pairs[i][1], strlen(pairs[i][1]) }, &next);
+                   (tola_string){ pairs[i][1], strlen(pairs[i][1]) }, &next);
         buf old = *piece;
         *piece = next;
         buf_free(&old);
@@ -148,14 +149,14 @@ static void strip(const tk_decode *d, const char *text, size_t length, buf *out)
     size_t begin = 0, n = d->text.length;
     for (uint32_t i = 0; n && i < d->start && length - begin >= n && memcmp(text + begin, d->text.data, n) == 0; i++)
         begin += n;
-    for (uint32_t i = 0;
-         n && i < d->stop && length - begin >= n && memcmp(text + length - n, d->text.data, n) == 0; i++)
+    for (uint32_t i = 0; n && i < d->stop && length - begin >= n && memcmp(text + length - n, d->text.data, n) == 0;
+         i++)
         length -= n;
     buf_append(out, text + begin, length - begin);
 }
 
 tola_status tk_decode_one(const tk_decode *d, bool first, bool last, const char *text, size_t n, buf *out,
-                              tola_error *err) {
+                          tola_error *err) {
     bool good = true;
     switch ((tk_decode_kind)d->kind) {
     case TK_DECODE_BYTES: spelled_bytes(text, n, out); break;
@@ -164,8 +165,10 @@ tola_status tk_decode_one(const tk_decode *d, bool first, bool last, const char 
     case TK_DECODE_SUFFIX: suffix(d, last, text, n, out); break;
     case TK_DECODE_STRIP: strip(d, text, n, out); break;
     case TK_DECODE_REPLACE:
-        if (d->pattern) TRY(replace_pattern(d, text, n, out, err));
-        else tk_replace(text, n, d->text, d->to, out);
+        if (d->pattern)
+            TRY(replace_pattern(d, text, n, out, err));
+        else
+            tk_replace(text, n, d->text, d->to, out);
         break;
     default: buf_append(out, text, n); break;
     }
@@ -186,6 +189,12 @@ static tola_status decode_step(const tk_decode *d, const strings *in, strings *o
 
 /* ---- the whole ---- */
 
+tola_string tk_decoded(const tola_tokenizer *t, uint32_t id) {
+    uint32_t number = t->respelled ? t->respelled[id] : 0;
+    if (number) return (tola_string){ t->added[number - 1].text, t->added[number - 1].length };
+    return (tola_string){ t->tokens[id].text, t->tokens[id].length };
+}
+
 tola_status tk_check_id(const tola_tokenizer *t, uint32_t id, tola_error *err) {
     if (id < t->count && !(t->tokens[id].flags & TOLA_TOKEN_UNUSED)) return TOLA_OK;
     return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "id %" PRIu32 " has no text; the vocabulary has %" PRIu32, id,
@@ -201,13 +210,14 @@ static tola_status list_tokens(const tola_tokenizer *t, const uint32_t *ids, siz
         if ((flags & TOLA_DETOKENIZE_SKIP_SPECIAL) && (token->flags & TOLA_TOKEN_SPECIAL)) continue;
         if (no_decoder && more) buf_u8(&out->bytes, ' ');
         more = true;
-        if (!put_string(out, token->text, token->length)) return err_nomem(err, "detokenizing");
+        if (!put_string(out, tk_decoded(t, ids[i]).data, tk_decoded(t, ids[i]).length))
+            return err_nomem(err, "detokenizing");
     }
     return TOLA_OK;
 }
 
 tola_status tk_decode_list(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, buf *out,
-                               tola_error *err) {
+                           tola_error *err) {
     strings now, next;
     strings_init(&now);
     tola_status status = list_tokens(t, ids, count, flags, &now, err);
@@ -236,7 +246,9 @@ tola_status tola_detokenize(const tola_tokenizer *t, const uint32_t *ids, size_t
         buf_u8(&out, 0);
         if (out.failed) status = err_nomem(err, "detokenizing");
     }
-    if (status == TOLA_OK) *text = (char *)out.data;
-    else buf_free(&out);
+    if (status == TOLA_OK)
+        *text = (char *)out.data;
+    else
+        buf_free(&out);
     return status;
 }

@@ -48,8 +48,7 @@ static tola_status get_pattern(tola_tokenizer *t, const tola_value *step, tola_s
                                tola_error *err) {
     const tola_value *p = get(step, "pattern"), *r = get(p, "Regex");
     *pattern = NULL;
-    if (r && r->kind == TOLA_VALUE_STRING)
-        return tk_regex(t, r->as.string.data, r->as.string.length, pattern, err);
+    if (r && r->kind == TOLA_VALUE_STRING) return tk_regex(t, r->as.string.data, r->as.string.length, pattern, err);
     TRY(get_text(t, p, "String", literal, err));
     return TOLA_OK;
 }
@@ -106,8 +105,13 @@ static tola_status add_normal(tola_tokenizer *t, const tola_value *step, tola_er
     static const struct {
         const char *type;
         uint8_t kind;
-    } plain[] = { { "NFC", TK_NFC }, { "NFD", TK_NFD }, { "NFKC", TK_NFKC }, { "NFKD", TK_NFKD },
-                  { "Lowercase", TK_LOWERCASE }, { "StripAccents", TK_STRIP_ACCENTS }, { "Nmt", TK_NMT },
+    } plain[] = { { "NFC", TK_NFC },
+                  { "NFD", TK_NFD },
+                  { "NFKC", TK_NFKC },
+                  { "NFKD", TK_NFKD },
+                  { "Lowercase", TK_LOWERCASE },
+                  { "StripAccents", TK_STRIP_ACCENTS },
+                  { "Nmt", TK_NMT },
                   { "ByteLevel", TK_NORMAL_BYTES } };
     TRY(room(t, &t->normals, t->normal_count, sizeof *t->normals, err));
     tk_normal n = { .kind = UINT8_MAX };
@@ -115,7 +119,8 @@ static tola_status add_normal(tola_tokenizer *t, const tola_value *step, tola_er
         if (is(step, plain[i].type)) n.kind = plain[i].kind;
     if (n.kind == TK_NORMAL_BYTES) t->model.bytes = t->model.spelled = true;
     if (is(step, "Strip")) {
-        n = (tk_normal){ .kind = TK_STRIP, .left = get_bool(step, "strip_left", true),
+        n = (tk_normal){ .kind = TK_STRIP,
+                         .left = get_bool(step, "strip_left", true),
                          .right = get_bool(step, "strip_right", true) };
     } else if (is(step, "Prepend")) {
         n.kind = TK_PREPEND;
@@ -125,7 +130,8 @@ static tola_status add_normal(tola_tokenizer *t, const tola_value *step, tola_er
         TRY(get_pattern(t, step, &n.from, &n.pattern, err));
         TRY(get_text(t, step, "content", &n.to, err));
     } else if (is(step, "BertNormalizer")) {
-        n = (tk_normal){ .kind = TK_BERT, .clean = get_bool(step, "clean_text", true),
+        n = (tk_normal){ .kind = TK_BERT,
+                         .clean = get_bool(step, "clean_text", true),
                          .chinese = get_bool(step, "handle_chinese_chars", true),
                          .lowercase = get_bool(step, "lowercase", true) };
         n.accents = get_bool(step, "strip_accents", n.lowercase);
@@ -173,7 +179,8 @@ static tola_status get_behavior(const tola_value *step, uint8_t *out, tola_error
 }
 
 static tola_status add_byte_level(tola_tokenizer *t, const tola_value *step, tola_error *err) {
-    tk_pre p = { .kind = TK_BYTE_LEVEL, .behavior = TK_ISOLATED,
+    tk_pre p = { .kind = TK_BYTE_LEVEL,
+                 .behavior = TK_ISOLATED,
                  .prefix_space = get_bool(step, "add_prefix_space", true) };
     if (get_bool(step, "use_regex", true)) TRY(tk_regex(t, GPT2_WORDS, strlen(GPT2_WORDS), &p.pattern, err));
     t->model.bytes = true;
@@ -317,7 +324,8 @@ static uint64_t largest_id(const tola_value *vocab, const tola_value *added) {
 static tola_status index_spellings(tola_tokenizer *t, tola_error *err) {
     if (!token_table_init(&t->table, t->count)) return err_nomem(err, "reading the vocabulary");
     for (uint32_t i = 0; i < t->count; i++)
-        if (!(t->tokens[i].flags & TOLA_TOKEN_UNUSED)) token_table_add(&t->table, t->tokens[i].text, t->tokens[i].length, i);
+        if (!(t->tokens[i].flags & TOLA_TOKEN_UNUSED))
+            token_table_add(&t->table, t->tokens[i].text, t->tokens[i].length, i);
     return TOLA_OK;
 }
 
@@ -334,8 +342,10 @@ static tola_status read_merge(tola_tokenizer *t, tola_string left, tola_string r
         c = token_table_find(&t->table, joined, n);
     }
     if (a == TOLA_NO_TOKEN || b == TOLA_NO_TOKEN || c == TOLA_NO_TOKEN)
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "merge %zu ('%s' and what follows) makes no token of the "
-                       "vocabulary", rank, text_quote(quoted, sizeof quoted, left.data, left.length));
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "merge %zu ('%s' and what follows) makes no token of the "
+                       "vocabulary",
+                       rank, text_quote(quoted, sizeof quoted, left.data, left.length));
     tk_merges_add(t, a, b, (uint32_t)rank, c);
     return TOLA_OK;
 }
@@ -380,7 +390,8 @@ static tola_status read_added(tola_tokenizer *t, const tola_value *list, tola_er
         a.left_strip = get_bool(&item, "lstrip", false);
         a.right_strip = get_bool(&item, "rstrip", false);
         a.normalized = get_bool(&item, "normalized", !a.special);
-        t->tokens[id].flags = (uint8_t)(TOLA_TOKEN_ADDED | (a.special ? TOLA_TOKEN_SPECIAL : 0) | (known ? 0 : TK_HIDDEN));
+        t->tokens[id].flags =
+            (uint8_t)(TOLA_TOKEN_ADDED | (a.special ? TOLA_TOKEN_SPECIAL : 0) | (known ? 0 : TK_HIDDEN));
         t->added[t->added_count++] = a;
     }
     return TOLA_OK;
@@ -452,8 +463,10 @@ static tola_status put_around(tola_tokenizer *t, bool after, uint64_t id, tola_e
     size_t *count = after ? &t->after_count : &t->before_count;
     TRY(room(t, list, *count, sizeof **list, err));
     if (id >= t->count)
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the post-processor puts id %" PRIu64 ", beyond the "
-                       "vocabulary", id);
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "the post-processor puts id %" PRIu64 ", beyond the "
+                       "vocabulary",
+                       id);
     (*list)[(*count)++] = (uint32_t)id;
     return TOLA_OK;
 }

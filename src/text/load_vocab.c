@@ -1,4 +1,5 @@
-/* Tokenizers that are not tokenizer.json: SentencePiece models, GPT-2's two files, tiktoken's ranks, GGUF's metadata. */
+/* Tokenizers that are not tokenizer.json: SentencePiece models, GPT-2's two files, tiktoken's ranks, GGUF's metadata.
+ */
 #include "base/json.h"
 #include "base/text.h"
 #include "families/sentencepiece.h"
@@ -45,8 +46,9 @@ static tola_status add_typed(tola_tokenizer *t, const uint8_t *types, tola_error
         if (control) t->tokens[i].flags |= TOLA_TOKEN_SPECIAL;
         if ((!control && !user) || t->tokens[i].length == 0) continue;
         t->tokens[i].flags |= TOLA_TOKEN_ADDED;
-        t->added[t->added_count++] = (tk_added){ .text = t->tokens[i].text, .length = t->tokens[i].length, .id = i,
-                                                 .special = control, .normalized = user };
+        t->added[t->added_count++] = (tk_added){
+            .text = t->tokens[i].text, .length = t->tokens[i].length, .id = i, .special = control, .normalized = user
+        };
     }
     return TOLA_OK;
 }
@@ -65,9 +67,11 @@ static tola_status piece_normals(tola_tokenizer *t, const piece_rules *r, tola_e
 
 static tola_status piece_decodes(tola_tokenizer *t, const piece_rules *r, tola_error *err) {
     TRY(one_step(t, &t->decodes, 1, sizeof *t->decodes, err));
-    t->decodes[t->decode_count++] =
-        (tk_decode){ .kind = TK_DECODE_PIECES, .text = { "\xe2\x96\x81", 3 }, .to = { " \xe2\x81\x87 ", 5 },
-                     .drop_first = r->dummy_prefix, .drop_all = r->collapse };
+    t->decodes[t->decode_count++] = (tk_decode){ .kind = TK_DECODE_PIECES,
+                                                 .text = { "\xe2\x96\x81", 3 },
+                                                 .to = { " \xe2\x81\x87 ", 5 },
+                                                 .drop_first = r->dummy_prefix,
+                                                 .drop_all = r->collapse };
     return TOLA_OK;
 }
 
@@ -90,10 +94,12 @@ static tola_status sentencepiece_tokens(tola_tokenizer *t, const sentencepiece_m
     TRY(tk_make_tokens(t, m->count, err));
     for (size_t i = 0; i < m->count; i++) TRY(tk_set_token(t, i, m->pieces[i].data, m->pieces[i].length, err));
     if (m->model_type != 1 && m->model_type != 2)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "SentencePiece models of words or characters are not "
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                       "SentencePiece models of words or characters are not "
                        "understood");
-    piece_rules rules = { m->model_type == 1, m->byte_fallback, m->add_dummy_prefix, m->remove_extra_whitespaces,
-                          m->charsmap, m->unk_id < 0 ? UINT64_MAX : (uint64_t)m->unk_id };
+    piece_rules rules = { m->model_type == 1,  m->byte_fallback,
+                          m->add_dummy_prefix, m->remove_extra_whitespaces,
+                          m->charsmap,         m->unk_id < 0 ? UINT64_MAX : (uint64_t)m->unk_id };
     double *scores = arena_alloc_array(&t->arena, m->count, sizeof *scores);
     if (!scores) return err_nomem(err, "reading the vocabulary");
     for (size_t i = 0; i < m->count; i++) scores[i] = (double)m->scores[i];
@@ -133,16 +139,18 @@ static tola_status byte_steps(tola_tokenizer *t, const char *pattern, tola_error
 /* The class of Python that reads the two files, and the rules that it holds. */
 static const char *class_rules(const tola_value *config, tola_error *err) {
     static const char *const rows[][2] = {
-        { "GPT2", "gpt-2" }, { "CodeGen", "gpt-2" }, { "Whisper", "gpt-2" }, { "Qwen2", "qwen2" },
-        { "Roberta", "gpt-2" }, { "Longformer", "gpt-2" }, { "Bart", "gpt-2" }, { "Qwen3", "qwen2" },
+        { "GPT2", "gpt-2" },    { "CodeGen", "gpt-2" },    { "Whisper", "gpt-2" }, { "Qwen2", "qwen2" },
+        { "Roberta", "gpt-2" }, { "Longformer", "gpt-2" }, { "Bart", "gpt-2" },    { "Qwen3", "qwen2" },
     };
     const char *name = tola_value_str(tola_value_get(config, "tokenizer_class"), "GPT2Tokenizer");
     const char *end = strstr(name, "Tokenizer");
     for (size_t i = 0; i < sizeof rows / sizeof *rows && end; i++)
         if (strlen(rows[i][0]) == (size_t)(end - name) && strncmp(name, rows[i][0], (size_t)(end - name)) == 0)
             return rows[i][1];
-    (void)err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "how a %.60s cuts words is not in vocab.json and merges.txt, "
-                  "and not known: a tokenizer.json is needed", name);
+    (void)err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                  "how a %.60s cuts words is not in vocab.json and merges.txt, "
+                  "and not known: a tokenizer.json is needed",
+                  name);
     return NULL;
 }
 
@@ -221,7 +229,9 @@ tola_status tk_load_gpt2(tola_tokenizer *t, const tola_value *vocab, const char 
                              : err_nomem(err, "reading the tokenizer");
     if (status == TOLA_OK) status = add_lines(&list, &a, merges, merges_bytes, err);
     if (status == TOLA_OK) {
-        tola_member model_members[] = { { { "type", 4 }, type }, { { "vocab", 5 }, *vocab }, { { "merges", 6 }, list } };
+        tola_member model_members[] = { { { "type", 4 }, type },
+                                        { { "vocab", 5 }, *vocab },
+                                        { { "merges", 6 }, list } };
         tola_value model = { .kind = TOLA_VALUE_MAP };
         model.as.map.members = model_members;
         model.as.map.count = 3;
@@ -287,8 +297,8 @@ tola_status tk_load_bert(tola_tokenizer *t, const char *vocab, size_t bytes, con
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "a vocabulary of BERT's kind has %s; this one has not",
                            names[i]);
         t->tokens[id].flags |= TOLA_TOKEN_ADDED | TOLA_TOKEN_SPECIAL;
-        t->added[t->added_count++] = (tk_added){ .text = names[i], .length = (uint32_t)strlen(names[i]), .id = id,
-                                                 .special = true };
+        t->added[t->added_count++] =
+            (tk_added){ .text = names[i], .length = (uint32_t)strlen(names[i]), .id = id, .special = true };
         tk_set_special(t, which[i], id);
     }
     t->model.unk = t->specials[TOLA_SPECIAL_UNK];
@@ -299,13 +309,13 @@ tola_status tk_load_bert(tola_tokenizer *t, const char *vocab, size_t bytes, con
 
 /* ---- tiktoken: "base64 rank" a line; pairs merge where the result has a rank ---- */
 
-#define CL100K_WORDS                                                                                          \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|" \
+#define CL100K_WORDS                                                                                                   \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|"         \
     "\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"
-#define O200K_WORDS                                                                                             \
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"                   \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"                                                                            \
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"                   \
+#define O200K_WORDS                                                                                                    \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"                        \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"                                                                                   \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"                        \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 /* Which expression goes with ranks is not in the file; its name says so, as tiktoken's registry does. */
@@ -419,7 +429,8 @@ static tola_status gguf_pieces(tola_tokenizer *t, const tola_value *m, bool unig
     }
     TRY(gguf_types(t, key(m, "token_type"), &types, err));
     const tola_value *map = key(m, "precompiled_charsmap");
-    piece_rules rules = { .unigram = unigram, .byte_fallback = !unigram,
+    piece_rules rules = { .unigram = unigram,
+                          .byte_fallback = !unigram,
                           .dummy_prefix = tola_value_bool(key(m, "add_space_prefix"), true),
                           .collapse = tola_value_bool(key(m, "remove_extra_whitespaces"), unigram),
                           .unk = tola_value_u64(key(m, "unknown_token_id"), unigram ? 2 : 0) };
@@ -445,7 +456,8 @@ static tola_status gguf_bytes(tola_tokenizer *t, const tola_value *m, tola_error
     tola_status status = TOLA_OK;
     if (!known)
         status = err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "the pre-tokenizer '%.60s' is not understood", pre);
-    else if (text.failed) status = err_nomem(err, "reading the tokenizer");
+    else if (text.failed)
+        status = err_nomem(err, "reading the tokenizer");
     if (status == TOLA_OK) status = json_parse((const char *)text.data, text.length, &a, &steps, err);
     if (status == TOLA_OK) status = tk_load_steps(t, &steps, err);
     arena_free(&a);
@@ -495,10 +507,14 @@ tola_status tk_load_gguf(tola_tokenizer *t, const tola_value *m, tola_error *err
         TRY(tk_set_token(t, i, v.as.string.data, v.as.string.length, err));
     }
     bool bert = strcmp(model, "bert") == 0, pieces = strcmp(model, "llama") == 0;
-    if (pieces) TRY(gguf_pieces(t, m, false, err));
-    else if (strcmp(model, "t5") == 0) TRY(gguf_pieces(t, m, true, err));
-    else if (strcmp(model, "gpt2") == 0) TRY(gguf_bytes(t, m, err));
-    else if (bert) TRY(gguf_wordpiece(t, m, err));
+    if (pieces)
+        TRY(gguf_pieces(t, m, false, err));
+    else if (strcmp(model, "t5") == 0)
+        TRY(gguf_pieces(t, m, true, err));
+    else if (strcmp(model, "gpt2") == 0)
+        TRY(gguf_bytes(t, m, err));
+    else if (bert)
+        TRY(gguf_wordpiece(t, m, err));
     else
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "a tokenizer of the kind '%.40s' is not understood",
                        model);

@@ -1,5 +1,5 @@
-/* Words to ids: byte-pair encoding, by ranks of merges or by scores of pieces, WordPiece, whole words; and the memory of
- * words seen. Unigram is in unigram.c. */
+/* Words to ids: byte-pair encoding, by ranks of merges or by scores of pieces, WordPiece, whole words; and the memory
+ * of words seen. Unigram is in unigram.c. */
 #include "text/model.h"
 #include "base/hash.h"
 #include "text/utf8.h"
@@ -20,8 +20,8 @@ static tola_status put(tk_ids *out, uint32_t id, tola_error *err) {
 
 /* ---- words seen ---- */
 
-#define WORDS_MOST 65536   /* then all are forgotten */
-#define WORD_LONGEST 64    /* bytes of a word worth remembering */
+#define WORDS_MOST 65536 /* then all are forgotten */
+#define WORD_LONGEST 64  /* bytes of a word worth remembering */
 #define WORD_SLOTS (2 * WORDS_MOST)
 
 struct tk_words {

@@ -10,7 +10,7 @@ typedef struct unigram_scratch {
         double score;
         uint32_t begin, id;
         bool reached;
-    } *nodes;
+    } * nodes;
     size_t cap;
     tk_ids ends; /* where the pieces of the best path end, from the right */
 } unigram_scratch;

@@ -126,8 +126,10 @@ static tola_status bert(const tk_normal *b, const char *text, size_t length, buf
         buf_free(&apart);
         last = &flat;
     }
-    if (b->lowercase) lowercase((const char *)last->data, last->length, out);
-    else buf_append(out, last->data, last->length);
+    if (b->lowercase)
+        lowercase((const char *)last->data, last->length, out);
+    else
+        buf_append(out, last->data, last->length);
     if (status == TOLA_OK && (clean.failed || flat.failed)) status = err_nomem(err, "normalizing text");
     buf_free(&clean);
     buf_free(&flat);
@@ -179,8 +181,10 @@ static void nmt(const char *text, size_t length, buf *out) {
         bool dropped = (c >= 1 && c <= 8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f || c == 0x9f;
         bool space = c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 || (c >= 0x200b && c <= 0x200f) ||
                      c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xfeff || c == 0xfffd;
-        if (space) buf_u8(out, ' ');
-        else if (!dropped) buf_append(out, text + i, n);
+        if (space)
+            buf_u8(out, ' ');
+        else if (!dropped)
+            buf_append(out, text + i, n);
         i += n;
     }
 }
@@ -198,7 +202,8 @@ tola_status tk_normalize_step(const tk_normal *n, const char *text, size_t lengt
     case TK_NFD:
     case TK_NFKC:
     case TK_NFKD:
-        if (!unicode_normalize((unicode_form)(n->kind - TK_NFC), n->touched, text, length, out)) return err_nomem(err, "normalizing text");
+        if (!unicode_normalize((unicode_form)(n->kind - TK_NFC), n->touched, text, length, out))
+            return err_nomem(err, "normalizing text");
         break;
     case TK_LOWERCASE: lowercase(text, length, out); break;
     case TK_STRIP: strip(n, text, length, out); break;

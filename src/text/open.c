@@ -79,7 +79,8 @@ static tola_status load_gpt2(tola_tokenizer *t, const place *p, tola_error *err)
     tola_status status = fetch_json(p, "vocab.json", &a, &vocab, err);
     if (status == TOLA_OK) status = fetch_json(p, "added_tokens.json", &a, &added, err);
     if (status == TOLA_OK && vocab.kind == TOLA_VALUE_NULL)
-        status = err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "there is no tokenizer: no tokenizer.json, "
+        status = err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET,
+                         "there is no tokenizer: no tokenizer.json, "
                          "tokenizer.model, vocab.txt, or vocab.json with merges.txt");
     if (status == TOLA_OK) status = p->fetch(p->where, "merges.txt", &merges, &bytes, err);
     if (status == TOLA_OK) status = tk_load_gpt2(t, &vocab, merges, bytes, &p->config, &added, err);
@@ -89,8 +90,10 @@ static tola_status load_gpt2(tola_tokenizer *t, const place *p, tola_error *err)
 }
 
 static tola_status load_vocabulary(tola_tokenizer *t, const place *p, tola_error *err) {
-    static const char *const names[] = { "tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-                                         "tokenizer.tiktoken", "qwen.tiktoken", "vocab.txt" };
+    static const char *const names[] = { "tokenizer.json",     "tokenizer.model",
+                                         "spiece.model",       "sentencepiece.bpe.model",
+                                         "tokenizer.tiktoken", "qwen.tiktoken",
+                                         "vocab.txt" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         void *data = NULL;
         size_t bytes = 0;
@@ -136,8 +139,10 @@ tola_status tola_tokenizer_from_checkpoint(const tola_checkpoint *ck, tola_token
     tola_tokenizer *t;
     TRY(tk_create(&t, err));
     tola_status status = load_from(t, ck, err);
-    if (status == TOLA_OK) *out = t;
-    else tola_tokenizer_free(t);
+    if (status == TOLA_OK)
+        *out = t;
+    else
+        tola_tokenizer_free(t);
     return status;
 }
 

@@ -61,8 +61,8 @@ static tola_status emit(const cutter *c, bool spelled, const char *text, size_t 
         int b = tk_byte_of_char(ch);
         if (b >= 0) buf_u8(&bytes, (uint8_t)b);
     }
-    tola_status status = bytes.failed ? err_nomem(err, "cutting text")
-                                      : c->word(c->user, (const char *)bytes.data, bytes.length, err);
+    tola_status status =
+        bytes.failed ? err_nomem(err, "cutting text") : c->word(c->user, (const char *)bytes.data, bytes.length, err);
     buf_free(&bytes);
     return status;
 }
@@ -96,8 +96,7 @@ static tola_status cut_isolated(const cutter *c, size_t step, bool spelled, cons
         TRY(next_match(c, step, text, length, from, &found, &begin, &end, err));
         if (!found) break;
         if (others && begin > at) TRY(cut(c, step + 1, spelled, text + at, begin - at, first && at == 0, err));
-        if (matches && end > begin)
-            TRY(cut(c, step + 1, spelled, text + begin, end - begin, first && begin == 0, err));
+        if (matches && end > begin) TRY(cut(c, step + 1, spelled, text + begin, end - begin, first && begin == 0, err));
         at = end;
         from = end > begin ? end : end < length ? end + utf8_bytes(text[end]) : length + 1;
     }
@@ -137,8 +136,10 @@ static void join_pieces(pieces *p, tk_behavior behavior) {
         size_t write = p->count;
         for (size_t i = p->count; i-- > 0;) {
             piece here = p->items[i];
-            if (here.match && !after && write < p->count) p->items[write].begin = here.begin;
-            else p->items[--write] = here;
+            if (here.match && !after && write < p->count)
+                p->items[write].begin = here.begin;
+            else
+                p->items[--write] = here;
             after = here.match;
         }
         memmove(p->items, p->items + write, (p->count - write) * sizeof *p->items);
@@ -149,8 +150,10 @@ static void join_pieces(pieces *p, tk_behavior behavior) {
     for (size_t i = 0; i < p->count; i++) {
         piece here = p->items[i];
         bool join = n > 0 && (behavior == TK_CONTIGUOUS ? here.match == before : here.match && !before);
-        if (join) p->items[n - 1].end = here.end;
-        else p->items[n++] = here;
+        if (join)
+            p->items[n - 1].end = here.end;
+        else
+            p->items[n++] = here;
         before = here.match;
     }
     p->count = n;
@@ -198,8 +201,10 @@ static tola_status cut_bytes_and_go_on(const cutter *c, size_t step, const char 
                                        tola_error *err) {
     pieces p = { 0 };
     tola_status status = TOLA_OK;
-    if (c->t->pres[step].pattern) status = list_pieces(c, step, text, length, &p, err);
-    else if (!add_piece(&p, 0, length, true)) status = err_nomem(err, "cutting text");
+    if (c->t->pres[step].pattern)
+        status = list_pieces(c, step, text, length, &p, err);
+    else if (!add_piece(&p, 0, length, true))
+        status = err_nomem(err, "cutting text");
     for (size_t i = 0; i < p.count && status == TOLA_OK; i++)
         status = cut_spelled(c, step + 1, text + p.items[i].begin, p.items[i].end - p.items[i].begin,
                              first && p.items[i].begin == 0, err);
@@ -220,10 +225,14 @@ static tola_status cut_bytes(const cutter *c, size_t step, const char *text, siz
         length = own.length;
     }
     tola_status status;
-    if (own.failed) status = err_nomem(err, "cutting text");
-    else if (step + 1 < c->t->pre_count) status = cut_bytes_and_go_on(c, step, text, length, first, err);
-    else if (p->pattern) status = cut_isolated(c, step, false, text, length, first, true, true, err);
-    else status = emit(c, false, text, length, err);
+    if (own.failed)
+        status = err_nomem(err, "cutting text");
+    else if (step + 1 < c->t->pre_count)
+        status = cut_bytes_and_go_on(c, step, text, length, first, err);
+    else if (p->pattern)
+        status = cut_isolated(c, step, false, text, length, first, true, true, err);
+    else
+        status = emit(c, false, text, length, err);
     buf_free(&own);
     return status;
 }
@@ -234,8 +243,10 @@ static tola_status cut_metaspace(const cutter *c, size_t step, bool spelled, con
     buf own;
     buf_init(&own, 0);
     for (size_t i = 0; i < length; i++) {
-        if (text[i] == ' ') buf_append(&own, p->literal.data, p->literal.length);
-        else buf_u8(&own, (uint8_t)text[i]);
+        if (text[i] == ' ')
+            buf_append(&own, p->literal.data, p->literal.length);
+        else
+            buf_u8(&own, (uint8_t)text[i]);
     }
     bool marked = own.length >= p->literal.length && memcmp(own.data, p->literal.data, p->literal.length) == 0;
     if (p->prefix_space && !marked && (first || !p->first_only)) {
@@ -248,8 +259,10 @@ static tola_status cut_metaspace(const cutter *c, size_t step, bool spelled, con
     }
     tola_status status = own.failed ? err_nomem(err, "cutting text") : TOLA_OK;
     const char *data = (const char *)own.data;
-    if (status == TOLA_OK && p->split) status = cut_joined(c, step, spelled, data, own.length, first, err);
-    else if (status == TOLA_OK) status = cut(c, step + 1, spelled, data, own.length, first, err);
+    if (status == TOLA_OK && p->split)
+        status = cut_joined(c, step, spelled, data, own.length, first, err);
+    else if (status == TOLA_OK)
+        status = cut(c, step + 1, spelled, data, own.length, first, err);
     buf_free(&own);
     return status;
 }

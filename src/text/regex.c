@@ -17,17 +17,17 @@
 #define STEPS_PER_BYTE 500
 
 typedef enum op_kind {
-    OP_SET,       /* one character of set a */
-    OP_RUN,       /* min a .. max b characters of a set */
-    OP_SPLIT,     /* go on at a; later at b */
-    OP_JUMP,      /* to a */
-    OP_LOOK,      /* flags; the body follows; afterwards on at a */
-    OP_ATOMIC,    /* the body follows */
-    OP_BODY_END,  /* of OP_LOOK, OP_ATOMIC */
-    OP_BACK,      /* a characters back */
-    OP_ASSERT,    /* flags: assert_kind */
-    OP_MARK,      /* the place goes to mark a */
-    OP_MOVED,     /* fails where the place is that of mark a */
+    OP_SET,      /* one character of set a */
+    OP_RUN,      /* min a .. max b characters of a set */
+    OP_SPLIT,    /* go on at a; later at b */
+    OP_JUMP,     /* to a */
+    OP_LOOK,     /* flags; the body follows; afterwards on at a */
+    OP_ATOMIC,   /* the body follows */
+    OP_BODY_END, /* of OP_LOOK, OP_ATOMIC */
+    OP_BACK,     /* a characters back */
+    OP_ASSERT,   /* flags: assert_kind */
+    OP_MARK,     /* the place goes to mark a */
+    OP_MOVED,    /* fails where the place is that of mark a */
     OP_MATCH
 } op_kind;
 
@@ -147,7 +147,8 @@ static tola_status compile_either(const compiler *c, const node *n, bool back) {
         if (n->next) c->r->ops[split].a = here(c);
         if (back) {
             if (!fixed_length(n, &length))
-                return err_set(c->err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "a pattern looks behind at what has no "
+                return err_set(c->err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                               "a pattern looks behind at what has no "
                                "fixed length");
             TRY(put(c, (op){ .kind = OP_BACK, .a = (uint32_t)length }, NULL));
         }
@@ -201,21 +202,30 @@ static tola_status compile_optional(const compiler *c, const node *n) {
 
 static tola_status compile_repeat(const compiler *c, const node *n) {
     if (n->child->kind == NODE_SET && n->mode != REPEAT_LAZY)
-        return put(c, (op){ .kind = OP_RUN, .flags = n->mode == REPEAT_POSSESSIVE ? RUN_KEEPS : 0,
-                            .set = (uint16_t)n->child->set, .a = n->min, .b = n->max }, NULL);
+        return put(c,
+                   (op){ .kind = OP_RUN,
+                         .flags = n->mode == REPEAT_POSSESSIVE ? RUN_KEEPS : 0,
+                         .set = (uint16_t)n->child->set,
+                         .a = n->min,
+                         .b = n->max },
+                   NULL);
     bool keeps = n->mode == REPEAT_POSSESSIVE;
     if (keeps) TRY(put(c, (op){ .kind = OP_ATOMIC }, NULL));
     for (uint32_t i = 0; i < n->min; i++) TRY(compile(c, n->child));
-    if (n->max == REGEX_FOREVER) TRY(compile_forever(c, n));
-    else TRY(compile_optional(c, n));
+    if (n->max == REGEX_FOREVER)
+        TRY(compile_forever(c, n));
+    else
+        TRY(compile_optional(c, n));
     return keeps ? put(c, (op){ .kind = OP_BODY_END }, NULL) : TOLA_OK;
 }
 
 static tola_status compile_look(const compiler *c, const node *n) {
     uint32_t look;
     TRY(put(c, (op){ .kind = OP_LOOK, .flags = n->mode }, &look));
-    if (n->mode & LOOK_BEHIND) TRY(compile_either(c, n->child->kind == NODE_EITHER ? n->child->child : n->child, true));
-    else TRY(compile_list(c, n->child));
+    if (n->mode & LOOK_BEHIND)
+        TRY(compile_either(c, n->child->kind == NODE_EITHER ? n->child->child : n->child, true));
+    else
+        TRY(compile_list(c, n->child));
     TRY(put(c, (op){ .kind = OP_BODY_END }, NULL));
     c->r->ops[look].a = here(c);
     return TOLA_OK;
@@ -277,9 +287,7 @@ static void keep_runs(const compiler *c) {
 static bool first_of(const compiler *c, const node *n, charset *out) {
     bool passes = true;
     switch ((node_kind)n->kind) {
-    case NODE_SET:
-        charset_add_ranges(out, c->tree->sets[n->set].items, c->tree->sets[n->set].count);
-        return false;
+    case NODE_SET: charset_add_ranges(out, c->tree->sets[n->set].items, c->tree->sets[n->set].count); return false;
     case NODE_SEQUENCE:
     case NODE_ATOMIC:
         for (const node *k = n->child; k && passes; k = k->next) passes = first_of(c, k, out);
@@ -306,9 +314,12 @@ static tola_status note_first(const compiler *c, const node *n, uint64_t bit) {
     for (uint32_t b = 0; b < 0xf5; b++) {
         if (b >= 0x80 && b < 0xc2) continue;
         uint32_t low = b, high = b; /* the characters that this byte begins */
-        if (b >= 0xf0) low = (b & 7) << 18, high = low | 0x3ffff;
-        else if (b >= 0xe0) low = (b & 15) << 12, high = low | 0xfff;
-        else if (b >= 0xc2) low = (b & 31) << 6, high = low | 0x3f;
+        if (b >= 0xf0)
+            low = (b & 7) << 18, high = low | 0x3ffff;
+        else if (b >= 0xe0)
+            low = (b & 15) << 12, high = low | 0xfff;
+        else if (b >= 0xc2)
+            low = (b & 31) << 6, high = low | 0x3f;
         unicode_range range = { low, high };
         charset one = { .items = &range, .count = 1 };
         if (charset_overlaps(&first, &one)) c->r->by_byte[b] |= bit;
@@ -367,8 +378,10 @@ tola_status regex_compile(const char *pattern, size_t length, regex **out, tola_
     if (status == TOLA_OK) status = make_maps(&c);
     if (status == TOLA_OK) keep_runs(&c);
     regex_tree_free(&tree);
-    if (status == TOLA_OK) *out = r;
-    else regex_free(r);
+    if (status == TOLA_OK)
+        *out = r;
+    else
+        regex_free(r);
     return status;
 }
 

@@ -1,5 +1,5 @@
-/* Regular expressions of tokenizers: what they mean in Oniguruma, which Hugging Face's tokenizers use, with its version of
- * Unicode (16), and a limit of steps. */
+/* Regular expressions of tokenizers: what they mean in Oniguruma, which Hugging Face's tokenizers use, with its version
+ * of Unicode (16), and a limit of steps. */
 #ifndef TEXT_REGEX_H
 #define TEXT_REGEX_H
 

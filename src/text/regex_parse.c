@@ -55,8 +55,10 @@ static tola_status set_node(parser *p, charset *s, node **out) {
            (t->sets[i].count != s->count || memcmp(t->sets[i].items, s->items, s->count * sizeof *s->items) != 0))
         i++;
     if (status == TOLA_OK && i == t->set_count) {
-        if (i >= REGEX_MOST_SETS) status = refuse(p, "too many classes");
-        else if (!mem_grow(&t->sets, &t->set_cap, i + 1, sizeof *t->sets)) status = out_of_memory(p);
+        if (i >= REGEX_MOST_SETS)
+            status = refuse(p, "too many classes");
+        else if (!mem_grow(&t->sets, &t->set_cap, i + 1, sizeof *t->sets))
+            status = out_of_memory(p);
         if (status == TOLA_OK) {
             t->sets[t->set_count++] = *s;
             *s = (charset){ 0 };
@@ -77,7 +79,10 @@ static tola_status char_node(parser *p, uint32_t c, node **out) {
 /* ---- escapes ---- */
 
 static int hex(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Hexadecimal digits from the place on, at most `most`. */
@@ -174,7 +179,8 @@ static tola_status escape(parser *p, charset *out, bool *single, uint32_t *c) {
         return refuse(p, "an escape that is not known");
     if (k == '0') {
         p->at++;
-        for (*c = 0; peek(p, 0) >= '0' && peek(p, 0) <= '7' && *c < 8; p->at++) *c = *c * 8 + (uint32_t)(p->text[p->at] - '0');
+        for (*c = 0; peek(p, 0) >= '0' && peek(p, 0) <= '7' && *c < 8; p->at++)
+            *c = *c * 8 + (uint32_t)(p->text[p->at] - '0');
         return TOLA_OK;
     }
     p->at += utf8_next(p->text + p->at, c);
@@ -187,8 +193,8 @@ static tola_status parse_class(parser *p, charset *out);
 
 /* [:alpha:] and its like; false where it is none. */
 static tola_status posix(parser *p, charset *out, bool *taken) {
-    static const char *const names[][2] = { { "alpha", "Alphabetic" }, { "digit", "Nd" },   { "space", "Space" },
-                                            { "upper", "Lu" },         { "lower", "Ll" },   { "word", "Word" } };
+    static const char *const names[][2] = { { "alpha", "Alphabetic" }, { "digit", "Nd" }, { "space", "Space" },
+                                            { "upper", "Lu" },         { "lower", "Ll" }, { "word", "Word" } };
     *taken = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n = strlen(names[i][0]);
@@ -218,8 +224,10 @@ static tola_status class_item(parser *p, charset *out) {
         return status;
     }
     if (take(p, "\\")) {
-        if (take(p, "b")) first = 8;
-        else TRY(escape(p, out, &single, &first));
+        if (take(p, "b"))
+            first = 8;
+        else
+            TRY(escape(p, out, &single, &first));
     } else {
         p->at += utf8_next(p->text + p->at, &first);
     }
@@ -228,8 +236,10 @@ static tola_status class_item(parser *p, charset *out) {
     if (peek(p, 0) == '-' && p->at + 1 < p->length && peek(p, 1) != ']' && peek(p, 1) != '[' &&
         !(peek(p, 1) == '&' && peek(p, 2) == '&')) {
         p->at++;
-        if (take(p, "\\")) TRY(escape(p, out, &single, &last));
-        else p->at += utf8_next(p->text + p->at, &last);
+        if (take(p, "\\"))
+            TRY(escape(p, out, &single, &last));
+        else
+            p->at += utf8_next(p->text + p->at, &last);
         if (!single) return refuse(p, "a class stands at the end of a range");
     }
     if (last < first) return refuse(p, "a range is empty");
@@ -336,10 +346,14 @@ static tola_status flags(parser *p, bool *only) {
     bool on = true;
     for (; more(p); p->at++) {
         char c = p->text[p->at];
-        if (c == '-') on = false;
-        else if (c == 'i') p->fold = on;
-        else if (c == 'm') p->dot_all = on;
-        else break;
+        if (c == '-')
+            on = false;
+        else if (c == 'i')
+            p->fold = on;
+        else if (c == 'm')
+            p->dot_all = on;
+        else
+            break;
     }
     *only = peek(p, 0) == ')';
     if (take(p, ")") || take(p, ":")) return TOLA_OK;

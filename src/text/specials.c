@@ -67,11 +67,15 @@ tola_status tk_use_gguf_ids(tola_tokenizer *t, const tola_value *metadata, tola_
         const char *key;
         tola_special which;
     } keys[] = {
-        { "tokenizer.ggml.bos_token_id", TOLA_SPECIAL_BOS },     { "tokenizer.ggml.eos_token_id", TOLA_SPECIAL_EOS },
-        { "tokenizer.ggml.eot_token_id", TOLA_SPECIAL_EOT },     { "tokenizer.ggml.eom_token_id", TOLA_SPECIAL_COUNT },
-        { "tokenizer.ggml.padding_token_id", TOLA_SPECIAL_PAD }, { "tokenizer.ggml.unknown_token_id", TOLA_SPECIAL_UNK },
+        { "tokenizer.ggml.bos_token_id", TOLA_SPECIAL_BOS },
+        { "tokenizer.ggml.eos_token_id", TOLA_SPECIAL_EOS },
+        { "tokenizer.ggml.eot_token_id", TOLA_SPECIAL_EOT },
+        { "tokenizer.ggml.eom_token_id", TOLA_SPECIAL_COUNT },
+        { "tokenizer.ggml.padding_token_id", TOLA_SPECIAL_PAD },
+        { "tokenizer.ggml.unknown_token_id", TOLA_SPECIAL_UNK },
         { "tokenizer.ggml.seperator_token_id", TOLA_SPECIAL_SEP }, /* spelled so */
-        { "tokenizer.ggml.cls_token_id", TOLA_SPECIAL_CLS },     { "tokenizer.ggml.mask_token_id", TOLA_SPECIAL_MASK },
+        { "tokenizer.ggml.cls_token_id", TOLA_SPECIAL_CLS },
+        { "tokenizer.ggml.mask_token_id", TOLA_SPECIAL_MASK },
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         uint64_t id = tola_value_u64(tola_value_get(metadata, keys[i].key), UINT32_MAX);
@@ -79,8 +83,10 @@ tola_status tk_use_gguf_ids(tola_tokenizer *t, const tola_value *metadata, tola_
         if (id >= t->count)
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s is %" PRIu64 ", beyond the %" PRIu32 " tokens",
                            keys[i].key, id, t->count);
-        if (keys[i].which < TOLA_SPECIAL_COUNT) tk_set_special(t, keys[i].which, id);
-        else TRY(tk_add_end(t, id, err));
+        if (keys[i].which < TOLA_SPECIAL_COUNT)
+            tk_set_special(t, keys[i].which, id);
+        else
+            TRY(tk_add_end(t, id, err));
     }
     return TOLA_OK;
 }
@@ -92,16 +98,28 @@ static const struct {
     const char *text;
     bool turn;
 } end_names[] = {
-    { "<|eot_id|>", true },         { "<|im_end|>", true },
-    { "<end_of_turn>", true },      { "<turn|>", true },
-    { "<|eot|>", true },            { "<|return|>", true },
-    { "<|end|>", true },            { "<|end_of_turn|>", true },
-    { "<end_of_utterance>", true }, { "<|END_OF_TURN_TOKEN|>", true },
-    { "<EOT>", true },              { "[EOT]", true },
-    { "<|eom_id|>", false },        { "<|call|>", false },
-    { "<|endoftext|>", false },     { "<|end_of_text|>", false },
-    { "<eos>", false },             { "[EOS]", false },
-    { "</s>", false },              { "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", false },
+    { "<|eot_id|>", true },
+    { "<|im_end|>", true },
+    { "<end_of_turn>", true },
+    { "<turn|>", true },
+    { "<|eot|>", true },
+    { "<|return|>", true },
+    { "<|end|>", true },
+    { "<|end_of_turn|>", true },
+    { "<end_of_utterance>", true },
+    { "<|END_OF_TURN_TOKEN|>", true },
+    { "<EOT>", true },
+    { "[EOT]", true },
+    { "<|eom_id|>", false },
+    { "<|call|>", false },
+    { "<|endoftext|>", false },
+    { "<|end_of_text|>", false },
+    { "<eos>", false },
+    { "[EOS]", false },
+    { "</s>", false },
+    { "<\xef\xbd\x9c"
+      "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+      false },
 };
 
 static uint32_t find_special(const tola_tokenizer *t, const char *name) {

@@ -68,14 +68,14 @@ static void piece_output(const tola_tokenizer *t, uint32_t id, bool first, buf *
 /* What a token adds to `out`, the first one or a later one; *byte: it is one byte, perhaps of a character. */
 static tola_status output_of(const tola_tokenizer *t, uint32_t id, bool first, buf *out, buf *other, bool *byte,
                              tola_error *err) {
-    const tk_token *token = &t->tokens[id];
+    tola_string spelled = tk_decoded(t, id);
     out->length = 0;
     *byte = false;
     if (t->decode_count && t->decodes[0].kind == TK_DECODE_PIECES) {
         piece_output(t, id, first, out, byte);
     } else {
         if (t->decode_count == 0 && !first) buf_u8(out, ' ');
-        buf_append(out, token->text, token->length);
+        buf_append(out, spelled.data, spelled.length);
     }
     for (size_t i = 0; i < t->decode_count && !*byte && !out->failed; i++) {
         const tk_decode *d = &t->decodes[i];
@@ -219,8 +219,10 @@ tola_status tola_detokenizer_push(tola_detokenizer *d, uint32_t id, const char *
 tola_status tola_detokenizer_finish(tola_detokenizer *d, const char **text, size_t *length, tola_error *err) {
     d->text.length = 0;
     tola_status status = TOLA_OK;
-    if (d->local) give(d, d->held.length);
-    else status = tk_decode_list(d->t, d->ids.ids, d->ids.count, d->flags, &d->text, err);
+    if (d->local)
+        give(d, d->held.length);
+    else
+        status = tk_decode_list(d->t, d->ids.ids, d->ids.count, d->flags, &d->text, err);
     restart(d);
     if (status == TOLA_OK && d->text.failed) status = err_nomem(err, "detokenizing");
     TRY(status);

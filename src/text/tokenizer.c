@@ -112,23 +112,33 @@ static void find_bytes(tola_tokenizer *t) {
     }
 }
 
-/* Added tokens that are looked for in normalized text are normalized themselves. */
+/* Added tokens that are looked for in normalized text are normalized themselves, and decode so. */
+static tola_status normalize_one(tola_tokenizer *t, uint32_t number, tola_error *err) {
+    tk_added *a = &t->added[number];
+    buf text;
+    buf_init(&text, 0);
+    tola_status status = tk_normalize(t, a->text, a->length, &text, err);
+    char *copy = status == TOLA_OK ? arena_strndup(&t->arena, (const char *)text.data, text.length) : NULL;
+    if (copy) {
+        a->text = copy;
+        a->length = (uint32_t)text.length;
+        t->respelled[a->id] = number + 1;
+    } else if (status == TOLA_OK) {
+        status = err_nomem(err, "reading added tokens");
+    }
+    buf_free(&text);
+    return status;
+}
+
 static tola_status normalize_added(tola_tokenizer *t, tola_error *err) {
-    for (size_t i = 0; i < t->added_count; i++) {
-        tk_added *a = &t->added[i];
-        if (!a->normalized || t->normal_count == 0) continue;
-        buf text;
-        buf_init(&text, 0);
-        tola_status status = tk_normalize(t, a->text, a->length, &text, err);
-        char *copy = status == TOLA_OK ? arena_strndup(&t->arena, (const char *)text.data, text.length) : NULL;
-        if (copy) {
-            a->text = copy;
-            a->length = (uint32_t)text.length;
-        } else if (status == TOLA_OK) {
-            status = err_nomem(err, "reading added tokens");
+    for (size_t i = 0; i < t->added_count && t->normal_count; i++) {
+        if (!t->added[i].normalized) continue;
+        if (!t->respelled) {
+            t->respelled = arena_alloc_array(&t->arena, t->count, sizeof *t->respelled);
+            if (!t->respelled) return err_nomem(err, "reading added tokens");
+            memset(t->respelled, 0, t->count * sizeof *t->respelled);
         }
-        buf_free(&text);
-        TRY(status);
+        TRY(normalize_one(t, (uint32_t)i, err));
     }
     return TOLA_OK;
 }
@@ -233,8 +243,11 @@ static size_t char_part(const char *text, size_t length, size_t *want) {
     uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
     uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
     size_t have = 1;
-    *want = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3
-            : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    *want = lead < 0x80                   ? 1
+            : lead >= 0xc2 && lead < 0xe0 ? 2
+            : lead >= 0xe0 && lead < 0xf0 ? 3
+            : lead >= 0xf0 && lead < 0xf5 ? 4
+                                          : 0;
     for (; have < *want && have < length; have++, low = 0x80, high = 0xbf)
         if ((uint8_t)text[have] < low || (uint8_t)text[have] > high) break;
     return have;
@@ -270,8 +283,8 @@ static tola_status encode_all(encoder *e, const char *text, size_t length, unsig
         buf fixed;
         buf_init(&fixed, TK_MOST_TEXT);
         tk_repair(text, length, &fixed);
-        tola_status status = fixed.failed ? err_nomem(err, "tokenizing")
-                                          : encode_text(e, (const char *)fixed.data, fixed.length, err);
+        tola_status status =
+            fixed.failed ? err_nomem(err, "tokenizing") : encode_text(e, (const char *)fixed.data, fixed.length, err);
         buf_free(&fixed);
         TRY(status);
     }

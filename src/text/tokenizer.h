@@ -13,29 +13,41 @@
 #include "text/regex.h"
 #include <tola/tokenizer.h>
 
-#define TK_MAX_TOKENS (1u << 22)    /* Gemma has 262144 */
+#define TK_MAX_TOKENS (1u << 22) /* Gemma has 262144 */
 #define TK_MAX_TOKEN_BYTES 65536u
-#define TK_MAX_STEPS 64             /* normalizers, pre-tokenizers, decoders */
+#define TK_MAX_STEPS 64 /* normalizers, pre-tokenizers, decoders */
 #define TK_MOST_TEXT ((size_t)1 << 40)
 
 /* ---- steps ---- */
 
 typedef enum tk_normal_kind {
-    TK_NFC, TK_NFD, TK_NFKC, TK_NFKD, TK_LOWERCASE, TK_STRIP, TK_STRIP_ACCENTS, TK_PREPEND, TK_REPLACE, TK_BERT,
-    TK_CHARSMAP, TK_NORMAL_BYTES, TK_NMT, TK_SPACES
+    TK_NFC,
+    TK_NFD,
+    TK_NFKC,
+    TK_NFKD,
+    TK_LOWERCASE,
+    TK_STRIP,
+    TK_STRIP_ACCENTS,
+    TK_PREPEND,
+    TK_REPLACE,
+    TK_BERT,
+    TK_CHARSMAP,
+    TK_NORMAL_BYTES,
+    TK_NMT,
+    TK_SPACES
 } tk_normal_kind;
 
 typedef struct charsmap charsmap;
 
 typedef struct tk_normal {
     uint8_t kind;
-    bool left, right;                                   /* TK_STRIP */
-    bool clean, chinese, accents, lowercase;            /* TK_BERT */
-    bool dummy_prefix, collapse;                        /* TK_SPACES: SentencePiece's whitespace rules */
-    regex *pattern;                                     /* TK_REPLACE; NULL: `from` is literal */
-    tola_string from, to;                               /* TK_REPLACE; TK_PREPEND: `to` */
-    const charsmap *map;                                /* TK_CHARSMAP */
-    charset_map *touched;                               /* the four forms and TK_BERT: what NFx changes */
+    bool left, right;                        /* TK_STRIP */
+    bool clean, chinese, accents, lowercase; /* TK_BERT */
+    bool dummy_prefix, collapse;             /* TK_SPACES: SentencePiece's whitespace rules */
+    regex *pattern;                          /* TK_REPLACE; NULL: `from` is literal */
+    tola_string from, to;                    /* TK_REPLACE; TK_PREPEND: `to` */
+    const charsmap *map;                     /* TK_CHARSMAP */
+    charset_map *touched;                    /* the four forms and TK_BERT: what NFx changes */
 } tk_normal;
 
 typedef enum tk_behavior { TK_REMOVED, TK_ISOLATED, TK_MERGED_PREVIOUS, TK_MERGED_NEXT, TK_CONTIGUOUS } tk_behavior;
@@ -54,8 +66,15 @@ typedef struct tk_pre {
 } tk_pre;
 
 typedef enum tk_decode_kind {
-    TK_DECODE_BYTES, TK_DECODE_METASPACE, TK_DECODE_WORDPIECE, TK_DECODE_SUFFIX, TK_DECODE_BYTE_FALLBACK,
-    TK_DECODE_FUSE, TK_DECODE_STRIP, TK_DECODE_REPLACE, TK_DECODE_PIECES
+    TK_DECODE_BYTES,
+    TK_DECODE_METASPACE,
+    TK_DECODE_WORDPIECE,
+    TK_DECODE_SUFFIX,
+    TK_DECODE_BYTE_FALLBACK,
+    TK_DECODE_FUSE,
+    TK_DECODE_STRIP,
+    TK_DECODE_REPLACE,
+    TK_DECODE_PIECES
 } tk_decode_kind;
 
 typedef struct tk_decode {
@@ -73,7 +92,7 @@ typedef struct tk_decode {
 typedef struct tk_token {
     const char *text; /* as spelled */
     uint32_t length;
-    uint8_t flags;    /* tola_token_flags, TK_HIDDEN */
+    uint8_t flags; /* tola_token_flags, TK_HIDDEN */
 } tk_token;
 #define TK_HIDDEN 0x80 /* the model does not find it in text: bytes, control tokens, what is matched before */
 
@@ -96,21 +115,21 @@ typedef struct tk_merge {
 
 typedef struct tk_model {
     uint8_t kind;
-    bool bytes;          /* words are bytes, spelled in GPT-2's 256 characters in the vocabulary */
-    bool spelled;        /* and in the normalized text */
+    bool bytes;   /* words are bytes, spelled in GPT-2's 256 characters in the vocabulary */
+    bool spelled; /* and in the normalized text */
     bool byte_fallback, fuse_unk, ignore_merges;
-    uint32_t unk;        /* TOLA_NO_TOKEN: none */
-    uint32_t byte_ids[256]; /* <0x00> ..., or of single bytes */
+    uint32_t unk;               /* TOLA_NO_TOKEN: none */
+    uint32_t byte_ids[256];     /* <0x00> ..., or of single bytes */
     tola_string prefix, suffix; /* continuing_subword_prefix, end_of_word_suffix */
-    tk_merge *merges;    /* hash table */
+    tk_merge *merges;           /* hash table */
     size_t merge_mask;
     const double *scores; /* TK_BPE_SCORES, TK_UNIGRAM; of each id */
-    bool narrow;         /* sums of scores are rounded to f32, as SentencePiece's are */
+    bool narrow;          /* sums of scores are rounded to f32, as SentencePiece's are */
     double unk_score;
     struct tk_prefix *prefixes; /* TK_UNIGRAM: the pieces as a trie */
     size_t prefix_mask;
-    uint32_t max_word_chars;  /* TK_WORDPIECE */
-    uint32_t longest;    /* bytes of the longest token */
+    uint32_t max_word_chars; /* TK_WORDPIECE */
+    uint32_t longest;        /* bytes of the longest token */
 } tk_model;
 
 /* A growing list of ids. */
@@ -123,7 +142,7 @@ struct tola_tokenizer {
     arena arena;
     tk_token *tokens; /* by id */
     uint32_t count;
-    token_table table;   /* of spellings */
+    token_table table;       /* of spellings */
     token_table model_table; /* of what the model sees: bytes where model.bytes */
     tk_model model;
     tk_normal *normals;
@@ -132,6 +151,7 @@ struct tola_tokenizer {
     size_t normal_count, pre_count, decode_count;
     tk_added *added;
     size_t added_count;
+    uint32_t *respelled;       /* by id: 1 + the number of an added token that decodes as normalized; NULL: none */
     tk_trie *raw, *normalized; /* of added tokens matched before and after normalization; NULL: none */
     uint32_t *before, *after;  /* ids around a text */
     size_t before_count, after_count;
@@ -239,6 +259,8 @@ bool tk_may_go_on(const char *text, size_t length);
 
 /* ---- ids to text ---- */
 
+/* What decoders get for an id. */
+tola_string tk_decoded(const tola_tokenizer *t, uint32_t id);
 tola_status tk_check_id(const tola_tokenizer *t, uint32_t id, tola_error *err);
 bool tk_put(tk_ids *out, uint32_t id); /* false: out of memory */
 void tk_replace(const char *text, size_t length, tola_string from, tola_string to, buf *out);

@@ -20,8 +20,10 @@ bool unicode_is_word(uint32_t c) {
     size_t low = 0, high = unicode_categories_count;
     while (high - low > 1) {
         size_t mid = low + (high - low) / 2;
-        if (unicode_categories[mid] >> 8 <= c) low = mid;
-        else high = mid;
+        if (unicode_categories[mid] >> 8 <= c)
+            low = mid;
+        else
+            high = mid;
     }
     const char *name = unicode_category_names[unicode_categories[low] & 0xff];
     bool circled = (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) || (c >= 0x1f150 && c <= 0x1f169) ||
@@ -35,8 +37,10 @@ uint32_t unicode_to_lower(uint32_t c) {
     size_t low = 0, high = unicode_lower_count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (unicode_lower[mid].last < c) low = mid + 1;
-        else high = mid;
+        if (unicode_lower[mid].last < c)
+            low = mid + 1;
+        else
+            high = mid;
     }
     if (low == unicode_lower_count || unicode_lower[low].first > c) return c;
     const unicode_case_run *r = &unicode_lower[low];
@@ -61,18 +65,23 @@ static const unicode_decomposition *decomposition_of(uint32_t c) {
     size_t low = 0, high = unicode_decompositions_count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (unicode_decompositions[mid].c < c) low = mid + 1;
-        else high = mid;
+        if (unicode_decompositions[mid].c < c)
+            low = mid + 1;
+        else
+            high = mid;
     }
-    return low < unicode_decompositions_count && unicode_decompositions[low].c == c ? &unicode_decompositions[low] : NULL;
+    return low < unicode_decompositions_count && unicode_decompositions[low].c == c ? &unicode_decompositions[low]
+                                                                                    : NULL;
 }
 
 static uint8_t class_of(uint32_t c) {
     size_t low = 0, high = unicode_classes_count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (unicode_classes[mid].last < c) low = mid + 1;
-        else high = mid;
+        if (unicode_classes[mid].last < c)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return low < unicode_classes_count && unicode_classes[low].first <= c ? unicode_classes[low].value : 0;
 }
@@ -136,7 +145,8 @@ static void order(segment *s) {
             continue;
         }
         size_t end = i + 1;
-        for (; end < s->count && s->items[end].class; end++) sorted = sorted && s->items[end - 1].class <= s->items[end].class;
+        for (; end < s->count && s->items[end].class; end++)
+            sorted = sorted && s->items[end - 1].class <= s->items[end].class;
         if (!sorted) order_run(s, i, end);
         i = end;
     }
@@ -154,8 +164,10 @@ static uint32_t pair_of(uint32_t a, uint32_t b) {
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         const unicode_pair *p = &unicode_pairs[mid];
-        if (p->first < a || (p->first == a && p->second < b)) low = mid + 1;
-        else high = mid;
+        if (p->first < a || (p->first == a && p->second < b))
+            low = mid + 1;
+        else
+            high = mid;
     }
     const unicode_pair *p = &unicode_pairs[low];
     return low < unicode_pairs_count && p->first == a && p->second == b ? p->joined : 0;
@@ -196,9 +208,11 @@ void unicode_form_touches(unicode_form form, charset *out) {
         const unicode_decomposition *d = &unicode_decompositions[i];
         if (compatible(form) || d->canonical_length) charset_add(out, d->c, d->c);
     }
-    for (size_t i = 0; i < unicode_classes_count; i++) charset_add(out, unicode_classes[i].first, unicode_classes[i].last);
+    for (size_t i = 0; i < unicode_classes_count; i++)
+        charset_add(out, unicode_classes[i].first, unicode_classes[i].last);
     if (composes(form)) {
-        for (size_t i = 0; i < unicode_pairs_count; i++) charset_add(out, unicode_pairs[i].second, unicode_pairs[i].second);
+        for (size_t i = 0; i < unicode_pairs_count; i++)
+            charset_add(out, unicode_pairs[i].second, unicode_pairs[i].second);
         charset_add(out, JAMO_V, JAMO_V + V_COUNT - 1);
         charset_add(out, JAMO_T + 1, JAMO_T + T_COUNT - 1);
     } else {
@@ -238,8 +252,10 @@ bool unicode_normalize(unicode_form form, const charset_map *touched, const char
         }
         i += n;
     }
-    if (open) give(form, &s, out);
-    else buf_append(out, text + plain, length - plain);
+    if (open)
+        give(form, &s, out);
+    else
+        buf_append(out, text + plain, length - plain);
     bool good = !s.failed && !out->failed;
     mem_free(s.items);
     mem_free(s.other);

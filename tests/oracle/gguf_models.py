@@ -11,6 +11,7 @@ import torch
 ARCHITECTURES = {
     "gpt2": "GPT2", "olmoe": "OLMOE", "deepseek_v2": "DEEPSEEK2", "deepseek_v3": "DEEPSEEK2", "llama4_text": "LLAMA4",
     "gpt_oss": "GPT_OSS", "bert": "BERT", "roberta": "BERT",
+    "smollm3": "SMOLLM3",
 }
 
 
@@ -102,6 +103,9 @@ def layouts(kind, c, state):
             continue
         if kind == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
             t = t.T
+        if kind == "smollm3" and ("q_proj" in name or "k_proj" in name):  # halves of a head become neighbours
+            heads = c.num_attention_heads if "q_proj" in name else c.num_key_value_heads
+            t = t.reshape(heads, 2, t.shape[0] // heads // 2, *t.shape[1:]).swapaxes(1, 2).reshape(t.shape)
         if kind == "roberta" and "position_embeddings" in name:
             t = t[c.pad_token_id + 1:]
         if ".mlp.experts.gate_up_proj" in name or ".feed_forward.experts.gate_up_proj" in name:

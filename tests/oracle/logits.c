@@ -1,8 +1,10 @@
 /* tola_logits: logits (of encoders: hidden states) of all positions of a prompt, as f32, for the oracle tests.
  *
- *   tola_logits MODEL IDS OUT [--chunk N] [--context N] [--threads N] [--adapter PATH] [--scale F]
+ *   tola_logits MODEL IDS OUT [--chunk N] [--context N] [--threads N] [--last N] [--adapter PATH]
+ *               [--scale F]
  *
- * IDS is a file with one id a line; --chunk runs N tokens at a time. Prints what the weights cost and which tensors
+ * IDS is a file with one id a line; --chunk runs N tokens at a time, --last gives the last N positions
+ * alone. Prints what the weights cost and which tensors
  * were left over. Exit 2 with the message on stderr where something is wrong. */
 #include "base/err.h"
 #include "graph/plan.h"
@@ -16,7 +18,7 @@ enum { MAX_TOKENS = 4096 };
 
 typedef struct settings {
     const char *model, *ids, *out, *adapter;
-    size_t chunk, context;
+    size_t chunk, context, last;
     unsigned threads;
     float scale;
 } settings;
@@ -48,6 +50,7 @@ static bool parse(int argc, char **argv, settings *s) {
             s->chunk = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--context") == 0)
             s->context = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--last") == 0) s->last = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--threads") == 0)
             s->threads = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--adapter") == 0)
@@ -81,10 +84,10 @@ static tola_status run(state *t, const settings *s, const uint32_t *ids, size_t 
     static uint32_t positions[MAX_TOKENS], rows[MAX_TOKENS];
     static kv_sequence *sequences[MAX_TOKENS];
     for (size_t first = 0; first < n;) {
-        size_t count = s->chunk != 0 && s->chunk < n - first ? s->chunk : n - first;
+        size_t wanted = 0, count = s->chunk != 0 && s->chunk < n - first ? s->chunk : n - first;
         for (size_t i = 0; i < count; i++) {
             positions[i] = (uint32_t)(first + i);
-            rows[i] = (uint32_t)i;
+            if (s->last == 0 || first + i + s->last >= n) rows[wanted++] = (uint32_t)i;
             sequences[i] = t->s;
         }
         graph_batch batch = { .tokens = count,
@@ -92,7 +95,7 @@ static tola_status run(state *t, const settings *s, const uint32_t *ids, size_t 
                               .positions = positions,
                               .sequences = sequences,
                               .outputs = rows,
-                              .output_count = count };
+                              .output_count = wanted };
         TRY(kv_reserve(t->s, count, err));
         TRY(plan_run(t->plan, t->threads, &batch, err));
         size_t got, cols;

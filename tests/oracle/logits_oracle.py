@@ -36,7 +36,7 @@ LIMIT = 1e-4
 CONVERTED = ["llama", "llama-3.1", "llama-biased", "llama-linear", "mistral-full", "mixtral", "qwen2", "qwen2_moe-all",
              "qwen3", "qwen3_moe", "gemma", "gemma2-gguf", "gemma3", "phi3", "phi3-long", "phi3-short"]
 WRITTEN = ["gpt2", "olmoe", "deepseek_v2", "deepseek_v2-gguf", "deepseek_v3", "llama4-gguf", "gpt_oss", "bert",
-           "roberta"]
+           "roberta", "smollm3"]
 # longer than trained: the number of positions decides the frequencies
 CONTEXT = {"llama-dynamic": 72, "phi3-long": 72}
 
@@ -68,6 +68,9 @@ def from_folder(folder, name):
             continue
         again = ours(folder / name, ids, *flags, context=context)
         tally.check(f"{name} {flags}: the same bits", again.tobytes() == got.tobytes())
+    if not encoder:
+        last = ours(folder / name, ids, "--last", 3, context=context)
+        tally.check(f"{name}: the last three alone", last.tobytes() == got[-last.size:].tobytes() and last.size)
     return expected
 
 
@@ -79,6 +82,65 @@ def from_gguf(folder, name, expected):
         cls = getattr(transformers, make_models.MODELS[name][0])
         gguf_models.write(cls.from_pretrained(folder / name), path)
     compare(f"{name} (GGUF)", expected, ours(path, folder / f"{name}.ids", context=context))
+
+
+# ---- other ways to say the same ----
+
+def wrapped(folder):
+    """The language model inside of a vision model: nested configuration, longer names, one tensor too many."""
+    for name, kind, prefix, head in (
+            ("gemma3", "gemma3", "language_model.model.", "language_model.lm_head."),
+            ("gemma3", "gemma3", "model.language_model.", "lm_head."),
+            ("llama4", "llama4", "language_model.model.", "language_model.lm_head.")):
+        where = folder / "wrapped"
+        where.mkdir(exist_ok=True)
+        state = safetensors.torch.load_file(folder / name / "model.safetensors")
+        state = {(prefix + k.removeprefix("model.") if k.startswith("model.") else k.replace("lm_head.", head)): t
+                 for k, t in state.items()}
+        state["vision_tower.patch.weight"] = torch.zeros(3)
+        safetensors.torch.save_file(state, where / "model.safetensors", metadata={"format": "pt"})
+        text = json.loads((folder / name / "config.json").read_text())
+        (where / "config.json").write_text(json.dumps({"model_type": kind, "text_config": text}))
+        got = ours(where, folder / f"{name}.ids")
+        compare(f"{name} inside of {prefix}", np.load(folder / f"{name}.npy"), got)
+    for name, prefix in (("gpt2", "transformer."), ("bert", ""), ("llama-3.1", "model.")):
+        where = folder / "headless"
+        where.mkdir(exist_ok=True)
+        state = safetensors.torch.load_file(folder / name / "model.safetensors")
+        state = {("bert." + k if name == "bert" else k.removeprefix(prefix)): t for k, t in state.items()}
+        safetensors.torch.save_file(state, where / "model.safetensors", metadata={"format": "pt"})
+        (where / "config.json").write_text((folder / name / "config.json").read_text())
+        compare(f"{name} without '{prefix}'", np.load(folder / f"{name}.npy"), ours(where, folder / f"{name}.ids"))
+
+
+def configurations(folder):
+    """Published configurations: those of families that run are taken (what is missing then are the tensors)."""
+    where = folder / "published"
+    where.mkdir(exist_ok=True)
+    paths = sorted((common.DATA / "configs").glob("**/*.json"))
+    if not paths:
+        tally.skip(f"no configurations in {common.DATA}")
+    safetensors.torch.save_file({"x": torch.zeros(1)}, where / "model.safetensors")
+    (where / "x.ids").write_text("1\n")
+    runs = {"llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3",
+            "gemma3_text", "phi3", "gpt2", "olmoe", "llama4", "deepseek_v2", "deepseek_v3", "gpt_oss", "bert",
+            "roberta"}
+    for path in paths:
+        try:
+            config = json.loads(path.read_text())
+        except ValueError:
+            continue
+        if not isinstance(config, dict) or "model_type" not in config:
+            continue
+        config.pop("quantization_config", None)
+        (where / "config.json").write_text(json.dumps(config))
+        try:
+            ours(where, where / "x.ids")
+            message = "runs without tensors"
+        except common.Refused as error:
+            message = str(error)
+        expected = "is missing" if config["model_type"] in runs else ("cannot be run", "is not known")
+        tally.check(f"{path.name}: {message}", any(e in message for e in np.atleast_1d(expected)))
 
 
 # ---- adapters ----
@@ -154,9 +216,39 @@ def write_adapter(folder, path, tuned, arguments):
 
 # ---- types that round ----
 
+def narrow(folder):
+    """Weights in 16 bits, and quantized by tola: near what transformers computes with the same weights in f32. Products
+    round activations (to bf16; for block types to 8 bits), which three layers of random weights make a few percent."""
+    name = "llama-wide"
+    wide = dict(make_models.SMALL, hidden_size=256, head_dim=64, num_attention_heads=4, intermediate_size=512)
+    make_models.MODELS[name] = ("LlamaForCausalLM", "LlamaConfig", wide)
+    make_models.make(name, folder)
+    ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
+    cases = [("f16.gguf", ["convert", "--dtype", "f16"]), ("bf16.gguf", ["convert", "--dtype", "bf16"]),
+             ("bf16-folder", ["convert", "--dtype", "bf16"]), ("q8_0.gguf", ["quantize", "--to", "q8_0"]),
+             ("q4_k.gguf", ["quantize", "--to", "q4_k", "--pure"]),
+             ("gptq", ["quantize", "--to", "int4", "--format", "gptq"]),
+             ("nf4", ["quantize", "--to", "nf4"]), ("fp8", ["quantize", "--to", "fp8"])]
+    for kind, (verb, *flags) in cases:
+        path = f"{folder}/wide-{kind}" + ("" if kind.endswith(".gguf") else "/")
+        back = f"{folder}/wide-{kind}-f32/".replace(".gguf", "")
+        source = folder / name if verb == "convert" or not kind.endswith(".gguf") else folder / "wide-f16.gguf"
+        try:
+            common.run("tola", verb, source, path, *flags)
+            common.run("tola", "convert", path, back, "--dtype", "f32")
+        except common.Refused as error:
+            tally.check(f"llama as {kind}", False, str(error))
+            continue
+        model = transformers.LlamaForCausalLM.from_pretrained(back, attn_implementation="eager", dtype=torch.float32)
+        with torch.no_grad():
+            expected = model(ids).logits[0].numpy()
+        got = ours(pathlib.Path(path), folder / f"{name}.ids").reshape(expected.shape)
+        close(f"llama as {kind}", expected, got, 0.06 if kind.startswith("q") else 0.02)
+
+
 def rounded(folder):
     """gpt-oss' mxfp4 parts and DeepSeek's fp8 with scales of blocks. Products round activations there (to 8-bit
-    integers and bf16), so logits are near transformers', not equal; from GGUF with the same blocks they are the same."""
+    integers and bf16), so logits are near transformers', not equal; GGUF with the same blocks gives the same bits."""
     name = "gpt_oss"
     where, generator = folder / "gpt_oss-mxfp4", torch.Generator().manual_seed(7)
     model = transformers.GptOssForCausalLM.from_pretrained(folder / name, attn_implementation="eager")
@@ -251,8 +343,8 @@ def fp8(folder):
         out[key], out[key + "_scale_inv"] = packed, scales
         restore(state, key, values)
     safetensors.torch.save_file(out, where / "model.safetensors", metadata={"format": "pt"})
-    edit(where / "config.json", quantization_config={"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
-                                                     "weight_block_size": [128, 128]})
+    edit(where / "config.json", quantization_config={"quant_method": "fp8", "fmt": "e4m3",
+                                                     "weight_block_size": [128, 128], "activation_scheme": "dynamic"})
     ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
     with torch.no_grad():
         expected = model(ids).logits[0].numpy()
@@ -336,7 +428,7 @@ with common.folder() as temporary:
         except common.Refused as error:
             tally.check(model_name, False, str(error))
     if len(wanted) == len(make_models.MODELS):
-        for part in (adapters, rounded, fp8, stories, tiny_gpt2):
+        for part in (wrapped, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
             try:
                 part(base)
             except common.Refused as error:

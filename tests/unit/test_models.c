@@ -269,7 +269,7 @@ static const bad contradictions[] = {
     { { { "rope_scaling", YARN(",\"factor\":1e300,\"attention_factor\":1e300") } }, { 0 }, TOLA_E_FORMAT,
       "angles that are no numbers" },
     { { { "rope_scaling", "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":4.0,\"high_freq_factor\":1.0,"
-                          "\"original_max_position_embeddings\":16}" } }, { 0 }, TOLA_E_FORMAT, "0 < low < high" },
+                          "\"original_max_position_embeddings\":16}" } }, { 0 }, TOLA_E_FORMAT, "0 < low <= high" },
     { { { "rope_scaling", "{\"rope_type\":\"longrope\",\"short_factor\":[1.0],\"long_factor\":[1.0]}" } }, { 0 },
       TOLA_E_FORMAT, "1 factors in rope_factors_short.weight, expected 2" },
     { { { "rope_scaling", "{\"rope_type\":\"longrope\",\"short_factor\":[1.0,-1.0],\"long_factor\":[1.0,1.0]}" } },

@@ -2,17 +2,17 @@
 #include "unit.h"
 
 /* "é" is Ã and © in GPT-2's spelling of its two bytes. */
-#define BYTES_MODEL                                                                                              \
-    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"\u0120\":3,\"\u0120ab\":4,\"\u00c3\":5,"      \
+#define BYTES_MODEL                                                                                                    \
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"\u0120\":3,\"\u0120ab\":4,\"\u00c3\":5,"        \
     "\"\u00a9\":6,\"<\":7,\"s\":8,\">\":9},\"merges\":[\"a b\",[\"\u0120\",\"ab\"]]}"
-#define BYTES_STEPS                                                                                              \
-    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},"                      \
+#define BYTES_STEPS                                                                                                    \
+    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},"                        \
     "\"decoder\":{\"type\":\"ByteLevel\"}"
-#define BYTES_ADDED                                                                                              \
-    "\"added_tokens\":[{\"id\":10,\"content\":\"<s>\",\"special\":true,\"normalized\":false},"                       \
+#define BYTES_ADDED                                                                                                    \
+    "\"added_tokens\":[{\"id\":10,\"content\":\"<s>\",\"special\":true,\"normalized\":false},"                         \
     "{\"id\":11,\"content\":\"<|im_end|>\",\"special\":true,\"normalized\":false}]"
-#define BYTES_POST                                                                                               \
-    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},"           \
+#define BYTES_POST                                                                                                     \
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},"             \
     "{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[10],\"tokens\":[\"<s>\"]}}}"
 #define BYTES_JSON "{" BYTES_STEPS "," BYTES_ADDED "," BYTES_POST "," BYTES_MODEL "}"
 
@@ -44,13 +44,14 @@ static void expect_ids(const tola_tokenizer *t, const char *text, unsigned flags
     tola_free(got);
 }
 
-#define EXPECT_IDS(t, text, flags, ...)                          \
-    do {                                                         \
-        const uint32_t wanted[] = { __VA_ARGS__ };               \
-        expect_ids(t, text, flags, sizeof wanted / 4, wanted);   \
+#define EXPECT_IDS(t, text, flags, ...)                                                                                \
+    do {                                                                                                               \
+        const uint32_t wanted[] = { __VA_ARGS__ };                                                                     \
+        expect_ids(t, text, flags, sizeof wanted / 4, wanted);                                                         \
     } while (0)
 
-static void expect_text(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, const char *wanted) {
+static void expect_text(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags,
+                        const char *wanted) {
     tola_error err = TOLA_ERROR_INIT;
     char *text;
     size_t n;
@@ -133,7 +134,11 @@ static void test_broken_text(void **state) {
     (void)state;
     tola_tokenizer *t = open_json("{" BYTES_STEPS ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"\u00ef\":1,"
                                   "\"\u00bf\":2,\"\u00bd\":3},\"merges\":[]}}");
-    EXPECT_IDS(t, "a\xff" "a\xe2\x82" "a", 0, 0, 1, 2, 3, 0, 1, 2, 3, 0);
+    EXPECT_IDS(t,
+               "a\xff"
+               "a\xe2\x82"
+               "a",
+               0, 0, 1, 2, 3, 0, 1, 2, 3, 0);
     tola_tokenizer_free(t);
 }
 
@@ -146,7 +151,8 @@ static void test_byte_fallback(void **state) {
         "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\u2581\"},"
         "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},"
         "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
-        "\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"\u2581\":1,"
+        "\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"\u2581\":"
+        "1,"
         "\"a\":2,\"\u2581a\":3,\"<0xE2>\":4,\"<0x82>\":5,\"<0xAC>\":6},\"merges\":[\"\u2581 a\"]}}");
     EXPECT_IDS(t, "a a\u20ac", 0, 3, 3, 4, 5, 6);
     const uint32_t ids[] = { 3, 3, 4, 5, 6, 2 };
@@ -211,9 +217,11 @@ static void test_refused(void **state) {
         { "{\"model\":{\"type\":\"Magic\",\"vocab\":{\"a\":0}}}", "Magic" },
         { "{\"normalizer\":{\"type\":\"Magic\"},\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "Magic" },
         { "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\"},"
-          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "pattern" },
+          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "pattern" },
         { "{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"x\",5],\"cls\":[\"y\",0]},"
-          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "5" },
+          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "5" },
         { "{\"added_tokens\":[{\"id\":1}],\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "added token 0" },
         { "{\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",0]]}}", "unk_id 7" },
     };
@@ -275,7 +283,7 @@ static void test_runs(void **state) {
         tola_text_run runs[2];
         size_t run_count;
     } refused[] = {
-        { "ab", { { 0, 3 } }, 1 }, { "ab", { { 3, 0 } }, 1 },           { "ab", { { 1, 1 }, { 0, 1 } }, 2 },
+        { "ab", { { 0, 3 } }, 1 },           { "ab", { { 3, 0 } }, 1 },    { "ab", { { 1, 1 }, { 0, 1 } }, 2 },
         { "ab", { { 0, 2 }, { 1, 1 } }, 2 }, { "a\xff", { { 0, 1 } }, 1 },
     };
     tola_tokenizer *t = open_json(BYTES_JSON);
@@ -284,23 +292,24 @@ static void test_runs(void **state) {
     size_t n;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(tola_tokenize_runs(t, cases[i].text, strlen(cases[i].text), 0, cases[i].runs,
-                                            cases[i].run_count, &ids, &n, &err), TOLA_OK);
+                                            cases[i].run_count, &ids, &n, &err),
+                         TOLA_OK);
         assert_int_equal(n, cases[i].count);
         assert_memory_equal(ids, cases[i].ids, n * sizeof *ids);
         tola_free(ids);
     }
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         assert_int_equal(tola_tokenize_runs(t, refused[i].text, strlen(refused[i].text), 0, refused[i].runs,
-                                            refused[i].run_count, &ids, &n, &err), TOLA_E_ARG);
+                                            refused[i].run_count, &ids, &n, &err),
+                         TOLA_E_ARG);
     tola_tokenizer_free(t);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_tokens),   cmocka_unit_test(test_broken_text),
+        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_tokens),    cmocka_unit_test(test_broken_text),
         cmocka_unit_test(test_byte_fallback), cmocka_unit_test(test_not_local), cmocka_unit_test(test_specials),
-        cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_ids_without_text),
+        cmocka_unit_test(test_runs),          cmocka_unit_test(test_refused),   cmocka_unit_test(test_ids_without_text),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
