@@ -179,7 +179,7 @@ void families_hyper_hf(const tola_value *config, family_hyper *out) {
     rope_from_hf(c, out);
     /* Configurations leave out what equals their class's default: tied for these, untied for most others. */
     static const char *const tied[] = { "gemma", "gemma2", "gemma3_text", "gemma3", "gpt2", "opt", "bloom", "t5",
-                                        "whisper", "falcon", "cohere", "gpt_neo", "gpt_bigcode" };
+                                        "whisper", "falcon", "cohere", "gpt_neo", "gpt_bigcode", "smollm3" };
     const char *model_type = tola_value_str(tola_value_get(config, "model_type"), "");
     bool fallback = false;
     for (size_t i = 0; i < sizeof tied / sizeof tied[0]; i++) fallback |= strcmp(model_type, tied[i]) == 0;

@@ -425,11 +425,11 @@ static tola_status take(model_weights *w, const model_want *want, graph_weight *
     if (fused != NULL && (f.tensor == SIZE_MAX || itself)) {
         found whole;
         find(w, fused, want->layer, 0, &whole);
-        if (whole.tensor != SIZE_MAX) {
-            f = whole;
+        bool told = whole.tensor != SIZE_MAX;
+        if (told || (!w->d->gguf && f.row == NULL)) f = whole; /* or its name, to say what is missing */
+        if (told)
             p = f.flags & NAME_PAIRED ? (piece){ want->fused_first != 0, 2, want->fused_rows }
                                       : (piece){ want->fused_first, 1, want->fused_rows };
-        }
     }
     *there = f.tensor != SIZE_MAX;
     if (!*there) return want->optional ? TOLA_OK : missing(w, &f, err);

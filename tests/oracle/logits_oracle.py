@@ -113,6 +113,43 @@ def wrapped(folder):
         compare(f"{name} without '{prefix}'", np.load(folder / f"{name}.npy"), ours(where, folder / f"{name}.ids"))
 
 
+def containers(folder):
+    """The same model in shards, as a PyTorch file (with a strided tensor), and with tensors at odd offsets."""
+    for name in ("llama", "gpt2"):
+        ids, expected = folder / f"{name}.ids", np.load(folder / f"{name}.npy")
+        state = safetensors.torch.load_file(folder / name / "model.safetensors")
+        where = folder / f"{name}-container"
+        where.mkdir()
+        (where / "config.json").write_text((folder / name / "config.json").read_text())
+        key = next(k for k in state if k.endswith(("k_proj.weight", "c_fc.weight")))
+        torch.save(dict(state, **{key: state[key].T.contiguous().T}), where / "pytorch_model.bin")
+        compare(f"{name} in PyTorch's file", expected, ours(where, ids))
+        (where / "pytorch_model.bin").unlink()
+        cls = getattr(transformers, make_models.MODELS[name][0])
+        cls.from_pretrained(folder / name).save_pretrained(where, max_shard_size="200KB")
+        tally.check(f"{name}: has shards", len(list(where.glob("*.safetensors"))) > 1)
+        compare(f"{name} in shards", expected, ours(where, ids))
+        for path in list(where.glob("*.safetensors")) + list(where.glob("*.index.json")):
+            path.unlink()
+        odd = where / "model.safetensors"
+        safetensors.torch.save_file(dict(state, **{"0": torch.zeros(1, dtype=torch.uint8)}), odd)
+        data = odd.read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:8 + size])
+        length = len(data) - 8 - size
+        header["0"]["data_offsets"] = [0, 1]  # the byte comes first and moves all others to odd places
+        body, at = b"\0", 1
+        for key in state:
+            first, end = header[key]["data_offsets"]
+            body += data[8 + size + first:8 + size + end]
+            header[key]["data_offsets"], at = [at, at + end - first], at + end - first
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        odd.write_bytes(len(text).to_bytes(8, "little") + text + body)
+        tally.check(f"{name}: as long as before", at == length)
+        compare(f"{name} at odd places", expected, ours(where, ids))
+
+
 def configurations(folder):
     """Published configurations: those of families that run are taken (what is missing then are the tensors)."""
     where = folder / "published"
@@ -428,7 +465,7 @@ with common.folder() as temporary:
         except common.Refused as error:
             tally.check(model_name, False, str(error))
     if len(wanted) == len(make_models.MODELS):
-        for part in (wrapped, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
+        for part in (wrapped, containers, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
             try:
                 part(base)
             except common.Refused as error:
