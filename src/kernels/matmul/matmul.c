@@ -111,30 +111,40 @@ static matmul_quantize_fn quantize_of_this(void) {
     return matmul_quantize_scalar;
 }
 
-/* What follows from q, for the tile paths. */
-static void add_ups(const matmul_type *type, const matmul_acts *x, size_t token) {
-    const int16_t *sums = x->sums + token * x->sums_stride;
-    const float *d = x->d + token * x->d_stride;
-    const size_t wide = type->group / 16, groups = x->k / type->group;
-    for (size_t g = 0; g < x->k / x->d_block; g++) ((float *)x->d_across)[g * x->across + token] = d[g];
+/* What follows from q, d and sums of tokens [first, first + count), at most a block of 16, for the tile paths: block by
+ * block, so that each line of memory is written once. */
+static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first, size_t count) {
+    const int16_t *sums = x->sums + first * x->sums_stride;
+    const float *d = x->d + first * x->d_stride;
+    const size_t wide = type->group / 16, groups = x->k / type->group, apart = x->sums_stride;
+    for (size_t g = 0; g < x->k / x->d_block; g++) {
+        float *to = (float *)x->d_across + g * x->across + first;
+        for (size_t t = 0; t < count; t++) to[t] = d[t * x->d_stride + g];
+    }
     for (size_t g = 0; x->first && g < groups; g++) {
-        int sum = wide == 2 ? sums[2 * g] + sums[2 * g + 1] : sums[g];
-        ((int32_t *)x->first)[token * x->first_stride + g] = -type->offset * sum;
-        ((int32_t *)x->first_across)[g * x->across + token] = -type->offset * sum;
+        int32_t *to = (int32_t *)x->first_across + g * x->across + first, *rows = (int32_t *)x->first + g;
+        for (size_t t = 0; t < count; t++) {
+            const int16_t *s = sums + t * apart + wide * g;
+            to[t] = rows[(first + t) * x->first_stride] = -type->offset * (wide == 2 ? s[0] + s[1] : s[0]);
+        }
     }
-    for (size_t g = 0; x->d_sums && g < groups; g++)
-        ((float *)x->d_sums)[g * x->across + token] = d[g] * (float)(sums[2 * g] + sums[2 * g + 1]);
+    for (size_t g = 0; x->d_sums && g < groups; g++) {
+        float *to = (float *)x->d_sums + g * x->across + first;
+        for (size_t t = 0; t < count; t++)
+            to[t] = d[t * x->d_stride + g] * (float)(sums[t * apart + 2 * g] + sums[t * apart + 2 * g + 1]);
+    }
     for (size_t g = 0; x->pairs && g < groups / 2; g++) {
-        const int16_t *s = sums + 2 * wide * g;
-        int low = wide == 2 ? s[0] + s[1] : s[0], high = wide == 2 ? s[2] + s[3] : s[1];
-        ((int32_t *)x->pairs)[g * x->across + token] = (int32_t)((uint32_t)high << 16 | (uint16_t)low);
+        int32_t *to = (int32_t *)x->pairs + g * x->across + first;
+        for (size_t t = 0; t < count; t++) {
+            const int16_t *s = sums + t * apart + 2 * wide * g;
+            int low = wide == 2 ? s[0] + s[1] : s[0], high = wide == 2 ? s[2] + s[3] : s[1];
+            to[t] = (int32_t)((uint32_t)high << 16 | (uint16_t)low);
+        }
     }
-}
-
-static void put_in_q_tiles(const matmul_acts *x, size_t token) {
-    const int8_t *row = x->q + token * x->q_stride; /* padded to 64 elements */
-    int8_t *to = (int8_t *)x->q_tiles + token * 64;
-    for (size_t i = 0; i < x->k; i += 64) memcpy(to + i * x->across, row + i, 64);
+    for (size_t i = 0; x->q_tiles && i < x->k; i += 64) { /* rows of q are padded to 64 elements */
+        int8_t *to = (int8_t *)x->q_tiles + i * x->across + first * 64;
+        for (size_t t = 0; t < count; t++) memcpy(to + 64 * t, x->q + (first + t) * x->q_stride + i, 64);
+    }
 }
 
 /* Tokens [first, first + count) of a block of 16 from `first` on, once their rows are there. */
@@ -180,8 +190,7 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
             quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
                      (int16_t *)to.sums + t * to.sums_stride);
             memset(q + k, 0, to.q_stride - k);
-            if (to.q_tiles) put_in_q_tiles(&to, t);
-            add_ups(type, &to, t);
+            if (t % 16 == 15 || t + 1 == first + count) add_ups(type, &to, t / 16 * 16, t % 16 + 1);
         }
     }
 }

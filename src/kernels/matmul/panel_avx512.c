@@ -49,8 +49,10 @@ ALWAYS void put_codes(const strip *s, chunk_fn chunk) {
     const __m512i less = _mm512_set1_epi8((char)s->less);
     for (size_t c = 0; c < s->n / 64; c++) {
         __m512i v[16];
-        for (int r = 0; r < 16; r++) v[r] = _mm512_sub_epi8(chunk(s->row[r], c), less);
+        for (int r = 0; r < 16; r++) v[r] = chunk(s->row[r], c);
         transpose(v);
+        if (s->less)
+            for (int i = 0; i < 16; i++) v[i] = _mm512_sub_epi8(v[i], less);
         for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[s->at][16 * c + (size_t)i], v[i]);
     }
 }

@@ -227,32 +227,36 @@ ALWAYS void multiply_super(const unit *u, bool two_digits, int32_t (*sums)[16][1
 
 /* ---- codes as the tiles want them ---- */
 
-/* Scale x code in one signed byte, or as low + 256 high. */
+/* Scale x code in one signed byte, or as low + 256 high. Codes are unsigned, scales signed bytes. */
 ALWAYS void make_digits(space *sp, size_t n, size_t strips, size_t size, int offset, bool two) {
     const __m512i even_bytes = _mm512_set1_epi16(0xff);
+    const int take = 0xca; /* of the second where the first has ones, else of the third */
     for (size_t g = 0; g < n / size; g++)
         for (size_t s = 0; s < strips; s++) {
             __m512i sc = _mm512_load_si512(sp->panel.sc[g] + 16 * s);
             sc = _mm512_mask_blend_epi16(0xaaaaaaaa, sc, _mm512_slli_epi32(sc, 16));
             const __m512i less = _mm512_mullo_epi16(sc, _mm512_set1_epi16((short)offset));
+            const __m512i of_even = _mm512_and_si512(sc, even_bytes), of_odd = _mm512_slli_epi16(sc, 8);
             for (size_t i = g * size / 4; i < (g + 1) * size / 4; i++) {
-                __m512i v = _mm512_load_si512(sp->panel.q[s][i]);
-                __m512i even = _mm512_mullo_epi16(_mm512_and_si512(v, even_bytes), sc);
-                __m512i odd = _mm512_mullo_epi16(_mm512_srli_epi16(v, 8), sc);
-                even = _mm512_sub_epi16(even, less);
-                odd = _mm512_sub_epi16(odd, less);
-                __m512i low = _mm512_or_si512(_mm512_and_si512(even, even_bytes), _mm512_slli_epi16(odd, 8));
-                _mm512_store_si512(sp->panel.q[s][i], low);
+                const __m512i v = _mm512_load_si512(sp->panel.q[s][i]);
+                __m512i even = _mm512_maddubs_epi16(v, of_even), odd = _mm512_maddubs_epi16(v, of_odd);
+                if (offset) {
+                    even = _mm512_sub_epi16(even, less);
+                    odd = _mm512_sub_epi16(odd, less);
+                }
+                _mm512_store_si512(sp->panel.q[s][i],
+                                   _mm512_ternarylogic_epi64(even_bytes, even, _mm512_slli_epi16(odd, 8), take));
                 if (!two) continue;
-                __m512i high = _mm512_or_si512(_mm512_srli_epi16(even, 8), _mm512_andnot_si512(even_bytes, odd));
-                _mm512_store_si512(sp->high[s][i], high);
+                _mm512_store_si512(sp->high[s][i],
+                                   _mm512_ternarylogic_epi64(even_bytes, _mm512_srli_epi16(even, 8), odd, take));
             }
         }
 }
 
 static void make_two_digits(space *sp, const matmul_type *type, size_t n, size_t strips) {
     if (type->group == 16) make_digits(sp, n, strips, 16, type->offset, true);
-    else make_digits(sp, n, strips, 32, type->offset, true);
+    else if (type->offset) make_digits(sp, n, strips, 32, type->offset, true);
+    else make_digits(sp, n, strips, 32, 0, true);
 }
 
 static void make_one_digit(space *sp, const matmul_type *type, size_t n, size_t strips) {
