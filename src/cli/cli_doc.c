@@ -342,6 +342,15 @@ static void complete_zsh(void) {
     out_printf("    esac\n}\nif [ \"$funcstack[1]\" = _tola ]; then _tola \"$@\"; else compdef _tola tola; fi\n");
 }
 
+static void fish_quoted(const char *text) {
+    out_printf("'");
+    for (const char *c = text; *c; c++) {
+        if (*c == '\'' || *c == '\\') out_printf("\\");
+        out_printf("%c", *c);
+    }
+    out_printf("'");
+}
+
 static void fish_option(const cli_verb *verb, const cli_option *o) {
     out_printf("complete -c tola -n '__fish_seen_subcommand_from %s'", verb->name);
     if (o->name[0]) out_printf(" -l %s", o->name);
@@ -359,12 +368,9 @@ static void fish_option(const cli_verb *verb, const cli_option *o) {
     } else if (o->kind != CLI_FLAG && o->kind != CLI_OPTIONAL) {
         out_printf(wants_file(o) ? " -r -F" : " -x");
     }
-    out_printf(" -d '");
-    for (const char *c = o->help; *c; c++) {
-        if (*c == '\'' || *c == '\\') out_printf("\\");
-        out_printf("%c", *c);
-    }
-    out_printf("'\n");
+    out_printf(" -d ");
+    fish_quoted(o->help);
+    out_printf("\n");
 }
 
 static void complete_fish(void) {
@@ -375,8 +381,9 @@ static void complete_fish(void) {
                "-d 'Show how a verb is used'\n");
     for (size_t i = 0; cli_verbs[i]; i++) {
         const cli_option *o;
-        out_printf("complete -c tola -n \"not __fish_seen_subcommand_from $verbs\" -f -a %s -d '%s'\n",
-                   cli_verbs[i]->name, cli_verbs[i]->summary);
+        out_printf("complete -c tola -n \"not __fish_seen_subcommand_from $verbs\" -f -a %s -d ", cli_verbs[i]->name);
+        fish_quoted(cli_verbs[i]->summary);
+        out_printf("\n");
         for (size_t j = 0; (o = frame_option(cli_verbs[i], j)); j++) fish_option(cli_verbs[i], o);
     }
 }
