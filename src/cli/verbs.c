@@ -4,7 +4,7 @@
 extern const cli_verb cmd_inspect, cmd_stats, cmd_diff;
 extern const cli_verb cmd_run;
 extern const cli_verb cmd_convert, cmd_quantize;
-extern const cli_verb cmd_tokenize;
+extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
 
 const cli_verb *const cli_verbs[] = {
     &cmd_inspect,
@@ -14,5 +14,8 @@ const cli_verb *const cli_verbs[] = {
     &cmd_quantize,
     &cmd_tokenize,
     &cmd_run,
+    &cmd_embed,
+    &cmd_eval,
+    &cmd_bench,
     NULL,
 };

@@ -1,0 +1,51 @@
+/* Opening models to be measured, and writing what was found. */
+#include "measure.h"
+
+#include <math.h>
+
+int measure_open(const char *path, bool hidden, tola_model **out) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_model_options options = TOLA_MODEL_OPTIONS_INIT;
+    options.hidden = hidden;
+
+    return tola_model_open(path, &options, out, &err) == TOLA_OK ? CLI_YES : cli_fail_error(&err);
+}
+
+int measure_u32(const char *name, uint64_t value, uint32_t *out) {
+    if (value > UINT32_MAX) return cli_fail("--%s: %llu is too large", name, (unsigned long long)value);
+    *out = (uint32_t)value;
+    return CLI_YES;
+}
+
+const char *measure_number(char *buf, size_t n, double value, int digits) {
+    if (isnan(value)) snprintf(buf, n, "-");
+    else snprintf(buf, n, "%.*f", digits, value);
+    return buf;
+}
+
+void measure_json_f64(tola_json *json, const char *key, double value) {
+    tola_json_key(json, key);
+    tola_json_f64(json, value);
+}
+
+void measure_json_u64(tola_json *json, const char *key, uint64_t value) {
+    tola_json_key(json, key);
+    tola_json_u64(json, value);
+}
+
+void measure_json_string(tola_json *json, const char *key, const char *value) {
+    tola_json_key(json, key);
+    tola_json_string(json, value);
+}
+
+void measure_json_bool(tola_json *json, const char *key, bool value) {
+    tola_json_key(json, key);
+    tola_json_bool(json, value);
+}
+
+void measure_json_estimate(tola_json *json, const char *key, tola_estimate e) {
+    char name[64];
+    measure_json_f64(json, key, e.value);
+    snprintf(name, sizeof name, "%s_error", key);
+    measure_json_f64(json, name, e.error);
+}

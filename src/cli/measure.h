@@ -1,0 +1,22 @@
+/* What the verbs that measure a model share. */
+#ifndef CLI_MEASURE_H
+#define CLI_MEASURE_H
+
+#include "cli.h"
+
+/* Opens MODEL to be run; `hidden`: for its hidden states. CLI_YES, or CLI_ERROR after a message. */
+int measure_open(const char *path, bool hidden, tola_model **out);
+/* --name N into 32 bits; CLI_ERROR after a message where N is larger. */
+int measure_u32(const char *name, uint64_t value, uint32_t *out);
+/* The same text in every locale, as short as it can be; NaN is "-". */
+const char *measure_number(char *buf, size_t n, double value, int digits);
+
+/* One member of an object each. */
+void measure_json_f64(tola_json *json, const char *key, double value);
+void measure_json_u64(tola_json *json, const char *key, uint64_t value);
+void measure_json_string(tola_json *json, const char *key, const char *value);
+void measure_json_bool(tola_json *json, const char *key, bool value);
+/* key and key_error */
+void measure_json_estimate(tola_json *json, const char *key, tola_estimate e);
+
+#endif

@@ -1,0 +1,64 @@
+# tola embed. Vectors are compared with torch in tests/oracle/eval_oracle.py.
+
+$ tola embed "$FIXTURES/llama" 'a text' | wc -lw
+      1       8
+$ printf 'a text\nother\n' | tola embed "$FIXTURES/llama" --lines > b; tola embed "$FIXTURES/llama" 'a text' other | cmp - b
+$ printf 'a text\r\nother' | tola embed "$FIXTURES/llama" --lines | cmp - b
+$ tola embed "$FIXTURES/llama" other | cmp - <(tail -n 1 b)
+$ tola embed "$FIXTURES/llama" 'a text' --json | head -9
+{
+  "schema": "tola.embed/1",
+  "pooling": "last",
+  "normalized": false,
+  "width": 8,
+  "tokens": [
+    6
+  ],
+  "embeddings": [
+$ for n in 1 2 5; do tola embed "$FIXTURES/llama" 'a text' --pooling mean --threads $n --batch $n | sha256sum; done | uniq | wc -l
+1
+$ tola embed "$FIXTURES/llama" 'a text' --pooling cls --normalize yes --json | grep -e pooling -e normalized
+  "pooling": "cls",
+  "normalized": true,
+
+# what cannot be embedded
+
+$ tola embed "$FIXTURES/llama" "$(printf 'a%.0s' $(seq 100))"
+2> tola: text 1 has 100 tokens, the context 64
+[exit 2]
+$ tola embed "$FIXTURES/llama" "$(printf 'a%.0s' $(seq 100))" --truncate | wc -w
+8
+$ tola embed "$FIXTURES/llama" ''
+2> tola: text 1 has no token
+[exit 2]
+$ printf '' | tola embed "$FIXTURES/llama" --lines
+2> tola: stdin has no line
+[exit 2]
+$ tola embed "$FIXTURES/llama" text --lines
+2> tola: --lines reads stdin; texts are given, too
+[exit 2]
+$ tola embed "$FIXTURES/llama" text --pooling max
+2> tola: --pooling: 'max' is not one of model, mean, cls, last
+[exit 2]
+$ tola embed "$FIXTURES/tiny.safetensors" text
+2> tola: an unknown architecture cannot be run
+[exit 2]
+
+# folders of sentence-transformers
+
+$ cp -r "$FIXTURES/llama" st; mkdir st/1_Pooling
+$ echo '[{"path":"","type":"st.Transformer"},{"path":"1_Pooling","type":"st.Pooling"},{"path":"2_N","type":"st.Normalize"}]' > st/modules.json
+$ echo '{"pooling_mode_cls_token":false,"pooling_mode_mean_tokens":true}' > st/1_Pooling/config.json
+$ echo '{"max_seq_length":5}' > st/sentence_bert_config.json
+$ tola embed st 'a' --json | grep -e pooling -e normalized
+  "pooling": "mean",
+  "normalized": true,
+$ tola embed st 'six more'
+2> tola: text 1 has 8 tokens, the context 5
+[exit 2]
+$ echo '[{"path":"","type":"st.Transformer"},{"path":"1_Pooling","type":"st.Pooling"},{"path":"2_Dense","type":"st.models.Dense"}]' > st/modules.json
+$ tola embed st a
+2> tola: the module 'st.models.Dense' is not supported
+[exit 2]
+$ tola embed st a --pooling mean --normalize yes | wc -w
+8
