@@ -67,6 +67,8 @@ typedef struct tola_model_info {
     uint64_t weight_bytes; /* of all weights */
     uint64_t active_bytes; /* of those that one token reads: of the experts the chosen ones, of the embedding a row */
     uint64_t made_bytes;   /* in memory of our own; the rest is mapped from the files and shared between processes */
+    uint64_t unused_tensors;   /* of the files, that are no part of the model as its configuration describes it */
+    const char *unused_tensor; /* the first one's name, NULL where there is none */
 } tola_model_info;
 TOLA_API const tola_model_info *tola_model_about(const tola_model *model);
 

@@ -133,7 +133,11 @@ static int open_model(run *r) {
     free(texts);
     free(adapters);
     if (status != TOLA_OK) return cli_fail_error(&err);
-    if (tola_model_about(r->model)->hidden)
+    const tola_model_info *about = tola_model_about(r->model);
+    if (about->unused_tensors)
+        cli_warn("%s: %llu tensors are no part of the model as its configuration describes it (%s)", r->path,
+                 (unsigned long long)about->unused_tensors, about->unused_tensor);
+    if (about->hidden)
         return cli_fail("%s: an encoder, which writes no text; 'tola embed' is for it", r->path);
     if (!tola_model_tokenizer(r->model))
         return cli_fail("%s: no tokenizer: %s", r->path, tola_model_no_tokenizer(r->model));

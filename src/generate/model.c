@@ -47,6 +47,7 @@ static void describe(tola_model *m, const tola_model_options *o) {
         .active_bytes = graph_active_bytes(m->graph),
         .made_bytes = model_weights_made(m->weights),
     };
+    m->info.unused_tensors = model_weights_unused(m->weights, &m->info.unused_tensor);
 }
 
 static tola_status fill(tola_model *m, const tola_model_options *o, tola_error *err) {

@@ -368,6 +368,11 @@ static void test_left_over(void **state) {
     assert_string_equal(first, "model.layers.2.input_layernorm.weight");
     assert_int_equal(model_weights_made(r.w), 0);
     stop(&r);
+    tola_model *m;
+    if (tola_model_open(folder, NULL, &m, &err) != TOLA_OK) fail_msg("%s", err.message);
+    assert_int_equal(tola_model_about(m)->unused_tensors, 9);
+    assert_string_equal(tola_model_about(m)->unused_tensor, "model.layers.2.input_layernorm.weight");
+    tola_model_free(m);
     unit_remove(folder);
 }
 
