@@ -2,11 +2,14 @@
 """Chat templates against transformers' own rendering with jinja2: chat_oracle.py [--templates] [--snippets] [NAME...]
 
 Every template of the data x every conversation below, byte for byte; where jinja2 raises, tola must fail. Then the
-snippets of chat_snippets.py over one set of variables. Marks: no byte that a conversation brought is ever trusted."""
+snippets of chat_snippets.py over one set of variables, and others made at random ($CHAT_RANDOM, $CHAT_SEED). Marks: no
+byte that a conversation brought is ever trusted."""
 import datetime
 import json
+import os
 import subprocess
 import sys
+import warnings
 
 from common import BUILD, DATA, Tally
 
@@ -17,6 +20,7 @@ except ImportError:
     print("chat: 0 passed, 0 failed, 1 skipped")
     sys.exit(0)
 
+RANDOM, SEED = int(os.environ.get("CHAT_RANDOM", 4000)), int(os.environ.get("CHAT_SEED", 1))
 NOW = 1753368307  # 2025-07-24 14:45:07
 
 
@@ -27,6 +31,7 @@ class FixedTime(datetime.datetime):
 
 
 chat_template_utils.datetime = FixedTime
+warnings.simplefilter("ignore", SyntaxWarning)  # of templates as Python
 
 TOKENS = {"bos_token": "<|bos|>", "eos_token": "<|eos|>", "pad_token": "<|pad|>", "unk_token": "<unk>"}
 
@@ -219,7 +224,7 @@ def answers(lines):
 
 # What docs/chat.md says is an error here and is none in jinja2.
 REFUSED = ("beyond 64 bits", "which has no text", "recursive loops are not supported", "filter is not supported",
-           "complex numbers are not supported", "method of 'str' that is not supported")
+           "complex numbers are not supported", "object has no slices", "method of 'str' that is not supported")
 
 
 def compare(tally, name, got, expected, error, refusable=False):
@@ -285,11 +290,13 @@ def main():
         check_templates(tally, wanted)
     if "--snippets" in parts:
         import chat_snippets
-        snippets = [s for s in chat_snippets.snippets() if not wanted or any(w in s for w in wanted)]
+        every = chat_snippets.snippets() + chat_snippets.random_snippets(RANDOM, SEED)
+        snippets = [s for s in every if not wanted or any(w in s for w in wanted)]
         got = answers([request(s, chat_snippets.MESSAGES, {"variables": chat_snippets.VARIABLES}) for s in snippets])
         for snippet, answer in zip(snippets, got):
             expected, error = reference(snippet, chat_snippets.MESSAGES, {"variables": chat_snippets.VARIABLES})
-            compare(tally, repr(snippet), answer, expected, error, refusable=True)
+            if expected is None or " at 0x" not in expected.lower():  # an address
+                compare(tally, repr(snippet), answer, expected, error, refusable=True)
     tally.finish()
 
 

@@ -1,5 +1,6 @@
 """Small templates for chat_oracle.py: what Jinja and Python's values do, one thing each."""
 import itertools
+import random
 
 MESSAGES = [{"role": "user", "content": "Hello World"}, {"role": "assistant", "content": "hi"},
             {"role": "tool", "content": ["a", {"b": None}], "n": 3}]
@@ -362,3 +363,77 @@ def snippets():
     out += ["{{ s[%s:%s:%s] }}{{ l[%s:%s:%s] }}" % ((a, b, c) * 2)
             for a, b, c in itertools.product(indices, indices, ["2", "-1", "-3", "100"])]
     return out
+
+
+# ---- at random ----
+
+ATOMS = ["s", "e", "u", "m", "q", "i", "z", "neg", "f", "t", "n", "l", "ls", "el", "d", "ed", "objs", "nested", "lines",
+         "dk", "html", "num", "missing", "messages", "1", "2", "-1", "0", "3.5", "'a'", "'l'", "''", "' '", "'%s|%s'",
+         "'{}-{}'", "true", "none", "[1, 2]", "('a', 'b')", "{'k': 1}", "range(4)", "(html|safe)", "d.items()", "'ß'"]
+METHODS = """
+upper lower title strip lstrip rstrip split rsplit splitlines startswith endswith replace join format find count
+center ljust zfill partition rpartition get items keys values index capitalize swapcase casefold removeprefix
+removesuffix isdigit isalpha isupper istitle expandtabs rjust rfind
+""".split()
+FILTER_NAMES = """
+upper lower title capitalize trim length first last join sort unique min max sum list reverse batch slice items
+dictsort map select reject selectattr rejectattr groupby default int float round abs string replace indent
+center truncate wordcount format escape safe forceescape tojson attr
+""".split()
+NAMES = ["'upper'", "'v'", "'n'", "'k.z'", "'length'", "'defined'", "'string'", "'equalto'", "'odd'", "0", "'first'"]
+OPERATORS = ["+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", ">=", "in", "not in", "and", "or"]
+
+
+def random_expression(r, depth):
+    if depth == 0:
+        return r.choice(ATOMS)
+    a = random_expression(r, depth - 1)
+    arguments = ", ".join(random_expression(r, r.randrange(depth)) for _ in range(r.choice([0, 0, 1, 1, 2])))
+    kind = r.randrange(12)
+    if kind < 3:
+        return f"({a}).{r.choice(METHODS)}({arguments})"
+    if kind < 6:
+        if r.random() < 0.3:
+            arguments = ", ".join(r.sample(NAMES, r.choice([1, 1, 2])))
+        text = f"({a})|{r.choice(FILTER_NAMES)}({arguments})"
+        return text + "|list" if r.random() < 0.3 else text
+    if kind < 8:
+        return f"({a} {r.choice(OPERATORS)} {random_expression(r, r.randrange(depth))})"
+    if kind == 8:
+        return f"({a})[{random_expression(r, 0)}]"
+    if kind == 9:
+        return f"({a})[{r.choice(['', '1', '-2', '0'])}:{r.choice(['', '2', '-1'])}{r.choice(['', ':2', ':-1'])}]"
+    if kind == 10:
+        return f"({a} is {r.choice(['', 'not '])}{r.choice(TESTS.split())})"
+    return f"({a} if {random_expression(r, r.randrange(depth))} else {random_expression(r, r.randrange(depth))})"
+
+
+def random_body(r, depth):
+    """Statements that set, read, loop and branch over a few names, for the rules of scopes."""
+    out = ""
+    for _ in range(r.randrange(1, 4)):
+        name, other = r.choice("xyzi"), r.choice("xyzi")
+        kind = r.randrange(9 if depth else 4)
+        if kind < 2:
+            out += "{% set " + name + " = " + r.choice([other, "1", f"{other} ~ 'a'", "loop.index", "[x, y]"]) + " %}"
+        elif kind < 4:
+            out += "{{ " + r.choice([name, f"{name} is defined", f"{name}|default('-')"]) + " }},"
+        elif kind < 6:
+            inner = random_body(r, depth - 1)
+            out += "{% for " + name + " in " + r.choice(["[1, 2]", "'ab'", "range(3) if " + name + " != 1"]) + " %}"
+            out += inner + r.choice(["", "{% if loop.first %}{% continue %}{% endif %}", "{{ loop.last }}"])
+            out += r.choice(["", "{% else %}" + random_body(r, depth - 1)]) + "{% endfor %}"
+        elif kind < 8:
+            out += "{% if " + r.choice([name, "true", "false"]) + " %}" + random_body(r, depth - 1)
+            out += r.choice(["", "{% else %}" + random_body(r, depth - 1)]) + "{% endif %}"
+        else:
+            macro = r.choice("mg")
+            out += "{% macro " + macro + "(" + r.choice(["", name, name + "=" + other]) + ") %}"
+            out += random_body(r, depth - 1) + "{% endmacro %}{{ " + macro + "(" + r.choice(["", "5"]) + ") }}"
+    return out
+
+
+def random_snippets(count, seed=1):
+    r = random.Random(seed)
+    return (["{{ " + random_expression(r, r.choice([1, 2, 2, 3])) + " }}" for _ in range(count)] +
+            [random_body(r, 3) for _ in range(count // 2)])

@@ -222,6 +222,8 @@ static void test_limits(void **state) {
     assert_refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "[]", TOLA_E_LIMIT, "deeper than");
     assert_refused("{{ range(1000000) }}", "[]", TOLA_E_LIMIT, "range of more than");
     assert_refused("{{ '{:>9999999999}'.format('x') }}", "[]", TOLA_E_LIMIT, "");
+    assert_refused("{% set n = namespace(x=[1]) %}{% for i in range(5000) %}{% set n.x = n.x | map('abs') %}"
+                   "{% endfor %}{{ n.x | list }}", "[]", TOLA_E_LIMIT, "nested deeper");
     char deep[5000];
     memset(deep, '(', sizeof deep);
     memcpy(deep, "{{", 2);

@@ -1,7 +1,7 @@
 /* The filters of jinja2, and transformers' own tojson.
  *
- * What is a generator in jinja2 (map, select, batch, ...) is made at once here and handed out once, forward; a template
- * sees the difference only where it makes a generator that would fail and never looks at it. */
+ * What is a generator in jinja2 (map, select, batch, ...) is made whole here when its first item is wanted, and handed
+ * out once, forward. A template sees the difference only where an item that it never looks at makes the filter fail. */
 #include "text/jinja/engine.h"
 #include "text/jinja/unicode.h"
 
@@ -63,8 +63,7 @@ static void sort_by(jinja_run *e, jv *items, jv *keys, size_t n, bool reverse) {
             for (size_t k = from; k < end; k++) {
                 bool right = i >= middle;
                 if (!right && j < end) {
-                    int c = reverse ? jv_compare(e, keys[i], keys[j], "<") : jv_compare(e, keys[j], keys[i], "<");
-                    right = c == -1 || (c < 0);
+                    right = (reverse ? jv_compare(e, keys[i], keys[j], "<") : jv_compare(e, keys[j], keys[i], "<")) < 0;
                 }
                 size_t pick = right ? j++ : i++;
                 to_items[k] = items[pick];
@@ -76,6 +75,9 @@ static void sort_by(jinja_run *e, jv *items, jv *keys, size_t n, bool reverse) {
         memcpy(keys, to_keys, n * sizeof *keys);
     }
 }
+
+/* An argument that Python wants as an integer and uses as a flag. */
+static bool flag(jinja_run *e, jv x, const char *what) { return jv_given(x) && jv_need_int(e, x, what) != 0; }
 
 static jv f_sort(jinja_run *e, jv x, const jargs *a) {
     jv v[3], list = jv_listed(e, x);
@@ -93,7 +95,7 @@ static jv f_sort(jinja_run *e, jv x, const jargs *a) {
         for (size_t k = 0; k < paths.as.l->n; k++)
             jv_items(keys[i])[k] = key_of(e, list.as.l->v[i], paths.as.l->v[k], v[1], jv_none());
     }
-    sort_by(e, jv_items(list), keys, n, jv_given(v[0]) && jv_truth(v[0]));
+    sort_by(e, jv_items(list), keys, n, flag(e, v[0], "reverse"));
     return list;
 }
 
@@ -112,7 +114,7 @@ static jv f_dictsort(jinja_run *e, jv x, const jargs *a) {
     size_t n = list.as.l->n;
     jv *keys = jinja_alloc(e, n + 1, sizeof *keys);
     for (size_t i = 0; i < n; i++) keys[i] = key_of(e, list.as.l->v[i].as.l->v[by], jv_none(), v[0], jv_none());
-    sort_by(e, jv_items(list), keys, n, jv_given(v[2]) && jv_truth(v[2]));
+    sort_by(e, jv_items(list), keys, n, flag(e, v[2], "reverse"));
     return list;
 }
 
@@ -237,17 +239,19 @@ static jv f_join(jinja_run *e, jv x, const jargs *a) {
 static jv f_batch(jinja_run *e, jv x, const jargs *a) {
     jv v[2], list = jv_listed(e, x);
     jinja_bind_args(e, "batch", a, "!linecount fill_with", v);
-    int64_t count = jv_need_int(e, v[0], "the argument of batch");
-    size_t n = list.as.l->n, step = count > 0 ? (size_t)count : SIZE_MAX;
-    if (count == 0 && n) jinja_fail(e, TOLA_E_UNSUPPORTED, "batches of no items are not supported");
-    jvec out = { 0 };
-    for (size_t i = 0; i < n; i += n - i < step ? n - i : step) {
-        jvec row = { 0 };
-        for (size_t k = i; k < n && k - i < step; k++) jvec_push(e, &row, list.as.l->v[k]);
-        while (jv_given_some(v[1]) && row.n < step && step != SIZE_MAX) {
-            jinja_charge(e, 0);
-            jvec_push(e, &row, v[1]);
+    /* compared with a length: what is no number never equals one, and cannot be filled up to */
+    int64_t count = v[0].kind == JK_INT || v[0].kind == JK_BOOL ? jv_integer(v[0]) : -1;
+    jvec out = { 0 }, row = { 0 };
+    for (size_t i = 0; i < list.as.l->n; i++) {
+        if ((int64_t)row.n == count) { /* a count of 0: an empty batch, then one of all */
+            jvec_push(e, &out, jvec_list(e, &row));
+            row = (jvec){ 0 };
         }
+        jvec_push(e, &row, list.as.l->v[i]);
+    }
+    if (row.n) {
+        if (jv_given_some(v[1])) jv_need_int(e, v[0], "the argument of batch");
+        for (; jv_given_some(v[1]) && (int64_t)row.n < count; jvec_push(e, &row, v[1])) jinja_charge(e, 0);
         jvec_push(e, &out, jvec_list(e, &row));
     }
     return jv_iter(e, jvec_list(e, &out), false);
@@ -434,13 +438,14 @@ static jv f_center(jinja_run *e, jv x, const jargs *a) {
 static jv f_truncate(jinja_run *e, jv x, const jargs *a) {
     jv v[4];
     jinja_bind_args(e, "truncate", a, "length killwords end leeway", v);
-    const jstr *s = jv_need_str(e, x, "what is truncated");
+    size_t n;
     int64_t length = jv_given(v[0]) ? jv_need_int(e, v[0], "the length of truncate") : 255;
     const jstr *end = jv_given(v[2]) ? jv_need_str(e, v[2], "the end of truncate") : jstr_of(e, "...", 3, 0);
     int64_t leeway = jv_given_some(v[3]) ? jv_need_int(e, v[3], "the leeway of truncate") : 5;
     if (length < (int64_t)end->chars) jinja_bad(e, "truncate: the length is less than that of its end");
     if (leeway < 0) jinja_bad(e, "truncate: the leeway is negative");
-    if ((int64_t)s->chars <= length || (int64_t)s->chars - length <= leeway) return x;
+    if (jv_length(x, &n) && ((int64_t)n <= length || (int64_t)n - length <= leeway)) return x;
+    const jstr *s = jv_need_str(e, x, "what is truncated");
     const jstr *cut = jstr_cut(e, s, 0, jstr_offset(s, (size_t)length - end->chars));
     if (!jv_given(v[1]) || !jv_truth(v[1])) {
         static const jstr space = { " ", 1, 1, NULL, 0, false };
@@ -636,31 +641,57 @@ static const struct {
     const char *name;
     jv (*run)(jinja_run *e, jv x, const jargs *a);
 } filters[] = {
-    { "abs", f_abs }, { "attr", f_attr }, { "batch", f_batch }, { "capitalize", f_capitalize }, { "center", f_center },
+    { "abs", f_abs }, { "attr", f_attr }, { "capitalize", f_capitalize }, { "center", f_center },
     { "count", f_length }, { "d", f_default }, { "default", f_default }, { "dictsort", f_dictsort },
     { "e", f_escape }, { "escape", f_escape }, { "filesizeformat", f_unsupported }, { "first", f_first },
     { "float", f_float }, { "forceescape", f_forceescape }, { "format", f_format }, { "groupby", f_groupby },
-    { "indent", f_indent }, { "int", f_int }, { "items", f_items }, { "join", f_join }, { "last", f_last },
-    { "length", f_length }, { "list", f_list }, { "lower", f_lower }, { "map", f_map }, { "max", f_max },
-    { "min", f_min }, { "pprint", f_unsupported }, { "random", f_unsupported }, { "reject", f_reject },
-    { "rejectattr", f_rejectattr }, { "replace", f_replace }, { "reverse", f_reverse }, { "round", f_round },
-    { "safe", f_safe }, { "select", f_select }, { "selectattr", f_selectattr }, { "slice", f_slice },
-    { "sort", f_sort }, { "string", f_string }, { "striptags", f_unsupported }, { "sum", f_sum }, { "title", f_title },
-    { "tojson", f_tojson }, { "trim", f_trim }, { "truncate", f_truncate }, { "unique", f_unique },
+    { "indent", f_indent }, { "int", f_int }, { "join", f_join }, { "last", f_last }, { "length", f_length },
+    { "list", f_list }, { "lower", f_lower }, { "max", f_max }, { "min", f_min }, { "pprint", f_unsupported },
+    { "random", f_unsupported }, { "replace", f_replace }, { "reverse", f_reverse }, { "round", f_round },
+    { "safe", f_safe }, { "sort", f_sort }, { "string", f_string }, { "striptags", f_unsupported }, { "sum", f_sum },
+    { "title", f_title }, { "tojson", f_tojson }, { "trim", f_trim }, { "truncate", f_truncate },
     { "upper", f_upper }, { "urlencode", f_unsupported }, { "urlize", f_unsupported }, { "wordcount", f_wordcount },
     { "wordwrap", f_unsupported }, { "xmlattr", f_unsupported },
 };
 
+/* Those that jinja2 begins to run when their first item is wanted. */
+static const struct {
+    const char *name;
+    jv (*run)(jinja_run *e, jv x, const jargs *a);
+    const char *spec; /* what is bound when they are called; NULL: everything is taken */
+} generators[] = {
+    { "batch", f_batch, "!linecount fill_with" }, { "items", f_items, "" }, { "map", f_map, NULL },
+    { "reject", f_reject, NULL }, { "rejectattr", f_rejectattr, NULL }, { "select", f_select, NULL },
+    { "selectattr", f_selectattr, NULL }, { "slice", f_slice, "!slices fill_with" },
+    { "unique", f_unique, "case_sensitive attribute" },
+};
+
+#define FILTERS (sizeof filters / sizeof *filters)
+#define GENERATORS (sizeof generators / sizeof *generators)
+
 int jinja_filter_id(const jstr *name) {
-    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
+    for (size_t i = 0; i < FILTERS; i++)
         if (jstr_is(name, filters[i].name)) return (int)i;
+    for (size_t i = 0; i < GENERATORS; i++)
+        if (jstr_is(name, generators[i].name)) return (int)(FILTERS + i);
     return -1;
 }
 
 jv jinja_apply_filter(jinja_run *e, int id, jv input, const jargs *a) {
     jinja_enter(e);
     jinja_charge(e, 0);
-    jv r = filters[id].run(e, input, a);
+    jv r, bound[2];
+    if ((size_t)id < FILTERS) {
+        r = filters[id].run(e, input, a);
+    } else {
+        const char *spec = generators[(size_t)id - FILTERS].spec;
+        if (spec) jinja_bind_args(e, generators[(size_t)id - FILTERS].name, a, spec, bound);
+        jargs *own = jinja_alloc(e, 1, sizeof *own);
+        jiter *it = jinja_alloc(e, 1, sizeof *it);
+        *own = *a;
+        *it = (jiter){ .over = input, .make = generators[(size_t)id - FILTERS].run, .arguments = own };
+        r = (jv){ .kind = JK_ITER, .as.it = it };
+    }
     jinja_leave(e);
     return r;
 }

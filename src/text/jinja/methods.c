@@ -377,7 +377,7 @@ static jv m_rsplit(jinja_run *e, jv x, const jargs *a) {
 static jv m_splitlines(jinja_run *e, jv x, const jargs *a) {
     jv keep;
     jinja_bind_args(e, "splitlines", a, "keepends", &keep);
-    return jinja_split_lines(e, x.as.s, jv_given(keep) && jv_truth(keep));
+    return jinja_split_lines(e, x.as.s, jv_given(keep) && jv_need_int(e, keep, "keepends") != 0);
 }
 
 /* startswith, endswith: one text or a tuple of them */
@@ -663,12 +663,18 @@ static jv m_copy(jinja_run *e, jv x, const jargs *a) {
 
 static jv m_list_index(jinja_run *e, jv x, const jargs *a) {
     jv v[3];
-    jinja_bind_args(e, "index", a, "!-value -start -stop", v);
+    jinja_bind_args(e, "index", a, x.kind == JK_RANGE ? "!-value" : "!-value -start -stop", v);
+    if (x.kind == JK_RANGE) {
+        x = jv_listed(e, x);
+        v[1] = v[2] = jv_kind(JK_MISSING);
+    }
     int64_t n = (int64_t)x.as.l->n, from = int_or(e, v[1], 0, "start"), to = int_or(e, v[2], n, "stop");
     if (from < 0) from = from + n < 0 ? 0 : from + n;
     if (to < 0) to += n;
-    for (int64_t i = from; i < to && i < n; i++)
+    for (int64_t i = from; i < to && i < n; i++) {
+        jinja_charge(e, 0);
         if (jv_equal(e, x.as.l->v[i], v[0])) return jv_int(i);
+    }
     jinja_bad(e, "value is not in %s", jv_type(x));
 }
 
@@ -676,7 +682,11 @@ static jv m_list_count(jinja_run *e, jv x, const jargs *a) {
     jv v;
     jinja_bind_args(e, "count", a, "!-value", &v);
     int64_t n = 0;
-    for (size_t i = 0; i < x.as.l->n; i++) n += jv_equal(e, x.as.l->v[i], v);
+    if (x.kind == JK_RANGE) x = jv_listed(e, x);
+    for (size_t i = 0; i < x.as.l->n; i++) {
+        jinja_charge(e, 0);
+        n += jv_equal(e, x.as.l->v[i], v);
+    }
     return jv_int(n);
 }
 
@@ -743,6 +753,7 @@ static const struct {
     { JK_LIST, "index", m_list_index }, { JK_LIST, "count", m_list_count }, { JK_LIST, "copy", m_copy },
     { JK_LIST, "append", NULL }, { JK_LIST, "clear", NULL }, { JK_LIST, "extend", NULL }, { JK_LIST, "insert", NULL },
     { JK_LIST, "pop", NULL }, { JK_LIST, "remove", NULL }, { JK_LIST, "reverse", NULL }, { JK_LIST, "sort", NULL },
+    { JK_RANGE, "index", m_list_index }, { JK_RANGE, "count", m_list_count },
     { JK_TUPLE, "index", m_list_index }, { JK_TUPLE, "count", m_list_count },
     { JK_LOOP, "cycle", m_cycle }, { JK_LOOP, "changed", m_changed },
     { JK_CYCLER, "next", m_next }, { JK_CYCLER, "reset", m_reset },

@@ -498,7 +498,8 @@ static int compare_strings(jinja_run *e, const jstr *a, const jstr *b) {
     size_t n = a->length < b->length ? a->length : b->length;
     jinja_charge(e, n);
     int c = n ? memcmp(a->data, b->data, n) : 0; /* the order of UTF-8 is the order of code points */
-    return c ? c : a->length < b->length ? -1 : a->length > b->length;
+    if (c) return c < 0 ? -1 : 1;
+    return a->length < b->length ? -1 : a->length > b->length;
 }
 
 int jv_compare(jinja_run *e, jv a, jv b, const char *what) {
@@ -578,6 +579,12 @@ static jv view_item(jinja_run *e, const jpair *p, unsigned which, uint8_t mark) 
 
 bool jiter_next(jinja_run *e, jiter *it, jv *item) {
     jinja_charge(e, 0);
+    if (it->make) { /* a generator that nobody asked yet */
+        jinja_enter(e);
+        jv made = it->make(e, it->over, it->arguments);
+        jinja_leave(e);
+        *it = *made.as.it;
+    }
     if (it->given) return jiter_next(e, it->over.as.it, item);
     size_t n = 0;
     if (!jv_length(it->over, &n) || it->at >= n) return false;
@@ -587,7 +594,7 @@ bool jiter_next(jinja_run *e, jiter *it, jv *item) {
     case JK_STRING: {
         size_t from = it->byte;
         jstr_next(it->over.as.s, &it->byte);
-        *item = jv_str(jstr_cut(e, it->over.as.s, from, it->byte));
+        *item = jv_str(jstr_safe(e, jstr_cut(e, it->over.as.s, from, it->byte), false));
         return true;
     }
     case JK_LIST:

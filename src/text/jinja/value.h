@@ -52,6 +52,7 @@ typedef struct jstr {
     bool safe; /* markupsafe.Markup: what is joined to it is escaped */
 } jstr;
 
+typedef struct jinja_run jinja_run;
 typedef struct jv jv;
 typedef struct jlist jlist;
 typedef struct jdict jdict;
@@ -117,12 +118,17 @@ struct jmethod {
     uint16_t id; /* in the table of methods of its kind */
 };
 
+struct jargs;
+
 /* Goes over any iterable, one item at a time. */
 struct jiter {
     jv over;
     size_t at, byte; /* byte: place in a string */
     bool backwards;
     bool given; /* it was an iterator already: `over.as.it` is asked */
+    /* of a generator that has not begun: makes the JK_ITER that it stands for, of `over` */
+    jv (*make)(jinja_run *e, jv over, const struct jargs *arguments);
+    const struct jargs *arguments;
 };
 
 struct jcycler {
@@ -132,7 +138,7 @@ struct jcycler {
 
 /* ---- the run ---- */
 
-typedef struct jinja_run {
+struct jinja_run {
     arena *mem;
     tola_error *err;
     tola_status status;
@@ -144,7 +150,7 @@ typedef struct jinja_run {
     const struct jinja_options *options;
     const struct jinja_template *template;
     jdict *variables;
-} jinja_run;
+};
 
 #define JINJA_MAX_DEPTH 1200 /* of evaluation, values in values, macros in macros: nothing recurses deeper */
 
@@ -245,7 +251,7 @@ void jv_add_repr(jbuild *b, jv x);
 size_t jinja_float_repr(char *dst, double x);
 bool jv_truth(jv x);
 bool jv_equal(jinja_run *e, jv a, jv b);
-/* a < b; fails where Python does. `what` is the operator, for the message. */
+/* -1, 0, 1, or 2 where neither is less (NaN); fails where Python does. `what` is the operator, for the message. */
 int jv_compare(jinja_run *e, jv a, jv b, const char *what);
 bool jv_contains(jinja_run *e, jv container, jv item);
 /* len(x); false where it has none */
