@@ -104,8 +104,8 @@ typedef struct subject {
 
 static void set_up(subject *s) {
     float *row = aligned((s->h.key_dim + s->h.value_dim) * sizeof *row);
-    s->key_bytes = attention_key_bytes(s->h.key_type, s->h.key_dim);
-    s->value_bytes = attention_value_bytes(s->h.value_type, s->h.value_dim);
+    s->key_bytes = attention_bytes(s->h.key_type, s->h.key_dim);
+    s->value_bytes = attention_bytes(s->h.value_type, s->h.value_dim);
     if (s->key_bytes == 0 || s->value_bytes == 0) {
         fprintf(stderr, "these types do not hold these dimensions\n");
         exit(2);

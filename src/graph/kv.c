@@ -90,7 +90,7 @@ static size_t group_for(kv_cache *kv, const kv_layer *layer) {
 static tola_status place_layer(kv_cache *kv, size_t index, const kv_layer *layer, tola_error *err) {
     const tola_dtype types[] = { kv->options.key, kv->options.value };
     const uint32_t dims[] = { layer->key_dim, layer->value_dim };
-    size_t bytes[] = { attention_key_bytes(types[0], dims[0]), attention_value_bytes(types[1], dims[1]) };
+    size_t bytes[] = { attention_bytes(types[0], dims[0]), attention_bytes(types[1], dims[1]) };
     for (int i = 0; i < 2; i++) {
         if (bytes[i] == 0)
             return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "no cache of %s for %s of %u numbers in layer %zu",
@@ -474,8 +474,8 @@ static bool page_finite(const kv_cache *kv, size_t group, const uint8_t *data) {
         const uint8_t *p = data + spot->offset;
         if (spot->group != group) continue;
         for (uint32_t h = 0; h < spot->shape.kv_heads; h++, p += spot->key_bytes + spot->value_bytes)
-            if (!attention_keys_finite(kv->options.key, spot->shape.key_dim, p) ||
-                !attention_values_finite(kv->options.value, spot->shape.value_dim, p + spot->key_bytes))
+            if (!attention_finite(kv->options.key, spot->shape.key_dim, p) ||
+                !attention_finite(kv->options.value, spot->shape.value_dim, p + spot->key_bytes))
                 return false;
     }
     return true;

@@ -84,8 +84,8 @@ static scene scene_make(tola_dtype key, tola_dtype value, size_t key_dim, size_t
     c.v = room(SLOTS * value_dim * sizeof(float));
     for (size_t i = 0; i < n * c.q_stride; i++) c.q[i] = uniform(-1, 1);
     for (size_t p = 0; p < PAGES; p++) {
-        c.keys[p] = room(attention_key_bytes(key, key_dim));
-        c.values[p] = room(attention_value_bytes(value, value_dim));
+        c.keys[p] = room(attention_bytes(key, key_dim));
+        c.values[p] = room(attention_bytes(value, value_dim));
     }
     for (size_t j = 0; j < SLOTS; j++) {
         float *k = c.k + j * key_dim, *v = c.v + j * value_dim;
@@ -304,24 +304,24 @@ static void test_close_to_softmax(void **unused) {
 
 static void test_put(void **unused) {
     (void)unused;
-    assert_int_equal(attention_key_bytes(TOLA_DTYPE_Q8_0, 48), 0);
-    assert_int_equal(attention_key_bytes(TOLA_DTYPE_Q4_K, 256), 0);
-    assert_int_equal(attention_value_bytes(TOLA_DTYPE_F16, 0), 0);
-    assert_int_equal(attention_value_bytes(TOLA_DTYPE_F16, 70000), 0);
+    assert_int_equal(attention_bytes(TOLA_DTYPE_Q8_0, 48), 0);
+    assert_int_equal(attention_bytes(TOLA_DTYPE_Q4_K, 256), 0);
+    assert_int_equal(attention_bytes(TOLA_DTYPE_F16, 0), 0);
+    assert_int_equal(attention_bytes(TOLA_DTYPE_F16, 70000), 0);
     for (size_t t = 0; t < 5; t++) {
-        const size_t bytes = attention_key_bytes(types[t], 64);
+        const size_t bytes = attention_bytes(types[t], 64);
         uint8_t *keys = room(bytes), *values = room(bytes);
         float row[64] = { 0 };
-        assert_int_equal(bytes, attention_value_bytes(types[t], 64));
+        assert_int_equal(bytes, attention_bytes(types[t], 64));
         assert_int_equal(bytes % 64, 0);
         attention_put_key(types[t], 64, keys, 63, row);
         attention_put_value(types[t], 64, values, 63, row);
-        assert_true(attention_keys_finite(types[t], 64, keys) && attention_values_finite(types[t], 64, values));
+        assert_true(attention_finite(types[t], 64, keys) && attention_finite(types[t], 64, values));
         for (int i = 0; i < 2; i++) {
             row[40] = i ? NAN : -INFINITY;
             attention_put_key(types[t], 64, keys, 63, row);
             attention_put_value(types[t], 64, values, 63, row);
-            assert_false(attention_keys_finite(types[t], 64, keys) || attention_values_finite(types[t], 64, values));
+            assert_false(attention_finite(types[t], 64, keys) || attention_finite(types[t], 64, values));
         }
         free(keys), free(values);
     }

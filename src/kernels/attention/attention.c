@@ -5,12 +5,12 @@
  *             q8_0           dim / 32 blocks of { f16 scale[64], i8 code[32][64] }
  *             q4_0           dim / 32 blocks of { f16 scale[64], u8 codes[16][64] }: codes of dimensions r (low half)
  *                            and r + 16 of the block
- *   values    panels of 64 dimensions and what is left: [64] rows of each as they lie in a file */
+ *   values    f32 f16 bf16   panels of 64 dimensions and what is left: [64][width] each
+ *             q8_0 q4_0      as keys, but codes [64][32] and [64][16] */
 #define ATTENTION_TABLE attention_scalar
 #include "kernels/attention/attention_body.h"
 #include "base/cpu.h"
 #include "kernels/cast/cast.h"
-#include "kernels/dequantize/dequantize.h"
 #include "kernels/quantize/quantize.h"
 
 enum { MOST_DIM = 65536, GROUP = 32, MOST_BLOCK = 34 };
@@ -21,15 +21,12 @@ static bool is_float(tola_dtype type) {
     return type == TOLA_DTYPE_F32 || type == TOLA_DTYPE_F16 || type == TOLA_DTYPE_BF16;
 }
 
-size_t attention_value_bytes(tola_dtype type, size_t dim) {
+size_t attention_bytes(tola_dtype type, size_t dim) {
     if (dim == 0 || dim > MOST_DIM) return 0;
     if (is_float(type)) return PAGE * dim * tola_dtype_block_bytes(type);
     if (is_blocks(type) && dim % GROUP == 0) return PAGE * (dim / GROUP) * tola_dtype_block_bytes(type);
     return 0;
 }
-
-/* As many bytes, in another order. */
-size_t attention_key_bytes(tola_dtype type, size_t dim) { return attention_value_bytes(type, dim); }
 
 /* ---- putting ---- */
 
@@ -61,35 +58,37 @@ static void put_block(tola_dtype type, uint8_t *block, const float *x) {
     put16(block, 0x7e00);
 }
 
-void attention_put_value(tola_dtype type, size_t dim, void *page_of, size_t slot, const float *value) {
-    const size_t bytes = tola_dtype_block_bytes(type), group = tola_dtype_block_elements(type);
-    for (size_t panel = 0; panel < dim; panel += PAGE) {
-        const size_t width = dim - panel < PAGE ? dim - panel : PAGE;
-        uint8_t *p = (uint8_t *)page_of + (PAGE * panel + slot * width) / group * bytes;
-        for (size_t d = 0; d < width; d += group, p += bytes) {
-            if (is_blocks(type))
-                put_block(type, p, value + panel + d);
-            else
-                put_float(type, p, value[panel + d]);
-        }
+/* One slot of blocks of 32: code i of it lies i * step after its first. */
+static void put_blocks(tola_dtype type, size_t dim, uint8_t *p, size_t slot, const float *x, bool keys) {
+    const size_t codes = tola_dtype_block_bytes(type) - 2, step = keys ? PAGE : 1, first = keys ? slot : slot * codes;
+    for (size_t d = 0; d < dim; d += GROUP, p += PAGE * (2 + codes)) {
+        uint8_t block[MOST_BLOCK];
+        put_block(type, block, x + d);
+        memcpy(p + 2 * slot, block, 2);
+        for (size_t i = 0; i < codes; i++) p[2 * PAGE + first + i * step] = block[2 + i];
     }
 }
 
-void attention_put_key(tola_dtype type, size_t dim, void *page_of, size_t slot, const float *key) {
-    uint8_t *p = page_of;
-    if (!is_blocks(type)) {
-        const size_t bytes = tola_dtype_block_bytes(type);
-        for (size_t d = 0; d < dim; d++) put_float(type, p + (d * PAGE + slot) * bytes, key[d]);
+void attention_put_value(tola_dtype type, size_t dim, void *page, size_t slot, const float *value) {
+    const size_t bytes = tola_dtype_block_bytes(type);
+    if (is_blocks(type)) {
+        put_blocks(type, dim, page, slot, value, false);
         return;
     }
-    const size_t codes = tola_dtype_block_bytes(type) - 2;
-    for (size_t d = 0; d < dim; d += GROUP) {
-        uint8_t block[MOST_BLOCK];
-        put_block(type, block, key + d);
-        memcpy(p + 2 * slot, block, 2);
-        p += 2 * PAGE;
-        for (size_t i = 0; i < codes; i++, p += PAGE) p[slot] = block[2 + i];
+    for (size_t panel = 0; panel < dim; panel += PAGE) {
+        const size_t width = dim - panel < PAGE ? dim - panel : PAGE;
+        uint8_t *p = (uint8_t *)page + (PAGE * panel + slot * width) * bytes;
+        for (size_t d = 0; d < width; d++) put_float(type, p + d * bytes, value[panel + d]);
     }
+}
+
+void attention_put_key(tola_dtype type, size_t dim, void *page, size_t slot, const float *key) {
+    const size_t bytes = tola_dtype_block_bytes(type);
+    if (is_blocks(type)) {
+        put_blocks(type, dim, page, slot, key, true);
+        return;
+    }
+    for (size_t d = 0; d < dim; d++) put_float(type, (uint8_t *)page + (d * PAGE + slot) * bytes, key[d]);
 }
 
 /* ---- are they finite ---- */
@@ -105,20 +104,11 @@ static bool floats_finite(tola_dtype type, size_t n, const uint8_t *p) {
     return true;
 }
 
-bool attention_keys_finite(tola_dtype type, size_t dim, const void *page_of) {
-    const uint8_t *p = page_of;
+bool attention_finite(tola_dtype type, size_t dim, const void *page) {
+    const uint8_t *p = page;
     if (!is_blocks(type)) return floats_finite(type, dim * PAGE, p);
     for (size_t d = 0; d < dim; d += GROUP, p += PAGE * tola_dtype_block_bytes(type))
-        for (size_t j = 0; j < PAGE; j++)
-            if (!half_finite(p + 2 * j)) return false;
-    return true;
-}
-
-bool attention_values_finite(tola_dtype type, size_t dim, const void *page_of) {
-    const uint8_t *p = page_of;
-    if (!is_blocks(type)) return floats_finite(type, dim * PAGE, p);
-    for (size_t b = 0; b < PAGE * dim / GROUP; b++, p += tola_dtype_block_bytes(type))
-        if (!half_finite(p)) return false;
+        if (!floats_finite(TOLA_DTYPE_F16, PAGE, p)) return false;
     return true;
 }
 
@@ -154,13 +144,12 @@ static const attention_set *set_here(void) {
     }
 }
 
-/* n numbers as floats. */
+/* n numbers of a floating-point type. */
 static void to_floats(tola_dtype type, const void *from, float *to, size_t n) {
     switch (type) {
     case TOLA_DTYPE_F32: memcpy(to, from, n * sizeof *to); break;
     case TOLA_DTYPE_F16: cast_get()->f16_to_f32(from, to, n, false); break;
-    case TOLA_DTYPE_BF16: cast_get()->bf16_to_f32(from, to, n, false); break;
-    default: dequantize_get(type)(from, to, n);
+    default: cast_get()->bf16_to_f32(from, to, n, false);
     }
 }
 
@@ -175,7 +164,7 @@ static bool next_part(tola_dtype type, size_t dim, size_t most, part *p) {
     p->first += p->count;
     p->offset += p->bytes;
     p->count = dim - p->first < most ? dim - p->first : most;
-    p->bytes = attention_value_bytes(type, p->count);
+    p->bytes = attention_bytes(type, p->count);
     return p->count > 0;
 }
 
@@ -191,14 +180,18 @@ static const float *keys_as_floats(const attention_set *set, tola_dtype type, co
 }
 
 /* Rows are filled up to a multiple of 16 with zeros. */
-static const float *values_as_floats(tola_dtype type, const void *from, size_t dim, float *room) {
-    const size_t width = up16(dim);
+static const float *values_as_floats(const attention_set *set, tola_dtype type, const void *from, size_t dim,
+                                     float *room) {
+    const size_t width = up16(dim), bytes = dim * tola_dtype_block_bytes(type);
     if (width == dim) {
-        if (type == TOLA_DTYPE_F32) return from;
-        to_floats(type, from, room, PAGE * dim);
+        switch (type) {
+        case TOLA_DTYPE_F32: return from;
+        case TOLA_DTYPE_Q8_0: set->q8_0_values(from, room, dim); break;
+        case TOLA_DTYPE_Q4_0: set->q4_0_values(from, room, dim); break;
+        default: to_floats(type, from, room, PAGE * dim);
+        }
         return room;
     }
-    const size_t bytes = dim * tola_dtype_block_bytes(type); /* floats: blocks have 32 */
     for (size_t j = 0; j < PAGE; j++) {
         to_floats(type, (const uint8_t *)from + j * bytes, room + j * width, dim);
         memset(room + j * width + dim, 0, (width - dim) * sizeof *room);
@@ -237,7 +230,8 @@ void attention_page_by(const attention_set *set, const attention_head *h, const 
     }
     set->softmax(&c);
     for (part v = { 0 }; next_part(h->value_type, h->value_dim, PAGE, &v);) {
-        const float *values = values_as_floats(h->value_type, (const uint8_t *)pages->values + v.offset, v.count, room);
+        const float *values =
+            values_as_floats(set, h->value_type, (const uint8_t *)pages->values + v.offset, v.count, room);
         c.ahead = pages->next_values ? (const uint8_t *)pages->next_values + v.offset : NULL;
         c.ahead_bytes = v.bytes;
         set->sums(&c, values, v.first / PAGE, up16(v.count));

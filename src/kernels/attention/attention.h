@@ -23,19 +23,17 @@
 
 #define ATTENTION_PAGE 64
 
-/* Bytes of one kv head's keys / values in a page, multiples of 64 but for values of odd dimensions; 0 where the type
+/* Bytes of one kv head's keys, or of its values, in a page, a multiple of 64 where dim is one of 16; 0 where the type
  * cannot hold `dim`. Types f32 f16 bf16 q8_0 q4_0 (the last two with an f16 scale for 32 numbers along dim, which is a
  * multiple of that; with the bits of kernels/quantize). dim is at most 65536. */
-size_t attention_key_bytes(tola_dtype type, size_t dim);
-size_t attention_value_bytes(tola_dtype type, size_t dim);
+size_t attention_bytes(tola_dtype type, size_t dim);
 /* Puts one position into its slot (0 .. 63) of a page: rounds, to nearest even, as codecs/ does for the type. Slots are
  * written independently of each other, by several threads if need be. A block of q8_0 or q4_0 with a number beyond the
  * range of its scales becomes NaN. */
 void attention_put_key(tola_dtype type, size_t dim, void *page, size_t slot, const float *key);
 void attention_put_value(tola_dtype type, size_t dim, void *page, size_t slot, const float *value);
-/* Is all that the page holds, in every slot, finite? */
-bool attention_keys_finite(tola_dtype type, size_t dim, const void *page);
-bool attention_values_finite(tola_dtype type, size_t dim, const void *page);
+/* Is all that the page's keys, or values, hold finite, in every slot? */
+bool attention_finite(tola_dtype type, size_t dim, const void *page);
 
 typedef struct attention_head {
     tola_dtype key_type, value_type;

@@ -272,34 +272,62 @@ static void sums(const attention_call *c, const float *values, size_t panel, siz
 
 /* ---- keys in blocks of 32 numbers, each with a scale for each slot ---- */
 
-static void scales_of(const uint8_t *halves, float *out) {
-    for (int j = 0; j < PAGE; j++)
-        out[j] = cast_f32_from_bits(cast_f16_to_f32((uint16_t)(halves[2 * j] | halves[2 * j + 1] << 8)));
-}
-
 static void q8_0_keys(const uint8_t *from, float *out, size_t dim) {
-    float scale[PAGE];
-    for (size_t d = 0; d < dim; d++, from += PAGE, out += PAGE) {
-        if (d % 32 == 0) {
-            scales_of(from, scale);
-            from += 2 * PAGE;
+    for (size_t d = 0; d < dim; d += 32, from += (2 + 32) * PAGE, out += 32 * PAGE)
+        for (int j = 0; j < PAGE; j += LANES) {
+            const vf scale = v_load_half(from + 2 * j);
+            const uint8_t *codes = from + 2 * PAGE + j;
+#pragma GCC unroll 4
+            for (int r = 0; r < 32; r++) v_store(out + r * PAGE + j, v_mul(v_load_i8(codes + r * PAGE), scale));
         }
-        for (int j = 0; j < PAGE; j += LANES) v_store(out + j, v_mul(v_load_i8(from + j), v_load(scale + j)));
-    }
 }
 
 static void q4_0_keys(const uint8_t *from, float *out, size_t dim) {
-    float scale[PAGE];
-    for (size_t d = 0; d < dim; d += 32, out += 16 * PAGE) {
-        scales_of(from, scale);
-        from += 2 * PAGE;
-        for (int r = 0; r < 16; r++, from += PAGE, out += PAGE)
-            for (int j = 0; j < PAGE; j += LANES) {
-                const vf k = v_load(scale + j);
-                v_store(out + j, v_mul(v_load_low4(from + j), k));
-                v_store(out + 16 * PAGE + j, v_mul(v_load_high4(from + j), k));
+    for (size_t d = 0; d < dim; d += 32, from += (2 + 16) * PAGE, out += 32 * PAGE)
+        for (int j = 0; j < PAGE; j += LANES) {
+            const vf scale = v_load_half(from + 2 * j);
+            const uint8_t *codes = from + 2 * PAGE + j;
+#pragma GCC unroll 4
+            for (int r = 0; r < 16; r++) {
+                v_store(out + r * PAGE + j, v_mul(v_load_low4(codes + r * PAGE), scale));
+                v_store(out + (16 + r) * PAGE + j, v_mul(v_load_high4(codes + r * PAGE), scale));
             }
+        }
+}
+
+/* ---- values in such blocks, each slot's codes together, to rows of `width` floats ---- */
+
+static void q8_0_values(const uint8_t *from, float *out, size_t width) {
+    float scale[PAGE];
+    for (size_t d = 0; d < width; d += 32, from += (2 + 32) * PAGE) {
+        for (int j = 0; j < PAGE; j += LANES) v_store(scale + j, v_load_half(from + 2 * j));
+        for (int j = 0; j < PAGE; j++) {
+            const uint8_t *codes = from + 2 * PAGE + j * 32;
+            float *to = out + (size_t)j * width + d;
+            const vf by = v_set(scale[j]);
+#pragma GCC unroll 8
+            for (int i = 0; i < 32; i += LANES) v_store(to + i, v_mul(v_load_i8(codes + i), by));
+        }
     }
 }
 
-const attention_set ATTENTION_TABLE = { scores, softmax, sums, weights, q8_0_keys, q4_0_keys };
+static void q4_0_values(const uint8_t *from, float *out, size_t width) {
+    float scale[PAGE];
+    for (size_t d = 0; d < width; d += 32, from += (2 + 16) * PAGE) {
+        for (int j = 0; j < PAGE; j += LANES) v_store(scale + j, v_load_half(from + 2 * j));
+        for (int j = 0; j < PAGE; j++) {
+            const uint8_t *codes = from + 2 * PAGE + j * 16;
+            float *to = out + (size_t)j * width + d;
+            const vf by = v_set(scale[j]);
+#pragma GCC unroll 8
+            for (int i = 0; i < 16; i += LANES) {
+                v_store(to + i, v_mul(v_load_low4(codes + i), by));
+                v_store(to + 16 + i, v_mul(v_load_high4(codes + i), by));
+            }
+        }
+    }
+}
+
+const attention_set ATTENTION_TABLE = {
+    scores, softmax, sums, weights, q8_0_keys, q4_0_keys, q8_0_values, q4_0_values
+};

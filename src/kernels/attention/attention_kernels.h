@@ -29,9 +29,12 @@ typedef struct attention_set {
     void (*sums)(const attention_call *c, const float *values, size_t panel, size_t width);
     /* w(x) of n numbers, n a multiple of 16 */
     void (*weights)(float *x, size_t n);
-    /* Keys of a page as attention.c lays them out to [dim][64] floats, dim a multiple of 32. */
+    /* A page as attention.c lays it out to floats: keys to [dim][64], dim a multiple of 32; a panel of values to
+     * [64][width], width 32 or 64. */
     void (*q8_0_keys)(const uint8_t *page, float *out, size_t dim);
     void (*q4_0_keys)(const uint8_t *page, float *out, size_t dim);
+    void (*q8_0_values)(const uint8_t *page, float *out, size_t width);
+    void (*q4_0_values)(const uint8_t *page, float *out, size_t width);
 } attention_set;
 
 /* The last three where they exist. */

@@ -10,7 +10,7 @@
  * once, for x near 1 and |n| <= 200. v_signed(x, s): |x| with the sign of s. v_ordered: where x is a number. v_all:
  * every lane. v_load_pairs: a = p[0], p[2], ..., b = p[1], p[3], ...; v_store_pairs is its inverse. v_fold: 16 floats
  * in 16 / LANES vectors to one: s[l] + s[l + 8] for l < 8, then s[l] + s[l + 4] for l < 4, and so on. v_load_i8: LANES
- * bytes; v_load_low4, v_load_high4: half of each byte, less 8. */
+ * bytes; v_load_low4, v_load_high4: half of each byte, less 8. v_load_half: f16. */
 #if defined(LANES_AVX512) || defined(LANES_AVX2)
 INLINE float lanes_fold8(__m256 x) {
     __m128 a = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
@@ -27,6 +27,7 @@ INLINE float v_fold(const vf *s) {
 INLINE vf v_load_i8(const uint8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
+INLINE vf v_load_half(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 INLINE __m512i lanes_bytes(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 INLINE vf v_load_low4(const uint8_t *p) {
     __m512i q = _mm512_and_si512(lanes_bytes(p), _mm512_set1_epi32(15));
@@ -59,6 +60,7 @@ INLINE float v_fold(const vf *s) { return lanes_fold8(_mm256_add_ps(s[0], s[1]))
 INLINE vf v_load_i8(const uint8_t *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
+INLINE vf v_load_half(const uint8_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 INLINE __m256i lanes_bytes(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 INLINE vf v_load_low4(const uint8_t *p) {
     __m256i q = _mm256_and_si256(lanes_bytes(p), _mm256_set1_epi32(15));
@@ -93,6 +95,7 @@ INLINE float v_fold(const vf *s) {
     float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
     return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
 }
+INLINE vf v_load_half(const uint8_t *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
 INLINE uint8x8_t lanes_four(const uint8_t *p) {
     uint32_t four;
     memcpy(&four, p, sizeof four);
@@ -129,6 +132,7 @@ INLINE float v_fold(const vf *s) {
     return sum[0];
 }
 INLINE vf v_load_i8(const uint8_t *p) { return (float)(int8_t)*p; }
+INLINE vf v_load_half(const uint8_t *p) { return cast_f32_from_bits(cast_f16_to_f32((uint16_t)(p[0] | p[1] << 8))); }
 INLINE vf v_load_low4(const uint8_t *p) { return (float)((*p & 15) - 8); }
 INLINE vf v_load_high4(const uint8_t *p) { return (float)((*p >> 4) - 8); }
 INLINE vf v_power_low(vf low) { return cast_f32_from_bits((cast_f32_bits(low) + 127) << 23); }
