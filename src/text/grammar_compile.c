@@ -2,8 +2,8 @@
  *
  * A called rule costs a frame of the stack at run time; a copied one costs nodes. Masks are remembered by what a state
  * is, up to the frames around it, so that a rule is best called where it is a world of its own (a string: loops, and
- * an end that cannot be mistaken) and copied where it is short or where its end is open (a number, white space). Rules
- * that contain themselves are always called. */
+ * an end that cannot be mistaken) and copied where it is short (a character of a string: a token would go through many
+ * frames) or where its end is open (a number, white space). Rules that contain themselves are always called. */
 #include "text/grammar_build.h"
 
 #include "base/err.h"
@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LARGE 64        /* nodes from which a rule with a clear end is called though it has no loop */
 #define TOO_LARGE 2000  /* nodes from which any rule used twice is called */
 #define MAX_NESTING 400 /* parts and copied rules within each other while nodes are made */
 
@@ -331,7 +330,7 @@ static void measure_rule(compiler *c, uint32_t rule) {
     r->size = c->parts[body].size;
     r->loops = c->parts[body].loops;
     r->open = c->parts[body].open;
-    if (r->uses > 1 && !r->open && (r->loops || r->size >= LARGE)) r->called = true;
+    if (r->uses > 1 && !r->open && r->loops) r->called = true;
     if (r->uses > 1 && r->size >= TOO_LARGE) r->called = true;
 }
 

@@ -265,7 +265,8 @@ static void open_level(parser *p, uint64_t offset) {
 /* The sequence that ends here becomes an alternative. */
 static void close_sequence(parser *p) {
     level *l = &p->levels[p->depth];
-    part seq = build_seq(&p->b, p->items + l->first_item, p->item_count - l->first_item);
+    size_t count = p->item_count - l->first_item;
+    part seq = build_seq(&p->b, count ? p->items + l->first_item : NULL, count);
     p->item_count = l->first_item;
     if (ok(p)) push(p, &p->alts, &p->alt_count, &p->alt_cap, seq);
 }

@@ -197,6 +197,7 @@ void match_set_clear(pair_set *s) {
 void match_visit(grammar_matcher *m, uint32_t node, uint32_t frame) {
     match_set_add(m, &m->work, (pair){ node, frame });
     if (m->work.count > MAX_WAYS * 4) fail_limit(m, "too ambiguous: it can be at too many places at once");
+    if (++m->steps > MAX_STEPS) fail_limit(m, "too ambiguous: too much work for one token");
 }
 
 typedef struct closing {
@@ -352,6 +353,8 @@ static void reset(grammar_matcher *m) {
         if (all[i]->count) memset(all[i]->buckets, 0, all[i]->count * sizeof *all[i]->buckets);
         all[i]->used = 0;
     }
+    MATCH_PUSH(m, pairs, (pair){ 0, 0 }); /* so that no list of none begins at NULL */
+    MATCH_PUSH(m, exit_nodes, 0);
     MATCH_PUSH(m, states, (match_state){ .row = NONE, .local = NONE, .run = NONE, .mask = NONE });
     for (int i = 0; i <= MAX_LABELS; i++) MATCH_PUSH(m, frames, (match_frame){ 0, 0, NONE });
     MATCH_PUSH(m, runs, (match_run){ .next = DEAD });
@@ -410,6 +413,7 @@ static void collect(grammar_matcher *m) {
 /* Begins a call: the lock, and room. */
 static tola_status begin(grammar_matcher *m, tola_error *err) {
     pthread_mutex_lock(&m->lock);
+    m->steps = 0;
     if (!m->broken) m->status = TOLA_OK;
     if (match_ok(m) && memory_used(m) > m->collect_at) {
         collect(m);

@@ -62,7 +62,8 @@ typedef struct continuation {
 #define DEAD 0 /* the state in which nothing fits */
 #define FRAME_ROOT 0
 #define MAX_LABELS 64
-#define MAX_WAYS (1u << 14) /* pairs in one state: beyond, a grammar is too ambiguous */
+#define MAX_WAYS (1u << 14)  /* pairs in one state: beyond, a grammar is too ambiguous */
+#define MAX_STEPS (1u << 24) /* pairs looked at in one call: about a second */
 
 typedef struct hash_index {
     uint32_t *buckets; /* number + 1 */
@@ -116,7 +117,8 @@ struct grammar_matcher {
     pair_set work;         /* of a closure */
     pair_set todo;         /* of a mask: exit list, frame */
     uint32_t *path;        /* of a walk: (longest + 1) states */
-    tola_status status;    /* of the call under way */
+    uint32_t steps;        /* of the call under way */
+    tola_status status;
     tola_error error;
 };
 

@@ -18,7 +18,8 @@ except ImportError as missing:
 SEED, ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 20261121, int(sys.argv[2]) if len(sys.argv) > 2 else 700
 rng = random.Random(SEED)
 NAMES = ["a", "b", "ab", "abc", "name", "é", "日本", "x y", 'q"q', "back\\slash", "line\nbreak", "a/b", "~", ""]
-WORDS = ["", "a", "ab", "abc", "hello world", "é€😀", 'quote"', "back\\slash", "tab\tnew\n", "/", "日本語", "zzzzzzzz", "\x01"]
+WORDS = ["", "a", "ab", "abc", "hello world", "é€😀", 'quote"', "back\\slash", "tab\tnew\n", "/", "日本語", "zzzzzzzz",
+         "\x01"]
 # without \\w and \\s, which Python reads as more than ECMA-262 does
 PATTERNS = ["^[a-z]+$", "^a|b$", "[0-9]{2,3}", "^(foo|ba[rz])+$", "^\\d{3}-\\d{4}$", "^[^x\"]*$", "^.{2,4}$", "a.c",
             "^[a-z]+( [a-z]+)*$", "^(?:x|y){1,3}?z*$", "^\\\\[\\]\\-]$", "^[\\u00e0-\\u00ff]*$", "^$", "x?"]
@@ -132,7 +133,8 @@ STRINGS = {"date": ["2024-02-29", "2023-02-29", "1999-12-31", "2000-04-31", "190
            "date-time": ["2024-02-29T12:00:00Z", "2024-01-01T00:00:00.5-01:00", "2024-13-01T00:00:00Z"],
            "uuid": ["123e4567-e89b-12d3-a456-426614174000", "123e4567e89b12d3a456426614174000", "x"],
            "ipv4": ["1.2.3.4", "255.255.255.255", "256.1.1.1", "01.2.3.4", "1.2.3"]}
-MATCHES = ["abc", "b", "xa", "12", "1234", "foobarbaz", "555-1234", "a\nc", "abcd", "a c", "yyz", "]", "-", "éü", "x", "z"]
+MATCHES = ["abc", "b", "xa", "12", "1234", "foobarbaz", "555-1234", "a\nc", "abcd", "a c", "yyz", "]", "-", "éü", "x",
+           "z"]
 
 
 def instance(r, s, root, depth=6):
