@@ -1,4 +1,4 @@
-/* Opening a model to look at its values. */
+/* Opening a model to look at its values, or to run it. */
 #include "cli.h"
 
 int cli_open_values(const char *path, bool stored, tola_checkpoint **out) {
@@ -15,4 +15,17 @@ int cli_open_values(const char *path, bool stored, tola_checkpoint **out) {
         if (status == TOLA_OK) cli_warn("%s; its tensors are taken as they are stored", why.message);
     }
     return status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
+}
+
+int cli_open_model(const char *path, const tola_model_options *options, tola_model **out) {
+    tola_error err = TOLA_ERROR_INIT;
+    cli_status("opening %s", path);
+    tola_status status = tola_model_open(path, options, out, &err);
+    cli_progress_end();
+    if (status != TOLA_OK) return cli_fail_error(&err);
+    const tola_model_info *about = tola_model_about(*out);
+    if (about->unused_tensors)
+        cli_warn("%s: %llu tensors are no part of the model as its configuration describes it (%s)", path,
+                 (unsigned long long)about->unused_tensors, about->unused_tensor);
+    return CLI_YES;
 }

@@ -113,7 +113,6 @@ static tola_adapter parse_adapter(char *text) {
 }
 
 static int open_model(run *r) {
-    tola_error err = TOLA_ERROR_INIT;
     tola_model_options o = TOLA_MODEL_OPTIONS_INIT;
     size_t count = r->set.adapter.count;
     tola_adapter *adapters = frame_alloc((count + 1) * sizeof *adapters);
@@ -126,18 +125,12 @@ static int open_model(run *r) {
     o.adapters = adapters;
     o.adapter_count = count;
     o.context = (uint32_t)r->set.context;
-    cli_status("opening %s", r->path);
-    tola_status status = tola_model_open(r->path, &o, &r->model, &err);
-    cli_progress_end();
+    int code = cli_open_model(r->path, &o, &r->model);
     for (size_t i = 0; i < count; i++) free(texts[i]);
     free(texts);
     free(adapters);
-    if (status != TOLA_OK) return cli_fail_error(&err);
-    const tola_model_info *about = tola_model_about(r->model);
-    if (about->unused_tensors)
-        cli_warn("%s: %llu tensors are no part of the model as its configuration describes it (%s)", r->path,
-                 (unsigned long long)about->unused_tensors, about->unused_tensor);
-    if (about->hidden)
+    if (code != CLI_YES) return code;
+    if (tola_model_about(r->model)->hidden)
         return cli_fail("%s: an encoder, which writes no text; 'tola embed' is for it", r->path);
     if (!tola_model_tokenizer(r->model))
         return cli_fail("%s: no tokenizer: %s", r->path, tola_model_no_tokenizer(r->model));
@@ -165,12 +158,11 @@ static int open_session(const run *r, const tola_model *model, tola_session **ou
 }
 
 static int open_draft(run *r) {
-    tola_error err = TOLA_ERROR_INIT;
     tola_model_options o = TOLA_MODEL_OPTIONS_INIT;
     if (!r->set.draft) return CLI_YES;
     o.context = (uint32_t)r->set.context;
-    if (tola_model_open(r->set.draft, &o, &r->draft_model, &err) != TOLA_OK) return cli_fail_error(&err);
-    return open_session(r, r->draft_model, &r->draft);
+    int code = cli_open_model(r->set.draft, &o, &r->draft_model);
+    return code != CLI_YES ? code : open_session(r, r->draft_model, &r->draft);
 }
 
 static int read_file(const char *path, char **out) {

@@ -4,11 +4,9 @@
 #include <math.h>
 
 int measure_open(const char *path, bool hidden, tola_model **out) {
-    tola_error err = TOLA_ERROR_INIT;
     tola_model_options options = TOLA_MODEL_OPTIONS_INIT;
     options.hidden = hidden;
-
-    return tola_model_open(path, &options, out, &err) == TOLA_OK ? CLI_YES : cli_fail_error(&err);
+    return cli_open_model(path, &options, out);
 }
 
 int measure_u32(const char *name, uint64_t value, uint32_t *out) {
