@@ -76,7 +76,7 @@ eval_row eval_row_of(const float *x, uint32_t n, double *exps) {
 }
 
 double eval_kl(const eval_row *a, const float *xa, const double *exps, const eval_row *b, const float *xb, uint32_t n) {
-    const double shift = a->max + a->log_sum - b->max - b->log_sum;
+    const double shift = (a->max - b->max) + (a->log_sum - b->log_sum); /* 0 for equal rows */
     double sum = 0;
     for (uint32_t i = 0; i < n; i++)
         if (exps[i] > 0) sum += exps[i] * ((double)xa[i] - (double)xb[i] - shift);

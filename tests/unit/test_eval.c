@@ -309,6 +309,42 @@ static void test_modules(void **state) {
     unit_remove(folder);
 }
 
+/* GGUF keeps one number. */
+static void test_gguf_pooling(void **state) {
+    (void)state;
+    const char *folder = unit_folder();
+    static const struct {
+        uint64_t type;
+        tola_pooling pooling;
+        bool refused;
+    } cases[] = { { 0, TOLA_POOLING_MODEL, false }, { 1, TOLA_POOLING_MEAN, false }, { 2, TOLA_POOLING_CLS, false },
+                  { 3, TOLA_POOLING_LAST, false },  { 4, TOLA_POOLING_MODEL, true } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static const uint64_t shape[] = { 8 };
+        static const float zeros[8];
+        const tola_tensor_spec spec = { "w", shape, 1, TOLA_DTYPE_F32, 0 };
+        const tola_member members[] = {
+            { { "general.architecture", 20 }, { .kind = TOLA_VALUE_STRING, .as.string = { "bert", 4 } } },
+            { { "bert.pooling_type", 17 }, { .kind = TOLA_VALUE_UINT, .dtype = TOLA_DTYPE_U32, .as.u64 = cases[i].type } },
+        };
+        const tola_value metadata = { .kind = TOLA_VALUE_MAP, .as.map = { members, 2 } };
+        tola_write_options o = TOLA_WRITE_OPTIONS_INIT;
+        tola_error err = TOLA_ERROR_INIT;
+        tola_writer *w;
+        embed_modules m;
+        char path[400];
+        snprintf(path, sizeof path, "%s/%zu.gguf", folder, i);
+        o.metadata = &metadata;
+        if (tola_writer_open(path, &spec, 1, &o, &w, &err) != TOLA_OK) fail_msg("%s", err.message);
+        assert_int_equal(tola_writer_write(w, 0, 0, zeros, sizeof zeros, &err), TOLA_OK);
+        assert_int_equal(tola_writer_finish(w, &err), TOLA_OK);
+        assert_int_equal(modules_of(path, &m, &err), TOLA_OK);
+        assert_int_equal(m.pooling, cases[i].pooling);
+        assert_int_equal(m.refused[0] != 0, cases[i].refused);
+    }
+    unit_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chunks),          cmocka_unit_test(test_windows_score_each_once),
@@ -317,6 +353,7 @@ int main(void) {
         cmocka_unit_test(test_questions),       cmocka_unit_test(test_bad_questions),
         cmocka_unit_test(test_lines),           cmocka_unit_test(test_texts),
         cmocka_unit_test(test_pick),            cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_gguf_pooling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -620,6 +620,32 @@ static void test_companions(void **state) {
     assert_int_equal(entries(folder), 3);
 }
 
+/* Companions lie in the folder or below it: their names may come from files. */
+static void test_companion_paths(void **state) {
+    (void)state;
+    static const char *const elsewhere[] = { "../secret.txt", "deep/../../secret.txt", "/etc/hostname", "deep//x.json",
+                                             "./deep/x.json", "",                      "..",            "deep/" };
+    model m;
+    void *data;
+    size_t bytes;
+    tola_error err = TOLA_ERROR_INIT;
+    make_mixed(&m);
+    assert_int_equal(mkdir(in_folder("in"), 0777), 0);
+    assert_int_equal(mkdir(in_folder("in/deep"), 0777), 0);
+    unit_write(in_folder("in/model.safetensors"), m.image.data, m.image.length);
+    unit_write(in_folder("in/deep/x.json"), "inside", 6);
+    unit_write(in_folder("secret.txt"), "no", 2);
+    model_free(&m);
+    tola_checkpoint *ck = open_file(in_folder("in"));
+    assert_int_equal(tola_checkpoint_companion(ck, "deep/x.json", &data, &bytes, &err), TOLA_OK);
+    assert_int_equal(bytes, 6);
+    tola_free(data);
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (tola_checkpoint_companion(ck, elsewhere[i], &data, &bytes, &err) != TOLA_E_NOT_FOUND)
+            fail_msg("%s", elsewhere[i]);
+    tola_checkpoint_close(ck);
+}
+
 /* ---- cancelling and failing ---- */
 
 typedef struct watch {
@@ -731,6 +757,7 @@ int main(void) {
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_config_decoded),
         cmocka_unit_test_setup_teardown(test_companions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_companion_paths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_progress, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
     };
