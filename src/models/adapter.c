@@ -228,16 +228,43 @@ static tola_status finish_pair(model_adapter *a, pair *p, tola_error *err) {
 
 /* ---- opening ---- */
 
+/* Neither null, false nor empty. */
+static bool is_set(const tola_value *v) {
+    if (v == NULL || v->kind == TOLA_VALUE_NULL) return false;
+    if (v->kind == TOLA_VALUE_ARRAY) return v->as.array.count != 0;
+    if (v->kind == TOLA_VALUE_MAP) return v->as.map.count != 0;
+    return v->kind != TOLA_VALUE_BOOL || tola_value_bool(v, false);
+}
+
+/* Only what is y += scale * B (A x) and nothing beside it: words of peft's LoraConfig that mean something else. Ways to
+ * begin (init_lora_weights) matter where they change the model itself: pissa, olora, corda, loftq, lora_ga. */
 static tola_status check_peft(const tola_value *config, tola_error *err) {
+    static const char *const others[] = { "use_dora",
+                                          "lora_bias",
+                                          "modules_to_save",
+                                          "layer_replication",
+                                          "alora_invocation_tokens",
+                                          "use_qalora",
+                                          "use_bdlora",
+                                          "arrow_config",
+                                          "kasa_config",
+                                          "monteclora_config",
+                                          "target_parameters",
+                                          "trainable_token_indices" };
+    static const char *const begun[] = { "gaussian", "eva", "orthogonal", "mica" };
     if (config == NULL) return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "no adapter_config.json");
-    const char *type = tola_value_str(tola_value_get(config, "peft_type"), "");
-    const char *what = NULL;
-    const tola_value *saved = tola_value_get(config, "modules_to_save");
+    const char *type = tola_value_str(tola_value_get(config, "peft_type"), ""), *what = NULL;
+    const tola_value *begin = tola_value_get(config, "init_lora_weights");
     if (strcmp(type, "LORA") != 0) what = "a peft_type other than LORA";
-    if (tola_value_bool(tola_value_get(config, "use_dora"), false)) what = "DoRA";
-    if (tola_value_bool(tola_value_get(config, "lora_bias"), false)) what = "lora_bias";
+    for (size_t i = 0; i < sizeof others / sizeof others[0] && what == NULL; i++)
+        if (is_set(tola_value_get(config, others[i]))) what = others[i];
     if (strcmp(tola_value_str(tola_value_get(config, "bias"), "none"), "none") != 0) what = "training of biases";
-    if (saved != NULL && saved->kind == TOLA_VALUE_ARRAY && saved->as.array.count != 0) what = "modules_to_save";
+    if (begin != NULL && begin->kind == TOLA_VALUE_STRING) {
+        bool known = false;
+        for (size_t i = 0; i < sizeof begun / sizeof begun[0]; i++)
+            known |= strcmp(begin->as.string.data, begun[i]) == 0;
+        if (!known) what = "an init_lora_weights that changes the model";
+    }
     if (what == NULL) return TOLA_OK;
     return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "adapter_config.json: %s is not known", what);
 }

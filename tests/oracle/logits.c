@@ -1,10 +1,10 @@
 /* tola_logits: logits (of encoders: hidden states) of all positions of a prompt, as f32, for the oracle tests.
  *
  *   tola_logits MODEL IDS OUT [--chunk N] [--context N] [--threads N] [--last N] [--adapter PATH]
- *               [--scale F]
+ *               [--scale F] [--hidden 1]
  *
  * IDS is a file with one id a line; --chunk runs N tokens at a time, --last gives the last N positions
- * alone. Prints what the weights cost and which tensors
+ * alone, --hidden the last hidden states instead of logits. Prints what the weights cost and which tensors
  * were left over. Exit 2 with the message on stderr where something is wrong. */
 #include "base/err.h"
 #include "graph/plan.h"
@@ -21,6 +21,7 @@ typedef struct settings {
     size_t chunk, context, last;
     unsigned threads;
     float scale;
+    bool hidden;
 } settings;
 
 typedef struct state {
@@ -51,6 +52,7 @@ static bool parse(int argc, char **argv, settings *s) {
         else if (strcmp(argv[i], "--context") == 0)
             s->context = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--last") == 0) s->last = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--hidden") == 0) s->hidden = strcmp(value, "1") == 0;
         else if (strcmp(argv[i], "--threads") == 0)
             s->threads = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--adapter") == 0)
@@ -72,7 +74,7 @@ static tola_status make(state *t, const settings *s, size_t n, tola_error *err) 
         TRY(tola_checkpoint_open(s->adapter, NULL, &t->adapter_ck, err));
         TRY(model_adapter_open(t->adapter_ck, t->d, s->scale, &t->adapter, err));
     }
-    TRY(model_build(t->d, t->w, &t->adapter, t->adapter != NULL, false, &t->g, err));
+    TRY(model_build(t->d, t->w, &t->adapter, t->adapter != NULL, s->hidden, &t->g, err));
     kv_options options = { .key = TOLA_DTYPE_F32, .value = TOLA_DTYPE_F32, .positions = n };
     TRY(kv_create(t->g, &options, &t->kv, err));
     TRY(kv_sequence_create(t->kv, &t->s, err));

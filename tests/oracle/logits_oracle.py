@@ -113,6 +113,20 @@ def wrapped(folder):
         compare(f"{name} without '{prefix}'", np.load(folder / f"{name}.npy"), ours(where, folder / f"{name}.ids"))
 
 
+def hidden(folder):
+    """Hidden states of decoders, which embedding models are; from what a model without a head saves, too."""
+    for name in ("llama-3.1", "gemma2", "qwen3", "gpt2", "deepseek_v3"):
+        cls = getattr(transformers, make_models.MODELS[name][0])
+        model = cls.from_pretrained(folder / name, attn_implementation="eager")
+        ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
+        with torch.no_grad():
+            expected = model.base_model(ids).last_hidden_state[0].numpy()
+        where = folder / f"{name}-base"
+        model.base_model.save_pretrained(where)
+        for path in (folder / name, where):
+            compare(f"{path.name}: hidden states", expected, ours(path, folder / f"{name}.ids", "--hidden", 1))
+
+
 def containers(folder):
     """The same model in shards, as a PyTorch file (with a strided tensor), and with tensors at odd offsets."""
     for name in ("llama", "gpt2"):
@@ -465,7 +479,7 @@ with common.folder() as temporary:
         except common.Refused as error:
             tally.check(model_name, False, str(error))
     if len(wanted) == len(make_models.MODELS):
-        for part in (wrapped, containers, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
+        for part in (wrapped, hidden, containers, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
             try:
                 part(base)
             except common.Refused as error:

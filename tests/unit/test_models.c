@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "families/hf_gguf.h"
 #include "graph/plan.h"
 #include "model_golden.h"
 #include "models/models.h"
@@ -351,6 +352,23 @@ static void test_contradictions(void **state) {
     }
 }
 
+/* What runs from either layout is not thereby converted. */
+static void test_not_converted(void **state) {
+    (void)state;
+    for (size_t k = 2; k < COUNT(goldens); k++) {
+        const char *folder = unit_folder();
+        tola_checkpoint *ck;
+        hf_gguf_plan *plan;
+        tola_error err = TOLA_ERROR_INIT;
+        write_model(folder, goldens[k].tensors, goldens[k].tensor_count, goldens[k].config, "config.json");
+        assert_int_equal(tola_checkpoint_open(folder, NULL, &ck, &err), TOLA_OK);
+        assert_false(hf_gguf_applies(ck, true));
+        assert_int_equal(hf_gguf_plan_to_gguf(ck, NULL, &plan, &err), TOLA_E_UNSUPPORTED);
+        tola_checkpoint_close(ck);
+        unit_remove(folder);
+    }
+}
+
 /* A layer too many is no error, but is told. */
 static void test_left_over(void **state) {
     (void)state;
@@ -393,7 +411,11 @@ static const bad_adapter adapters[] = {
     { LORA, { PAIR }, TOLA_OK, NULL },
     { LORA ",\"use_rslora\":true,\"rank_pattern\":{\"k_proj\":7}", { PAIR }, TOLA_OK, NULL },
     { NULL, { PAIR }, TOLA_E_NOT_FOUND, "no adapter_config.json" },
-    { LORA ",\"use_dora\":true", { PAIR }, TOLA_E_UNSUPPORTED, "DoRA is not known" },
+    { LORA ",\"use_dora\":true", { PAIR }, TOLA_E_UNSUPPORTED, "use_dora is not known" },
+    { LORA ",\"init_lora_weights\":\"gaussian\",\"layer_replication\":null", { PAIR }, TOLA_OK, NULL },
+    { LORA ",\"init_lora_weights\":\"pissa\"", { PAIR }, TOLA_E_UNSUPPORTED, "that changes the model" },
+    { LORA ",\"alora_invocation_tokens\":[1]", { PAIR }, TOLA_E_UNSUPPORTED, "alora_invocation_tokens is not known" },
+    { LORA ",\"layer_replication\":[[0,1]]", { PAIR }, TOLA_E_UNSUPPORTED, "layer_replication is not known" },
     { LORA ",\"bias\":\"all\"", { PAIR }, TOLA_E_UNSUPPORTED, "training of biases is not known" },
     { LORA ",\"modules_to_save\":[\"lm_head\"]", { PAIR }, TOLA_E_UNSUPPORTED, "modules_to_save is not known" },
     { "\"peft_type\":\"IA3\"", { PAIR }, TOLA_E_UNSUPPORTED, "a peft_type other than LORA" },
@@ -488,6 +510,7 @@ static void test_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),    cmocka_unit_test(test_contradictions), cmocka_unit_test(test_left_over),
+        cmocka_unit_test(test_not_converted),
         cmocka_unit_test(test_adapters),  cmocka_unit_test(test_rope),           cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
