@@ -4,6 +4,8 @@
 #include "base/hash.h"
 #include "text/utf8.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- lists of ids ---- */
@@ -79,13 +81,12 @@ typedef struct symbol {
     int32_t before, after; /* -1: none */
 } symbol;
 
-/* A pair that may be joined: at `left`, whose neighbour was `right` bytes longer when it was found. */
+/* A pair that may be joined. */
 typedef struct pair {
-    double score;  /* of pieces; larger first */
-    uint32_t rank; /* of merges; smaller first */
+    uint32_t rank; /* smaller first */
     int32_t left;
     uint32_t length; /* of both, in bytes: tells pairs that are no longer there */
-    uint32_t id;
+    uint32_t id;     /* what they become */
 } pair;
 
 struct tk_symbols {
@@ -123,8 +124,38 @@ void tk_merges_add(tola_tokenizer *t, uint32_t left, uint32_t right, uint32_t ra
     if (!slot->pair) *slot = (tk_merge){ key, rank, id };
 }
 
+typedef struct scored {
+    double score;
+    uint32_t id;
+} scored;
+
+static int by_score(const void *a, const void *b) {
+    double x = ((const scored *)a)->score, y = ((const scored *)b)->score;
+    return x > y ? -1 : x < y;
+}
+
+/* Larger scores are joined first: their order, the same for equal ones. */
+tola_status tk_rank_scores(tola_tokenizer *t, tola_error *err) {
+    scored *list = mem_calloc(t->count, sizeof *list);
+    t->model.ranks = arena_alloc_array(&t->arena, t->count, sizeof *t->model.ranks);
+    if (!list || !t->model.ranks) {
+        mem_free(list);
+        return err_nomem(err, "reading the vocabulary");
+    }
+    for (uint32_t i = 0; i < t->count; i++) {
+        double score = t->model.scores[i];
+        list[i] = (scored){ score == score ? score : -HUGE_VAL, i };
+    }
+    qsort(list, t->count, sizeof *list, by_score);
+    for (uint32_t i = 0, rank = 0; i < t->count; i++) {
+        rank += i && list[i].score != list[i - 1].score;
+        t->model.ranks[list[i].id] = rank;
+    }
+    mem_free(list);
+    return TOLA_OK;
+}
+
 static bool better(const pair *a, const pair *b) {
-    if (a->score != b->score) return a->score > b->score;
     if (a->rank != b->rank) return a->rank < b->rank;
     return a->left < b->left;
 }
@@ -149,49 +180,84 @@ static pair heap_pop(struct tk_symbols *s) {
     return top;
 }
 
-/* Can symbol `left` be joined with the one behind it? */
-static bool find_pair(const tola_tokenizer *t, const struct tk_symbols *s, const char *word, int32_t left, pair *out) {
+/* What two neighbours become; false where they are not joined. */
+static bool find_pair(const tola_tokenizer *t, const char *word, const symbol *a, const symbol *b, uint32_t *rank,
+                      uint32_t *id) {
     const tk_model *m = &t->model;
-    const symbol *a = &s->symbols[left];
-    if (a->after < 0) return false;
-    const symbol *b = &s->symbols[a->after];
-    *out = (pair){ .left = left, .length = a->length + b->length };
     if (m->kind == TK_BPE_SCORES) {
-        if (out->length > m->longest) return false;
-        out->id = token_table_find(&t->model_table, word + a->begin, out->length);
-        if (out->id == TOLA_NO_TOKEN) return false;
-        out->score = m->scores[out->id];
+        uint32_t length = a->length + b->length;
+        if (length > m->longest) return false;
+        *id = token_table_find(&t->model_table, word + a->begin, length);
+        if (*id == TOLA_NO_TOKEN) return false;
+        *rank = m->ranks[*id];
         return true;
     }
     if (a->id == TOLA_NO_TOKEN || b->id == TOLA_NO_TOKEN) return false;
     const tk_merge *merge = &m->merges[merge_slot(m, ((uint64_t)a->id << 32 | b->id) + 1)];
-    if (!merge->pair) return false;
-    out->rank = merge->rank;
-    out->id = merge->id;
-    return true;
+    *rank = merge->rank;
+    *id = merge->id;
+    return merge->pair != 0;
+}
+
+/* Pairs of few symbols: all are looked at for each joining, which is quicker than keeping a heap. */
+#define FEW 32
+
+static void join_few(const tola_tokenizer *t, struct tk_symbols *s, const char *word) {
+    uint32_t ranks[FEW], ids[FEW];
+    symbol *y = s->symbols;
+    size_t n = s->count;
+    for (size_t i = 0; i + 1 < n; i++)
+        if (!find_pair(t, word, &y[i], &y[i + 1], &ranks[i], &ids[i])) ranks[i] = UINT32_MAX;
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (ranks[i] < ranks[best]) best = i;
+        if (ranks[best] == UINT32_MAX) break;
+        y[best].id = ids[best];
+        y[best].length += y[best + 1].length;
+        n--;
+        for (size_t i = best + 1; i < n; i++) {
+            y[i] = y[i + 1];
+            ranks[i - 1] = ranks[i];
+            ids[i - 1] = ids[i];
+        }
+        for (size_t i = best ? best - 1 : 0; i <= best && i + 1 < n; i++)
+            if (!find_pair(t, word, &y[i], &y[i + 1], &ranks[i], &ids[i])) ranks[i] = UINT32_MAX;
+    }
+    for (size_t i = 0; i < n; i++) y[i].after = i + 1 < n ? (int32_t)i + 1 : -1;
+}
+
+/* Pushes the pair of `left` and what is behind it, where it can be joined. */
+static bool push_pair(const tola_tokenizer *t, struct tk_symbols *s, const char *word, int32_t left) {
+    const symbol *a = &s->symbols[left];
+    if (a->after < 0) return true;
+    const symbol *b = &s->symbols[a->after];
+    pair p = { .left = left, .length = a->length + b->length };
+    return !find_pair(t, word, a, b, &p.rank, &p.id) || heap_push(s, p);
 }
 
 static tola_status join_pairs(const tola_tokenizer *t, struct tk_symbols *s, const char *word, tola_error *err) {
-    pair p;
+    if (s->count <= FEW) {
+        join_few(t, s, word);
+        return TOLA_OK;
+    }
     s->heap_count = 0;
     for (size_t i = 0; i + 1 < s->count; i++)
-        if (find_pair(t, s, word, (int32_t)i, &p) && !heap_push(s, p)) return err_nomem(err, "tokenizing");
+        if (!push_pair(t, s, word, (int32_t)i)) return err_nomem(err, "tokenizing");
     while (s->heap_count) {
-        p = heap_pop(s);
+        pair p = heap_pop(s);
         symbol *a = &s->symbols[p.left];
         if (a->length == 0 || a->after < 0) continue;
         symbol *b = &s->symbols[a->after];
-        pair now;
-        if (a->length + b->length != p.length || !find_pair(t, s, word, p.left, &now) || now.id != p.id) continue;
+        uint32_t rank, id;
+        if (a->length + b->length != p.length || !find_pair(t, word, a, b, &rank, &id) || id != p.id) continue;
         a->id = p.id;
         a->length += b->length;
         b->length = 0;
         a->after = b->after;
         if (a->after >= 0) s->symbols[a->after].before = p.left;
-        if (a->before >= 0 && find_pair(t, s, word, a->before, &p) && !heap_push(s, p))
-            return err_nomem(err, "tokenizing");
-        if (find_pair(t, s, word, (int32_t)(a - s->symbols), &p) && !heap_push(s, p))
-            return err_nomem(err, "tokenizing");
+        if (a->before >= 0 && !push_pair(t, s, word, a->before)) return err_nomem(err, "tokenizing");
+        if (!push_pair(t, s, word, p.left)) return err_nomem(err, "tokenizing");
     }
     return TOLA_OK;
 }
@@ -347,10 +413,8 @@ static tola_status encode(const tola_tokenizer *t, struct tk_symbols *s, const c
     return TOLA_OK;
 }
 
-tola_status tk_model_word(const tola_tokenizer *t, tk_scratch *s, const char *word, size_t length, tk_ids *out,
-                          tola_error *err) {
-    if (length == 0) return TOLA_OK;
-    if (length >= INT32_MAX) return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a word of %zu bytes", length);
+static tola_status remembered_word(const tola_tokenizer *t, tk_scratch *s, const char *word, size_t length, tk_ids *out,
+                                   tola_error *err) {
     if (!s->symbols && !(s->symbols = mem_calloc(1, sizeof *s->symbols))) return err_nomem(err, "tokenizing");
     if (length > WORD_LONGEST) return encode(t, s->symbols, word, length, out, err);
     if (!s->words) {
@@ -368,7 +432,60 @@ tola_status tk_model_word(const tola_tokenizer *t, tk_scratch *s, const char *wo
     }
     size_t before = out->count;
     TRY(encode(t, s->symbols, word, length, out, err));
-    if (out->count - before < UINT8_MAX) remember(w, slot, hash, word, length, out->ids + before, out->count - before);
+    size_t count = out->count - before;
+    if (count && count < UINT8_MAX) remember(w, slot, hash, word, length, out->ids + before, count);
+    return TOLA_OK;
+}
+
+/* ---- text without words ---- */
+
+static const char mark[] = "\xe2\x96\x81";
+
+tola_status tk_find_seams(tola_tokenizer *t, tola_error *err) {
+    tk_model *m = &t->model;
+    bool bpe = m->kind == TK_BPE || m->kind == TK_BPE_SCORES;
+    if (!bpe || m->bytes || m->ignore_merges || m->prefix.length || m->suffix.length) return TOLA_OK;
+    if (token_table_find(&t->model_table, mark, 3) == TOLA_NO_TOKEN) return TOLA_OK;
+    charset before = { 0 };
+    for (size_t i = 0; i <= t->model_table.mask; i++) {
+        const struct token_slot *token = &t->model_table.slots[i];
+        uint32_t c = 0, last = 0;
+        for (size_t k = 0; token->text && k < token->length; last = c) {
+            k += utf8_next(token->text + k, &c);
+            if (c == 0x2581 && last != 0x2581 && last) charset_add(&before, last, last);
+        }
+    }
+    charset_settle(&before);
+    m->joins_mark = charset_map_new(&before);
+    charset_free(&before);
+    return m->joins_mark ? TOLA_OK : err_nomem(err, "reading the vocabulary");
+}
+
+/* The end of the part of text[0, length) after which a mark stands that no token joins with what is before. */
+static size_t seam(const charset_map *joins_mark, const char *text, size_t length) {
+    for (size_t i = 1; i + 3 <= length; i++) {
+        const char *next = memchr(text + i, mark[0], length - i - 2);
+        uint32_t c;
+        if (!next) break;
+        i = (size_t)(next - text);
+        if (next[1] != mark[1] || next[2] != mark[2]) continue;
+        size_t begin = i - 1;
+        while (begin > 0 && ((uint8_t)text[begin] & 0xc0) == 0x80) begin--;
+        utf8_next(text + begin, &c);
+        if (c != 0x2581 && !charset_map_has(joins_mark, c)) return i;
+    }
+    return length;
+}
+
+tola_status tk_model_word(const tola_tokenizer *t, tk_scratch *s, const char *word, size_t length, tk_ids *out,
+                          tola_error *err) {
+    if (length >= INT32_MAX) return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a word of %zu bytes", length);
+    while (length) {
+        size_t n = t->model.joins_mark ? seam(t->model.joins_mark, word, length) : length;
+        TRY(remembered_word(t, s, word, n, out, err));
+        word += n;
+        length -= n;
+    }
     return TOLA_OK;
 }
 

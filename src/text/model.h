@@ -15,6 +15,10 @@ typedef struct unigram_scratch {
     tk_ids ends; /* where the pieces of the best path end, from the right */
 } unigram_scratch;
 
+/* Once, when the vocabulary is complete: the order of scores; where words without spaces may be cut. */
+tola_status tk_rank_scores(tola_tokenizer *t, tola_error *err);
+tola_status tk_find_seams(tola_tokenizer *t, tola_error *err);
+
 tola_status unigram_prepare(tola_tokenizer *t, tola_error *err); /* once, when the vocabulary is complete */
 
 tola_status unigram_word(const tola_tokenizer *t, unigram_scratch *s, const char *word, size_t length, tk_ids *out,

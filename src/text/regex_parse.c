@@ -52,7 +52,8 @@ static tola_status set_node(parser *p, charset *s, node **out) {
     tola_status status = s->failed ? out_of_memory(p) : new_node(p, NODE_SET, out);
     size_t i = 0;
     while (status == TOLA_OK && i < t->set_count &&
-           (t->sets[i].count != s->count || memcmp(t->sets[i].items, s->items, s->count * sizeof *s->items) != 0))
+           (t->sets[i].count != s->count ||
+            (s->count && memcmp(t->sets[i].items, s->items, s->count * sizeof *s->items) != 0)))
         i++;
     if (status == TOLA_OK && i == t->set_count) {
         if (i >= REGEX_MOST_SETS)

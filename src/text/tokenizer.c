@@ -15,6 +15,7 @@ tola_status tk_create(tola_tokenizer **out, tola_error *err) {
     if (!t) return err_nomem(err, "opening a tokenizer");
     arena_init(&t->arena, 0);
     t->model.unk = TOLA_NO_TOKEN;
+    t->model.prefix = t->model.suffix = (tola_string){ "", 0 };
     for (unsigned i = 0; i < 256; i++) t->model.byte_ids[i] = TOLA_NO_TOKEN;
     for (unsigned i = 0; i < TOLA_SPECIAL_COUNT; i++) t->specials[i] = TOLA_NO_TOKEN;
     *out = t;
@@ -26,6 +27,7 @@ void tola_tokenizer_free(tola_tokenizer *t) {
     for (size_t i = 0; i < t->regex_count; i++) regex_free(t->regexes[i]);
     for (size_t i = 0; i < t->normal_count; i++) charset_map_free(t->normals[i].touched);
     mem_free(t->regexes);
+    charset_map_free(t->model.joins_mark);
     mem_free(t->ends.ids);
     token_table_free(&t->table);
     token_table_free(&t->model_table);
@@ -151,6 +153,8 @@ tola_status tk_finish(tola_tokenizer *t, tola_error *err) {
             token_table_add(&t->table, t->tokens[i].text, t->tokens[i].length, i);
     TRY(make_model_table(t, err));
     TRY(tk_prepare_normals(t, err));
+    if (t->model.kind == TK_BPE_SCORES) TRY(tk_rank_scores(t, err));
+    TRY(tk_find_seams(t, err));
     if (t->model.byte_fallback) find_bytes(t);
     if (t->model.kind == TK_UNIGRAM) TRY(unigram_prepare(t, err));
     TRY(normalize_added(t, err));

@@ -123,8 +123,10 @@ typedef struct tk_model {
     tola_string prefix, suffix; /* continuing_subword_prefix, end_of_word_suffix */
     tk_merge *merges;           /* hash table */
     size_t merge_mask;
-    const double *scores; /* TK_BPE_SCORES, TK_UNIGRAM; of each id */
-    bool narrow;          /* sums of scores are rounded to f32, as SentencePiece's are */
+    const double *scores;    /* TK_BPE_SCORES, TK_UNIGRAM; of each id */
+    uint32_t *ranks;         /* TK_BPE_SCORES: the order of scores */
+    charset_map *joins_mark; /* after what U+2581 may be within a token; elsewhere words are cut; NULL: nowhere */
+    bool narrow;             /* sums of scores are rounded to f32, as SentencePiece's are */
     double unk_score;
     struct tk_prefix *prefixes; /* TK_UNIGRAM: the pieces as a trie */
     size_t prefix_mask;
