@@ -1,14 +1,19 @@
 /* The speed of attention over pages: cmake --build build/release --target bench_attention
  *
- *   bench_attention [--types KEY,VALUE] [--dims KEY,VALUE] [--positions N] [--rounds N]
+ *   bench_attention [--types KEY,VALUE] [--dims KEY,VALUE] [--positions N] [--rounds N] [--group N] [--prompt N]
+ *                   [--cpu-time]: the processor's time, where others keep the processor busy
  *
  * Many queries (prefill): a call on one page, in GFLOP/s, a multiplication and an addition being two, the softmax none,
  * beside the processor's peak of f32 (a loop of independent instructions, nothing but registers). Few queries (decode):
  * all pages of a long sequence, in GB/s of the cache, beside reading as many bytes and doing nothing with them. Each
  * round measures everything once, one thread; printed are the best of all rounds, because others may use the processor,
- * and the share of the limit, the best of all rounds, too. */
+ * and the share of the limit, the best of all rounds, too.
+ *
+ * With --prompt the operation itself, over a prompt of N tokens at once and one kv head with --group query heads: the
+ * arithmetic that is seen, half of a full square, beside the peak, and the writing of the cache. */
 #include "base/cpu.h"
-#include "kernels/attention/attention.h"
+#include "graph/kv_pages.h"
+#include "graph/op.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +31,11 @@ static uint64_t next(void) { /* xorshift64 (Marsaglia 2003) */
 
 static float uniform(void) { return (float)((double)(next() >> 11) * 0x1p-52 - 1); }
 
+static clockid_t clock_used = CLOCK_MONOTONIC;
+
 static double now(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock_used, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -171,9 +178,69 @@ static void measure(subject *s, size_t rounds) {
                100 * decode[i] / bandwidth, decode[i] / (double)page * flops * (double)few[i]);
 }
 
+/* ---- a whole prompt ---- */
+
+static float *random_floats(size_t n) {
+    float *x = aligned(n * sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = uniform();
+    return x;
+}
+
+static void measure_prompt(const attention_head *h, uint32_t group, size_t tokens, size_t rounds) {
+    const kv_layer layer = { 1, (uint32_t)h->key_dim, (uint32_t)h->value_dim, 0, 0 };
+    const kv_options options = { h->key_type, h->value_type, tokens };
+    kv_cache *kv;
+    kv_sequence *one, **sequences = aligned(tokens * sizeof *sequences);
+    uint32_t *positions = aligned(tokens * sizeof *positions);
+    if (kv_create_layers(&layer, 1, &options, &kv, NULL) != TOLA_OK || kv_sequence_create(kv, &one, NULL) != TOLA_OK ||
+        kv_reserve(one, tokens, NULL) != TOLA_OK)
+        abort();
+    for (size_t i = 0; i < tokens; i++) sequences[i] = one, positions[i] = (uint32_t)i;
+    float *q = random_floats(tokens * group * h->key_dim), *k = random_floats(tokens * h->key_dim),
+          *v = random_floats(tokens * h->value_dim), *y = random_floats(tokens * group * h->value_dim);
+    const graph_batch batch = { .tokens = tokens, .positions = positions, .sequences = sequences };
+    graph_node store = { .op = OP_KV_STORE };
+    store.u.attend.a = (graph_attention){
+        .heads = group, .kv_heads = 1, .key_dim = layer.key_dim, .value_dim = layer.value_dim, .scale = 0.1f
+    };
+    graph_node attend = store;
+    attend.op = OP_ATTEND;
+    const graph_plan plan = { .threads = 1 };
+    const op_call puts = {
+        .node = &store, .batch = &batch, .in = { k, v }, .rows = tokens, .in_cols = { h->key_dim, h->value_dim }
+    };
+    const op_call attends = { .plan = &plan,
+                              .node = &attend,
+                              .batch = &batch,
+                              .out = y,
+                              .in = { q },
+                              .rows = tokens,
+                              .cols = group * h->value_dim,
+                              .in_cols = { group * h->key_dim } };
+    void *scratch = aligned(op_attend.scratch(&attend, NULL));
+    const double flops = (double)group * (double)tokens * (double)(tokens + 1) * (double)(h->key_dim + h->value_dim);
+    double peak = 0, speed = 0, putting = 1e9;
+    for (size_t r = 0; r < rounds; r++) {
+        keep_best(&peak, peak_f32());
+        double start = now();
+        for (size_t t = 0; t < op_kv_store.tasks(&puts); t++) op_kv_store.run(&puts, t, NULL);
+        if (now() - start < putting) putting = now() - start;
+        start = now();
+        for (size_t t = 0; t < op_attend.tasks(&attends); t++) op_attend.run(&attends, t, scratch);
+        keep_best(&speed, flops / (now() - start) * 1e-9);
+    }
+    printf("a prompt of %zu, %u heads, %s keys of %zu, %s values of %zu: %.1f GFLOP/s, %.0f %% of the peak of %.1f; "
+           "%.1f ms, writing the cache %.2f ms\n",
+           tokens, group, tola_dtype_name(h->key_type), h->key_dim, tola_dtype_name(h->value_type), h->value_dim, speed,
+           peak > 0 ? 100 * speed / peak : 0, peak, flops / speed * 1e-6, putting * 1e3);
+    kv_sequence_free(one);
+    kv_free(kv);
+    free(sequences), free(positions), free(q), free(k), free(v), free(y), free(scratch);
+}
+
 int main(int argc, char **argv) {
     subject s = { .h = { TOLA_DTYPE_F16, TOLA_DTYPE_F16, 64, 64, 0 } };
-    size_t positions = 262144, rounds = 15;
+    size_t positions = 262144, rounds = 15, group = 8, prompt = 0;
     for (int i = 1; i < argc; i++) {
         char *comma = i + 1 < argc ? strchr(argv[i + 1], ',') : NULL;
         if (strcmp(argv[i], "--types") == 0 && comma) {
@@ -185,12 +252,24 @@ int main(int argc, char **argv) {
             s.h.value_dim = strtoul(comma + 1, NULL, 10);
         } else if (strcmp(argv[i], "--positions") == 0 && i + 1 < argc) {
             positions = strtoul(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--cpu-time") == 0) {
+            clock_used = CLOCK_THREAD_CPUTIME_ID;
+        } else if (strcmp(argv[i], "--group") == 0 && i + 1 < argc) {
+            group = strtoul(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc) {
+            prompt = strtoul(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
             rounds = strtoul(argv[++i], NULL, 10);
         } else {
-            fprintf(stderr, "bench_attention [--types KEY,VALUE] [--dims KEY,VALUE] [--positions N] [--rounds N]\n");
+            fprintf(stderr,
+                    "bench_attention [--types KEY,VALUE] [--dims KEY,VALUE] [--positions N] [--rounds N] [--group N] "
+                    "[--prompt N] [--cpu-time]\n");
             return 2;
         }
+    }
+    if (prompt > 0) {
+        measure_prompt(&s.h, (uint32_t)group, prompt, rounds);
+        return 0;
     }
     s.pages = positions / ATTENTION_PAGE + 1;
     set_up(&s);

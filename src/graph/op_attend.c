@@ -1,8 +1,9 @@
 /* Attention: keys and values of the batch into the cache, then every query over the pages that it sees.
  *
  * A task of OP_ATTEND is one kv head with a block of consecutive tokens of one sequence: the tokens' queries of all
- * heads that share the kv head go through the pages together, which changes no bit of any of them (kernels/attention).
- */
+ * heads that share the kv head go through the pages together. Where that makes fewer tasks than there are threads, as
+ * with one token and few kv heads, the heads that share one are dealt out, too: each task then reads the same pages.
+ * Neither changes a bit of any query (kernels/attention); cutting the pages of a query in parts would. */
 #include "graph/kv_pages.h"
 #include "graph/op.h"
 #include "kernels/rows/rows.h"
@@ -68,22 +69,22 @@ static size_t run_end(const graph_batch *b, size_t first) {
     return low;
 }
 
-/* A block of a run of tokens. */
-typedef struct block {
+/* What a task does: query heads `head` and on, which share `kv_head`, for a block of a run of tokens. */
+typedef struct share {
     size_t first, count, run_end; /* tokens of the batch */
-} block;
+    size_t kv_head, head, heads;
+} share;
 
-/* How many blocks the batch has; where `index` is one of them, which. The last of a run, which see the most, go first.
- */
-static size_t blocks_of(const op_call *c, size_t index, block *out) {
+/* How many blocks the batch has; of the one that is `index`, where there is one, the tokens. The last blocks of a run,
+ * which see the most, go first. */
+static size_t blocks_of(const op_call *c, size_t index, share *out) {
     const size_t tokens = block_tokens(&c->node->u.attend.a);
     size_t count = 0;
     for (size_t first = 0; first < c->batch->tokens;) {
         const size_t end = run_end(c->batch, first), here = (end - first + tokens - 1) / tokens;
         if (index >= count && index - count < here) {
             const size_t at = first + (here - 1 - (index - count)) * tokens;
-            *out = (block){ at, end - at < tokens ? end - at : tokens, end };
-            return count;
+            *out = (share){ .first = at, .count = end - at < tokens ? end - at : tokens, .run_end = end };
         }
         count += here;
         first = end;
@@ -91,9 +92,27 @@ static size_t blocks_of(const op_call *c, size_t index, block *out) {
     return count;
 }
 
+/* In how many parts the heads that share a kv head go; the same for every thread. */
+static size_t parts_of(const op_call *c, size_t blocks) {
+    const graph_attention *a = &c->node->u.attend.a;
+    const size_t tasks = at_least_one(blocks * a->kv_heads), parts = (c->plan->threads + tasks - 1) / tasks;
+    return parts < group_of(a) ? at_least_one(parts) : group_of(a);
+}
+
 static size_t attend_tasks(const op_call *c) {
-    block unused;
-    return blocks_of(c, SIZE_MAX, &unused) * c->node->u.attend.a.kv_heads;
+    const size_t blocks = blocks_of(c, SIZE_MAX, NULL);
+    return blocks * c->node->u.attend.a.kv_heads * parts_of(c, blocks);
+}
+
+static share share_of(const op_call *c, size_t task) {
+    const graph_attention *a = &c->node->u.attend.a;
+    const size_t group = group_of(a), parts = parts_of(c, blocks_of(c, SIZE_MAX, NULL)), part = task % parts;
+    share s;
+    blocks_of(c, task / parts / a->kv_heads, &s);
+    s.kv_head = task / parts % a->kv_heads;
+    s.head = s.kv_head * group + part * group / parts;
+    s.heads = (part + 1) * group / parts - part * group / parts;
+    return s;
 }
 
 /* Floats of scratch, each part a multiple of 16: queries, state, the kernel's own, what each query sees. */
@@ -128,43 +147,42 @@ static void see(size_t from, size_t end, size_t base, uint8_t *first, uint8_t *l
     *last = (uint8_t)(b < KV_PAGE ? b : KV_PAGE);
 }
 
+/* Query i of a task is that of token i / heads and head i % heads. */
 static void attend_run(const op_call *c, size_t task, void *scratch) {
     const graph_attention *a = &c->node->u.attend.a;
-    const size_t group = group_of(a), head = task % a->kv_heads;
     const layout l = layout_of(a);
-    float *const room = scratch, *const q = room;
-    block b;
-    blocks_of(c, task / a->kv_heads, &b);
-    const size_t n = b.count * group;
-    const kv_sequence *s = c->batch->sequences[b.first];
-    const uint32_t *positions = c->batch->positions + b.first, layer = c->node->u.attend.layer;
+    const share w = share_of(c, task);
+    const size_t n = w.count * w.heads;
+    const kv_sequence *s = c->batch->sequences[w.first];
+    const uint32_t *positions = c->batch->positions + w.first, layer = c->node->u.attend.layer;
     const kv_layer sees = { .window = a->bidirectional ? 0 : a->window, .chunk = a->bidirectional ? 0 : a->chunk };
-    const size_t last_of_run = c->batch->positions[b.run_end - 1];
+    float *const room = scratch, *const q = room;
     attention_head h = kv_head(s, layer);
     h.softcap = a->softcap;
     for (size_t i = 0; i < n; i++) {
-        const float *from = (const float *)c->in[0] + (b.first + i / group) * c->in_cols[0];
-        rows_get()->scale(a->scale, from + (head * group + i % group) * a->key_dim, q + i * l.q_stride, a->key_dim);
+        const float *from = (const float *)c->in[0] + (w.first + i / w.heads) * c->in_cols[0];
+        rows_get()->scale(a->scale, from + (w.head + i % w.heads) * a->key_dim, q + i * l.q_stride, a->key_dim);
     }
     const attention_state state = attention_begin(&h, n, room + l.state);
     uint8_t *const first = (uint8_t *)(room + l.sees), *const last = first + n;
-    const size_t end = (a->bidirectional ? last_of_run : positions[b.count - 1]) + 1;
+    const size_t end = (size_t)(a->bidirectional ? c->batch->positions[w.run_end - 1] : positions[w.count - 1]) + 1;
     for (size_t page = kv_visible_from(&sees, positions[0]) / KV_PAGE; page * KV_PAGE < end; page++) {
-        const kv_place p = kv_at(s, layer, (uint32_t)head, page), next = kv_at(s, layer, (uint32_t)head, page + 1);
+        const kv_place p = kv_at(s, layer, (uint32_t)w.kv_head, page);
         if (!p.keys) continue; /* given back: nothing of it is seen */
+        const kv_place next = kv_at(s, layer, (uint32_t)w.kv_head, page + 1);
         const bool more = (page + 1) * KV_PAGE < end;
         const attention_pages pages = { p.keys, p.values, more ? next.keys : NULL, more ? next.values : NULL };
         for (size_t i = 0; i < n; i++) {
-            const size_t position = positions[i / group];
+            const size_t position = positions[i / w.heads];
             see(kv_visible_from(&sees, position), a->bidirectional ? end : position + 1, page * KV_PAGE, first + i,
                 last + i);
         }
         attention_page(&h, q, l.q_stride, n, &pages, first, last, &state, room + l.kernel);
     }
-    const float *sinks = a->sinks ? (const float *)a->sinks->data[0] + head * group : NULL;
-    float *out = (float *)c->out + b.first * c->cols + head * group * a->value_dim;
-    for (size_t t = 0; t < b.count; t++, out += c->cols)
-        attention_end(&h, &state, t * group, group, sinks, out, a->value_dim);
+    const float *sinks = a->sinks ? (const float *)a->sinks->data[0] + w.head : NULL;
+    float *out = (float *)c->out + w.first * c->cols + w.head * a->value_dim;
+    for (size_t t = 0; t < w.count; t++, out += c->cols)
+        attention_end(&h, &state, t * w.heads, w.heads, sinks, out, a->value_dim);
 }
 
 const graph_op_row op_attend = {

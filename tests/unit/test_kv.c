@@ -322,7 +322,8 @@ enum { TOKENS = 200, WIDTH = 6 * 16 };
 static float q[TOKENS * WIDTH], k[TOKENS * WIDTH], v[TOKENS * WIDTH];
 
 /* Runs tokens [first, first + count) of two sequences of TOKENS / 2 through both operations. */
-static void run_batch(const graph_attention *a, kv_sequence *const two[2], size_t first, size_t count, float *out) {
+static void run_batch(const graph_attention *a, kv_sequence *const two[2], size_t first, size_t count, unsigned threads,
+                      float *out) {
     uint32_t positions[TOKENS];
     kv_sequence *sequences[TOKENS];
     const size_t half = TOKENS / 2, qs = (size_t)a->heads * a->key_dim, ks = (size_t)a->kv_heads * a->key_dim,
@@ -332,13 +333,14 @@ static void run_batch(const graph_attention *a, kv_sequence *const two[2], size_
         sequences[i] = two[(first + i) / half];
     }
     const graph_batch batch = { .tokens = count, .positions = positions, .sequences = sequences };
+    const graph_plan plan = { .threads = threads };
     graph_node store = { .op = OP_KV_STORE }, attend = { .op = OP_ATTEND };
     store.u.attend.a = attend.u.attend.a = *a;
     op_call c = {
         .node = &store, .batch = &batch, .in = { k + first * ks, v + first * vs }, .rows = count, .in_cols = { ks, vs }
     };
     for (size_t t = op_kv_store.tasks(&c); t-- > 0;) op_kv_store.run(&c, t, NULL);
-    c = (op_call){ .node = &attend,
+    c = (op_call){ .plan = &plan, .node = &attend,
                    .batch = &batch,
                    .out = out + first * os,
                    .in = { q + first * qs },
@@ -403,11 +405,11 @@ static void test_attend(void **unused) {
             tola_error err;
             assert_int_equal(kv_create_layers(&layer, 1, &options, &kv, &err), TOLA_OK);
             for (int j = 0; j < 2; j++) assert_int_equal(kv_sequence_create(kv, &two[j], &err), TOLA_OK);
-            for (size_t at = 0, n; at < TOKENS; at += n) { /* all at once, or in pieces of any size */
+            for (size_t at = 0, n; at < TOKENS; at += n) { /* all at once, or in pieces of any size by many threads */
                 const size_t half = TOKENS / 2, most = at < half && how ? half - at : TOKENS - at;
                 n = how == 0 ? TOKENS : 1 + any() % most;
                 for (size_t t = at; t < at + n; t++) assert_int_equal(kv_reserve(two[t / half], 1, &err), TOLA_OK);
-                run_batch(a, two, at, n, how ? parts : whole);
+                run_batch(a, two, at, n, how == 0 ? 1 : 1 + any() % 9, how ? parts : whole);
             }
             for (int j = 0; j < 2; j++) kv_sequence_free(two[j]);
             kv_free(kv);
