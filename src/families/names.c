@@ -234,18 +234,22 @@ bool names_format_hf(const name_row *row, size_t variant, uint32_t layer, uint32
 bool names_match_gguf(family_map map, const char *name, name_match *out) { return match(map, false, name, out); }
 
 bool names_format(const char *pattern, uint32_t layer, uint32_t expert, char *dst, size_t cap) {
-    size_t used = 0;
-    while (*pattern != '\0') {
-        int n;
-        if (*pattern == '%') {
-            n = snprintf(dst + used, cap - used, "%u", pattern[1] == 'e' ? (unsigned)expert : (unsigned)layer);
-            pattern += 2;
-        } else {
-            n = snprintf(dst + used, cap - used, "%c", *pattern++);
+    char *end = dst + cap;
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern != '%') {
+            if (end - dst < 2) return false;
+            *dst++ = *pattern;
+            continue;
         }
-        if (n < 0 || (size_t)n >= cap - used) return false;
-        used += (size_t)n;
+        char digits[10];
+        size_t n = 0;
+        uint32_t number = *++pattern == 'e' ? expert : layer;
+        do digits[n++] = (char)('0' + number % 10);
+        while ((number /= 10) != 0);
+        if ((size_t)(end - dst) < n + 1) return false;
+        while (n != 0) *dst++ = digits[--n];
     }
+    *dst = '\0';
     return true;
 }
 
@@ -256,17 +260,20 @@ size_t names_find(const tola_checkpoint *ck, family_map map, bool gguf, const ch
     if (gguf) return tola_checkpoint_find(ck, name);
     bool first = true;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char other[256];
+        char other[256], *to = first ? name : other; /* the first name looked for stays, unless another is found */
+        size_t size = first ? cap : sizeof other;
         if ((rows[i].maps & 1u << map) == 0 || strcmp(rows[i].gguf, pattern) != 0) continue;
         if (row != NULL && first) *row = &rows[i];
-        for (size_t v = 0; names_format_hf(&rows[i], v, layer, expert, other, sizeof other); v++) {
-            if (first) snprintf(name, cap, "%s", other);
+        for (size_t v = 0; names_format_hf(&rows[i], v, layer, expert, to, size); v++) {
+            size_t index = tola_checkpoint_find(ck, to);
+            if (index != SIZE_MAX) {
+                if (to != name) snprintf(name, cap, "%s", other);
+                if (row != NULL) *row = &rows[i];
+                return index;
+            }
             first = false;
-            size_t index = tola_checkpoint_find(ck, other);
-            if (index == SIZE_MAX) continue;
-            snprintf(name, cap, "%s", other);
-            if (row != NULL) *row = &rows[i];
-            return index;
+            to = other;
+            size = sizeof other;
         }
     }
     return SIZE_MAX;
