@@ -230,7 +230,7 @@ ALWAYS void multiply_super(const unit *u, bool two_digits, int32_t (*sums)[16][1
 /* Scale x code in one signed byte, or as low + 256 high. Codes are unsigned, scales signed bytes. */
 ALWAYS void make_digits(space *sp, size_t n, size_t strips, size_t size, int offset, bool two) {
     const __m512i even_bytes = _mm512_set1_epi16(0xff);
-    const int take = 0xca; /* of the second where the first has ones, else of the third */
+    enum { take = 0xca }; /* of the second where the first has ones, else of the third */
     for (size_t g = 0; g < n / size; g++)
         for (size_t s = 0; s < strips; s++) {
             __m512i sc = _mm512_load_si512(sp->panel.sc[g] + 16 * s);
