@@ -325,6 +325,10 @@ STATEMENTS = r"""
 {% for x in l %}{{ x }}{% endfor %}{{ x }}
 {% for i in l %}{{ i }}{% endfor %}{{ i }}
 {% for i in [i, i + 1] %}{{ i }}{% endfor %}
+{% set a = 'x' * 300 %}{% set b = a ~ '1' %}{% set c = a ~ '22' %}{% set d = b ~ c %}{{ a }}{{ b }}{{ c }}{{ d }}
+{% set a = 'x' * 300 %}{% set b = a + ('y' ~ (a + 'z')) + (a ~ 'w') %}{{ a }},{{ b }}
+{% set ns = namespace(t='x' * 200) %}{% for c in s %}{% set o = ns.t %}{% set ns.t = ns.t ~ c * 40 %}{{ o[-2:] }}{% endfor %}{{ ns.t }}
+{% set ns = namespace(t='') %}{% for c in s * 30 %}{% set ns.t = ns.t + c ~ loop.index %}{% endfor %}{{ ns.t }}{{ ns.t|length }}
 {% for x in l recursive %}{{ x }}{% endfor %}
 """
 WHITESPACE = [

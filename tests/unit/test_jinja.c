@@ -153,6 +153,15 @@ static void test_trust(void **state) {
     assert_trusted("{% for k in messages[0] %}{{ k }},{% endfor %}", HI, "....,.......,.,");
 }
 
+/* Long texts that are lengthened in place, from several sides: none sees what is added behind another. */
+static void test_lengthening(void **state) {
+    (void)state;
+    const char *program = "{% set c = 'k' * 260 %}{% set a = c ~ '' %}{% set b = a ~ messages[0].n %}"
+                          "{% set d = a ~ 'dd' %}{% set f = b ~ (b ~ 'ff') %}{{ a[258:] }} {{ b[258:] }} "
+                          "{{ d[258:] }} {{ f[258:264] }} {{ f[522:] }}";
+    for (int i = 0; i < 2; i++) assert_trusted(program, HI, "kk kk.. kkdd kk..kk ..ff");
+}
+
 static void test_roles(void **state) {
     (void)state;
     const char *program = "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}{% endfor %}";
@@ -370,6 +379,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),     cmocka_unit_test(test_values),     cmocka_unit_test(test_reasoning),
         cmocka_unit_test(test_always_there), cmocka_unit_test(test_trust),    cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_lengthening),
         cmocka_unit_test(test_generation), cmocka_unit_test(test_errors),     cmocka_unit_test(test_limits),
         cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_folder),  cmocka_unit_test(test_gguf),
     };

@@ -424,8 +424,7 @@ static jv add(jinja_run *e, jv a, jv b) {
     if (safe && !x->safe) x = jinja_escape_html(e, a);
     if (safe && !y->safe) y = jinja_escape_html(e, b);
     jbuild out;
-    jbuild_init(&out, e);
-    jbuild_add(&out, x);
+    jbuild_begin(&out, e, x);
     jbuild_add(&out, y);
     return jv_str(jstr_safe(e, jbuild_done(&out), safe));
 }
@@ -673,8 +672,8 @@ static jv eval_compare(jinja_run *e, jframe *f, const jnode *n) {
 
 static jv eval_concat(jinja_run *e, jframe *f, const jnode *n) {
     jbuild out;
-    jbuild_init(&out, e);
-    for (uint32_t i = 0; i < n->n; i++) jv_add_str(&out, eval(e, f, n->kid[i]));
+    jbuild_begin(&out, e, jv_to_str(e, eval(e, f, n->kid[0])));
+    for (uint32_t i = 1; i < n->n; i++) jv_add_str(&out, eval(e, f, n->kid[i]));
     return jv_str(jbuild_done(&out));
 }
 

@@ -29,7 +29,7 @@ static jv attribute_of(jinja_run *e, jv item, jv path, jv fallback) {
         item = jinja_getitem(e, item, path);
         return jv_is_undefined(item) && jv_given_some(fallback) ? fallback : item;
     }
-    static const jstr dot = { ".", 1, 1, NULL, 0, false };
+    static const jstr dot = { ".", 1, 1, NULL, 0, false, NULL };
     jv parts = jinja_split(e, path.as.s, &dot, -1);
     for (size_t i = 0; i < parts.as.l->n; i++) {
         jv part = parts.as.l->v[i];
@@ -84,7 +84,7 @@ static jv f_sort(jinja_run *e, jv x, const jargs *a) {
     jinja_bind_args(e, "sort", a, "reverse case_sensitive attribute", v);
     size_t n = list.as.l->n;
     jv *keys = jinja_alloc(e, n + 1, sizeof *keys);
-    static const jstr comma = { ",", 1, 1, NULL, 0, false };
+    static const jstr comma = { ",", 1, 1, NULL, 0, false, NULL };
     jv paths = v[2].kind == JK_STRING ? jinja_split(e, v[2].as.s, &comma, -1) : jv_kind(JK_MISSING);
     for (size_t i = 0; i < n; i++) {
         if (paths.kind != JK_LIST || paths.as.l->n == 1) {
@@ -405,7 +405,7 @@ static jv f_indent(jinja_run *e, jv x, const jargs *a) {
     if (v[0].kind == JK_STRING) {
         by = v[0].as.s;
     } else {
-        static const jstr space = { " ", 1, 1, NULL, 0, false };
+        static const jstr space = { " ", 1, 1, NULL, 0, false, NULL };
         int64_t width = jv_given(v[0]) ? jv_need_int(e, v[0], "the width of indent") : 4;
         jbuild spaces;
         jbuild_init(&spaces, e);
@@ -448,7 +448,7 @@ static jv f_truncate(jinja_run *e, jv x, const jargs *a) {
     const jstr *s = jv_need_str(e, x, "what is truncated");
     const jstr *cut = jstr_cut(e, s, 0, jstr_offset(s, (size_t)length - end->chars));
     if (!jv_given(v[1]) || !jv_truth(v[1])) {
-        static const jstr space = { " ", 1, 1, NULL, 0, false };
+        static const jstr space = { " ", 1, 1, NULL, 0, false, NULL };
         size_t at = jstr_find_last(e, cut, &space, 0, cut->length);
         if (at != SIZE_MAX) cut = jstr_cut(e, cut, 0, at);
     }
@@ -503,7 +503,7 @@ static jv f_tojson(jinja_run *e, jv x, const jargs *a) {
     if (v[1].kind == JK_STRING) {
         indent = v[1].as.s;
     } else if (jv_given_some(v[1])) {
-        static const jstr space = { " ", 1, 1, NULL, 0, false };
+        static const jstr space = { " ", 1, 1, NULL, 0, false, NULL };
         int64_t n = jv_need_int(e, v[1], "the indent of tojson");
         jbuild b;
         jbuild_init(&b, e);

@@ -35,7 +35,7 @@ static bool looking_at(const lexer *x, size_t at, const char *text) {
 }
 
 static uint32_t char_at(const lexer *x, size_t at, size_t *next) {
-    jstr s = { x->s, x->n, 0, NULL, 0, false };
+    jstr s = { x->s, x->n, 0, NULL, 0, false, NULL };
     uint32_t c = jstr_next(&s, &at);
     *next = at;
     return c;

@@ -161,7 +161,7 @@ static void bind_function(binder *b, jscope *s, jnode *n) {
         if (n->kid[i]->n) bind(b, inner, n->kid[i]->kid[0]);
     }
     for (unsigned k = 0; k < 3; k++) {
-        jstr name = { special[k], strlen(special[k]), strlen(special[k]), NULL, 0, false };
+        jstr name = { special[k], strlen(special[k]), strlen(special[k]), NULL, 0, false, NULL };
         const jref *r = own_ref(inner, &name);
         n->special[k] = r ? r->slot : 0;
     }
@@ -182,7 +182,7 @@ static void refuse_loop(binder *b, const jnode *n) {
 }
 
 static void bind_for(binder *b, jscope *s, jnode *n) {
-    static const jstr loop = { "loop", 4, 4, NULL, 0, false };
+    static const jstr loop = { "loop", 4, 4, NULL, 0, false, NULL };
     for (uint32_t i = 0; i < n->n; i++) refuse_loop(b, n->kid[i]);
     bind(b, s, n->kid[1]);
     jscope *body = n->scope[0] = new_scope(b, s, false);

@@ -114,7 +114,9 @@ jv jvec_list(jinja_run *e, const jvec *list) {
 
 /* ---- strings ---- */
 
-const jstr jstr_empty = { "", 0, 0, NULL, 0, false };
+#define STORED 256 /* bytes from which on a string can be lengthened in place */
+
+const jstr jstr_empty = { "", 0, 0, NULL, 0, false, NULL };
 
 static size_t count_chars(const char *data, size_t length) {
     size_t n = 0;
@@ -124,7 +126,7 @@ static size_t count_chars(const char *data, size_t length) {
 
 const jstr *jstr_of(jinja_run *e, const char *data, size_t length, uint8_t mark) {
     jstr *s = jinja_alloc(e, 1, sizeof *s);
-    *s = (jstr){ data, length, count_chars(data, length), NULL, mark, false };
+    *s = (jstr){ data, length, count_chars(data, length), NULL, mark, false, NULL };
     return s;
 }
 
@@ -137,7 +139,7 @@ const jstr *jstr_copy(jinja_run *e, const char *data, size_t length, uint8_t mar
 const jstr *jstr_cut(jinja_run *e, const jstr *s, size_t from, size_t to) {
     if (from == 0 && to == s->length) return s;
     jstr *cut = jinja_alloc(e, 1, sizeof *cut);
-    *cut = (jstr){ s->data + from, to - from, to - from, s->marks ? s->marks + from : NULL, s->mark, s->safe };
+    *cut = (jstr){ s->data + from, to - from, to - from, s->marks ? s->marks + from : NULL, s->mark, s->safe, NULL };
     if (s->chars != s->length) {
         jinja_charge(e, to - from);
         cut->chars = count_chars(cut->data, cut->length);
@@ -200,6 +202,23 @@ const jstr *jstr_safe(jinja_run *e, const jstr *s, bool safe) {
 
 void jbuild_init(jbuild *b, jinja_run *e) { *b = (jbuild){ .e = e }; }
 
+void jbuild_begin(jbuild *b, jinja_run *e, const jstr *s) {
+    jbuild_init(b, e);
+    jstore *store = s->store;
+    if (!store || store->data != s->data || store->used != s->length) {
+        jbuild_add(b, s);
+        return;
+    }
+    store->used = SIZE_MAX;
+    b->store = store;
+    b->data = store->data;
+    b->cap = store->cap;
+    b->length = s->length;
+    b->chars = s->chars;
+    b->mark = s->mark;
+    b->marks = s->marks ? store->marks : NULL;
+}
+
 /* Room for `more` bytes, which will have `mark` or, where it differs, marks of their own. */
 static void build_room(jbuild *b, size_t more, uint8_t mark, bool mixed) {
     jinja_run *e = b->e;
@@ -213,6 +232,7 @@ static void build_room(jbuild *b, size_t more, uint8_t mark, bool mixed) {
         char *data = jinja_alloc(e, cap, 1);
         if (b->length) memcpy(data, b->data, b->length);
         b->data = data;
+        b->store = NULL;
         if (b->marks) {
             uint8_t *marks = jinja_alloc(e, cap, 1);
             memcpy(marks, b->marks, b->length);
@@ -273,7 +293,10 @@ void jbuild_repeat(jbuild *b, const jstr *s, size_t times) {
 
 const jstr *jbuild_done(jbuild *b) {
     jstr *s = jinja_alloc(b->e, 1, sizeof *s);
-    *s = (jstr){ b->data ? b->data : "", b->length, b->chars, b->marks, b->mark, false };
+    bool run = b->e->template != NULL; /* constants of a template belong to all its runs: nothing is added behind them */
+    if (!b->store && b->length >= STORED && run) b->store = jinja_alloc(b->e, 1, sizeof *b->store);
+    if (b->store) *b->store = (jstore){ b->data, b->marks, b->length, b->cap };
+    *s = (jstr){ b->data ? b->data : "", b->length, b->chars, b->marks, b->mark, false, b->store };
     return s;
 }
 

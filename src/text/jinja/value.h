@@ -49,8 +49,18 @@ typedef struct jstr {
     size_t chars;     /* code points */
     const uint8_t *marks; /* one a byte, NULL where all are `mark` */
     uint8_t mark;
-    bool safe; /* markupsafe.Markup: what is joined to it is escaped */
+    bool safe;            /* markupsafe.Markup: what is joined to it is escaped */
+    struct jstore *store; /* where it was built, for text that is added behind it; or NULL */
 } jstr;
+
+/* Memory of strings that were built, one the beginning of the next: `out = out ~ more` a thousand times takes the memory
+ * of the last, not of all. Bytes are written only behind all strings that use it. */
+typedef struct jstore {
+    char *data;
+    uint8_t *marks; /* NULL: none of the strings has any */
+    size_t used;    /* length of the longest; SIZE_MAX while it is being lengthened */
+    size_t cap;
+} jstore;
 
 typedef struct jinja_run jinja_run;
 typedef struct jv jv;
@@ -231,8 +241,11 @@ typedef struct jbuild {
     uint8_t *marks; /* NULL while all bytes have `mark` */
     size_t length, cap, chars;
     uint8_t mark;
+    jstore *store; /* taken over from the string it began with, while `data` is the same */
 } jbuild;
 void jbuild_init(jbuild *b, jinja_run *e);
+/* Begins with s, in place where nothing was added behind s yet. */
+void jbuild_begin(jbuild *b, jinja_run *e, const jstr *s);
 void jbuild_add(jbuild *b, const jstr *s);
 void jbuild_cut(jbuild *b, const jstr *s, size_t from, size_t to);
 void jbuild_bytes(jbuild *b, const char *data, size_t length, uint8_t mark); /* whole code points */
