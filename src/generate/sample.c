@@ -14,6 +14,8 @@
 
 #include <float.h>
 
+#define BLOCK 32 /* logits looked at together; the array is padded to whole blocks */
+
 struct sampler {
     tola_sampling options;
     uint32_t vocab;
@@ -69,7 +71,8 @@ tola_status sampler_create(const tola_sampling *options, uint32_t vocab, sampler
     s->options = o;
     s->vocab = vocab;
     s->bias = mem_calloc(o.bias_count, sizeof *s->bias);
-    s->logits = mem_calloc(vocab, sizeof *s->logits);
+    size_t padded = ((size_t)vocab + BLOCK - 1) / BLOCK * BLOCK;
+    s->logits = mem_calloc(padded, sizeof *s->logits);
     s->keys = mem_calloc(vocab, sizeof *s->keys);
     s->scratch = mem_calloc(vocab, sizeof *s->scratch);
     s->weights = mem_calloc(vocab, sizeof *s->weights);
@@ -79,6 +82,7 @@ tola_status sampler_create(const tola_sampling *options, uint32_t vocab, sampler
         sampler_free(s);
         return err_nomem(err, "sampling");
     }
+    for (size_t i = vocab; i < padded; i++) s->logits[i] = -INFINITY;
     if (o.bias_count) memcpy(s->bias, o.bias, o.bias_count * sizeof *s->bias);
     *out = s;
     return TOLA_OK;
@@ -142,7 +146,7 @@ static tola_status penalize(sampler *s, const sample_input *in, tola_error *err)
     return TOLA_OK;
 }
 
-/* Bias, mask and penalties; then the candidates in the order of ids. */
+/* Bias, penalties and mask: what is forbidden becomes -INFINITY. */
 static tola_status begin(sampler *s, const sample_input *in, tola_error *err) {
     TRY(check_finite(in->logits, s->vocab, err));
     memcpy(s->logits, in->logits, s->vocab * sizeof *s->logits);
@@ -151,18 +155,55 @@ static tola_status begin(sampler *s, const sample_input *in, tola_error *err) {
         *v = isfinite(s->bias[i].bias) ? bounded(*v + s->bias[i].bias) : -INFINITY;
     }
     TRY(penalize(s, in, err));
+    for (uint32_t id = 0; in->mask && id < s->vocab; id++)
+        s->logits[id] = in->mask[id / 32] >> (id % 32) & 1 ? s->logits[id] : -INFINITY;
+    return TOLA_OK;
+}
+
+/* All candidates, in the order of ids. */
+static void take_all(sampler *s) {
     size_t n = 0;
     for (uint32_t id = 0; id < s->vocab; id++) {
-        bool allowed = (!in->mask || (in->mask[id / 32] >> (id % 32) & 1)) && s->logits[id] > -INFINITY;
         s->keys[n] = select_key(s->logits[id], id);
-        n += allowed;
+        n += s->logits[id] > -INFINITY;
     }
-    if (n == 0)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "sampling: no token of %u is allowed by the %s", s->vocab,
-                       in->mask ? "grammar" : "biases");
     s->count = n;
     s->sorted = false;
-    return TOLA_OK;
+}
+
+#define SMALL_TOP 256 /* the largest k that a rising bound pays for */
+
+static float block_max(const float *logits) {
+    float most[8]; /* side by side, which a compiler can turn into vectors */
+    memcpy(most, logits, sizeof most);
+    for (int i = 8; i < BLOCK; i += 8)
+        for (int j = 0; j < 8; j++) most[j] = logits[i + j] > most[j] ? logits[i + j] : most[j];
+    for (int j = 1; j < 8; j++) most[0] = most[j] > most[0] ? most[j] : most[0];
+    return most[0];
+}
+
+/* The largest k alone, likeliest first, in one pass: a block of logits below the bound is passed over; when twice k
+ * stand above it, k of them stay and the bound rises to the least. */
+static void take_top(sampler *s, size_t k) {
+    float bound = -INFINITY; /* later logits equal to it lose to the lower ids that are there */
+    size_t n = 0;
+    for (uint32_t first = 0; first < s->vocab; first += BLOCK) {
+        if (!(block_max(s->logits + first) > bound)) continue;
+        for (uint32_t id = first; id < first + BLOCK; id++) {
+            if (!(s->logits[id] > bound)) continue;
+            s->keys[n++] = select_key(s->logits[id], id);
+            if (n < 2 * k) continue;
+            select_largest(s->keys, n, k);
+            n = k;
+            uint64_t least = s->keys[0];
+            for (size_t i = 1; i < k; i++) least = s->keys[i] < least ? s->keys[i] : least;
+            bound = select_number(least);
+        }
+    }
+    select_largest(s->keys, n, k);
+    s->count = n < k ? n : k;
+    select_sort(s->keys, s->count, s->scratch);
+    s->sorted = true;
 }
 
 static uint64_t largest(const uint64_t *keys, size_t count) {
@@ -176,36 +217,10 @@ static uint64_t largest(const uint64_t *keys, size_t count) {
 /* weights[i] = e^((logit_i - max) / temperature); returns their sum, added in order. */
 static double weigh(sampler *s, double temperature) {
     double max = select_number(largest(s->keys, s->count)), sum = 0;
-    for (size_t i = 0; i < s->count; i++)
-        s->weights[i] = exp_portable((select_number(s->keys[i]) - max) / temperature);
+    for (size_t i = 0; i < s->count; i++) s->weights[i] = (select_number(s->keys[i]) - max) / temperature;
+    exp_all(s->weights, s->count);
     for (size_t i = 0; i < s->count; i++) sum += s->weights[i];
     return sum;
-}
-
-/* The largest k, where there are fewer than all; small k by a threshold that rises, in one pass. */
-static void keep_top_k(sampler *s, size_t k) {
-    if (k == 0 || k >= s->count) return;
-    if (k <= 128) {
-        /* Collect what passes the bound; when twice k are there, k remain and the bound rises. */
-        uint64_t bound = 0;
-        size_t n = 0;
-        for (size_t i = 0; i < s->count; i++) {
-            if (s->keys[i] < bound) continue;
-            s->scratch[n++] = s->keys[i];
-            if (n < 2 * k) continue;
-            select_largest(s->scratch, n, k);
-            n = k;
-            bound = s->scratch[0];
-            for (size_t j = 1; j < k; j++) bound = s->scratch[j] < bound ? s->scratch[j] : bound;
-        }
-        select_largest(s->scratch, n, k);
-        memcpy(s->keys, s->scratch, k * sizeof *s->keys);
-    } else {
-        select_largest(s->keys, s->count, k);
-    }
-    s->count = k;
-    select_sort(s->keys, k, s->scratch);
-    s->sorted = true;
 }
 
 /* Sorts ever longer beginnings of `keys` until weights (of a key's id; beside keys sorted with them) reach `goal`;
@@ -286,13 +301,25 @@ static void keep_min_p(sampler *s, double p) {
 static tola_status filter(sampler *s, const sample_input *in, double *sum, tola_error *err) {
     const tola_sampling *o = &s->options;
     TRY(begin(s, in, err));
+    uint32_t k = o->temperature == 0 ? 1 : o->top_k;
+    if (k > 0 && k <= SMALL_TOP) {
+        take_top(s, k);
+    } else {
+        take_all(s);
+        if (k > 0 && k < s->count) {
+            select_largest(s->keys, s->count, k);
+            select_sort(s->keys, k, s->scratch);
+            s->count = k;
+            s->sorted = true;
+        }
+    }
+    if (s->count == 0)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "sampling: no token of %u is allowed by the %s", s->vocab,
+                       in->mask ? "grammar" : "biases");
     if (o->temperature == 0) {
-        s->keys[0] = largest(s->keys, s->count);
-        s->count = 1;
         *sum = s->weights[0] = 1;
         return TOLA_OK;
     }
-    keep_top_k(s, o->top_k);
     keep_typical(s, o->typical_p);
     keep_top_p(s, o->top_p);
     keep_min_p(s, o->min_p);
@@ -346,7 +373,13 @@ double sample_log_sum_exp(const float *logits, size_t count) {
         if (!is_finite_bits(logits[i])) return NAN;
         max = logits[i] > max ? logits[i] : max;
     }
-    for (size_t i = 0; i < count; i++) sum += exp_portable(logits[i] - max);
+    for (size_t i = 0; i < count; i += 256) { /* a piece at a time, added in order */
+        double piece[256];
+        size_t n = count - i < 256 ? count - i : 256;
+        for (size_t j = 0; j < n; j++) piece[j] = logits[i + j] - max;
+        exp_all(piece, n);
+        for (size_t j = 0; j < n; j++) sum += piece[j];
+    }
     return count ? max + log_portable(sum) : -INFINITY;
 }
 

@@ -49,7 +49,8 @@ typedef struct sample_logprob {
  * id; *got is the smaller of top and count. */
 tola_status sample_top_logprobs(const float *logits, size_t count, size_t top, sample_logprob *out, size_t *got,
                                 tola_error *err);
-/* e^x and ln(x) within 1e-15 relative error, the same bits everywhere; x of ln is positive and finite. */
+/* e^x (x up to 700; 0 below -700) and ln(x) (x positive and finite) within 1e-15 relative error, the same bits
+ * everywhere. */
 double sample_exp(double x);
 double sample_log(double x);
 

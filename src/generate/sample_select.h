@@ -11,7 +11,7 @@ static inline uint64_t select_key(float number, uint32_t id) {
     uint32_t bits;
     number += 0.0f; /* -0 and 0 are one number */
     memcpy(&bits, &number, sizeof bits);
-    bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    bits ^= (uint32_t)((int32_t)bits >> 31) | 0x80000000u; /* negative: all bits, else the sign */
     return (uint64_t)bits << 32 | (uint32_t)~id;
 }
 
@@ -19,7 +19,7 @@ static inline uint32_t select_id(uint64_t key) { return ~(uint32_t)key; }
 
 static inline float select_number(uint64_t key) {
     uint32_t bits = (uint32_t)(key >> 32);
-    bits = bits & 0x80000000u ? bits & 0x7fffffffu : ~bits;
+    bits ^= ((bits >> 31) - 1) | 0x80000000u;
     float number;
     memcpy(&number, &bits, sizeof number);
     return number;
