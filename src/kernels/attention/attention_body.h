@@ -67,7 +67,7 @@ INLINE void tiles_of(const product *p, size_t at, size_t count, int rows, int ve
     const product t = *p;
     const float *a = t.a + at * t.a_stride, *by = from_zero ? NULL : t.by + at;
     float *c = t.c + at * t.c_stride;
-    const uint8_t *next = t.ahead + (ahead ? at / (size_t)rows * t.ahead_step * t.depth : 0);
+    const uint8_t *next = ahead ? t.ahead + at / (size_t)rows * t.ahead_step * t.depth : NULL;
     for (; count > 0; count--) {
         tile(a, t.a_stride, t.b, t.b_stride, t.depth, by, c, t.c_stride, ahead ? next : NULL, t.ahead_step, rows,
              vectors);
@@ -118,7 +118,7 @@ static void multiply(product t, size_t rows, size_t columns) {
         }
         t.b += wide;
         t.c += wide;
-        t.ahead += t.ahead_step * t.depth * fetching;
+        if (fetching > 0) t.ahead += t.ahead_step * t.depth * fetching;
     }
 }
 
