@@ -56,8 +56,11 @@ static tola_status fill(tola_model *m, const tola_model_options *o, tola_error *
     TRY(open_adapters(m, o, err));
     TRY(model_build(m->description, m->weights, m->adapters, m->adapter_count, o->hidden, &m->graph, err));
     tola_status status = tola_tokenizer_from_checkpoint(m->checkpoint, &m->tokenizer, &m->no_tokenizer);
-    if (status == TOLA_E_NOMEM) return err_nomem(err, "opening a tokenizer");
-    if (status != TOLA_OK) m->tokenizer = NULL;
+    if (status == TOLA_E_NOMEM || status == TOLA_E_IO) {
+        if (err) *err = m->no_tokenizer;
+        return status;
+    }
+    if (status != TOLA_OK) m->tokenizer = NULL; /* who has ids can do without */
     describe(m, o);
     return TOLA_OK;
 }

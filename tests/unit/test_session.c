@@ -4,7 +4,7 @@
 #include "unit.h"
 #include "tiny_model.h"
 
-#include "base/hash.h"
+#include "base/mem.h"
 
 static const char *folder;
 static char model_path[300], other_path[300], window_path[300];
@@ -377,6 +377,57 @@ static void damaged_files(void **state) {
     tola_session_free(s);
 }
 
+/* ---- when something fails ---- */
+
+/* Everything that takes memory, reads or writes. */
+static tola_status all_of_it(tola_session **s, tola_model **m, tola_error *err) {
+    tola_session_options so = TOLA_SESSION_OPTIONS_INIT;
+    tola_generate_options o = TOLA_GENERATE_OPTIONS_INIT;
+    static const char *const stop[] = { "stop", NULL };
+    uint32_t *ids;
+    size_t count;
+    tola_generated g;
+    so.threads = 1;
+    so.sequences = 2;
+    o.max_tokens = 6;
+    o.stop = stop;
+    o.lookup = 1;
+    o.grammar = "root ::= [a-z ]+";
+    TRY(tola_model_open(model_path, NULL, m, err));
+    TRY(tola_session_create(*m, &so, s, err));
+    TRY(tola_tokenize(tola_model_tokenizer(*m), "the cat", 7, TOLA_TOKENIZE_SPECIAL, &ids, &count, err));
+    tola_status status = tola_generate(*s, 0, ids, count, &o, &g, err);
+    tola_free(ids);
+    TRY(status);
+    tola_generated_dispose(&g);
+    TRY(tola_session_copy(*s, 0, 1, 2, err));
+    TRY(tola_session_save(*s, 0, in_folder("f"), true, "note", 4, err));
+    return tola_session_load(*s, 1, in_folder("f"), NULL, NULL, err);
+}
+
+/* Allocations, reads and writes fail one after another: each time one message, and no leak (the sanitizers watch). */
+static void faults(void **state) {
+    (void)state;
+    for (int kind = 0; kind < FAULT_KINDS; kind++) {
+        uint64_t made = 0;
+        for (uint64_t n = 0;; n += 1 + n / 40) {
+            tola_error err = TOLA_ERROR_INIT;
+            tola_session *s = NULL;
+            tola_model *m = NULL;
+            fault_arm((fault_kind)kind, n, false);
+            tola_status status = all_of_it(&s, &m, &err);
+            bool reached = fault_count((fault_kind)kind) > n;
+            fault_disarm();
+            tola_session_free(s);
+            tola_model_free(m);
+            if (status != TOLA_OK) assert_string_not_equal(err.message, "");
+            if (!reached) break;
+            made++;
+        }
+        assert_true(made > 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(about),
@@ -391,6 +442,7 @@ int main(void) {
         cmocka_unit_test(saving_a_window),
         cmocka_unit_test(refused_files),
         cmocka_unit_test(damaged_files),
+        cmocka_unit_test(faults),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
