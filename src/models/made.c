@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "base/source.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,10 +54,10 @@ static char *cache_folder(void) {
 }
 
 static void name_file(buf *b, const char *path, const struct stat *st) {
-    char *real = realpath(path, NULL);
+    char whole[PATH_MAX];
+    const char *real = realpath(path, whole);
     buf_printf(b, "%s\n%lld %lld.%09ld %lld %lld\n", real ? real : path, (long long)st->st_size,
                (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (long long)st->st_dev, (long long)st->st_ino);
-    free(real);
 }
 
 /* What the weights are made from: every file, and the configuration beside the first. False for what is no local file. */
