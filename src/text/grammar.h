@@ -15,6 +15,7 @@ typedef struct grammar grammar;
 #define GRAMMAR_MAX_TEXT (4u << 20)  /* bytes of GBNF */
 #define GRAMMAR_MAX_RULES (1u << 16)
 #define GRAMMAR_MAX_DEPTH 100        /* of parentheses */
+#define GRAMMAR_MAX_TOKENS 1024      /* references to tokens */
 #define GRAMMAR_MAX_NODES (1u << 20) /* of the automaton: what repetitions are multiplied out to */
 
 /* GBNF as llama.cpp reads it; the whole text must be `root` (NULL: the rule "root"). Errors are TOLA_E_FORMAT with the

@@ -165,6 +165,9 @@ part build_literal(grammar_builder *b, const char *utf8, size_t length) {
 part build_token(grammar_builder *b, const char *name, size_t length, uint32_t id, bool negated) {
     if (b->status != TOLA_OK) return 0;
     token_ref ref = { NULL, id, negated };
+    if (b->token_count >= GRAMMAR_MAX_TOKENS)
+        build_fail(b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a grammar of more than %d references to tokens",
+                   GRAMMAR_MAX_TOKENS);
     if (name && !(ref.name = arena_strndup(&b->memory, name, length))) fail_memory(b);
     if (!mem_grow(&b->tokens, &b->token_cap, b->token_count + 1, sizeof *b->tokens)) fail_memory(b);
     if (b->status != TOLA_OK) return 0;

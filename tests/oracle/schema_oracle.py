@@ -15,11 +15,12 @@ except ImportError as missing:
     t.skip(f"schemas beside jsonschema: {missing}")
     t.finish()
 
-SEED, ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 20261121, int(sys.argv[2]) if len(sys.argv) > 2 else 700
+SEED = int(sys.argv[1]) if len(sys.argv) > 1 else 20261121
+ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 700
 rng = random.Random(SEED)
 NAMES = ["a", "b", "ab", "abc", "name", "é", "日本", "x y", 'q"q', "back\\slash", "line\nbreak", "a/b", "~", ""]
-WORDS = ["", "a", "ab", "abc", "hello world", "é€😀", 'quote"', "back\\slash", "tab\tnew\n", "/", "日本語", "zzzzzzzz",
-         "\x01"]
+WORDS = ["", "a", "ab", "abc", "hello world", "é€😀", 'quote"', "back\\slash", "tab\tnew\n", "/", "日本語",
+         "zzzzzzzz", "\x01"]
 # without \\w and \\s, which Python reads as more than ECMA-262 does
 PATTERNS = ["^[a-z]+$", "^a|b$", "[0-9]{2,3}", "^(foo|ba[rz])+$", "^\\d{3}-\\d{4}$", "^[^x\"]*$", "^.{2,4}$", "a.c",
             "^[a-z]+( [a-z]+)*$", "^(?:x|y){1,3}?z*$", "^\\\\[\\]\\-]$", "^[\\u00e0-\\u00ff]*$", "^$", "x?"]
@@ -281,8 +282,10 @@ print(f"{ROUNDS} schemas ({impossible} that nothing fits): {taken} valid texts, 
 for s, message in [({"properties": {"a": {"not": {}}}}, "#/properties/a/not: a keyword"),
                    ({"type": "integer", "multipleOf": 2}, "#/multipleOf: a keyword"),
                    ({"$ref": "#/$defs/x"}, "#/$ref: $ref leads nowhere"), ({"$ref": "other.json"}, "another document"),
-                   ({"$ref": "#"}, "refers to itself"), ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "refers to itself"),
-                   ({"type": "array", "uniqueItems": True}, "#/uniqueItems"), ({"format": "email"}, "#/format: a format"),
+                   ({"$ref": "#"}, "refers to itself"),
+                   ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "refers to itself"),
+                   ({"type": "array", "uniqueItems": True}, "#/uniqueItems"),
+                   ({"format": "email"}, "#/format: a format"),
                    ({"pattern": "(?=a)"}, "look-around"), ({"pattern": "a", "minLength": 1}, "beside another bound"),
                    ({"type": "integer", "minimum": 3, "maximum": 2}, "no value fits"), (False, "no value fits"),
                    ({"type": "strin"}, "#/type: no such type"), ({"type": "integer", "format": "int32"}, "#/format"),

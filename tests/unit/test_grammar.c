@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -142,6 +143,9 @@ static void test_errors(void **state) {
     check_refused("root ::= [a-z]{1,100000000}", TOLA_E_LIMIT, "multiply out to more than", TOLA_NO_OFFSET);
     check_refused("root ::= (((\"a\"{1000}){1000}){1000}){1000}", TOLA_E_LIMIT, "multiply out", TOLA_NO_OFFSET);
     check_refused("root ::= <[1>", TOLA_E_FORMAT, "expected ']>', found '>'", 12);
+    char many[8000] = "root ::=";
+    for (int i = 0; i < 1025; i++) strcat(many, " <[1]>");
+    check_refused(many, TOLA_E_LIMIT, "more than 1024 references to tokens", TOLA_NO_OFFSET);
     check_refused("root ::= <think", TOLA_E_FORMAT, "expected '>'", 15);
     char deep[300];
     strcpy(deep, "root ::= ");
@@ -309,6 +313,44 @@ static void test_ends(void **state) {
     grammar_vocabulary_free(v);
 }
 
+/* ---- several threads at one matcher ---- */
+
+static void *walk_in_thread(void *matcher) {
+    uint32_t mask[(TEST_COUNT + 31) / 32], wrong = 0;
+    for (int round = 0; round < 20; round++) {
+        grammar_state *s = NULL;
+        bool accepted = false;
+        wrong += grammar_state_create(matcher, &s, NULL) != TOLA_OK;
+        for (const char *c = "{\"a\": [1, {\"b\": \"c\"}]}"; s && *c; c++) {
+            wrong += grammar_state_mask(s, mask, NULL) != TOLA_OK;
+            uint32_t id = TEST_BYTES + (uint8_t)*c;
+            wrong += !(mask[id / 32] >> (id % 32) & 1);
+            wrong += grammar_state_token(s, id, &accepted, NULL) != TOLA_OK || !accepted;
+        }
+        wrong += !s || !grammar_state_can_end(s);
+        grammar_state_free(s);
+    }
+    return (void *)(uintptr_t)wrong;
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    grammar *g = parse(JSON);
+    for (size_t memory = 0; memory < 2; memory++) {
+        grammar_matcher *m;
+        pthread_t threads[4];
+        assert_int_equal(grammar_matcher_create(g, vocabulary, memory, &m, NULL), TOLA_OK);
+        for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, walk_in_thread, m), 0);
+        for (int i = 0; i < 4; i++) {
+            void *wrong;
+            assert_int_equal(pthread_join(threads[i], &wrong), 0);
+            assert_null(wrong);
+        }
+        grammar_matcher_free(m);
+    }
+    grammar_free(g);
+}
+
 /* ---- failing memory ---- */
 
 static tola_status whole_run(void) {
@@ -351,7 +393,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_notation), cmocka_unit_test(test_repetition),    cmocka_unit_test(test_recursion),
         cmocka_unit_test(test_errors),   cmocka_unit_test(test_masks),         cmocka_unit_test(test_little_memory),
-        cmocka_unit_test(test_places),   cmocka_unit_test(test_ends),          cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_places),   cmocka_unit_test(test_ends),          cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
