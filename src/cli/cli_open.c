@@ -1,5 +1,9 @@
 /* Opening a model to look at its values, or to run it. */
-#include "cli.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frame.h"
 
 int cli_open_values(const char *path, bool stored, tola_checkpoint **out) {
     tola_error err = TOLA_ERROR_INIT;
@@ -17,15 +21,46 @@ int cli_open_values(const char *path, bool stored, tola_checkpoint **out) {
     return status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
 }
 
-int cli_open_model(const char *path, const tola_model_options *options, tola_model **out) {
+/* "path:0.5": a number behind the last colon is a scale. */
+static tola_adapter parse_adapter(char *text) {
+    char *colon = strrchr(text, ':'), *end;
+    tola_adapter a = { text, 1 };
+    if (!colon || !colon[1] || strpbrk(colon, "/ ")) return a;
+    double scale = strtod(colon + 1, &end);
+    if (*end || !isfinite(scale)) return a;
+    *colon = 0;
+    a.scale = (float)scale;
+    return a;
+}
+
+static int open_with(const char *path, tola_model_options *options, tola_model **out) {
     tola_error err = TOLA_ERROR_INIT;
     cli_status("opening %s", path);
     tola_status status = tola_model_open(path, options, out, &err);
     cli_progress_end();
     if (status != TOLA_OK) return cli_fail_error(&err);
     const tola_model_info *about = tola_model_about(*out);
-    if (about->unused_tensors)
+    /* hidden states need no output matrix, and encoders come with heads for tasks of their training */
+    if (about->unused_tensors && !about->hidden)
         cli_warn("%s: %llu tensors are no part of the model as its configuration describes it (%s)", path,
                  (unsigned long long)about->unused_tensors, about->unused_tensor);
     return CLI_YES;
+}
+
+int cli_open_model(const char *path, const cli_list *adapters, tola_model_options *options, tola_model **out) {
+    const size_t count = adapters ? adapters->count : 0;
+    tola_adapter *parsed = frame_alloc((count + 1) * sizeof *parsed);
+    char **texts = frame_alloc((count + 1) * sizeof *texts);
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(adapters->items[i]) + 1;
+        texts[i] = memcpy(frame_alloc(length), adapters->items[i], length);
+        parsed[i] = parse_adapter(texts[i]);
+    }
+    options->adapters = parsed;
+    options->adapter_count = count;
+    int code = open_with(path, options, out);
+    for (size_t i = 0; i < count; i++) free(texts[i]);
+    free(texts);
+    free(parsed);
+    return code;
 }

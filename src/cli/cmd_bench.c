@@ -16,6 +16,7 @@ typedef struct settings {
     uint64_t prompt, generate, depth, rounds;
     const char *thread_counts;
     tola_dtype kv_type;
+    cli_list adapter;
 } settings;
 
 static const cli_option options[] = {
@@ -29,6 +30,8 @@ static const cli_option options[] = {
       offsetof(settings, thread_counts), NULL, NULL },
     { "kv-type", 0, CLI_DTYPE, "TYPE", "Keep keys and values as f32, f16, bf16, q8_0 or q4_0 (f16)",
       offsetof(settings, kv_type), NULL, "dtype" },
+    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file", offsetof(settings, adapter),
+      NULL, "file" },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 static const settings defaults = { .prompt = 512, .generate = 64, .rounds = 5 };
@@ -364,7 +367,7 @@ static int run(const void *parsed, char **args, int n_args) {
     (void)n_args;
     int code = check(b.set);
     if (code == CLI_YES) code = parse_counts(b.set, counts, &b.count);
-    if (code == CLI_YES) code = measure_open(args[0], false, &model);
+    if (code == CLI_YES) code = measure_open(args[0], &b.set->adapter, false, &model);
     if (code == CLI_YES) {
         b.model = model;
         b.info = tola_model_about(model);

@@ -11,6 +11,7 @@ typedef struct settings {
     const char *pooling, *normalize;
     uint64_t context, batch;
     bool lines, truncate;
+    cli_list adapter;
 } settings;
 
 static const cli_option options[] = {
@@ -24,6 +25,8 @@ static const cli_option options[] = {
       NULL, NULL },
     { "context", 'c', CLI_UINT, "N", "Tokens of a text at most (as MODEL says)", offsetof(settings, context), NULL, NULL },
     { "batch", 0, CLI_UINT, "N", "Read N tokens at once (512)", offsetof(settings, batch), NULL, NULL },
+    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file", offsetof(settings, adapter),
+      NULL, "file" },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -153,7 +156,7 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_embedder *embedder = NULL;
     texts t = { 0 };
     int code = options_of(s, &o);
-    if (code == CLI_YES) code = measure_open(args[0], true, &model);
+    if (code == CLI_YES) code = measure_open(args[0], &s->adapter, true, &model);
     if (code == CLI_YES && tola_embedder_create(model, &o, &embedder, &err) != TOLA_OK) code = cli_fail_error(&err);
     if (code == CLI_YES) code = gather(s, args + 1, n_args - 1, &t);
     if (code == CLI_YES) code = embed(embedder, &t);

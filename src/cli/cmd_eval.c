@@ -12,6 +12,7 @@ typedef struct settings {
     const char *protocol, *reference, *delimiter;
     uint64_t context, stride, limit;
     tola_dtype kv_type;
+    cli_list adapter;
 } settings;
 
 static const cli_option options[] = {
@@ -28,6 +29,8 @@ static const cli_option options[] = {
       offsetof(settings, delimiter), NULL, NULL },
     { "kv-type", 0, CLI_DTYPE, "TYPE", "Keep keys and values as f32, f16, bf16, q8_0 or q4_0 (f16)",
       offsetof(settings, kv_type), NULL, "dtype" },
+    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file", offsetof(settings, adapter),
+      NULL, "file" },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -240,8 +243,8 @@ static int run(const void *parsed, char **args, int n_args) {
     if (!perplexity && strcmp(args[0], "choice") != 0)
         return cli_fail("there is no task '%s'; perplexity and choice are understood", args[0]);
     int code = check(s, perplexity);
-    if (code == CLI_YES) code = measure_open(args[1], false, &model);
-    if (code == CLI_YES && s->reference) code = measure_open(s->reference, false, &reference);
+    if (code == CLI_YES) code = measure_open(args[1], &s->adapter, false, &model);
+    if (code == CLI_YES && s->reference) code = measure_open(s->reference, NULL, false, &reference);
     if (code == CLI_YES) code = perplexity ? run_perplexity(s, model, reference, args[2]) : run_choice(s, model, args[2]);
     tola_model_free(reference);
     tola_model_free(model);

@@ -100,35 +100,10 @@ static int check_settings(const run_settings *s) {
 
 /* ---- opening ---- */
 
-/* "path:0.5": a number behind the last colon is a scale. */
-static tola_adapter parse_adapter(char *text) {
-    char *colon = strrchr(text, ':'), *end;
-    tola_adapter a = { text, 1 };
-    if (!colon || !colon[1] || strpbrk(colon, "/ ")) return a;
-    double scale = strtod(colon + 1, &end);
-    if (*end || !isfinite(scale)) return a;
-    *colon = 0;
-    a.scale = (float)scale;
-    return a;
-}
-
 static int open_model(run *r) {
     tola_model_options o = TOLA_MODEL_OPTIONS_INIT;
-    size_t count = r->set.adapter.count;
-    tola_adapter *adapters = frame_alloc((count + 1) * sizeof *adapters);
-    char **texts = frame_alloc((count + 1) * sizeof *texts);
-    for (size_t i = 0; i < count; i++) {
-        texts[i] = strdup(r->set.adapter.items[i]);
-        if (!texts[i]) return cli_fail("out of memory");
-        adapters[i] = parse_adapter(texts[i]);
-    }
-    o.adapters = adapters;
-    o.adapter_count = count;
     o.context = (uint32_t)r->set.context;
-    int code = cli_open_model(r->path, &o, &r->model);
-    for (size_t i = 0; i < count; i++) free(texts[i]);
-    free(texts);
-    free(adapters);
+    int code = cli_open_model(r->path, &r->set.adapter, &o, &r->model);
     if (code != CLI_YES) return code;
     if (tola_model_about(r->model)->hidden)
         return cli_fail("%s: an encoder, which writes no text; 'tola embed' is for it", r->path);
@@ -161,7 +136,7 @@ static int open_draft(run *r) {
     tola_model_options o = TOLA_MODEL_OPTIONS_INIT;
     if (!r->set.draft) return CLI_YES;
     o.context = (uint32_t)r->set.context;
-    int code = cli_open_model(r->set.draft, &o, &r->draft_model);
+    int code = cli_open_model(r->set.draft, NULL, &o, &r->draft_model);
     return code != CLI_YES ? code : open_session(r, r->draft_model, &r->draft);
 }
 

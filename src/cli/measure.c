@@ -3,10 +3,10 @@
 
 #include <math.h>
 
-int measure_open(const char *path, bool hidden, tola_model **out) {
+int measure_open(const char *path, const cli_list *adapters, bool hidden, tola_model **out) {
     tola_model_options options = TOLA_MODEL_OPTIONS_INIT;
     options.hidden = hidden;
-    return cli_open_model(path, &options, out);
+    return cli_open_model(path, adapters, &options, out);
 }
 
 int measure_u32(const char *name, uint64_t value, uint32_t *out) {

@@ -65,6 +65,9 @@ $ tola eval perplexity "$FIXTURES/llama" nothing.txt
 $ tola eval perplexity "$FIXTURES/tiny.safetensors" text.txt
 2> tola: an unknown architecture cannot be run
 [exit 2]
+$ tola eval perplexity "$FIXTURES/llama" text.txt -c 8 --adapter nothing
+2> tola: cannot open nothing: No such file or directory
+[exit 2]
 $ tola eval guess "$FIXTURES/llama" text.txt
 2> tola: there is no task 'guess'; perplexity and choice are understood
 [exit 2]

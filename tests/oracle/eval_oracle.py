@@ -177,6 +177,29 @@ def divergence(folder, model):
           statistics(chunk_scores(model, ids, 128, True))[0])
 
 
+def adapter(folder, model):
+    """A LoRA adapter of scale 2 on the queries, against the model it is merged into."""
+    from safetensors.torch import save_file
+    where = folder / "adapter"
+    where.mkdir()
+    thin, merged = {}, llama(folder / "merged", True, model)[0]
+    merged.load_state_dict(model.state_dict())
+    for i, layer in enumerate(merged.model.layers):
+        a, b = 0.2 * torch.randn(4, 64), 0.2 * torch.randn(64, 4)
+        name = f"base_model.model.model.layers.{i}.self_attn.q_proj"
+        thin.update({f"{name}.lora_A.weight": a, f"{name}.lora_B.weight": b})
+        with torch.no_grad():
+            layer.self_attn.q_proj.weight += 2.0 * 0.5 * b @ a
+    save_file(thin, where / "adapter_model.safetensors")
+    (where / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8,
+                                                           "target_modules": ["q_proj"]}))
+    ids = [0] + tokenizers.Tokenizer.from_file(str(folder / "llama-True/tokenizer.json")).encode(
+        TEXT, add_special_tokens=False).ids
+    got = tola("eval", "perplexity", folder / "llama-True", folder / "text.txt", "-c", 128, "--kv-type", "f32", "--json",
+               "--adapter", f"{where}:0.5")
+    close("with an adapter: perplexity", got["perplexity"], statistics(chunk_scores(merged, ids, 128, True))[0])
+
+
 def llama_perplexity(folder):
     program = os.environ.get("LLAMA_PERPLEXITY") or shutil.which("llama-perplexity")
     model = common.DATA / "llm/stories260K/stories260Ktok512.gguf"
@@ -340,6 +363,7 @@ with common.folder() as name:
     root = pathlib.Path(name)
     made = perplexity(root)
     divergence(root, made[True])
+    adapter(root, made[True])
     llama_perplexity(root)
     multiple_choice(root, made)
     embeddings(root, made[True])
