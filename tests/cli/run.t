@@ -145,6 +145,31 @@ $ tola run chat/ -p x --raw --system y
 2> tola: --raw writes no system message; put it into the prompt
 [exit 2]
 
+# an adapter, at full strength, at none, and a session that belongs to it
+$ "$PYTHON" - <<'END'
+> import json, os, struct
+> os.mkdir("lora")
+> json.dump({"peft_type": "LORA", "r": 2, "lora_alpha": 64, "target_modules": ["q_proj", "v_proj"]}, open("lora/adapter_config.json", "w"))
+> header, data = {}, b""
+> for module, rows in (("q_proj", 64), ("v_proj", 32)):
+>     for part, shape in (("A", [2, 64]), ("B", [rows, 2])):
+>         values = [((i * 37 + len(data)) % 19 - 9) / 40 for i in range(shape[0] * shape[1])]
+>         end = len(data) + 4 * len(values)
+>         header[f"base_model.model.model.layers.0.self_attn.{module}.lora_{part}.weight"] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), end]}
+>         data += struct.pack(f"<{len(values)}f", *values)
+> text = json.dumps(header).encode()
+> open("lora/adapter_model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + data)
+> END
+$ told() { tola run chat/ --raw -p 'Once upon a time' -n 30 --temp 0 "$@"; }; told > none; told --adapter lora > one; told --adapter lora:0 > zero; told --adapter lora:0.5 --adapter lora/:0.5 > halves; told --adapter lora:-1 > minus; cmp none zero && ! cmp -s none halves && ! cmp -s none one && ! cmp -s one minus && echo so it is
+so it is
+$ tola run chat/ --raw -p Once -n 2 --temp 0 --adapter lora --session l.tola >/dev/null; tola run chat/ --raw -p '' -n 2 --session l.tola; tola run chat/ --raw -p '' -n 2 --adapter lora:2 --session l.tola; tola run chat/ --raw -p '' -n 2 --temp 0 --adapter lora --session l.tola --json | grep reused
+    "reused_tokens": 3,
+2> tola: l.tola: the session is of another model or other adapters
+2> tola: l.tola: the session is of another model or other adapters
+$ tola run chat/ --raw -p Once --adapter nowhere:0.5
+2> tola: cannot open nowhere: No such file or directory
+[exit 2]
+
 # refusals
 $ tola run s.gguf --raw -p x --kv-type q5_0
 2> tola: no cache of q5_0 for keys of 8 numbers in layer 0
