@@ -121,8 +121,8 @@ static void set_up(subject *s) {
     s->cache = aligned(s->pages * page);
     for (size_t i = 0; i < ATTENTION_PAGE; i++) {
         for (size_t d = 0; d < s->h.key_dim + s->h.value_dim; d++) row[d] = uniform();
-        attention_put_key(s->h.key_type, s->h.key_dim, s->cache, i, row);
-        attention_put_value(s->h.value_type, s->h.value_dim, s->cache + s->key_bytes, i, row);
+        attention_put_keys(s->h.key_type, s->h.key_dim, s->cache, i, 1, row, 0);
+        attention_put_values(s->h.value_type, s->h.value_dim, s->cache + s->key_bytes, i, 1, row, 0);
     }
     for (size_t i = 1; i < s->pages; i++) memcpy(s->cache + i * page, s->cache, page);
     s->q = aligned(MOST_QUERIES * s->h.key_dim * sizeof *s->q);

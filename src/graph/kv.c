@@ -448,11 +448,11 @@ static void clear_slots(const kv_cache *kv, size_t group, uint8_t *data, size_t 
         const kv_spot *spot = &kv->spots[i];
         uint8_t *p = data + spot->offset;
         if (spot->group != group) continue;
-        for (uint32_t h = 0; h < spot->shape.kv_heads; h++, p += spot->key_bytes + spot->value_bytes)
-            for (size_t j = slot; j < KV_PAGE; j++) {
-                attention_put_key(kv->options.key, spot->shape.key_dim, p, j, kv->zeros);
-                attention_put_value(kv->options.value, spot->shape.value_dim, p + spot->key_bytes, j, kv->zeros);
-            }
+        for (uint32_t h = 0; h < spot->shape.kv_heads; h++, p += spot->key_bytes + spot->value_bytes) {
+            const size_t n = KV_PAGE - slot;
+            attention_put_keys(kv->options.key, spot->shape.key_dim, p, slot, n, kv->zeros, 0);
+            attention_put_values(kv->options.value, spot->shape.value_dim, p + spot->key_bytes, slot, n, kv->zeros, 0);
+        }
     }
 }
 

@@ -26,21 +26,34 @@ static size_t store_tasks(const op_call *c) {
     return (c->batch->tokens + STORE_TOKENS - 1) / STORE_TOKENS * c->node->u.attend.a.kv_heads;
 }
 
+/* How many tokens from `first` on, at most `most`, follow one another within a page. */
+static size_t in_a_page(const graph_batch *b, size_t first, size_t most) {
+    const size_t slot = b->positions[first] % KV_PAGE;
+    size_t n = 1;
+    if (most > KV_PAGE - slot) most = KV_PAGE - slot;
+    while (n < most && b->sequences[first + n] == b->sequences[first] &&
+           b->positions[first + n] == b->positions[first] + n)
+        n++;
+    return n;
+}
+
 static void store_run(const op_call *c, size_t task, void *scratch) {
     (void)scratch;
     const graph_attention *a = &c->node->u.attend.a;
     const uint32_t head = (uint32_t)(task % a->kv_heads);
     const size_t first = task / a->kv_heads * STORE_TOKENS, left = c->batch->tokens - first;
+    const size_t end = first + (left < STORE_TOKENS ? left : STORE_TOKENS);
     const float *k = (const float *)c->in[0] + head * (size_t)a->key_dim;
     const float *v = (const float *)c->in[1] + head * (size_t)a->value_dim;
-    for (size_t t = first; t < first + (left < STORE_TOKENS ? left : STORE_TOKENS); t++) {
+    for (size_t t = first, n; t < end; t += n) {
         const kv_sequence *s = c->batch->sequences[t];
         const attention_head h = kv_head(s, c->node->u.attend.layer);
-        const size_t position = c->batch->positions[t];
-        const kv_place p = kv_at(s, c->node->u.attend.layer, head, position / KV_PAGE);
-        if (!p.keys) continue; /* no room was made: plan_run refuses such a batch */
-        attention_put_key(h.key_type, h.key_dim, p.keys, position % KV_PAGE, k + t * c->in_cols[0]);
-        attention_put_value(h.value_type, h.value_dim, p.values, position % KV_PAGE, v + t * c->in_cols[1]);
+        const size_t page = c->batch->positions[t] / KV_PAGE, slot = c->batch->positions[t] % KV_PAGE;
+        const kv_place p = kv_at(s, c->node->u.attend.layer, head, page);
+        n = in_a_page(c->batch, t, end - t);
+        if (!p.keys) continue; /* no room was made: nobody will see it */
+        attention_put_keys(h.key_type, h.key_dim, p.keys, slot, n, k + t * c->in_cols[0], c->in_cols[0]);
+        attention_put_values(h.value_type, h.value_dim, p.values, slot, n, v + t * c->in_cols[1], c->in_cols[1]);
     }
 }
 

@@ -91,8 +91,8 @@ static scene scene_make(tola_dtype key, tola_dtype value, size_t key_dim, size_t
         float *k = c.k + j * key_dim, *v = c.v + j * value_dim;
         for (size_t d = 0; d < key_dim; d++) k[d] = uniform(-2, 2);
         for (size_t d = 0; d < value_dim; d++) v[d] = uniform(-3, 3);
-        attention_put_key(key, key_dim, c.keys[j / ATTENTION_PAGE], j % ATTENTION_PAGE, k);
-        attention_put_value(value, value_dim, c.values[j / ATTENTION_PAGE], j % ATTENTION_PAGE, v);
+        attention_put_keys(key, key_dim, c.keys[j / ATTENTION_PAGE], j % ATTENTION_PAGE, 1, k, 0);
+        attention_put_values(value, value_dim, c.values[j / ATTENTION_PAGE], j % ATTENTION_PAGE, 1, v, 0);
         round_trip(key, k, key_dim);
         round_trip(value, v, value_dim);
     }
@@ -256,9 +256,9 @@ static void test_not_finite(void **unused) {
             float *row = key ? c.k + 75 * 32 : c.v + 75 * 32;
             row[3] = bad[b];
             if (key)
-                attention_put_key(TOLA_DTYPE_F32, 32, c.keys[1], 11, row);
+                attention_put_keys(TOLA_DTYPE_F32, 32, c.keys[1], 11, 1, row, 0);
             else
-                attention_put_value(TOLA_DTYPE_F32, 32, c.values[1], 11, row);
+                attention_put_values(TOLA_DTYPE_F32, 32, c.values[1], 11, 1, row, 0);
             check(&c, "not finite");
             float y[24 * 32];
             run(&attention_scalar, &c, 0, 24, false, y);
@@ -314,23 +314,45 @@ static void test_put(void **unused) {
         float row[64] = { 0 };
         assert_int_equal(bytes, attention_bytes(types[t], 64));
         assert_int_equal(bytes % 64, 0);
-        attention_put_key(types[t], 64, keys, 63, row);
-        attention_put_value(types[t], 64, values, 63, row);
+        attention_put_keys(types[t], 64, keys, 63, 1, row, 0);
+        attention_put_values(types[t], 64, values, 63, 1, row, 0);
         assert_true(attention_finite(types[t], 64, keys) && attention_finite(types[t], 64, values));
         for (int i = 0; i < 2; i++) {
             row[40] = i ? NAN : -INFINITY;
-            attention_put_key(types[t], 64, keys, 63, row);
-            attention_put_value(types[t], 64, values, 63, row);
+            attention_put_keys(types[t], 64, keys, 63, 1, row, 0);
+            attention_put_values(types[t], 64, values, 63, 1, row, 0);
             assert_false(attention_finite(types[t], 64, keys) || attention_finite(types[t], 64, values));
         }
         free(keys), free(values);
     }
 }
 
+/* Many positions at once are put as one after the other, wherever they lie. */
+static void test_put_many(void **unused) {
+    (void)unused;
+    static float rows[64 * 101];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) rows[i] = uniform(-9, 9);
+    for (size_t t = 0; t < 5; t++)
+        for (int i = 0; i < 40; i++) {
+            const size_t dim = t < 3 ? 1 + any() % 100 : 32 * (1 + any() % 3), slot = any() % 64;
+            const size_t count = 1 + any() % (64 - slot), bytes = attention_bytes(types[t], dim);
+            uint8_t *one = room(2 * bytes), *many = room(2 * bytes);
+            for (size_t j = 0; j < count; j++) {
+                attention_put_keys(types[t], dim, one, slot + j, 1, rows + j * 101, 0);
+                attention_put_values(types[t], dim, one + bytes, slot + j, 1, rows + j * 101, 0);
+            }
+            attention_put_keys(types[t], dim, many, slot, count, rows, 101);
+            attention_put_values(types[t], dim, many + bytes, slot, count, rows, 101);
+            assert_memory_equal(one, many, 2 * bytes);
+            free(one), free(many);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_type), cmocka_unit_test(test_shapes),           cmocka_unit_test(test_causal),
         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_close_to_softmax), cmocka_unit_test(test_put),
+        cmocka_unit_test(test_put_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

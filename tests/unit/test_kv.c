@@ -34,8 +34,8 @@ static void put(kv_sequence *s, size_t position, unsigned token) {
             float row[8];
             if (!p.keys) continue;
             for (unsigned d = 0; d < 8; d++) row[d] = (float)(token + l * 7 + h * 3 + d);
-            attention_put_key(TOLA_DTYPE_F32, layers[l].key_dim, p.keys, position % KV_PAGE, row);
-            attention_put_value(TOLA_DTYPE_F16, layers[l].value_dim, p.values, position % KV_PAGE, row);
+            attention_put_keys(TOLA_DTYPE_F32, layers[l].key_dim, p.keys, position % KV_PAGE, 1, row, 0);
+            attention_put_values(TOLA_DTYPE_F16, layers[l].value_dim, p.values, position % KV_PAGE, 1, row, 0);
         }
 }
 

@@ -30,19 +30,14 @@ size_t attention_bytes(tola_dtype type, size_t dim) {
 
 /* ---- putting ---- */
 
-static void put16(uint8_t *p, uint16_t v) {
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
-}
-
 static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-static void put_float(tola_dtype type, uint8_t *p, float x) {
-    const uint32_t u = cast_f32_bits(x);
-    if (type == TOLA_DTYPE_F32)
-        memcpy(p, &x, sizeof x);
-    else
-        put16(p, type == TOLA_DTYPE_F16 ? cast_f32_to_f16(u) : cast_f32_to_bf16(u));
+static void from_floats(tola_dtype type, const float *x, uint8_t *out, size_t n) {
+    switch (type) {
+    case TOLA_DTYPE_F32: memcpy(out, x, n * sizeof *x); break;
+    case TOLA_DTYPE_F16: cast_get()->f32_to_f16(x, out, n, false); break;
+    default: cast_get()->f32_to_bf16(x, out, n, false);
+    }
 }
 
 /* 32 numbers as a block of a file. */
@@ -55,7 +50,7 @@ static void put_block(tola_dtype type, uint8_t *block, const float *x) {
         return;
     }
     memset(block, 0, tola_dtype_block_bytes(type));
-    put16(block, 0x7e00);
+    block[1] = 0x7e;
 }
 
 /* One slot of blocks of 32: code i of it lies i * step after its first. */
@@ -69,26 +64,50 @@ static void put_blocks(tola_dtype type, size_t dim, uint8_t *p, size_t slot, con
     }
 }
 
-void attention_put_value(tola_dtype type, size_t dim, void *page, size_t slot, const float *value) {
-    const size_t bytes = tola_dtype_block_bytes(type);
+/* The first `width` columns of `count` rows, at most PAGE each, as elements of the type side by side: conversions are
+ * quicker in long runs. */
+static void gather(tola_dtype type, const float *x, size_t stride, size_t count, size_t width, uint8_t *out) {
+    float rows[PAGE * PAGE];
+    for (size_t j = 0; j < count; j++) memcpy(rows + j * width, x + j * stride, width * sizeof *x);
+    from_floats(type, rows, out, count * width);
+}
+
+void attention_put_values(tola_dtype type, size_t dim, void *page, size_t slot, size_t count, const float *values,
+                          size_t stride) {
     if (is_blocks(type)) {
-        put_blocks(type, dim, page, slot, value, false);
+        for (size_t j = 0; j < count; j++) put_blocks(type, dim, page, slot + j, values + j * stride, false);
         return;
     }
-    for (size_t panel = 0; panel < dim; panel += PAGE) {
-        const size_t width = dim - panel < PAGE ? dim - panel : PAGE;
-        uint8_t *p = (uint8_t *)page + (PAGE * panel + slot * width) * bytes;
-        for (size_t d = 0; d < width; d++) put_float(type, p + d * bytes, value[panel + d]);
+    for (size_t first = 0; first < dim; first += PAGE) {
+        const size_t width = dim - first < PAGE ? dim - first : PAGE;
+        uint8_t *to = (uint8_t *)page + (PAGE * first + slot * width) * tola_dtype_block_bytes(type);
+        gather(type, values + first, stride, count, width, to);
     }
 }
 
-void attention_put_key(tola_dtype type, size_t dim, void *page, size_t slot, const float *key) {
-    const size_t bytes = tola_dtype_block_bytes(type);
+/* `count` rows of `width` elements of so many bytes become columns of rows of PAGE. */
+INLINE void turn_over(const uint8_t *from, uint8_t *to, size_t count, size_t width, size_t bytes) {
+    for (size_t d = 0; d < width; d++)
+        for (size_t j = 0; j < count; j++) memcpy(to + (d * PAGE + j) * bytes, from + (j * width + d) * bytes, bytes);
+}
+
+void attention_put_keys(tola_dtype type, size_t dim, void *page, size_t slot, size_t count, const float *keys,
+                        size_t stride) {
     if (is_blocks(type)) {
-        put_blocks(type, dim, page, slot, key, true);
+        for (size_t j = 0; j < count; j++) put_blocks(type, dim, page, slot + j, keys + j * stride, true);
         return;
     }
-    for (size_t d = 0; d < dim; d++) put_float(type, (uint8_t *)page + (d * PAGE + slot) * bytes, key[d]);
+    const size_t bytes = tola_dtype_block_bytes(type);
+    uint8_t room[PAGE * PAGE * sizeof(float)];
+    for (size_t first = 0; first < dim; first += PAGE) {
+        const size_t width = dim - first < PAGE ? dim - first : PAGE;
+        uint8_t *to = (uint8_t *)page + (first * PAGE + slot) * bytes;
+        gather(type, keys + first, stride, count, width, room);
+        if (bytes == 2)
+            turn_over(room, to, count, width, 2);
+        else
+            turn_over(room, to, count, width, 4);
+    }
 }
 
 /* ---- are they finite ---- */

@@ -27,11 +27,13 @@
  * cannot hold `dim`. Types f32 f16 bf16 q8_0 q4_0 (the last two with an f16 scale for 32 numbers along dim, which is a
  * multiple of that; with the bits of kernels/quantize). dim is at most 65536. */
 size_t attention_bytes(tola_dtype type, size_t dim);
-/* Puts one position into its slot (0 .. 63) of a page: rounds, to nearest even, as codecs/ does for the type. Slots are
- * written independently of each other, by several threads if need be. A block of q8_0 or q4_0 with a number beyond the
- * range of its scales becomes NaN. */
-void attention_put_key(tola_dtype type, size_t dim, void *page, size_t slot, const float *key);
-void attention_put_value(tola_dtype type, size_t dim, void *page, size_t slot, const float *value);
+/* Puts positions, `stride` floats apart, into the slots `slot` .. `slot` + count - 1 (below 64) of a page: rounds, to
+ * nearest even, as codecs/ does for the type. Slots are written independently of each other, by several threads if need
+ * be. A block of q8_0 or q4_0 with a number beyond the range of its scales becomes NaN. */
+void attention_put_keys(tola_dtype type, size_t dim, void *page, size_t slot, size_t count, const float *keys,
+                        size_t stride);
+void attention_put_values(tola_dtype type, size_t dim, void *page, size_t slot, size_t count, const float *values,
+                          size_t stride);
 /* Is all that the page's keys, or values, hold finite, in every slot? */
 bool attention_finite(tola_dtype type, size_t dim, const void *page);
 
