@@ -314,7 +314,7 @@ static bool element(jinja_run *e, jv object, jv key, jv *out) {
     } else if (object.kind == JK_STRING) {
         const jstr *s = object.as.s;
         jinja_charge(e, s->chars == s->length ? 0 : s->length);
-        size_t from = jstr_offset(s, (size_t)i), to = from;
+        size_t from = jstr_offset(e, s, (size_t)i), to = from;
         jstr_next(s, &to);
         *out = jv_str(jstr_cut(e, s, from, to));
     } else {

@@ -54,8 +54,8 @@ jv jinja_split_lines(jinja_run *e, const jstr *s, bool keep);
 jv jinja_split(jinja_run *e, const jstr *s, const jstr *separator, int64_t most);
 const jstr *jinja_join(jinja_run *e, const jstr *separator, jv list, bool strict);
 const jstr *jinja_escape_html(jinja_run *e, jv x);
-bool jinja_all_lower(const jstr *s);
-bool jinja_all_upper(const jstr *s);
+bool jinja_all_lower(jinja_run *e, const jstr *s);
+bool jinja_all_upper(jinja_run *e, const jstr *s);
 const jstr *jinja_center(jinja_run *e, const jstr *s, int64_t width, uint32_t fill, uint8_t mark);
 const jstr *jinja_pad(jinja_run *e, const jstr *s, size_t left, size_t right, uint32_t fill, uint8_t mark);
 

@@ -48,7 +48,7 @@ static jframe *new_frame(jinja_run *e, const jscope *s, jframe *outer) {
     jframe *f = jinja_alloc(e, 1, sizeof *f + slots * sizeof f->slots[0]);
     f->outer = outer;
     memset(f->slots, 0, slots * sizeof f->slots[0]); /* JK_MISSING */
-    jinja_charge(e, slots * 4);
+    jinja_charge(e, slots * 16);
     return f;
 }
 
@@ -60,6 +60,7 @@ static jv resolve(jinja_run *e, const jstr *name) {
 }
 
 static void enter_scope(jinja_run *e, jframe *f, const jscope *s) {
+    jinja_charge(e, s->n * (size_t)16);
     for (uint32_t i = 0; i < s->n; i++) {
         const jref *r = &s->refs[i];
         if (r->load == JL_RESOLVE) f->slots[r->slot] = resolve(e, r->name);
@@ -250,6 +251,7 @@ static void macro_arguments(jinja_run *e, jframe *g, const jmacro *m, const jarg
             g->slots[p->slot] = a->v[i];
             continue;
         }
+        jinja_charge(e, a->n_kw * 16);
         for (size_t k = 0; k < a->n_kw; k++) {
             if (taken[k] || !jstr_equal(a->kw[k].key.as.s, p->value.as.s)) continue;
             g->slots[p->slot] = a->kw[k].value;
@@ -600,7 +602,7 @@ static int64_t slice_bound(jinja_run *e, jv x, int64_t n, int64_t least, int64_t
 }
 
 static const jstr *slice_string(jinja_run *e, const jstr *s, int64_t from, int64_t step, size_t n) {
-    if (step == 1) return jstr_cut(e, s, jstr_offset(s, (size_t)from), jstr_offset(s, (size_t)from + n));
+    if (step == 1) return jstr_cut(e, s, jstr_offset(e, s, (size_t)from), jstr_offset(e, s, (size_t)from + n));
     jbuild out;
     jbuild_init(&out, e);
     size_t *offset = NULL;

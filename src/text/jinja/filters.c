@@ -446,7 +446,7 @@ static jv f_truncate(jinja_run *e, jv x, const jargs *a) {
     if (leeway < 0) jinja_bad(e, "truncate: the leeway is negative");
     if (jv_length(x, &n) && ((int64_t)n <= length || (int64_t)n - length <= leeway)) return x;
     const jstr *s = jv_need_str(e, x, "what is truncated");
-    const jstr *cut = jstr_cut(e, s, 0, jstr_offset(s, (size_t)length - end->chars));
+    const jstr *cut = jstr_cut(e, s, 0, jstr_offset(e, s, (size_t)length - end->chars));
     if (!jv_given(v[1]) || !jv_truth(v[1])) {
         static const jstr space = { " ", 1, 1, NULL, 0, false, NULL };
         size_t at = jstr_find_last(e, cut, &space, 0, cut->length);
@@ -460,7 +460,7 @@ static jv f_wordcount(jinja_run *e, jv x, const jargs *a) {
     const jstr *s = soft(e, x);
     int64_t n = 0;
     bool in = false;
-    jinja_charge(e, s->length);
+    jinja_charge(e, s->length * 16);
     for (size_t at = 0; at < s->length;) {
         uint32_t c = jstr_next(s, &at);
         bool word = c == '_' || unicode_alnum(c);
@@ -599,6 +599,7 @@ static jv f_round(jinja_run *e, jv x, const jargs *a) {
     if (x.kind == JK_BIG) jinja_big(e);
     if (!jstr_is(method, "common") && !jstr_is(method, "ceil") && !jstr_is(method, "floor"))
         jinja_bad(e, "method must be common, ceil or floor");
+    jinja_charge(e, x.kind == JK_FLOAT ? 8 * FLOAT_COST : 0);
     if (!jv_number(x)) jinja_bad(e, "type %s doesn't define __round__ method", jv_type(x));
     if (!jstr_is(method, "common")) {
         double scale = pow(10, (double)digits), scaled = jv_double(x) * scale;

@@ -200,6 +200,7 @@ static void add_float(jbuild *b, const spec *given, double x, uint8_t mark) {
     jinja_run *e = b->e;
     spec s = *given;
     char text[900];
+    jinja_charge(e, 6 * FLOAT_COST);
     if (s.precision > MAX_PRECISION) jinja_fail(e, TOLA_E_LIMIT, "a precision of more than %d digits", MAX_PRECISION);
     int precision = s.precision < 0 ? 6 : (int)s.precision;
     bool minus = signbit(x) && !isnan(x);
@@ -278,7 +279,7 @@ static void add_int(jbuild *b, const spec *s, int64_t i, uint8_t mark) {
 
 static void add_text(jbuild *b, const spec *s, const jstr *text) {
     if (s->precision >= 0 && (size_t)s->precision < text->chars)
-        text = jstr_cut(b->e, text, 0, jstr_offset(text, (size_t)s->precision));
+        text = jstr_cut(b->e, text, 0, jstr_offset(b->e, text, (size_t)s->precision));
     size_t pad = s->width > (int64_t)text->chars ? (size_t)s->width - text->chars : 0;
     if (pad > b->e->output) jinja_too_long(b->e);
     size_t left = s->align == '>' ? pad : s->align == '^' ? pad / 2 : 0;

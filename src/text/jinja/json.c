@@ -43,6 +43,7 @@ static void new_line(dump *d, size_t level, uint8_t mark) {
 
 static void dump_float(dump *d, double f, uint8_t mark) {
     char text[40];
+    jinja_charge(d->b->e, FLOAT_COST);
     if (isnan(f)) jbuild_text(d->b, "NaN", mark);
     else if (isinf(f)) jbuild_text(d->b, f < 0 ? "-Infinity" : "Infinity", mark);
     else jbuild_bytes(d->b, text, jinja_float_repr(text, f), mark);

@@ -21,7 +21,6 @@ static bool among(uint32_t c, const jstr *chars) {
 
 const jstr *jinja_strip(jinja_run *e, const jstr *s, const jstr *chars, bool left, bool right) {
     size_t from = 0, to = s->length;
-    jinja_charge(e, 0);
     while (left && from < to) {
         size_t next = from;
         uint32_t c = jstr_next(s, &next);
@@ -36,6 +35,7 @@ const jstr *jinja_strip(jinja_run *e, const jstr *s, const jstr *chars, bool lef
         if (chars) jinja_charge(e, chars->length);
         to = last;
     }
+    jinja_charge(e, (s->length - (to - from)) * 4);
     return jstr_cut(e, s, from, to);
 }
 
@@ -123,8 +123,9 @@ static const jstr *swapcase(jinja_run *e, const jstr *s) {
     return jstr_safe(e, jbuild_done(&b), s->safe);
 }
 
-static bool all_cased(const jstr *s, unicode_property wanted, unicode_property other) {
+static bool all_cased(jinja_run *e, const jstr *s, unicode_property wanted, unicode_property other) {
     bool any = false;
+    jinja_charge(e, s->length * 16);
     for (size_t at = 0; at < s->length;) {
         uint32_t c = jstr_next(s, &at);
         if (unicode_is(c, other) || unicode_is(c, UNICODE_TITLE)) return false;
@@ -133,8 +134,8 @@ static bool all_cased(const jstr *s, unicode_property wanted, unicode_property o
     return any;
 }
 
-bool jinja_all_lower(const jstr *s) { return all_cased(s, UNICODE_LOWER, UNICODE_UPPER); }
-bool jinja_all_upper(const jstr *s) { return all_cased(s, UNICODE_UPPER, UNICODE_LOWER); }
+bool jinja_all_lower(jinja_run *e, const jstr *s) { return all_cased(e, s, UNICODE_LOWER, UNICODE_UPPER); }
+bool jinja_all_upper(jinja_run *e, const jstr *s) { return all_cased(e, s, UNICODE_UPPER, UNICODE_LOWER); }
 
 static bool is_title(const jstr *s) {
     bool any = false, in_word = false;
@@ -347,8 +348,8 @@ static bool window(jinja_run *e, const jstr *s, jv start, jv end, size_t *from, 
     if (b < 0) b = b + n < 0 ? 0 : b + n;
     if (b > n) b = n;
     if (a > b) return false;
-    *from = jstr_offset(s, (size_t)a);
-    *to = jstr_offset(s, (size_t)b);
+    *from = jstr_offset(e, s, (size_t)a);
+    *to = jstr_offset(e, s, (size_t)b);
     return true;
 }
 
@@ -406,6 +407,7 @@ static jv m_removeprefix(jinja_run *e, jv x, const jargs *a) {
     jv v;
     jinja_bind_args(e, "removeprefix", a, "!-prefix", &v);
     const jstr *p = jv_need_str(e, v, "the argument of removeprefix"), *s = x.as.s;
+    jinja_charge(e, p->length);
     bool there = s->length >= p->length && memcmp(s->data, p->data, p->length) == 0;
     return jv_str(jstr_cut(e, s, there ? p->length : 0, s->length));
 }
@@ -414,6 +416,7 @@ static jv m_removesuffix(jinja_run *e, jv x, const jargs *a) {
     jv v;
     jinja_bind_args(e, "removesuffix", a, "!-suffix", &v);
     const jstr *p = jv_need_str(e, v, "the argument of removesuffix"), *s = x.as.s;
+    jinja_charge(e, p->length);
     bool there = s->length >= p->length && memcmp(s->data + s->length - p->length, p->data, p->length) == 0;
     return jv_str(jstr_cut(e, s, 0, s->length - (there ? p->length : 0)));
 }
@@ -595,7 +598,7 @@ static bool ascii(uint32_t c) { return c < 0x80; }
 
 static jv every(jinja_run *e, jv x, const jargs *a, bool (*test)(uint32_t), bool empty) {
     jinja_bind_args(e, "a test of characters", a, "", NULL);
-    jinja_charge(e, x.as.s->length);
+    jinja_charge(e, x.as.s->length * 16);
     bool all = x.as.s->length > 0 || empty;
     for (size_t at = 0; at < x.as.s->length && all;) all = test(jstr_next(x.as.s, &at));
     return jv_bool(all);
@@ -612,21 +615,23 @@ static jv m_isascii(jinja_run *e, jv x, const jargs *a) { return every(e, x, a, 
 
 static jv m_islower(jinja_run *e, jv x, const jargs *a) {
     jinja_bind_args(e, "islower", a, "", NULL);
-    return jv_bool(jinja_all_lower(x.as.s));
+    return jv_bool(jinja_all_lower(e, x.as.s));
 }
 
 static jv m_isupper(jinja_run *e, jv x, const jargs *a) {
     jinja_bind_args(e, "isupper", a, "", NULL);
-    return jv_bool(jinja_all_upper(x.as.s));
+    return jv_bool(jinja_all_upper(e, x.as.s));
 }
 
 static jv m_istitle(jinja_run *e, jv x, const jargs *a) {
     jinja_bind_args(e, "istitle", a, "", NULL);
+    jinja_charge(e, x.as.s->length * 16);
     return jv_bool(is_title(x.as.s));
 }
 
 static jv m_isidentifier(jinja_run *e, jv x, const jargs *a) {
     jinja_bind_args(e, "isidentifier", a, "", NULL);
+    jinja_charge(e, x.as.s->length * 16);
     bool good = x.as.s->length > 0;
     for (size_t at = 0; at < x.as.s->length && good;) {
         bool first = at == 0;

@@ -297,6 +297,7 @@ static void arguments(parser *p, kids *k) {
             keyword = true;
             jv name = p->t->value;
             p->t += 2;
+            jinja_charge(p->e, k->n * 64);
             for (size_t i = 0; i < k->n; i++)
                 if (k->v[i] && k->v[i]->type == JN_KEYWORD && jstr_equal(k->v[i]->value.as.s, name.as.s)) bad = true;
             push(p, k, NODE(JN_KEYWORD, at, expression(p, true)));
@@ -659,6 +660,7 @@ static void parameters(parser *p, kids *k) {
             fail_at(p, name->line, "non-default argument follows default argument");
         }
         parameter->value = name->value;
+        jinja_charge(p->e, k->n * 64);
         for (size_t i = 2; i < k->n; i++)
             if (jstr_equal(k->v[i]->value.as.s, name->value.as.s)) fail_at(p, name->line, "a parameter appears twice");
         push(p, k, parameter);

@@ -10,17 +10,18 @@ typedef struct binder {
     jinja_run *e;
 } binder;
 
-static jref *own_ref(const jscope *s, const jstr *name) {
+static jref *own_ref(const binder *b, const jscope *s, const jstr *name) {
+    jinja_charge(b->e, s->n * (size_t)16);
     for (uint32_t i = 0; i < s->n; i++)
         if (jstr_equal(s->refs[i].name, name)) return &s->refs[i];
     return NULL;
 }
 
 /* The variable that `name` means in scope s, and how many functions outwards it is. */
-static const jref *find_ref(const jscope *s, const jstr *name, uint16_t *hops) {
+static const jref *find_ref(const binder *b, const jscope *s, const jstr *name, uint16_t *hops) {
     *hops = 0;
     for (; s; s = s->parent) {
-        const jref *r = own_ref(s, name);
+        const jref *r = own_ref(b, s, name);
         if (r) return r;
         if (s->parent && s->parent->function != s->function) ++*hops;
     }
@@ -41,7 +42,7 @@ static jref *add_ref(binder *b, jscope *s, const jstr *name, jload load) {
 }
 
 static void declare(binder *b, jscope *s, const jstr *name) {
-    jref *r = own_ref(s, name);
+    jref *r = own_ref(b, s, name);
     if (r) r->load = JL_PARAMETER;
     else add_ref(b, s, name, JL_PARAMETER);
 }
@@ -49,8 +50,8 @@ static void declare(binder *b, jscope *s, const jstr *name) {
 static void mention(binder *b, jscope *s, const jstr *name, bool store, bool conditional) {
     uint16_t hops;
     jinja_charge(b->e, 0);
-    if (own_ref(s, name)) return;
-    const jref *outer = s->parent ? find_ref(s->parent, name, &hops) : NULL;
+    if (own_ref(b, s, name)) return;
+    const jref *outer = s->parent ? find_ref(b, s->parent, name, &hops) : NULL;
     if (outer) {
         if (!store) return;
         if (s->parent->function != s->function) hops++;
@@ -157,12 +158,12 @@ static void bind_function(binder *b, jscope *s, jnode *n) {
         if (n->kid[i]->n) collect(b, inner, n->kid[i]->kid[0], false);
     collect(b, inner, n->kid[1], false);
     for (uint32_t i = 2; i < n->n; i++) {
-        n->kid[i]->slot = own_ref(inner, n->kid[i]->value.as.s)->slot;
+        n->kid[i]->slot = own_ref(b, inner, n->kid[i]->value.as.s)->slot;
         if (n->kid[i]->n) bind(b, inner, n->kid[i]->kid[0]);
     }
     for (unsigned k = 0; k < 3; k++) {
         jstr name = { special[k], strlen(special[k]), strlen(special[k]), NULL, 0, false, NULL };
-        const jref *r = own_ref(inner, &name);
+        const jref *r = own_ref(b, inner, &name);
         n->special[k] = r ? r->slot : 0;
     }
     bind(b, inner, n->kid[1]);
@@ -210,10 +211,10 @@ static void bind(binder *b, jscope *s, jnode *n) {
     jinja_enter(b->e);
     switch ((jnode_type)n->type) {
     case JN_NAME: {
-        const jref *r = find_ref(s, n->value.as.s, &n->hops);
+        const jref *r = find_ref(b, s, n->value.as.s, &n->hops);
         if (!r) { /* arguments of a filter of {% set %}: nobody looked at them yet */
             collect(b, s, n, false);
-            r = find_ref(s, n->value.as.s, &n->hops);
+            r = find_ref(b, s, n->value.as.s, &n->hops);
         }
         n->slot = r->slot;
         break;

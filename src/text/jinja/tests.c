@@ -35,8 +35,8 @@ static bool t_number(jinja_run *e, jv x, const jargs *a) {
 }
 static bool t_string(jinja_run *e, jv x, const jargs *a) { return plain(e, a) && x.kind == JK_STRING; }
 static bool t_mapping(jinja_run *e, jv x, const jargs *a) { return plain(e, a) && x.kind == JK_DICT; }
-static bool t_lower(jinja_run *e, jv x, const jargs *a) { return plain(e, a) && jinja_all_lower(jv_to_str(e, x)); }
-static bool t_upper(jinja_run *e, jv x, const jargs *a) { return plain(e, a) && jinja_all_upper(jv_to_str(e, x)); }
+static bool t_lower(jinja_run *e, jv x, const jargs *a) { return plain(e, a) && jinja_all_lower(e, jv_to_str(e, x)); }
+static bool t_upper(jinja_run *e, jv x, const jargs *a) { return plain(e, a) && jinja_all_upper(e, jv_to_str(e, x)); }
 static bool t_escaped(jinja_run *e, jv x, const jargs *a) {
     return plain(e, a) && x.kind == JK_STRING && x.as.s->safe;
 }

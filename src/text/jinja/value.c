@@ -147,9 +147,10 @@ const jstr *jstr_cut(jinja_run *e, const jstr *s, size_t from, size_t to) {
     return cut;
 }
 
-size_t jstr_offset(const jstr *s, size_t i) {
+size_t jstr_offset(jinja_run *e, const jstr *s, size_t i) {
     if (s->chars == s->length) return i;
     if (i >= s->chars) return s->length;
+    jinja_charge(e, i);
     size_t at = 0;
     for (size_t k = 0; k < i; k++)
         do at++;
@@ -178,9 +179,10 @@ uint32_t jstr_next(const jstr *s, size_t *at) {
 size_t jstr_find(jinja_run *e, const jstr *s, const jstr *what, size_t from, size_t to) {
     if (from > to || to - from < what->length) return SIZE_MAX;
     if (what->length == 0) return from;
-    jinja_charge(e, to - from);
     const char *p = memmem(s->data + from, to - from, what->data, what->length);
-    return p ? (size_t)(p - s->data) : SIZE_MAX;
+    size_t at = p ? (size_t)(p - s->data) : SIZE_MAX;
+    jinja_charge(e, what->length + (p ? at : to) - from);
+    return at;
 }
 
 size_t jstr_find_last(jinja_run *e, const jstr *s, const jstr *what, size_t from, size_t to) {
@@ -370,6 +372,7 @@ static uint64_t hash_value(jinja_run *e, jv x) {
     case JK_FLOAT: return hash_double(x.as.f == 0 ? 0 : x.as.f);
     case JK_BIG:
     case JK_STRING:
+        jinja_charge(e, x.as.s->length);
         for (size_t i = 0; i < x.as.s->length; i++) h = (h ^ (unsigned char)x.as.s->data[i]) * 0x100000001b3u;
         return h ^ h >> 29;
     case JK_TUPLE:
@@ -757,7 +760,10 @@ void jv_add_repr(jbuild *b, jv x) {
         jbuild_text(b, text, x.mark);
         break;
     case JK_BIG: jbuild_add(b, x.as.s); break;
-    case JK_FLOAT: jbuild_bytes(b, text, jinja_float_repr(text, x.as.f), x.mark); break;
+    case JK_FLOAT:
+        jinja_charge(e, FLOAT_COST);
+        jbuild_bytes(b, text, jinja_float_repr(text, x.as.f), x.mark);
+        break;
     case JK_STRING:
         if (x.as.s->safe) jbuild_text(b, "Markup(", 0);
         add_quoted(b, x.as.s);

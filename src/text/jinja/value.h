@@ -223,7 +223,7 @@ static inline jv jv_text(jinja_run *e, const char *text) { return jv_str(jstr_of
 /* Bytes [from, to), which must begin and end code points. */
 const jstr *jstr_cut(jinja_run *e, const jstr *s, size_t from, size_t to);
 /* Byte offset of code point `i` (i <= chars). */
-size_t jstr_offset(const jstr *s, size_t i);
+size_t jstr_offset(jinja_run *e, const jstr *s, size_t i);
 static inline uint8_t jstr_mark(const jstr *s, size_t byte) { return s->marks ? s->marks[byte] : s->mark; }
 bool jstr_equal(const jstr *a, const jstr *b);
 bool jstr_is(const jstr *s, const char *text);
@@ -260,6 +260,7 @@ const jstr *jbuild_done(jbuild *b);
 const jstr *jv_to_str(jinja_run *e, jv x);
 void jv_add_str(jbuild *b, jv x);
 void jv_add_repr(jbuild *b, jv x);
+#define FLOAT_COST 800 /* for jinja_charge: finding the digits of a double */
 /* float.__repr__; dst holds at least 32 bytes */
 size_t jinja_float_repr(char *dst, double x);
 bool jv_truth(jv x);
