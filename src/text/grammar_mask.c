@@ -121,9 +121,10 @@ static void walk(grammar_matcher *m, uint32_t top, uint32_t state) {
     path[nodes[top].depth] = state;
     for (uint32_t n = top + 1; n < end;) {
         const trie_node *node = &nodes[n];
+        match_count_steps(m, 1);
         uint32_t next = match_step(m, path[node->depth - 1], byte_class[node->byte]);
+        if (!match_ok(m)) return;
         if (next == DEAD) {
-            if (!match_ok(m)) return;
             n = node->end;
             continue;
         }
@@ -298,6 +299,7 @@ static uint32_t find_continuation(grammar_matcher *m, uint32_t list, uint32_t lo
     for (size_t i = 0; i < m->ranges_count && match_ok(m); i++)
         for (uint32_t t = m->ranges[i].node; t < m->ranges[i].frame; t++) MATCH_PUSH(m, continued, m->v->sorted[t]);
     c.count = (uint32_t)(m->continued_count - c.first);
+    match_count_steps(m, c.count + m->exits_count);
     if (match_ok(m)) c.exits = store_exits(m, labels);
     uint32_t number = (uint32_t)m->continuations_count;
     if (match_ok(m)) MATCH_PUSH(m, continuations, c);
@@ -354,6 +356,7 @@ void match_mask_of(grammar_matcher *m, uint32_t state, uint32_t *mask) {
         uint32_t c = find_continuation(m, next.node, m->states[behind].local, m->states[behind].label_count);
         if (!match_ok(m)) return;
         const continuation *found = &m->continuations[c];
+        match_count_steps(m, found->count);
         for (uint32_t i = 0; i < found->count; i++) {
             uint32_t id = m->continued[found->first + i];
             mask[id / 32] |= 1u << (id % 32);

@@ -197,8 +197,10 @@ void match_set_clear(pair_set *s) {
 void match_visit(grammar_matcher *m, uint32_t node, uint32_t frame) {
     match_set_add(m, &m->work, (pair){ node, frame });
     if (m->work.count > MAX_WAYS * 4) fail_limit(m, "too ambiguous: it can be at too many places at once");
-    if (++m->steps > MAX_STEPS) fail_limit(m, "too ambiguous: too much work for one token");
+    match_count_steps(m, 1);
 }
+
+void match_too_many_steps(grammar_matcher *m) { fail_limit(m, "too ambiguous: too much work for one token"); }
 
 typedef struct closing {
     size_t done; /* of m->work */

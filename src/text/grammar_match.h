@@ -63,7 +63,7 @@ typedef struct continuation {
 #define FRAME_ROOT 0
 #define MAX_LABELS 64
 #define MAX_WAYS (1u << 14)  /* pairs in one state: beyond, a grammar is too ambiguous */
-#define MAX_STEPS (1u << 24) /* pairs looked at in one call: about a second */
+#define MAX_STEPS (1u << 24) /* pairs, trie nodes and tokens looked at in one call: about a second */
 
 typedef struct hash_index {
     uint32_t *buckets; /* number + 1 */
@@ -117,7 +117,7 @@ struct grammar_matcher {
     pair_set work;         /* of a closure */
     pair_set todo;         /* of a mask: exit list, frame */
     uint32_t *path;        /* of a walk: (longest + 1) states */
-    uint32_t steps;        /* of the call under way */
+    size_t steps;          /* of the call under way */
     tola_status status;
     tola_error error;
 };
@@ -140,6 +140,11 @@ void match_fail_memory(grammar_matcher *m);
 
 static inline bool match_ok(const grammar_matcher *m) { return m->status == TOLA_OK; }
 
+void match_too_many_steps(grammar_matcher *m);
+static inline void match_count_steps(grammar_matcher *m, size_t count) {
+    m->steps += count;
+    if (__builtin_expect(m->steps > MAX_STEPS, 0)) match_too_many_steps(m);
+}
 /* False, with the failure, where one call needs far more memory than the matcher is to remember. */
 bool match_has_room(grammar_matcher *m);
 /* The state of these pairs (which lie outside m->pairs) and of what was visited before. */
