@@ -109,7 +109,8 @@ typedef struct tola_step_token {
     bool output; /* its row is wanted */
 } tola_step_token;
 
-/* Called between batches of tokens with how many of the step's are read; false stops. */
+/* Called between batches of tokens with how many of the step's are read; false stops. A step that has one is cut so
+ * that it is called about once a second. */
 typedef bool (*tola_step_fn)(void *user, size_t done, size_t total);
 
 /* Reads `count` tokens of any sequences, those of one sequence in their order. TOLA_E_LIMIT with the counts where they

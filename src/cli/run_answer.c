@@ -69,7 +69,7 @@ tola_status run_answer(run *r, const uint32_t *ids, size_t count, tola_generated
     o.draft_tokens = (uint32_t)r->set.draft_tokens;
     o.token = on_token;
     o.token_user = &d;
-    o.progress = on_prompt;
+    if (isatty(STDERR_FILENO)) o.progress = on_prompt; /* nobody to tell: batches as large as they can be */
     cli_catch_interrupts();
     tola_status status = tola_generate(r->session, 0, ids, count, &o, out, err);
     cli_progress_end();
