@@ -5,7 +5,6 @@
  * configuration class, since configurations leave those out. Every number is checked for range here; shapes of tensors
  * against them in weights.c. */
 #include "base/err.h"
-#include "codecs/codec.h"
 #include "models/models.h"
 
 #include <math.h>
@@ -13,7 +12,6 @@
 #include <string.h>
 
 #define MAX_COLUMNS (1u << 24) /* of any matrix */
-#define MAX_ROPE_BYTES (1u << 20)
 #define MAX_ARENA (64u << 20)
 
 typedef struct conf {
@@ -187,12 +185,7 @@ static tola_status factors_of(conf *c, const char *tensor, const tola_value *lis
         return FAIL(c, TOLA_E_FORMAT, "rope: %llu factors in %s, expected %u", (unsigned long long)got, tensor, wanted);
     float *values = arena_alloc_array(&c->d->arena, wanted, sizeof *values);
     if (values == NULL) return err_nomem(c->err, "rope factors");
-    if (index != SIZE_MAX) {
-        const tola_tensor_info *t = tola_checkpoint_tensor(c->ck, index);
-        if (t->dtype != TOLA_DTYPE_F32 || t->bytes > MAX_ROPE_BYTES)
-            return FAIL(c, TOLA_E_UNSUPPORTED, "%s: %s, expected f32", tensor, tola_dtype_name((tola_dtype)t->dtype));
-        TRY(tola_checkpoint_read(c->ck, index, 0, values, (size_t)t->bytes, c->err));
-    }
+    if (index != SIZE_MAX) TRY(model_read_f32(c->ck, index, values, c->err));
     for (uint32_t i = 0; i < wanted; i++) {
         if (index == SIZE_MAX) {
             tola_value v = tola_value_at(list, i);
