@@ -26,14 +26,17 @@ typedef enum family_map {
     FAMILY_MAP_DEEPSEEK2,
     FAMILY_MAP_GPT_OSS,
     FAMILY_MAP_BERT,
-    FAMILY_MAP_SMOLLM3 /* Llama's names and layouts */
+    /* names and layouts of the one without READ */
+    FAMILY_MAP_READ_LLAMA,
+    FAMILY_MAP_READ_QWEN2,
+    FAMILY_MAP_READ_QWEN3
 } family_map;
 
 /* Do conversions to GGUF and back know this family? */
 static inline bool family_converts(family_map map) { return map != FAMILY_MAP_NONE && map <= FAMILY_MAP_PHI3; }
 /* Does GGUF order rows of queries and keys so that neighbours turn, where Hugging Face turns halves? */
 static inline bool family_interleaves(family_map map) {
-    return map == FAMILY_MAP_LLAMA || map == FAMILY_MAP_SMOLLM3;
+    return map == FAMILY_MAP_LLAMA || map == FAMILY_MAP_READ_LLAMA;
 }
 
 /* One row of families.c. Lists are words separated by single spaces; NULL is none. */

@@ -22,13 +22,12 @@ enum {
     DEEPSEEK2 = 1 << FAMILY_MAP_DEEPSEEK2,
     GPT_OSS = 1 << FAMILY_MAP_GPT_OSS,
     BERT = 1 << FAMILY_MAP_BERT,
-    SMOLLM3 = 1 << FAMILY_MAP_SMOLLM3,
-    SPLIT_QKV = LLAMA | QWEN2 | QWEN3 | GEMMA | GEMMA2 | GEMMA3 | LLAMA4 | OLMOE | GPT_OSS | SMOLLM3,
-    QKV_BIAS = LLAMA | QWEN2 | LLAMA4 | OLMOE | GPT_OSS | SMOLLM3,
+    SPLIT_QKV = LLAMA | QWEN2 | QWEN3 | GEMMA | GEMMA2 | GEMMA3 | LLAMA4 | OLMOE | GPT_OSS,
+    QKV_BIAS = LLAMA | QWEN2 | LLAMA4 | OLMOE | GPT_OSS,
     /* dense layers of three matrices, "mlp." */
-    GATED = LLAMA | QWEN2 | QWEN3 | GEMMA | GEMMA2 | GEMMA3 | DEEPSEEK2 | SMOLLM3,
+    GATED = LLAMA | QWEN2 | QWEN3 | GEMMA | GEMMA2 | GEMMA3 | DEEPSEEK2,
     /* a layer has two norms; Gemma 2 and 3 have four */
-    TWO_NORMS = LLAMA | QWEN2 | QWEN3 | GEMMA | PHI3 | LLAMA4 | OLMOE | DEEPSEEK2 | SMOLLM3,
+    TWO_NORMS = LLAMA | QWEN2 | QWEN3 | GEMMA | PHI3 | LLAMA4 | OLMOE | DEEPSEEK2,
     FOUR_NORMS = GEMMA2 | GEMMA3,
     EXPERTS = QWEN2 | QWEN3 | OLMOE | DEEPSEEK2, /* "mlp.experts.%e." */
     ALL = SPLIT_QKV | PHI3 | DEEPSEEK2           /* all that say "model.layers." */
@@ -65,18 +64,18 @@ static const name_row rows[] = {
     { L "self_attn.v_b_proj.weight", B "attn_v_b.weight", DEEPSEEK2, 0 },
     { L "self_attn.sinks", B "attn_sinks.weight", GPT_OSS, 0 },
     { L "self_attn.o_proj.weight", B "attn_output.weight", ALL, 0 },
-    { L "self_attn.o_proj.bias", B "attn_output.bias", LLAMA | LLAMA4 | OLMOE | DEEPSEEK2 | GPT_OSS | SMOLLM3, 0 },
+    { L "self_attn.o_proj.bias", B "attn_output.bias", LLAMA | LLAMA4 | OLMOE | DEEPSEEK2 | GPT_OSS, 0 },
     { L "post_attention_layernorm.weight", B "post_attention_norm.weight", FOUR_NORMS, NAME_NORM },
     { L "post_attention_layernorm.weight", B "ffn_norm.weight", TWO_NORMS, NAME_NORM },
     { L "post_attention_layernorm.weight", B "post_attention_norm.weight", GPT_OSS, NAME_NORM },
     { L "pre_feedforward_layernorm.weight", B "ffn_norm.weight", FOUR_NORMS, NAME_NORM },
     { L "mlp.gate_up_proj.weight", B "ffn_up.weight", PHI3, 0 },
     { L "mlp.gate_proj.weight", B "ffn_gate.weight", GATED, 0 },
-    { L "mlp.gate_proj.bias", B "ffn_gate.bias", LLAMA | DEEPSEEK2 | SMOLLM3, 0 },
+    { L "mlp.gate_proj.bias", B "ffn_gate.bias", LLAMA | DEEPSEEK2, 0 },
     { L "mlp.up_proj.weight", B "ffn_up.weight", GATED, 0 },
-    { L "mlp.up_proj.bias", B "ffn_up.bias", LLAMA | DEEPSEEK2 | SMOLLM3, 0 },
+    { L "mlp.up_proj.bias", B "ffn_up.bias", LLAMA | DEEPSEEK2, 0 },
     { L "mlp.down_proj.weight", B "ffn_down.weight", GATED | PHI3, 0 },
-    { L "mlp.down_proj.bias", B "ffn_down.bias", LLAMA | DEEPSEEK2 | SMOLLM3, 0 },
+    { L "mlp.down_proj.bias", B "ffn_down.bias", LLAMA | DEEPSEEK2, 0 },
     { L "block_sparse_moe.gate.weight", B "ffn_gate_inp.weight", LLAMA, NAME_F32 },
     { L "block_sparse_moe.experts.%e.w1.weight", B "ffn_gate_exps.weight", LLAMA, NAME_EXPERT },
     { L "block_sparse_moe.experts.%e.w3.weight", B "ffn_up_exps.weight", LLAMA, NAME_EXPERT },
@@ -154,6 +153,14 @@ static const name_row rows[] = {
 
 const name_row *names_row(size_t i) { return i < sizeof rows / sizeof rows[0] ? &rows[i] : NULL; }
 
+/* Are this row's names of the family? */
+static bool is_of(const name_row *row, family_map map) {
+    if (map == FAMILY_MAP_READ_LLAMA) map = FAMILY_MAP_LLAMA;
+    if (map == FAMILY_MAP_READ_QWEN2) map = FAMILY_MAP_QWEN2;
+    if (map == FAMILY_MAP_READ_QWEN3) map = FAMILY_MAP_QWEN3;
+    return (row->maps & 1u << map) != 0;
+}
+
 /* Reads a number without leading zeros and below 2^31; NULL where there is none. */
 static const char *read_number(const char *text, uint32_t *number) {
     size_t n = strspn(text, "0123456789");
@@ -179,7 +186,7 @@ static bool follows(const char *pattern, const char *name, name_match *out) {
 
 static bool match(family_map map, bool hf, const char *name, name_match *out) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if ((rows[i].maps & 1u << map) == 0) continue;
+        if (!is_of(&rows[i], map)) continue;
         if (!follows(hf ? rows[i].hf : rows[i].gguf, name, out)) continue;
         out->row = &rows[i];
         return true;
@@ -262,7 +269,7 @@ size_t names_find(const tola_checkpoint *ck, family_map map, bool gguf, const ch
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char other[256], *to = first ? name : other; /* the first name looked for stays, unless another is found */
         size_t size = first ? cap : sizeof other;
-        if ((rows[i].maps & 1u << map) == 0 || strcmp(rows[i].gguf, pattern) != 0) continue;
+        if (!is_of(&rows[i], map) || strcmp(rows[i].gguf, pattern) != 0) continue;
         if (row != NULL && first) *row = &rows[i];
         for (size_t v = 0; names_format_hf(&rows[i], v, layer, expert, to, size); v++) {
             size_t index = tola_checkpoint_find(ck, to);

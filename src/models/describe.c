@@ -290,6 +290,15 @@ static uint64_t rows_of(const conf *c, const char *name) {
     return t != NULL && t->n_dims == 2 ? t->shape[0] : 0;
 }
 
+/* A wrapper may tie what its language model's own configuration keeps apart; then there is no output matrix. */
+static bool tied_outside(const conf *c) {
+    const tola_value *whole = tola_checkpoint_config(c->ck);
+    char name[256];
+    return !c->d->gguf && whole != c->h.text && tola_value_bool(tola_value_get(whole, "tie_word_embeddings"), false) &&
+           names_find(c->ck, c->d->family->map, false, "output.weight", UINT32_MAX, UINT32_MAX, NULL, name,
+                      sizeof name) == SIZE_MAX;
+}
+
 static tola_status common(conf *c) {
     model_description *d = c->d;
     const family_hyper *h = &c->h;
@@ -324,7 +333,7 @@ static tola_status common(conf *c) {
     d->embedding_scale = 1;
     d->feed_forward_norm = "ffn_norm";
     d->gated = true;
-    d->tied = h->tie_embeddings;
+    d->tied = h->tie_embeddings || tied_outside(c);
     d->qkv_bias = d->output_bias = d->feed_forward_bias = d->gguf ? MODEL_BIAS_IF_THERE : MODEL_BIAS_NONE;
     TRY(finite_positive(c, "epsilon of norms", h->norm_eps != 0 ? h->norm_eps : 1e-6, &d->norm_eps));
     return activation_of(c, "silu");
@@ -351,6 +360,14 @@ static tola_status describe_llama(conf *c) {
 static tola_status describe_mistral(conf *c) {
     c->d->interleaved = c->d->gguf;
     return windows(c, c->h.sliding_window, 1, false);
+}
+
+/* The text half of Mistral Small 3: Mistral; Ministral 3 scales queries by their position. */
+static tola_status describe_mistral3(conf *c) {
+    const char *type = tola_value_str(word(c, "model_type", NULL), c->d->gguf ? "mistral" : "");
+    if (strcmp(type, "mistral") != 0 || word(c, NULL, "attention.temperature_scale") != NULL)
+        return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: a language model of type %.60s is not known", type);
+    return describe_mistral(c);
 }
 
 static tola_status describe_mixtral(conf *c) {
@@ -632,11 +649,14 @@ typedef struct mapper {
 static const mapper mappers[] = {
     { "llama", describe_llama },
     { "mistral", describe_mistral },
+    { "mistral3", describe_mistral3 },
     { "mixtral", describe_mixtral },
     { "qwen2", describe_qwen2 },
     { "qwen2_moe", describe_qwen2 },
+    { "qwen2_vl", describe_qwen2 },
     { "qwen3", describe_qwen3 },
     { "qwen3_moe", describe_qwen3 },
+    { "qwen3_vl", describe_qwen3 },
     { "gemma", describe_gemma },
     { "gemma2", describe_gemma2 },
     { "gemma3", describe_gemma3 },

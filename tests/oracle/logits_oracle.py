@@ -175,7 +175,7 @@ def configurations(folder):
     (where / "x.ids").write_text("1\n")
     runs = {"llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3",
             "gemma3_text", "phi3", "gpt2", "olmoe", "llama4", "deepseek_v2", "deepseek_v3", "gpt_oss", "bert",
-            "roberta"}
+            "roberta", "smollm3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"}
     for path in paths:
         try:
             config = json.loads(path.read_text())
