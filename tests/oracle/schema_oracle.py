@@ -11,6 +11,7 @@ from grammar_io import ask
 t = Tally("schema_oracle")
 try:
     import jsonschema
+    import rfc3339_validator  # without it jsonschema takes any text for a time
 except ImportError as missing:
     t.skip(f"schemas beside jsonschema: {missing}")
     t.finish()
