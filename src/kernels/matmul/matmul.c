@@ -107,6 +107,9 @@ matmul_acts matmul_view(tola_dtype weights, size_t k, size_t tokens, const void 
 static matmul_quantize_fn quantize_of_this(void) {
 #if defined(__x86_64__)
     if (cpu_get()->level == CPU_AVX512) return matmul_quantize_avx512;
+    if (cpu_get()->level == CPU_AVX2) return matmul_quantize_avx2;
+#elif defined(__aarch64__)
+    if (cpu_get()->level == CPU_NEON) return matmul_quantize_neon;
 #endif
     return matmul_quantize_scalar;
 }

@@ -89,6 +89,8 @@ float matmul_scalar_dot(tola_dtype weights, const void *row, const matmul_acts *
 typedef void (*matmul_quantize_fn)(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
 void matmul_quantize_scalar(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
 void matmul_quantize_avx512(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
+void matmul_quantize_avx2(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
+void matmul_quantize_neon(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
 #define MATMUL_LEAST_BITS 0x0d800000u /* 2^-100: smaller magnitudes alone give d = 0 */
 
 #define MATMUL_X_STEP 256       /* elements of a token whose tiles lie behind one another */
