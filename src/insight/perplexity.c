@@ -20,7 +20,7 @@ enum { MODEL = 0, REFERENCE, SIDES };
 
 typedef struct run {
     eval_plan plan;
-    uint32_t vocabulary, rows_most;
+    uint32_t vocabulary, rows_most, most; /* most: tokens of a window */
     unsigned sides;
     tola_session *sessions[SIDES];
     const tola_tokenizer *tokenizer;
@@ -76,7 +76,7 @@ static tola_status check_reference(const run *r, const tola_model *reference, co
 
 static tola_status make_room(run *r, tola_error *err) {
     const size_t scored = (size_t)eval_plan_scored(&r->plan);
-    r->tokens = mem_calloc(r->plan.context, sizeof *r->tokens);
+    r->tokens = mem_calloc(r->most, sizeof *r->tokens);
     r->exps = mem_calloc(pool_threads(r->pool), sizeof *r->exps);
     bool full = r->tokens && r->exps;
     for (unsigned i = 0; full && r->sides > 1 && i < pool_threads(r->pool); i++)
@@ -110,7 +110,8 @@ static tola_status prepare(run *r, const tola_model *model, const char *text, si
     r->sides = o->reference ? 2 : 1;
     if (o->reference) TRY(check_reference(r, o->reference, text, length, err));
     r->rows_most = eval_rows_at_once(model, context);
-    eval_session_options s = { .context = context, .sequences = 1, .outputs = r->rows_most, .key_type = o->key_type,
+    r->most = r->count < context ? (uint32_t)r->count : context;
+    eval_session_options s = { .context = r->most, .sequences = 1, .outputs = r->rows_most, .key_type = o->key_type,
                                .value_type = o->value_type, .threads = o->threads };
     for (unsigned i = 0; i < r->sides; i++)
         TRY(eval_session(i == MODEL ? model : o->reference, &s, &r->sessions[i], err));

@@ -43,6 +43,10 @@ KL divergence          0.000000 ± 0.000000 nats a token
 same likeliest token   100.000 ± 0.000 %
 change of probability  0.000 % (root mean square)
 
+$ tola eval perplexity "$FIXTURES/llama" text.txt --protocol window -c 4000000000 | grep -e window -e scored
+protocol               window: 1 of 4000000000 tokens, 2000000000 further each
+tokens scored          92
+
 # the number of threads changes nothing
 
 $ for n in 1 2 5; do tola eval perplexity "$FIXTURES/llama" text.txt -c 8 --json --threads $n | grep -v -e sec -e per_s | sha256sum; done | uniq | wc -l
