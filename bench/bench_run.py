@@ -111,12 +111,13 @@ class Llama:
         command = [self.program("llama-bench"), "-m", model, "-p", 0 if a.depth else a.prompt, "-n", a.generate, "-t",
                    threads, "-r", 1, "-o", "json", *self.mode]
         out, _, _ = run(command + (["-d", a.depth] if a.depth else []), self.folder)
-        return {"prefill" if row["n_prompt"] else "decode": row["avg_ts"] for row in json.loads(out)}
+        return {"prefill" if int(row["n_prompt"]) else "decode": float(row["avg_ts"]) for row in json.loads(out)}
 
     def first(self, model, threads):
-        mode = {"--repack 0": ["--no-repack"], "-rtr 1": ["-rtr"]}.get(" ".join(self.mode), [])
+        mode = {"--repack 0": ["-no-cnv", "--no-repack"], "--repack 1": ["-no-cnv"], "-rtr 1": ["-rtr"]}.get(
+            " ".join(self.mode), [])
         return run([self.program("llama-completion", "llama-cli"), "-m", model, "-p", TEXT, "-n", 1, "--temp", 0,
-                    "--ignore-eos", "-c", 512, "-t", threads, "-no-cnv", "--no-warmup", *mode], self.folder)
+                    "--ignore-eos", "-c", 512, "-t", threads, "--no-warmup", *mode], self.folder)
 
 
 def peers(args):
