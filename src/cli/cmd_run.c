@@ -132,6 +132,13 @@ static int open_session(const run *r, const tola_model *model, tola_session **ou
     return tola_session_create(model, &o, out, &err) == TOLA_OK ? CLI_YES : cli_fail_error(&err);
 }
 
+/* Positions that no training has seen are allowed, but not in silence. */
+static void warn_of_context(const run *r) {
+    uint32_t made_for = tola_model_about(r->model)->context;
+    if (made_for && r->set.context > made_for)
+        cli_warn("the model was made for %u tokens; what is beyond them it may not follow", (unsigned)made_for);
+}
+
 static int open_draft(run *r) {
     tola_model_options o = TOLA_MODEL_OPTIONS_INIT;
     if (!r->set.draft) return CLI_YES;
@@ -171,6 +178,7 @@ static int open_all(run *r) {
     if (code == CLI_YES) code = open_template(r);
     if (code == CLI_YES) code = open_session(r, r->model, &r->session);
     if (code == CLI_YES) code = open_draft(r);
+    if (code == CLI_YES) warn_of_context(r);
     if (code == CLI_YES && r->set.session && access(r->set.session, F_OK) == 0) {
         code = run_load(r, r->set.session);
         r->resumed = true;

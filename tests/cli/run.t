@@ -84,6 +84,7 @@ $ printf 'root ::= " " [a-c] [a-c]? "!"\n' > g.gbnf; tola run s.gguf --raw -p 'O
 1
 $ echo '{"type": "object", "properties": {"name": {"enum": ["Lily", "Tim"]}, "age": {"enum": [3, 4]}}, "required": ["name", "age"], "additionalProperties": false}' > s.json; tola run s.gguf --raw -p 'Once' --seed 1 --context 2000 --json-schema s.json | "$PYTHON" -c "import json, sys; d = json.load(sys.stdin); print(sorted(d), d['name'] in ('Lily', 'Tim'))"
 ['age', 'name'] True
+2> tola: warning: the model was made for 128 tokens; what is beyond them it may not follow
 $ echo '{"type": "object", "nonsense": 1}' > bad.json; tola run s.gguf --raw -p 'Once' --json-schema bad.json
 2> tola: schema: #/nonsense: a keyword that nothing here does
 [exit 2]
