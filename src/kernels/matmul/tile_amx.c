@@ -323,7 +323,6 @@ ALWAYS void multiply(step *p, shape s) {
     const size_t most = s.super ? 32 : 16, strips = s.two_digits ? 1 : 2;
     const size_t units = (p->n_rows + 16 * strips - 1) / (16 * strips) * ((x->tokens + most - 1) / most);
     const size_t share = (p->ahead_rows + units - 1) / units;
-    configure(s.super ? 64 : s.size);
     for (size_t strip = 0; 16 * strip < p->n_rows; strip += strips)
         for (size_t token = 0; token < x->tokens; token += most) {
             const size_t n = x->tokens - token < most ? x->tokens - token : most;
@@ -339,7 +338,6 @@ ALWAYS void multiply(step *p, shape s) {
             else multiply_small(&u, s.size, p->sp->sums);
             scale(r, s);
         }
-    _tile_release();
 }
 
 static void small_16(step *p) { multiply(p, (shape){ .size = 16 }); }
@@ -383,6 +381,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     const size_t length = panel_step(weights), length_bytes = length / tola_dtype_block_elements(weights) *
                                                               (size_t)tola_dtype_block_bytes(weights);
     const way use = way_of(weights);
+    configure(type->kind == MATMUL_SUPER ? 64 : type->group);
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
     p.row_bytes = row_bytes;
     p.ahead_bytes = length_bytes;
@@ -404,6 +403,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
             use.multiply(&p);
         }
     }
+    _tile_release();
 }
 
 const matmul_tile matmul_tile_amx = { scratch_bytes, rows, 0 };
