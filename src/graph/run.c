@@ -115,6 +115,9 @@ static tola_status check(const graph_plan *p, const graph_batch *b, tola_error *
                                n->op == OP_EMBED ? "token" : "position", index[t], n->w[0]->name,
                                (unsigned long long)rows);
     }
+    for (size_t t = 0; p->g->attention_calls > 0 && t < b->tokens; t++)
+        if (!b->sequences[t] || b->positions[t] >= kv_length(b->sequences[t]))
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "no room was reserved for position %u", b->positions[t]);
     return TOLA_OK;
 }
 

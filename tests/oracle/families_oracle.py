@@ -30,6 +30,9 @@ def first(config, *names, default=0):
     return default
 
 
+TIED = {"smollm3"}  # what transformers' class takes where the configuration leaves it out; others here say it or untie
+
+
 def expect(config):
     """The values of one config.json, worked out model by model."""
     text = config.get("text_config") or config
@@ -41,7 +44,7 @@ def expect(config):
         "layers": text.get("num_hidden_layers", text.get("n_layer")),
         "context": text.get("max_position_embeddings", text.get("n_positions")),
         "norm_eps": first(text, "rms_norm_eps", "layer_norm_epsilon", "norm_eps"),
-        "tie_embeddings": first(text, "tie_word_embeddings", default=config.get("tie_word_embeddings", False)),
+        "tie_embeddings": first(text, "tie_word_embeddings", default=config.get("tie_word_embeddings", kind in TIED)),
     }
     want["kv_heads"] = text.get("num_key_value_heads") or want["heads"]
     want["head_dim"] = text.get("head_dim") or want["width"] // want["heads"]

@@ -296,6 +296,20 @@ static void test_batches(void **state) {
     batch.outputs = rows;
     batch.output_count = 1;
     assert_int_equal(plan_run(p, one, &batch, &err), TOLA_E_ARG); /* row 1 of 1 */
+    batch.output_count = 0;
+    assert_int_equal(plan_run(p, one, &batch, &err), TOLA_E_ARG); /* no sequence */
+    const kv_options options = { TOLA_DTYPE_F32, TOLA_DTYPE_F32, 64 };
+    kv_cache *kv;
+    kv_sequence *s;
+    assert_int_equal(kv_create(m.g, &options, &kv, &err), TOLA_OK);
+    assert_int_equal(kv_sequence_create(kv, &s, &err), TOLA_OK);
+    kv_sequence *const some[1] = { s };
+    batch.sequences = some;
+    assert_int_equal(plan_run(p, one, &batch, &err), TOLA_E_ARG); /* nothing reserved */
+    assert_int_equal(kv_reserve(s, 1, &err), TOLA_OK);
+    assert_int_equal(plan_run(p, one, &batch, &err), TOLA_OK);
+    kv_sequence_free(s);
+    kv_free(kv);
     plan_free(p);
     pool_free(one);
     free_model(&m);
