@@ -21,7 +21,7 @@ CATEGORIES = ["Cn", "Cc", "Cf", "Co", "Cs", "Ll", "Lm", "Lo", "Lt", "Lu", "Mc", 
 SCRIPTS = ["Arabic", "Armenian", "Bengali", "Bopomofo", "Cyrillic", "Devanagari", "Ethiopic", "Georgian", "Greek",
            "Gujarati", "Gurmukhi", "Han", "Hangul", "Hebrew", "Hiragana", "Kannada", "Katakana", "Khmer", "Lao", "Latin",
            "Malayalam", "Mongolian", "Myanmar", "Oriya", "Sinhala", "Tamil", "Telugu", "Thai", "Tibetan", "Common",
-           "Inherited"]
+           "Inherited", "Alphabetic", "Alnum", "Punct", "Lower", "Upper"]
 
 
 def matched(expression):
@@ -88,7 +88,7 @@ for script in SCRIPTS:
     found = ranges(matched(rf"\p{{{script}}}"))
     places.append(f'{{ "{script}", {len(everything)}, {len(found)} }}')
     everything += found
-put("const unicode_range unicode_script_ranges[]", [f"{{ {a:#x}, {b:#x} }}" for a, b in everything], "Scripts")
+put("const unicode_range unicode_script_ranges[]", [f"{{ {a:#x}, {b:#x} }}" for a, b in everything], "Scripts, and what POSIX has")
 put("const unicode_script unicode_scripts[]", places, "Name, place and count of ranges")
 print(f"const size_t unicode_scripts_count = {len(places)};")
 

@@ -151,16 +151,16 @@ static void add_alphabetic(charset *s) {
     charset_add_ranges(s, circled, sizeof circled / sizeof *circled);
 }
 
-void charset_add_word(charset *s, bool one_byte_ones) {
+void charset_add_word(charset *s, charset_word which) {
     add_alphabetic(s);
     add_categories(s, "M", 1);
     add_categories(s, "Nd", 2);
     add_categories(s, "Pc", 2);
-    if (one_byte_ones) { /* Oniguruma's table of Latin-1 counts superscripts and fractions */
+    if (which == WORD_ALONE) {
         charset_add(s, 0xb2, 0xb3);
         charset_add(s, 0xb9, 0xb9);
         charset_add(s, 0xbc, 0xbe);
-    } else {
+    } else if (which == WORD_OF_RUST) {
         charset_add(s, 0x200c, 0x200d);
     }
 }
@@ -217,6 +217,7 @@ static bool add_general(charset *s, const char *name, size_t length) {
 
 bool charset_add_property(charset *s, const char *name, size_t length) {
     if (add_general(s, name, length)) return true;
+    if (same(name, length, "Alpha")) return charset_add_property(s, "Alphabetic", 10);
     for (size_t i = 0; i < unicode_scripts_count; i++)
         if (same(name, length, unicode_scripts[i].name)) {
             charset_add_ranges(s, unicode_script_ranges + unicode_scripts[i].at, unicode_scripts[i].count);
@@ -233,13 +234,13 @@ bool charset_add_property(charset *s, const char *name, size_t length) {
     } else if (same(name, length, "Digit")) {
         add_categories(s, "Nd", 2);
     } else if (same(name, length, "Word")) {
-        charset_add_word(s, true);
+        charset_add_word(s, WORD_ALONE);
     } else if (same(name, length, "TokenizersPunctuation")) { /* ours, as are the next: what single steps know */
         charset_add_ranges(s, unicode_punctuation, unicode_punctuation_count);
     } else if (same(name, length, "TokenizersNumeric")) {
         charset_add_ranges(s, unicode_numeric, unicode_numeric_count);
     } else if (same(name, length, "RustWord")) {
-        charset_add_word(s, false);
+        charset_add_word(s, WORD_OF_RUST);
     } else {
         return false;
     }

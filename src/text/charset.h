@@ -24,8 +24,10 @@ void charset_fold_case(charset *s); /* adds what differs in case alone */
 /* General categories ("L", "Lu", "Letter"), scripts ("Han"), and Any, Alphabetic, Space, Word, ...; false: not known.
  */
 bool charset_add_property(charset *s, const char *name, size_t length);
-void charset_add_spaces(charset *s);                   /* \s: White_Space */
-void charset_add_word(charset *s, bool one_byte_ones); /* \w, as Oniguruma and Rust have it; with U+00B2 and its like */
+void charset_add_spaces(charset *s); /* \s: White_Space */
+/* \w, which Oniguruma reads in two ways: alone it has what its table of Latin-1 has (superscripts, fractions). */
+typedef enum charset_word { WORD_ALONE, WORD_IN_CLASS, WORD_OF_RUST } charset_word;
+void charset_add_word(charset *s, charset_word which);
 bool charset_overlaps(const charset *a, const charset *b);
 bool charset_has(const charset *s, uint32_t c);
 

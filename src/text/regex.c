@@ -355,7 +355,7 @@ static tola_status make_maps(const compiler *c) {
         if (!r->maps[r->map_count]) return err_nomem(c->err, "compiling a pattern");
     }
     charset word = { 0 };
-    charset_add_word(&word, true);
+    charset_add_word(&word, WORD_ALONE);
     charset_settle(&word);
     for (size_t i = 0; i < r->count && !r->word; i++)
         if (r->ops[i].kind == OP_ASSERT && r->ops[i].flags >= ASSERT_WORD_EDGE && !(r->word = charset_map_new(&word))) {

@@ -12,7 +12,7 @@ typedef struct parser {
     regex_tree *t;
     const char *text;
     size_t length, at;
-    unsigned depth;
+    unsigned depth, classes; /* nested groups and classes; classes alone */
     bool fold, dot_all;
     tola_error *err;
 } parser;
@@ -134,7 +134,7 @@ static tola_status add_kind(parser *p, char kind, charset *out) {
     charset s = { 0 };
     switch (kind | 32) {
     case 's': charset_add_spaces(&s); break;
-    case 'w': charset_add_word(&s, true); break;
+    case 'w': charset_add_word(&s, p->classes ? WORD_IN_CLASS : WORD_ALONE); break;
     case 'd': (void)charset_add_property(&s, "Nd", 2); break;
     default: /* h: hexadecimal digits */
         charset_add(&s, '0', '9');
@@ -147,7 +147,6 @@ static tola_status add_kind(parser *p, char kind, charset *out) {
     charset_add_ranges(out, s.items, s.count);
     out->failed = out->failed || s.failed;
     charset_free(&s);
-    (void)p;
     return TOLA_OK;
 }
 
@@ -194,8 +193,9 @@ static tola_status parse_class(parser *p, charset *out);
 
 /* [:alpha:] and its like; false where it is none. */
 static tola_status posix(parser *p, charset *out, bool *taken) {
-    static const char *const names[][2] = { { "alpha", "Alphabetic" }, { "digit", "Nd" }, { "space", "Space" },
-                                            { "upper", "Lu" },         { "lower", "Ll" }, { "word", "Word" } };
+    static const char *const names[][2] = { { "alpha", "Alphabetic" }, { "digit", "Nd" },    { "space", "Space" },
+                                            { "upper", "Upper" },      { "lower", "Lower" }, { "word", "" },
+                                            { "alnum", "Alnum" },      { "punct", "P" } };
     *taken = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n = strlen(names[i][0]);
@@ -204,7 +204,11 @@ static tola_status posix(parser *p, charset *out, bool *taken) {
             continue;
         *taken = true;
         p->at += n + 4;
-        if (!charset_add_property(out, names[i][1], strlen(names[i][1]))) return refuse(p, "a class that is not known");
+        if (*names[i][1])
+            (void)charset_add_property(out, names[i][1], strlen(names[i][1]));
+        else
+            charset_add_word(out, WORD_IN_CLASS);
+        if (strcmp(names[i][0], "punct") == 0) (void)charset_add_property(out, "S", 1);
         return TOLA_OK;
     }
     return peek(p, 0) == '[' && peek(p, 1) == ':' ? refuse(p, "a class that is not known") : TOLA_OK;
@@ -251,6 +255,7 @@ static tola_status class_item(parser *p, charset *out) {
 /* After the [; sets may be joined by && . */
 static tola_status parse_class(parser *p, charset *out) {
     if (++p->depth > REGEX_MOST_NESTED) return refuse(p, "nested too deeply");
+    p->classes++;
     bool negative = take(p, "^"), more_sets = false, first = true;
     charset part = { 0 };
     tola_status status = TOLA_OK;
@@ -279,6 +284,7 @@ static tola_status parse_class(parser *p, charset *out) {
     p->at += status == TOLA_OK;
     if (negative) charset_negate(out);
     p->depth--;
+    p->classes--;
     return status;
 }
 

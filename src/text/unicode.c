@@ -225,6 +225,7 @@ bool unicode_normalize(unicode_form form, const charset_map *touched, const char
     segment s = { 0 };
     size_t plain = 0, last = SIZE_MAX; /* plain text not yet copied begins; the last plain character */
     bool open = false;                 /* a segment is being gathered */
+    if (length == 0) return true;
     for (size_t i = 0; i < length;) {
         uint32_t c;
         size_t n = utf8_next(text + i, &c);

@@ -107,6 +107,7 @@ def hugging_face():
         got = ids_of(path, "a text", "--special")
         TALLY.equal(f"{name} --special", got, reference.encode("a text").ids)
     made(tokenizers)
+    patterns(tokenizers)
 
 
 def made(tokenizers):
@@ -255,6 +256,34 @@ def made(tokenizers):
                 texts=SOME)
         for text in ("a <x> b lamb lambs HATTER hatter<x>", "", " ", "<s></s>"):
             TALLY.equal(f"{name}: '{text}'", ids_of(path, text, "--special"), t.encode(text).ids)
+
+
+PATTERNS = [
+    r"\w+", r"\W+", r"\s", r"[^\s\w]+", r"\d+", r"\D", r"\h+", r"\p{L}\p{M}*", r"\p{Lu}", r"\p{Ll}+", r"\p{Lt}|\p{Lm}",
+    r"\p{N}{2}", r"\p{Nd}\p{No}?", r"\p{P}+", r"\p{S}", r"\p{Z}+", r"\p{C}", r"\p{Cf}", r"\p{Mn}+", r"\p{Mc}", r"\p{Han}+",
+    r"\p{Hiragana}+|\p{Katakana}+", r"\p{Hangul}+", r"\p{Cyrillic}+", r"\p{Arabic}+", r"\p{Thai}", r"\p{Common}{3}",
+    r"\p{Alphabetic}+", r"[[:alpha:]]+[[:punct:]]", r"[[:alnum:]]{2}", r"[[:upper:]][[:lower:]]*", r"[[:space:]]+",
+    r"(?i:[a-z\u00e9\u03c3k]+)", r"(?i)the|don't|'ve|stra\u00dfe", r"\b", r"\bt\w*", r"\B\w", r"^\s*\S+", r"\S+$", r"a.{3}", r"(?m:a.{3})",
+    r"(?<=e)\S|(?<!\w)\d", r"(?=\w)\W?\w", r"(?>\s+)x|\s+", r"\s*+\S", r"\w+?\b", r"[a-z&&[^aeiou]]+", r"[^\W\d_]+",
+    r"\d{1,3}(?=(?:\d{3})*\b)", r"(?:\r\n|\n|\r)+", r"x*", r"(?:a|ab)(?:c|bcd)*", r"[\x{4e00}-\x{9fa5}]+|[\u3040-\u30ff]"]
+
+
+def patterns(tokenizers):
+    """Patterns as Oniguruma understands them: a space is put before each piece, so ids tell where pieces begin."""
+    from tokenizers import models, pre_tokenizers
+    text = tokenize_texts.edges() + tokenize_texts.made_text(60_000, 99) + TEXTS[1][1][:20_000]
+    text = text.replace(" ", "_ ")  # no piece begins with a space by itself, but for those that are spaces
+    vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    path = pathlib.Path(SCRATCH.name) / "tokenizer.json"
+    for pattern in PATTERNS if wanted("patterns") else []:
+        for behavior in ("isolated", "removed"):
+            t = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[]))
+            t.pre_tokenizer = pre_tokenizers.Sequence([
+                pre_tokenizers.Split(tokenizers.Regex(pattern), behavior),
+                pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)])
+            t.save(str(path))
+            expected, got = t.encode(text).ids, ids_of(path, text)
+            TALLY.check(f"pattern {pattern} {behavior}", got == expected, first_difference(got, expected))
 
 
 def two_files():
