@@ -141,8 +141,10 @@ static void define_json(compiler *c) {
     c->any = rule_named(c, "any value");
     c->any_object = rule_named(c, "any object");
     uint32_t array = rule_named(c, "any array");
-    part blank = schema_class(b, "\t\n\r\r  ");
-    build_define(b, c->space, build_repeat(b, blank, 0, SCHEMA_MAX_SPACE), TOLA_NO_OFFSET);
+    /* nothing, a blank, or a new line and its indentation: no more, lest a model goes on with white space for ever */
+    part indent = build_repeat(b, schema_class(b, "\t\t  "), 0, SCHEMA_MAX_SPACE);
+    part line = schema_seq(b, optional(c, text(c, "\r")), text(c, "\n"), indent, PART_NONE);
+    build_define(b, c->space, optional(c, schema_alt(b, text(c, " "), line, PART_NONE)), TOLA_NO_OFFSET);
     schema_define_strings(b, c->character, c->string);
     part member = schema_seq(b, ref(c, c->string), colon(c), ref(c, c->any), PART_NONE);
     part more = build_repeat(b, schema_seq(b, comma(c), member, PART_NONE), 0, REPEAT_FOREVER);

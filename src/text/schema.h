@@ -1,8 +1,8 @@
 /* JSON schemas as grammars: every text that follows one is JSON whose value the schema takes.
  *
  * Of draft 2020-12, the keywords in docs/grammars.md; any other is an error that names it by its JSON pointer, none is
- * passed over. Properties come in the order of the schema, further ones behind them; white space (at most
- * SCHEMA_MAX_SPACE characters) may stand wherever JSON lets it, but for before and behind the whole. */
+ * passed over. Properties come in the order of the schema, further ones behind them; a blank, or a new line and
+ * at most SCHEMA_MAX_SPACE blanks and tabs, may stand wherever JSON lets white space, but not around the whole. */
 #ifndef TEXT_SCHEMA_H
 #define TEXT_SCHEMA_H
 

@@ -69,12 +69,12 @@ static void test_any(void **state) {
     grammar_free(g);
     check_texts("true", TEXTS("1", "{}"), TEXTS("x"));
     check_texts("{}", TEXTS("1", "{}"), TEXTS("x"));
-    char spaces[100] = "[";
-    memset(spaces + 1, ' ', SCHEMA_MAX_SPACE);
-    strcpy(spaces + 1 + SCHEMA_MAX_SPACE, "]");
-    check_texts("{}", TEXTS(spaces), TEXTS(""));
-    strcpy(spaces + 1 + SCHEMA_MAX_SPACE, " ]");
-    check_texts("{}", TEXTS("[ ]"), TEXTS(spaces));
+    char spaces[100] = "[\n";
+    memset(spaces + 2, ' ', SCHEMA_MAX_SPACE);
+    strcpy(spaces + 2 + SCHEMA_MAX_SPACE, "]");
+    check_texts("{}", TEXTS(spaces, "[\r\n\t1 ]", "[ ]"), TEXTS("", "[  ]", "[\n\n]", "[ \n]"));
+    strcpy(spaces + 2 + SCHEMA_MAX_SPACE, " ]");
+    check_texts("{}", TEXTS("[]"), TEXTS(spaces));
 }
 
 static void test_numbers(void **state) {
