@@ -2,6 +2,8 @@
 #include "generate/draft.h"
 #include "generate/flow.h"
 
+#include <pthread.h>
+
 #include "base/text.h"
 #include "unit.h"
 #include "tiny_model.h"
@@ -437,6 +439,29 @@ static void grammars(void **state) {
     tola_session_free(s);
 }
 
+/* ---- one model, several sessions at once ---- */
+
+static void *generate_beside(void *out) {
+    tola_generate_options o = TOLA_GENERATE_OPTIONS_INIT;
+    tola_sampling sampling = TOLA_SAMPLING_INIT;
+    sampling.seed = 11;
+    o.sampling = &sampling;
+    o.max_tokens = 40;
+    o.grammar = "root ::= [a-z \\x80-\\uffff]+";
+    *(tola_generated *)out = generate_fresh(model, &o, 2);
+    return NULL;
+}
+
+static void threads_share_a_model(void **state) {
+    (void)state;
+    tola_generated results[4];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, generate_beside, &results[i]), 0);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (int i = 1; i < 4; i++) same_text(&results[0], &results[i]);
+    for (int i = 0; i < 4; i++) tola_generated_dispose(&results[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lookup),
@@ -449,6 +474,7 @@ int main(void) {
         cmocka_unit_test(endings),
         cmocka_unit_test(end_tokens),
         cmocka_unit_test(grammars),
+        cmocka_unit_test(threads_share_a_model),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
