@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A tour: builds the release, then inspects, compares and converts real weights, printing each command before it runs.
+# A tour: builds the release, then inspects, compares, converts, quantizes and runs real weights, printing each command
+# before it runs.
 #
 # The weights are those of $TOLA_DATA (or ../shared/data); where that is absent, small ones are generated. What is
 # written goes to a fresh folder that is removed at the end. Ends with an error where a step does not come out as it
@@ -36,15 +37,18 @@ largest() { find -L "$1" -name "$2" -size -4M -printf '%s %p\n' | sort -n | tail
 
 data=${TOLA_DATA:-../shared/data}
 python3 tests/fixtures/make_fixtures.py "$work/made"
+python3 tests/fixtures/make_model.py "$work/made/model" "$work/made/llama"
 if [ -d "$data" ]; then
     say "Real weights from $data"
     gguf=$(largest "$data/llm" '*.gguf')
     folder=$(dirname "$(find -L "$data/llm" -name config.json | sort | head -n 1)")
     torch=$(largest "$data/pytorch" '*.pt')
     safetensors=$(largest "$data/safetensors" '*.safetensors')
+    model=$gguf
 else
     say "There is no $data: small generated files stand in"
     gguf=$work/made/tiny.gguf folder=$work/made/llama torch=$work/made/tiny.pt safetensors=$work/made/tiny.safetensors
+    model=$work/made/model # of random weights: what it says makes no sense
 fi
 
 say "What is in a file? GGUF, a Hugging Face folder, PyTorch, safetensors: one command"
@@ -76,11 +80,23 @@ size=$(stat -L -c %s "$safetensors")
 run tola convert "$safetensors" "$work/half/" --dtype bf16 --max-shard-size $((size / 6))
 run ls "$work/half"
 say "Quantized: a mixture of llama.cpp's, then the least error that seven bits a weight can have, and int4 for vLLM"
-run tola quantize "$gguf" "$work/q4.gguf" --to Q4_K_M
-run tola quantize "$gguf" "$work/seven.gguf" --bits 7 --report "$work/seven.md"
-run 1 tola diff "$gguf" "$work/q4.gguf"
-run tola quantize "$work/made/llama" "$work/int4/" --to int4 --group 32
+run tola quantize "$model" "$work/q4.gguf" --to Q4_K_M
+run tola quantize "$model" "$work/seven.gguf" --bits 7 --report "$work/seven.md"
+run 1 tola diff "$work/seven.gguf" "$work/q4.gguf"
+run tola quantize "$work/made/model" "$work/int4/" --to int4 --group 32
 run tola inspect "$work/int4"
+
+say "A language model speaks, the same words at any number of threads; as JSON that a schema allows; and its perplexity"
+run tola tokenize "$model" "Once upon a time"
+run tola run "$model" --raw -p "Once upon a time" -n 40 --temp 0
+run tola run "$model" --raw -p "Once upon a time" -n 40 --temp 0 --threads 1 --lookup 2
+if [ -d "$data" ]; then # a model that has the characters of JSON
+    echo '{"type": "object", "properties": {"day": {"enum": ["Monday", "Friday"]}}, "required": ["day"],
+        "additionalProperties": false}' >"$work/day.json"
+    run tola run "$model" --raw -p "A day:" --json-schema "$work/day.json" --seed 1 -n 40
+fi
+tola quantize -q "$model" "$work/spoken.gguf" --to Q4_0
+run tola eval perplexity "$work/spoken.gguf" README.md --context 64 --reference "$model"
 
 say "And what that changed: the answer is 'different', exit code 1"
 run 1 tola diff "$work/made/tiny.safetensors" "$work/made/changed.safetensors"
