@@ -50,7 +50,6 @@ else
     gguf=$work/made/tiny.gguf folder=$work/made/llama torch=$work/made/tiny.pt safetensors=$work/made/tiny.safetensors
     model=$work/made/model # of random weights: what it says makes no sense
 fi
-
 say "What is in a file? GGUF, a Hugging Face folder, PyTorch, safetensors: one command"
 run tola inspect "$gguf"
 run tola inspect "$folder"
@@ -95,8 +94,7 @@ if [ -d "$data" ]; then # a model that has the characters of JSON
         "additionalProperties": false}' >"$work/day.json"
     run tola run "$model" --raw -p "A day:" --json-schema "$work/day.json" --seed 1 -n 40
 fi
-tola quantize -q "$model" "$work/spoken.gguf" --to Q4_0
-run tola eval perplexity "$work/spoken.gguf" README.md --context 64 --reference "$model"
+run tola eval perplexity "$work/q4.gguf" README.md --context 64 --reference "$work/seven.gguf"
 
 say "And what that changed: the answer is 'different', exit code 1"
 run 1 tola diff "$work/made/tiny.safetensors" "$work/made/changed.safetensors"
