@@ -245,7 +245,8 @@ tola_status tk_normalize(const tola_tokenizer *t, const char *text, size_t lengt
     for (size_t i = 1; i < t->normal_count; i++) {
         buf next;
         buf_init(&next, 0);
-        tola_status status = tk_normalize_step(&t->normals[i], (const char *)out->data, out->length, &next, err);
+        const char *now = out->length ? (const char *)out->data : "";
+        tola_status status = tk_normalize_step(&t->normals[i], now, out->length, &next, err);
         buf swap = *out;
         *out = next;
         buf_free(&swap);

@@ -224,7 +224,8 @@ static tola_status encode_piece(encoder *e, const char *text, size_t at, size_t 
     buf normal;
     buf_init(&normal, 0);
     tola_status status = tk_normalize(e->t, text, length, &normal, err);
-    if (status == TOLA_OK) status = encode_normalized(e, (const char *)normal.data, normal.length, plain, first, err);
+    if (status == TOLA_OK && normal.length)
+        status = encode_normalized(e, (const char *)normal.data, normal.length, plain, first, err);
     buf_free(&normal);
     return status;
 }
