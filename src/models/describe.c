@@ -720,15 +720,23 @@ static const mapper *mapper_of(const family *f) {
     return NULL;
 }
 
+static tola_status of_file(const tola_checkpoint *ck, tola_status status, tola_error *err) {
+    if (tola_checkpoint_file_count(ck) != 0) err_in_file(err, status, tola_checkpoint_file(ck, 0)->path);
+    return status;
+}
+
 tola_status model_describe(const tola_checkpoint *ck, size_t context, model_description **out, tola_error *err) {
     const family *f = families_detect(ck);
     const mapper *m = mapper_of(f);
     conf c = { .ck = ck, .metadata = tola_checkpoint_metadata(ck), .context = context, .err = err };
+    if (m == NULL && f != NULL)
+        return of_file(ck, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "models of %s cannot be run yet", f->name),
+                       err);
     if (m == NULL)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s cannot be run",
-                       f != NULL ? f->name : "an unknown architecture");
+        return of_file(ck, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                                   "not a language model of a known architecture"), err);
     if (!families_hyper_of(ck, &c.h))
-        return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "%s without a config.json", f->name);
+        return of_file(ck, err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "%s without a config.json", f->name), err);
     model_description *d = mem_calloc(1, sizeof *d);
     if (d == NULL) return err_nomem(err, "describing a model");
     arena_init(&d->arena, MAX_ARENA);
@@ -739,8 +747,7 @@ tola_status model_describe(const tola_checkpoint *ck, size_t context, model_desc
     tola_status status = describe(&c, m);
     if (status != TOLA_OK) {
         model_description_free(d);
-        if (tola_checkpoint_file_count(ck) != 0) err_in_file(err, status, tola_checkpoint_file(ck, 0)->path);
-        return status;
+        return of_file(ck, status, err);
     }
     *out = d;
     return TOLA_OK;

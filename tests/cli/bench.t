@@ -25,7 +25,7 @@ $ tola bench "$FIXTURES/llama" --thread-counts 0
 2> tola: --thread-counts: '0' is no list of up to 16 numbers from 1 to 1024
 [exit 2]
 $ tola bench "$FIXTURES/tiny.safetensors"
-2> tola: an unknown architecture cannot be run
+2> tola: *: not a language model of a known architecture (glob)
 [exit 2]
 $ tola bench nothing.gguf
 2> tola: cannot open nothing.gguf: No such file or directory

@@ -41,7 +41,7 @@ $ tola embed "$FIXTURES/llama" text --pooling max
 2> tola: --pooling: 'max' is not one of model, mean, cls, last
 [exit 2]
 $ tola embed "$FIXTURES/tiny.safetensors" text
-2> tola: an unknown architecture cannot be run
+2> tola: *: not a language model of a known architecture (glob)
 [exit 2]
 
 # folders of sentence-transformers

@@ -67,7 +67,7 @@ $ tola eval perplexity "$FIXTURES/llama" nothing.txt
 2> tola: nothing.txt: No such file or directory
 [exit 2]
 $ tola eval perplexity "$FIXTURES/tiny.safetensors" text.txt
-2> tola: an unknown architecture cannot be run
+2> tola: *: not a language model of a known architecture (glob)
 [exit 2]
 $ tola eval perplexity "$FIXTURES/llama" text.txt -c 8 --adapter nothing
 2> tola: cannot open nothing: No such file or directory

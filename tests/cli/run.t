@@ -182,7 +182,7 @@ $ tola run none.gguf -p x
 2> tola: cannot open none.gguf: No such file or directory
 [exit 2]
 $ tola run "$FIXTURES/tiny.safetensors" -p x
-2> tola: *an unknown architecture cannot be run (glob)
+2> tola: *: not a language model of a known architecture (glob)
 [exit 2]
 $ tola run s.gguf --raw -p x --draft none.gguf
 2> tola: cannot open none.gguf: No such file or directory

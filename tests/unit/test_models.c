@@ -243,7 +243,7 @@ typedef struct bad {
         { "moe_intermediate_size", "4" }, { "qk_rope_head_dim", "2" }, { "qk_nope_head_dim", "2" }
 
 static const bad contradictions[] = {
-    { { { "model_type", "\"clip\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "clip cannot be run" },
+    { { { "model_type", "\"clip\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "models of clip cannot be run" },
     { { { "num_hidden_layers", "0" } }, { 0 }, TOLA_E_FORMAT, "number of layers is 0, expected 1 to 4096" },
     { { { "num_hidden_layers", "5000" } }, { 0 }, TOLA_E_FORMAT, "number of layers is 5000" },
     { { { "hidden_size", "0" } }, { 0 }, TOLA_E_FORMAT, "width is 0" },
