@@ -9,12 +9,13 @@
 PATH are looked for, and what is not found is left out. Models are made by random_model.py, quantized by tola, and read
 by all from the folder, which should lie in memory (tmpfs); --layers N makes them smaller for a quick look.
 
-A pair runs `tola bench` and each peer's llama-bench once, with the same file and threads, in an order that changes from
-pair to pair; printed are medians of tokens per second with the lowest and highest, and the median of the pairs' ratios
-(above 1: tola is faster) with theirs. Peers run in the best of their modes (weights repacked or not) of one trial, which
-also tells whether a mode works at all. Beside tola's figures stand the shares of the machine's limits that it measured
-in the same run. Then the first token: new processes that read a short prompt and write one token, wall time and peak
-resident memory, interleaved in the same way. --depth N measures generating behind N tokens instead.
+A pair runs `tola bench` and each peer's llama-bench once, with the same file and threads, in an order that changes
+from pair to pair; printed are medians of tokens per second with the lowest and highest, and the median of the pairs'
+ratios (above 1: tola is faster) with theirs. Peers run in the best of their modes (weights repacked or not) of one
+trial, which also tells whether a mode works at all. Beside tola's figures stand the shares of the machine's limits
+that it measured in the same run. Then the first token: new processes that read a short prompt and write one token,
+wall time and peak resident memory, interleaved in the same way. --depth N measures generating behind N tokens
+instead.
 
 tola is found in $TOLA_BUILD, else in build/release. The standard library is enough."""
 import argparse
@@ -22,6 +23,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -77,8 +79,8 @@ class Tola:
 
     def speeds(self, model, threads):
         a = self.args
-        out, _, _ = run([self.program, "bench", model, "--json", "--rounds", 1, "--threads", threads, "--prompt",
-                         0 if a.depth else a.prompt, "--generate", a.generate, "--depth", a.depth, "--progress", "never"])
+        out, _, _ = run([self.program, "bench", model, "--json", "-q", "--rounds", 1, "--threads", threads, "--prompt",
+                         0 if a.depth else a.prompt, "--generate", a.generate, "--depth", a.depth])
         found = json.loads(out)["results"][0]
         result = {"shares": {k: v.get("prefill_share", v.get("decode_share", {})).get("median")
                              for k, v in found["limits"].items()}}
@@ -88,8 +90,8 @@ class Tola:
         return result
 
     def first(self, model, threads):
-        return run([self.program, "run", model, "--raw", "-p", TEXT, "-n", 1, "--temp", 0, "--ignore-end", "--context", 512,
-                    "--threads", threads, "-q"])
+        return run([self.program, "run", model, "--raw", "-p", TEXT, "-n", 1, "--temp", 0, "--ignore-end", "--context",
+                    512, "--threads", threads, "-q"])
 
 
 class Llama:
@@ -215,13 +217,10 @@ def first_token(model, threads, args, label, report):
 # ---- models ----
 
 def make_type(name, source, target):
-    tola = Tola(None).program
     if name == "F16":
         os.link(source, target)
-    elif name == "BF16":
-        run([tola, "convert", "-q", source, target, "--dtype", "bf16"])
     else:
-        run([tola, "quantize", "-q", source, target, "--to", name])
+        run([Tola(None).program, "quantize", "-q", source, target, "--to", name])
 
 
 def main():
@@ -244,6 +243,7 @@ def main():
         parser.error("--pairs must be at least 1")
     if not peers(args):
         print("no llama.cpp: --llama says where it is; tola alone", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # gigabytes of models are removed in any case
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tola-bench-", dir=args.folder))
     report = []
     try:

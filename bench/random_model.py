@@ -13,8 +13,8 @@ import struct
 F32, F16 = 0, 1  # ggml_type
 U32, I32, FLOAT, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # GGUF's kinds of values
 SHAPES = {
-    "tinyllama": {"architecture": "llama", "layers": 22, "width": 2048, "feed_forward": 5632, "heads": 32, "kv_heads": 4,
-                  "head_dim": 64},
+    "tinyllama": {"architecture": "llama", "layers": 22, "width": 2048, "feed_forward": 5632, "heads": 32,
+                  "kv_heads": 4, "head_dim": 64},
     "moe": {"architecture": "qwen3moe", "layers": 4, "width": 2048, "feed_forward": 6144, "heads": 32, "kv_heads": 4,
             "head_dim": 128, "experts": 128, "used": 8, "expert_feed_forward": 768},
 }
@@ -65,7 +65,8 @@ def vocabulary():
 
 def metadata(s):
     a = s["architecture"]
-    values = [("general.architecture", STRING, a), ("general.file_type", U32, 1), (f"{a}.block_count", U32, s["layers"]),
+    values = [("general.architecture", STRING, a), ("general.file_type", U32, 1),
+              (f"{a}.block_count", U32, s["layers"]),
               (f"{a}.context_length", U32, CONTEXT), (f"{a}.embedding_length", U32, s["width"]),
               (f"{a}.feed_forward_length", U32, s["feed_forward"]),
               (f"{a}.attention.head_count", U32, s["heads"]), (f"{a}.attention.head_count_kv", U32, s["kv_heads"]),

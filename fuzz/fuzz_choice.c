@@ -17,7 +17,8 @@ static void check(const choice_question *q) {
         buf_init(&text, 0);
         size_t own = choice_text(q, i, " ", &text);
         if (choice.length == 0 || own > q->question.length || text.failed) abort();
-        if (text.length < q->question.length + choice.length || text.length > q->question.length + choice.length + 1) abort();
+        if (text.length < q->question.length + choice.length || text.length > q->question.length + choice.length + 1)
+            abort();
         if (memcmp(text.data + text.length - choice.length, choice.data, choice.length) != 0) abort();
         weights[i] = -1.0 - (double)(i * 7 % 5);
         buf_free(&text);
@@ -36,8 +37,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         tola_error err = TOLA_ERROR_INIT;
         if (length == 0 || number == 0 || at > bytes) abort();
         arena_init(&a, 0);
-        if (choice_parse(line, length, &a, &q, &err) == TOLA_OK) check(&q);
-        else if (!err.message[0]) abort();
+        if (choice_parse(line, length, &a, &q, &err) == TOLA_OK)
+            check(&q);
+        else if (!err.message[0])
+            abort();
         arena_free(&a);
     }
     return 0;

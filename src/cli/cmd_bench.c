@@ -22,16 +22,16 @@ typedef struct settings {
 static const cli_option options[] = {
     { "prompt", 0, CLI_UINT, "N", "Read N tokens at once (512); 0: leave that out", offsetof(settings, prompt), NULL,
       NULL },
-    { "generate", 0, CLI_UINT, "N", "Then N tokens one by one (64); 0: leave that out", offsetof(settings, generate), NULL,
-      NULL },
+    { "generate", 0, CLI_UINT, "N", "Then N tokens one by one (64); 0: leave that out", offsetof(settings, generate),
+      NULL, NULL },
     { "depth", 0, CLI_UINT, "N", "Those stand behind N others (0)", offsetof(settings, depth), NULL, NULL },
     { "rounds", 0, CLI_UINT, "N", "Measure everything N times (5)", offsetof(settings, rounds), NULL, NULL },
     { "thread-counts", 0, CLI_STRING, "N,...", "Measure with each of these numbers of threads (--threads)",
       offsetof(settings, thread_counts), NULL, NULL },
     { "kv-type", 0, CLI_DTYPE, "TYPE", "Keep keys and values as f32, f16, bf16, q8_0 or q4_0 (f16)",
       offsetof(settings, kv_type), NULL, "dtype" },
-    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file", offsetof(settings, adapter),
-      NULL, "file" },
+    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file",
+      offsetof(settings, adapter), NULL, "file" },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 static const settings defaults = { .prompt = 512, .generate = 64, .rounds = 5 };
@@ -71,7 +71,7 @@ static spread spread_of(const series *s, size_t n) {
 typedef struct subject {
     unsigned threads;
     tola_session *session;
-    series prefill, decode; /* tokens a second */
+    series prefill, decode;                                    /* tokens a second */
     series limits[TOLA_LIMIT_COUNT], shares[TOLA_LIMIT_COUNT]; /* shares: decode of reading, prefill of the others */
 } subject;
 
@@ -211,7 +211,8 @@ static void json_subject(tola_json *j, const bench *b, const subject *s) {
         tola_json_begin_object(j);
         json_spread(j, i == TOLA_LIMIT_READ ? "bytes_per_s" : "operations_per_s", limit);
         if (i == TOLA_LIMIT_READ ? b->set->generate : b->set->prompt)
-            json_spread(j, i == TOLA_LIMIT_READ ? "decode_share" : "prefill_share", spread_of(&s->shares[i], b->rounds));
+            json_spread(j, i == TOLA_LIMIT_READ ? "decode_share" : "prefill_share",
+                        spread_of(&s->shares[i], b->rounds));
         tola_json_end_object(j);
     }
     tola_json_end_object(j);
@@ -354,8 +355,10 @@ static int measure(bench *b, const char *path) {
     tola_status status = measure_all(b, &err);
     cli_progress_end();
     if (status != TOLA_OK && status != TOLA_E_CANCELLED) return cli_fail_error(&err);
-    if (b->rounds > 0 && cli.json) write_json(b);
-    else if (b->rounds > 0) write_table(b, path);
+    if (b->rounds > 0 && cli.json)
+        write_json(b);
+    else if (b->rounds > 0)
+        write_table(b, path);
     if (status == TOLA_OK) return CLI_YES;
     return cli_fail("interrupted after %zu of %zu rounds", b->rounds, (size_t)b->set->rounds);
 }
@@ -390,14 +393,16 @@ const cli_verb cmd_bench = {
     .summary = "Measure how fast a model runs here, beside the machine's limits",
     .usage = "tola bench MODEL [options]",
     .description =
-        "Reads a prompt of random tokens at once (prefill) and then further tokens one by one (decode), in rounds, and "
-        "prints medians and extremes of tokens per second. In the same rounds and with the same threads it measures what "
-        "the machine gives: the speed of reading memory (the best of several ways, over as many bytes as a token reads), "
-        "and multiplications and additions per second in f32, bf16 and int8, where there are tiles in those, too.\n"
+        "Reads a prompt of random tokens at once (prefill) and then further tokens one by one (decode), in rounds, "
+        "and prints medians and extremes of tokens per second. In the same rounds and with the same threads it "
+        "measures what the machine gives: the speed of reading memory (the best of several ways, over as many bytes "
+        "as a token reads), and multiplications and additions per second in f32, bf16 and int8, where there are "
+        "tiles in those, too.\n"
         "\n"
-        "Decode is held against reading: tokens per second times the bytes of weights that a token reads. Prefill is "
-        "held against each arithmetic limit: its multiplications and additions, those of attention included. Shares "
-        "are medians over the rounds. Other work on the machine slows model and limits alike; the shares suffer less.",
+        "Decode is held against reading: tokens per second times the bytes of weights that a token reads. Prefill "
+        "is held against each arithmetic limit: its multiplications and additions, those of attention included. "
+        "Shares are medians over the rounds. Other work on the machine slows model and limits alike; the shares "
+        "suffer less.",
     .examples = "tola bench model.gguf\tprefill of 512 tokens, decode of 64\n"
                 "tola bench model/ --thread-counts 1,2,4 --rounds 9\thow it scales\n"
                 "tola bench model.gguf --prompt 0 --depth 8192 --json\tdecode behind a long text",

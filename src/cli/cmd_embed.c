@@ -15,18 +15,20 @@ typedef struct settings {
 } settings;
 
 static const cli_option options[] = {
-    { "lines", 0, CLI_FLAG, NULL, "Every line of stdin is a text; else all of it is one", offsetof(settings, lines), NULL,
-      NULL },
+    { "lines", 0, CLI_FLAG, NULL, "Every line of stdin is a text; else all of it is one", offsetof(settings, lines),
+      NULL, NULL },
     { "pooling", 0, CLI_CHOICE, "HOW", "Take the mean of all tokens, the first (cls) or the last (as MODEL says)",
       offsetof(settings, pooling), "model mean cls last", NULL },
-    { "normalize", 0, CLI_CHOICE, "WHETHER", "Scale vectors to length 1: yes, no, or as MODEL says (model, the default)",
-      offsetof(settings, normalize), "model yes no", NULL },
-    { "truncate", 0, CLI_FLAG, NULL, "Cut texts that are too long; else they are an error", offsetof(settings, truncate),
-      NULL, NULL },
-    { "context", 'c', CLI_UINT, "N", "Tokens of a text at most (as MODEL says)", offsetof(settings, context), NULL, NULL },
+    { "normalize", 0, CLI_CHOICE, "WHETHER",
+      "Scale vectors to length 1: yes, no, or as MODEL says (model, the default)", offsetof(settings, normalize),
+      "model yes no", NULL },
+    { "truncate", 0, CLI_FLAG, NULL, "Cut texts that are too long; else they are an error",
+      offsetof(settings, truncate), NULL, NULL },
+    { "context", 'c', CLI_UINT, "N", "Tokens of a text at most (as MODEL says)", offsetof(settings, context), NULL,
+      NULL },
     { "batch", 0, CLI_UINT, "N", "Read N tokens at once (512)", offsetof(settings, batch), NULL, NULL },
-    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file", offsetof(settings, adapter),
-      NULL, "file" },
+    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file",
+      offsetof(settings, adapter), NULL, "file" },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -127,9 +129,12 @@ static int embed(tola_embedder *e, const texts *t) {
         cli_catch_interrupts();
         tola_status status = tola_embed(e, t->items, t->count, vectors, tokens, cli_progress, NULL, &err);
         cli_progress_end();
-        if (status != TOLA_OK) code = cli_fail_error(&err);
-        else if (cli.json) write_json(info, t, vectors, tokens);
-        else write_lines(info, t, vectors);
+        if (status != TOLA_OK)
+            code = cli_fail_error(&err);
+        else if (cli.json)
+            write_json(info, t, vectors, tokens);
+        else
+            write_lines(info, t, vectors);
     }
     free(vectors);
     free(tokens);
@@ -172,14 +177,14 @@ const cli_verb cmd_embed = {
     .summary = "Turn texts into vectors",
     .usage = "tola embed MODEL [TEXT ...] [options]",
     .description =
-        "Prints a vector for each TEXT, or for what stdin holds: numbers between spaces, a line for each text. MODEL is "
-        "an encoder (BERT and its kin) or a decoder, whose hidden states after the last norm are taken.\n"
+        "Prints a vector for each TEXT, or for what stdin holds: numbers between spaces, a line for each text. "
+        "MODEL is an encoder (BERT and its kin) or a decoder, whose hidden states after the last norm are taken.\n"
         "\n"
-        "How the states of a text's tokens become one vector is read from MODEL: from modules.json and the pooling's "
-        "config.json of sentence-transformers, or from GGUF's pooling_type; where neither says anything it is the mean "
-        "for an encoder and the last token for a decoder. Vectors are scaled to length 1 where MODEL's modules do so. "
-        "Modules that do anything else (a dense layer) are an error, unless --pooling and --normalize both say what is "
-        "to be done instead.\n"
+        "How the states of a text's tokens become one vector is read from MODEL: from modules.json and the "
+        "pooling's config.json of sentence-transformers, or from GGUF's pooling_type; where neither says anything "
+        "it is the mean for an encoder and the last token for a decoder. Vectors are scaled to length 1 where "
+        "MODEL's modules do so. Modules that do anything else (a dense layer) are an error, unless --pooling and "
+        "--normalize both say what is to be done instead.\n"
         "\n"
         "A text that is longer than MODEL takes is an error, unless --truncate is given.",
     .examples = "tola embed model/ 'a text' 'another'\ttwo lines of numbers\n"

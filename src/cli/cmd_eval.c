@@ -25,12 +25,12 @@ static const cli_option options[] = {
     { "reference", 0, CLI_STRING, "MODEL", "Compare with what MODEL predicts for the same text",
       offsetof(settings, reference), NULL, "model" },
     { "limit", 0, CLI_UINT, "N", "Stop after N chunks, windows or questions", offsetof(settings, limit), NULL, NULL },
-    { "delimiter", 0, CLI_STRING, "TEXT", "Between a question and its choices (a space)",
-      offsetof(settings, delimiter), NULL, NULL },
+    { "delimiter", 0, CLI_STRING, "TEXT", "Between a question and its choices (a space)", offsetof(settings, delimiter),
+      NULL, NULL },
     { "kv-type", 0, CLI_DTYPE, "TYPE", "Keep keys and values as f32, f16, bf16, q8_0 or q4_0 (f16)",
       offsetof(settings, kv_type), NULL, "dtype" },
-    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file", offsetof(settings, adapter),
-      NULL, "file" },
+    { "adapter", 0, CLI_LIST, "A[:SCALE]", "Add the LoRA adapter A, a folder or a GGUF file",
+      offsetof(settings, adapter), NULL, "file" },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -114,7 +114,8 @@ static void perplexity_text(const tola_perplexity_result *r) {
         snprintf(protocol, sizeof protocol, "chunk: %llu of %u tokens, the second half of each scored%s", windows,
                  r->context, r->bos ? "" : ", without BOS");
     else
-        snprintf(protocol, sizeof protocol, "window: %llu of %u tokens, %u further each", windows, r->context, r->stride);
+        snprintf(protocol, sizeof protocol, "window: %llu of %u tokens, %u further each", windows, r->context,
+                 r->stride);
     estimate("perplexity", r->perplexity, 4, "");
     out_printf("%-22s %s\n", "protocol", protocol);
     amount("tokens scored", r->scored, "");
@@ -143,8 +144,10 @@ static int run_perplexity(const settings *s, const tola_model *model, const tola
     cli_progress_end();
     free(text);
     if (status != TOLA_OK) return cli_fail_error(&err);
-    if (cli.json) perplexity_json(&result);
-    else perplexity_text(&result);
+    if (cli.json)
+        perplexity_json(&result);
+    else
+        perplexity_text(&result);
     if (result.complete) return CLI_YES;
     return cli_fail("interrupted after %llu of %llu %ss", (unsigned long long)result.windows,
                     (unsigned long long)result.windows_total, tola_protocol_name(result.protocol));
@@ -212,8 +215,10 @@ static int run_choice(const settings *s, const tola_model *model, const char *pa
     cli_progress_end();
     free(lines);
     if (status != TOLA_OK) return cli_fail_error(&err);
-    if (cli.json) choice_json(&result);
-    else choice_text(&result);
+    if (cli.json)
+        choice_json(&result);
+    else
+        choice_text(&result);
     const unsigned long long done = result.questions, total = result.questions_total;
     const bool complete = result.complete;
     tola_choice_dispose(&result);
@@ -224,7 +229,7 @@ static int run_choice(const settings *s, const tola_model *model, const char *pa
 
 /* Options of the other task would be lost in silence. */
 static int check(const settings *s, bool perplexity) {
-    const char *foreign = perplexity ? (s->delimiter ? "delimiter" : NULL)
+    const char *foreign = perplexity     ? (s->delimiter ? "delimiter" : NULL)
                           : s->protocol  ? "protocol"
                           : s->stride    ? "stride"
                           : s->reference ? "reference"
@@ -245,7 +250,8 @@ static int run(const void *parsed, char **args, int n_args) {
     int code = check(s, perplexity);
     if (code == CLI_YES) code = measure_open(args[1], &s->adapter, false, &model);
     if (code == CLI_YES && s->reference) code = measure_open(s->reference, NULL, false, &reference);
-    if (code == CLI_YES) code = perplexity ? run_perplexity(s, model, reference, args[2]) : run_choice(s, model, args[2]);
+    if (code == CLI_YES)
+        code = perplexity ? run_perplexity(s, model, reference, args[2]) : run_choice(s, model, args[2]);
     tola_model_free(reference);
     tola_model_free(model);
     return code;
@@ -256,20 +262,20 @@ const cli_verb cmd_eval = {
     .summary = "Measure how well a language model predicts a text, or answers questions",
     .usage = "tola eval perplexity|choice MODEL FILE [options]",
     .description =
-        "perplexity reads the text in FILE and tells exp of the mean negative log-likelihood of its tokens, with the "
-        "standard error. Two protocols are known, whose numbers are not comparable: chunk is llama.cpp's "
+        "perplexity reads the text in FILE and tells exp of the mean negative log-likelihood of its tokens, with "
+        "the standard error. Two protocols are known, whose numbers are not comparable: chunk is llama.cpp's "
         "(llama-perplexity), disjoint chunks of which the second half is scored; window is Hugging Face's sliding "
-        "window, where each token is scored once with at least context - stride tokens before it. With --reference a "
-        "second model reads the same tokens, and the divergence of MODEL's predictions from its own is told: what "
+        "window, where each token is scored once with at least context - stride tokens before it. With --reference "
+        "a second model reads the same tokens, and the divergence of MODEL's predictions from its own is told: what "
         "quantizing lost.\n"
         "\n"
         "choice reads questions from FILE, one JSON object a line: \"question\" (or \"context\" or \"prompt\"), "
-        "\"choices\", a list of texts, and \"answer\", the index from 0, the letter, or the text of the right one. Each "
-        "choice is weighed by the log-likelihood of its tokens behind the question: their sum (acc of "
+        "\"choices\", a list of texts, and \"answer\", the index from 0, the letter, or the text of the right one. "
+        "Each choice is weighed by the log-likelihood of its tokens behind the question: their sum (acc of "
         "lm-evaluation-harness), and the sum divided by the choice's characters (acc_norm) and bytes (acc_bytes).\n"
         "\n"
-        "FILE may be - for stdin. The numbers do not depend on --threads. When interrupted, what was found until then is "
-        "printed.",
+        "FILE may be - for stdin. The numbers do not depend on --threads. When interrupted, what was found until "
+        "then is printed.",
     .examples =
         "tola eval perplexity model.gguf wiki.test.raw\tas llama-perplexity measures it\n"
         "tola eval perplexity q4.gguf wiki.test.raw --reference f16.gguf\twhat quantizing lost\n"

@@ -1,7 +1,7 @@
 /* Texts to vectors: ids, hidden states, pooling.
  *
- * Texts are read a batch at a time, each in a sequence of its own. An encoder's text is read in one step; a decoder's may
- * take several, and what is pooled is gathered over them. Sums are of doubles in the order of the tokens. */
+ * Texts are read a batch at a time, each in a sequence of its own. An encoder's text is read in one step; a decoder's
+ * may take several, and what is pooled is gathered over them. Sums are of doubles in the order of the tokens. */
 #include "generate/embed_modules.h"
 
 #include <math.h>
@@ -19,7 +19,7 @@ struct tola_embedder {
     tola_session *session;
     tola_embedder_info info;
     bool truncate;
-    uint32_t batch;  /* tokens of a step; at least one text of an encoder */
+    uint32_t batch;   /* tokens of a step; at least one text of an encoder */
     uint32_t *behind; /* what the tokenizer puts around nothing: its end is what it puts behind a text */
     size_t behind_count;
     tola_step_token *tokens;
@@ -66,7 +66,8 @@ static tola_status start(tola_embedder *e, const tola_embed_options *o, tola_err
     TRY(tola_session_create(e->model, &s, &e->session, err));
     e->info.context = tola_session_context(e->session);
     if (encoder && e->batch < e->info.context)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "the model does not say how long a text may be; give a context");
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                       "the model does not say how long a text may be; give a context");
     e->tokens = mem_calloc(e->batch, sizeof *e->tokens);
     e->owner = mem_calloc(e->batch, sizeof *e->owner);
     e->sums = mem_calloc((size_t)SEQUENCES * e->info.width, sizeof *e->sums);
@@ -93,8 +94,10 @@ tola_status tola_embedder_create(const tola_model *model, const tola_embed_optio
     if (status == TOLA_OK)
         status = tola_tokenize(e->tokenizer, "", 0, TOLA_TOKENIZE_SPECIAL, &e->behind, &e->behind_count, err);
     if (status == TOLA_OK) status = start(e, &o, err);
-    if (status == TOLA_OK) *out = e;
-    else tola_embedder_free(e);
+    if (status == TOLA_OK)
+        *out = e;
+    else
+        tola_embedder_free(e);
     return status;
 }
 

@@ -75,7 +75,8 @@ static tola_status make_prompt(run *r, const choice_question *q, uint32_t index,
     if (before == 0) {
         uint32_t end = tola_tokenizer_special(r->tokenizer, TOLA_SPECIAL_EOS);
         if (end == TOLA_NO_TOKEN)
-            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "there is no token to put before an empty question");
+            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                           "there is no token to put before an empty question");
         memmove(out->ids + 1, out->ids, out->count * sizeof *out->ids); /* ids_of left room */
         out->ids[0] = end;
         out->count++;
@@ -85,8 +86,8 @@ static tola_status make_prompt(run *r, const choice_question *q, uint32_t index,
     if (out->count <= before)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "choice %u adds no token to its question", index);
     if (out->count > r->context)
-        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "question and choice %u have %zu tokens, the context %u", index,
-                       out->count, r->context);
+        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "question and choice %u have %zu tokens, the context %u",
+                       index, out->count, r->context);
     return TOLA_OK;
 }
 
@@ -157,15 +158,15 @@ static tola_status read_choices(run *r, const choice_question *q, uint32_t first
     const size_t common = common_beginning(r->prompts, q->count);
     for (uint32_t i = 0; i < count; i++) TRY(tola_session_truncate(r->session, i, 0, err));
     for (size_t i = 0; i < common; i++) {
-        if (!mem_grow(&r->tokens, &r->tokens_cap, i + 1, sizeof *r->tokens)) return err_nomem(err, "reading a question");
+        if (!mem_grow(&r->tokens, &r->tokens_cap, i + 1, sizeof *r->tokens))
+            return err_nomem(err, "reading a question");
         r->tokens[i] = (tola_step_token){ r->prompts[0].ids[i], 0, false };
     }
     if (common) {
         TRY(tola_session_step(r->session, r->tokens, common, eval_between_steps, &r->progress, err));
         for (uint32_t i = 1; i < count; i++) TRY(tola_session_copy(r->session, 0, i, common, err));
     }
-    for (uint32_t i = 0; i < count; i++)
-        TRY(read_rest(r, &r->prompts[first + i], common, first + i, i, g, err));
+    for (uint32_t i = 0; i < count; i++) TRY(read_rest(r, &r->prompts[first + i], common, first + i, i, g, err));
     return flush(r, g, err);
 }
 
@@ -210,8 +211,10 @@ static tola_status go_through(run *r, const char *lines, size_t length, uint64_t
         tola_error detail = TOLA_ERROR_INIT;
         tola_status status = choice_parse(line, bytes, &a, &q, &detail);
         if (status == TOLA_OK && r) {
-            if (eval_advance(&r->progress, at - bytes)) status = answer(r, &q, number, &detail);
-            else status = err_set(&detail, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "cancelled");
+            if (eval_advance(&r->progress, at - bytes))
+                status = answer(r, &q, number, &detail);
+            else
+                status = err_set(&detail, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "cancelled");
         }
         arena_free(&a);
         if (status != TOLA_OK) {
@@ -232,8 +235,12 @@ static tola_status prepare(run *r, const tola_choice_options *o, size_t length, 
     TRY(eval_bos(r->tokenizer, &r->bos, err));
     r->delimiter = o->delimiter ? o->delimiter : " ";
     r->rows_most = eval_rows_at_once(r->model, 256);
-    eval_session_options s = { .context = o->context, .sequences = SEQUENCES, .outputs = r->rows_most,
-                               .key_type = o->key_type, .value_type = o->value_type, .threads = o->threads };
+    eval_session_options s = { .context = o->context,
+                               .sequences = SEQUENCES,
+                               .outputs = r->rows_most,
+                               .key_type = o->key_type,
+                               .value_type = o->value_type,
+                               .threads = o->threads };
     TRY(eval_session(r->model, &s, &r->session, err));
     r->context = tola_session_context(r->session);
     TRY(pool_create(o->threads, &r->pool, err));
@@ -263,9 +270,14 @@ typedef struct choice_owner {
 static tola_status conclude(run *r, double seconds, tola_choice_result *out, tola_error *err) {
     choice_owner *owner = mem_calloc(1, sizeof *owner);
     if (!owner) return err_nomem(err, "evaluating");
-    tola_choice_result x = { .size = sizeof x, .questions = r->done, .questions_total = r->total,
-                             .complete = r->done == r->total, .items = r->items, .tokens = r->scored,
-                             .seconds = seconds, .owner = owner };
+    tola_choice_result x = { .size = sizeof x,
+                             .questions = r->done,
+                             .questions_total = r->total,
+                             .complete = r->done == r->total,
+                             .items = r->items,
+                             .tokens = r->scored,
+                             .seconds = seconds,
+                             .owner = owner };
     uint64_t right[3] = { 0 };
     for (uint64_t i = 0; i < r->done; i++) {
         const tola_choice_item *item = &r->items[i];

@@ -81,7 +81,8 @@ static tola_status take_answer(const tola_value *object, choice_question *q, tol
     for (uint32_t i = q->count; i-- > 0;)
         if (q->choices[i].length == s.length && memcmp(q->choices[i].data, s.data, s.length) == 0) text = i;
     if (letter >= q->count) letter = UINT32_MAX;
-    if (letter == UINT32_MAX && text == UINT32_MAX) return bad(err, "\"answer\" is no letter of a choice, nor its text");
+    if (letter == UINT32_MAX && text == UINT32_MAX)
+        return bad(err, "\"answer\" is no letter of a choice, nor its text");
     if (letter != UINT32_MAX && text != UINT32_MAX && letter != text)
         return bad(err, "\"answer\" is the letter of one choice and the text of another");
     q->answer = letter != UINT32_MAX ? letter : text;

@@ -18,7 +18,8 @@ typedef struct eval_window {
     uint64_t score;      /* tokens [score, end) are scored: score > begin */
 } eval_window;
 
-/* TOLA_E_LIMIT where the text is too short, TOLA_E_ARG for a context or stride without sense. `limit` 0: all windows. */
+/* TOLA_E_LIMIT where the text is too short, TOLA_E_ARG for a context or stride without sense. `limit` 0: all windows.
+ */
 tola_status eval_plan_make(tola_protocol protocol, uint64_t tokens, uint32_t context, uint32_t stride, uint64_t limit,
                            eval_plan *out, tola_error *err);
 eval_window eval_plan_window(const eval_plan *plan, uint64_t index);

@@ -1,7 +1,8 @@
 /* How well a model predicts a text, alone or beside a reference that reads the same tokens at the same time.
  *
  * A window is read in steps of as many scored rows as memory allows; the rows of a step are scored by all threads, each
- * row by one, and the scores go into arrays in the order of the text. What is summed is summed over those at the end. */
+ * row by one, and the scores go into arrays in the order of the text. What is summed is summed over those at the end.
+ */
 #include "insight/eval_model.h"
 
 #include <math.h>
@@ -26,7 +27,7 @@ typedef struct run {
     const tola_tokenizer *tokenizer;
     uint32_t *ids, bos;
     size_t count;
-    tola_step_token *tokens; /* of a window */
+    tola_step_token *tokens;   /* of a window */
     const float **rows[SIDES]; /* of a step */
     pool *pool;
     double **exps; /* one for each worker, vocabulary long */
@@ -111,8 +112,12 @@ static tola_status prepare(run *r, const tola_model *model, const char *text, si
     if (o->reference) TRY(check_reference(r, o->reference, text, length, err));
     r->rows_most = eval_rows_at_once(model, context);
     r->most = r->count < context ? (uint32_t)r->count : context;
-    eval_session_options s = { .context = r->most, .sequences = 1, .outputs = r->rows_most, .key_type = o->key_type,
-                               .value_type = o->value_type, .threads = o->threads };
+    eval_session_options s = { .context = r->most,
+                               .sequences = 1,
+                               .outputs = r->rows_most,
+                               .key_type = o->key_type,
+                               .value_type = o->value_type,
+                               .threads = o->threads };
     for (unsigned i = 0; i < r->sides; i++)
         TRY(eval_session(i == MODEL ? model : o->reference, &s, &r->sessions[i], err));
     TRY(pool_create(o->threads, &r->pool, err));
@@ -234,9 +239,15 @@ static void conclude_divergence(run *r, tola_divergence *d) {
 }
 
 static void conclude(run *r, double seconds, tola_perplexity_result *out) {
-    tola_perplexity_result x = { .size = sizeof x, .protocol = r->plan.protocol, .context = r->plan.context,
-                                 .tokens = r->count, .windows = r->windows, .windows_total = r->plan.windows,
-                                 .read = r->read, .scored = r->scored, .seconds = seconds };
+    tola_perplexity_result x = { .size = sizeof x,
+                                 .protocol = r->plan.protocol,
+                                 .context = r->plan.context,
+                                 .tokens = r->count,
+                                 .windows = r->windows,
+                                 .windows_total = r->plan.windows,
+                                 .read = r->read,
+                                 .scored = r->scored,
+                                 .seconds = seconds };
     x.complete = r->windows == r->plan.windows;
     x.compared = r->sides > 1;
     if (x.protocol == TOLA_PROTOCOL_WINDOW) x.stride = r->plan.stride;
@@ -258,8 +269,10 @@ tola_status tola_perplexity(const tola_model *model, const char *text, size_t le
         tola_error detail = TOLA_ERROR_INIT;
         status = read_all(&r, &detail);
         if (status == TOLA_E_CANCELLED && r.scored > 0) status = TOLA_OK;
-        if (status == TOLA_OK) conclude(&r, clock_seconds() - start, out);
-        else if (err) *err = detail;
+        if (status == TOLA_OK)
+            conclude(&r, clock_seconds() - start, out);
+        else if (err)
+            *err = detail;
     }
     clear(&r);
     return status;

@@ -195,8 +195,8 @@ def adapter(folder, model):
                                                            "target_modules": ["q_proj"]}))
     ids = [0] + tokenizers.Tokenizer.from_file(str(folder / "llama-True/tokenizer.json")).encode(
         TEXT, add_special_tokens=False).ids
-    got = tola("eval", "perplexity", folder / "llama-True", folder / "text.txt", "-c", 128, "--kv-type", "f32", "--json",
-               "--adapter", f"{where}:0.5")
+    got = tola("eval", "perplexity", folder / "llama-True", folder / "text.txt", "-c", 128, "--kv-type", "f32",
+               "--json", "--adapter", f"{where}:0.5")
     close("with an adapter: perplexity", got["perplexity"], statistics(chunk_scores(merged, ids, 128, True))[0])
 
 
@@ -208,7 +208,8 @@ def llama_perplexity(folder):
         return
     for _ in range(5):  # its log is written by a thread, and sometimes the last lines are lost
         done = subprocess.run([program, "-m", model, "-f", folder / "text.txt", "-c", "128", "-b", "128", "-t", "1",
-                               "-ctk", "f32", "-ctv", "f32", "--no-repack"], capture_output=True, text=True, timeout=600)
+                               "-ctk", "f32", "-ctv", "f32", "--no-repack"], capture_output=True, text=True,
+                              timeout=600)
         found = re.search(r"PPL = ([\d.]+) \+/- ([\d.]+)", done.stdout + done.stderr)
         if found:
             break
@@ -349,8 +350,8 @@ def embeddings(folder, decoder):
         ids = tokenizer.encode(long).ids
         expected = pool(states_of(model, ids[:63] + ids[-1:]), how)
         expected = (expected / expected.norm() if normalize else expected).numpy()
-        compare_vectors(f"{how}: cut to the context", tola("embed", where, long, "--json", "--truncate")["embeddings"][0],
-                        expected)
+        got = tola("embed", where, long, "--json", "--truncate")
+        compare_vectors(f"{how}: cut to the context", got["embeddings"][0], expected)
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / "llama-True/tokenizer.json"))
     for how in ("mean", "cls", "last"):
         got = tola("embed", folder / "llama-True", *TEXTS, "--json", "--pooling", how, "--normalize", "yes")

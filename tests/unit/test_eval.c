@@ -1,4 +1,5 @@
-/* Evaluation without a model: windows of a text, statistics of scores, lines of questions, what folders say of pooling. */
+/* Evaluation without a model: windows of a text, statistics of scores, lines of questions, what folders say of pooling.
+ */
 #include "unit.h"
 
 #include <math.h>
@@ -275,7 +276,8 @@ static void test_modules(void **state) {
     assert_int_equal(m.pooling, TOLA_POOLING_MODEL);
     assert_false(m.normalize || m.context || m.refused[0]);
 
-    static const char list[] = "[{\"path\":\"\",\"type\":\"x.Transformer\"},{\"path\":\"1_Pooling\",\"type\":\"x.Pooling\"}%s]";
+    static const char list[] =
+        "[{\"path\":\"\",\"type\":\"x.Transformer\"},{\"path\":\"1_Pooling\",\"type\":\"x.Pooling\"}%s]";
     char modules[400];
     snprintf(modules, sizeof modules, list, ",{\"path\":\"2_Normalize\",\"type\":\"x.Normalize\"}");
     put(folder, "modules.json", modules);
@@ -303,7 +305,8 @@ static void test_modules(void **state) {
     assert_int_equal(modules_of(folder, &m, &err), TOLA_E_FORMAT);
     assert_non_null(strstr(err.message, "1_Pooling/config.json"));
     /* a path out of the folder leads nowhere */
-    put(folder, "modules.json", "[{\"path\":\"../../etc\",\"type\":\"x.Pooling\"},{\"path\":\"/etc\",\"type\":\"x.Pooling\"}]");
+    put(folder, "modules.json",
+        "[{\"path\":\"../../etc\",\"type\":\"x.Pooling\"},{\"path\":\"/etc\",\"type\":\"x.Pooling\"}]");
     assert_int_equal(modules_of(folder, &m, &err), TOLA_OK);
     assert_int_equal(m.pooling, TOLA_POOLING_MODEL);
     unit_remove(folder);
@@ -317,15 +320,19 @@ static void test_gguf_pooling(void **state) {
         uint64_t type;
         tola_pooling pooling;
         bool refused;
-    } cases[] = { { 0, TOLA_POOLING_MODEL, false }, { 1, TOLA_POOLING_MEAN, false }, { 2, TOLA_POOLING_CLS, false },
-                  { 3, TOLA_POOLING_LAST, false },  { 4, TOLA_POOLING_MODEL, true } };
+    } cases[] = { { 0, TOLA_POOLING_MODEL, false },
+                  { 1, TOLA_POOLING_MEAN, false },
+                  { 2, TOLA_POOLING_CLS, false },
+                  { 3, TOLA_POOLING_LAST, false },
+                  { 4, TOLA_POOLING_MODEL, true } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static const uint64_t shape[] = { 8 };
         static const float zeros[8];
         const tola_tensor_spec spec = { "w", shape, 1, TOLA_DTYPE_F32, 0 };
         const tola_member members[] = {
             { { "general.architecture", 20 }, { .kind = TOLA_VALUE_STRING, .as.string = { "bert", 4 } } },
-            { { "bert.pooling_type", 17 }, { .kind = TOLA_VALUE_UINT, .dtype = TOLA_DTYPE_U32, .as.u64 = cases[i].type } },
+            { { "bert.pooling_type", 17 },
+              { .kind = TOLA_VALUE_UINT, .dtype = TOLA_DTYPE_U32, .as.u64 = cases[i].type } },
         };
         const tola_value metadata = { .kind = TOLA_VALUE_MAP, .as.map = { members, 2 } };
         tola_write_options o = TOLA_WRITE_OPTIONS_INIT;
@@ -347,12 +354,12 @@ static void test_gguf_pooling(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks),          cmocka_unit_test(test_windows_score_each_once),
-        cmocka_unit_test(test_windows_apart),   cmocka_unit_test(test_plans_refused),
-        cmocka_unit_test(test_rows),            cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_questions),       cmocka_unit_test(test_bad_questions),
-        cmocka_unit_test(test_lines),           cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_pick),            cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_chunks),        cmocka_unit_test(test_windows_score_each_once),
+        cmocka_unit_test(test_windows_apart), cmocka_unit_test(test_plans_refused),
+        cmocka_unit_test(test_rows),          cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_questions),     cmocka_unit_test(test_bad_questions),
+        cmocka_unit_test(test_lines),         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_pick),          cmocka_unit_test(test_modules),
         cmocka_unit_test(test_gguf_pooling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,7 +169,8 @@ static void test_choice(void **state) {
     tola_error err = TOLA_ERROR_INIT;
     tola_choice_result all, part;
     o.threads = 1;
-    if (tola_choice(model, "q", questions, sizeof questions - 1, &o, &all, &err) != TOLA_OK) fail_msg("%s", err.message);
+    if (tola_choice(model, "q", questions, sizeof questions - 1, &o, &all, &err) != TOLA_OK)
+        fail_msg("%s", err.message);
     assert_int_equal(all.questions, 3);
     assert_true(all.complete);
     assert_int_equal(all.items[2].line, 4);
@@ -229,7 +230,8 @@ static void test_embed(void **state) {
     tola_error err = TOLA_ERROR_INIT;
     for (size_t i = 0; i < 20; i++) texts[i] = (tola_text){ text + i, 1 + i * 7 };
     for (int pooling = TOLA_POOLING_MEAN; pooling <= TOLA_POOLING_LAST; pooling++) {
-        tola_embedder *e = embedder_of((tola_pooling)pooling, 16, 2), *single = embedder_of((tola_pooling)pooling, 512, 1);
+        tola_embedder *e = embedder_of((tola_pooling)pooling, 16, 2),
+                      *single = embedder_of((tola_pooling)pooling, 512, 1);
         watch w = { .stop_at = 0 };
         if (tola_embed(e, texts, 20, together, tokens, on_progress, &w, &err) != TOLA_OK) fail_msg("%s", err.message);
         assert_int_equal(w.last, w.total);

@@ -18,7 +18,8 @@ typedef struct peak_loop {
 const peak_loop *peak_loop_get(peak_kind kind);
 
 enum { PEAK_PATTERNS = 5, PEAK_LINE = 4096 }; /* bytes: what is read is a multiple of it */
-/* Reads `bytes` (a multiple of 16 * PEAK_LINE; aligned to 64) from front to back or in streams; the sum of all words. */
+/* Reads `bytes` (a multiple of 16 * PEAK_LINE; aligned to 64) from front to back or in streams; the sum of all words.
+ */
 uint64_t peak_read(unsigned pattern, const void *data, size_t bytes);
 
 typedef uint64_t (*peak_read_fn)(const char *p, size_t bytes, size_t streams, size_t ahead);
