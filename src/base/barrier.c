@@ -6,8 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Some tens of microseconds: longer than threads of one product are apart, shorter than a slice of the scheduler. */
-#define SPINS 4000
+/* Some 20 microseconds: as long as threads of one product are apart where each has a processor, and not longer, so that
+ * where they have not, the one that is waited for gets it. */
+#define SPINS 400
 
 void barrier_init(barrier *b, unsigned threads) {
     b->threads = threads;

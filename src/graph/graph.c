@@ -91,6 +91,7 @@ static graph_node node_over(const graph *g, graph_op op, uint32_t cols, graph_va
                      .in = { in, GRAPH_NONE, GRAPH_NONE } };
     if (in < g->count) {
         n.rows = g->nodes[in].rows;
+        n.by_expert = g->nodes[in].by_expert;
         n.per_token = g->nodes[in].per_token;
     }
     return n;
@@ -130,9 +131,16 @@ static bool vector_of(graph *g, const char *op, const graph_weight *w, uint64_t 
     return false;
 }
 
+/* Has v a row for each token of the batch? */
+static bool of_tokens(graph *g, const char *op, graph_value v) {
+    if (g->nodes[v].rows == ROWS_TOKENS && !g->nodes[v].by_expert) return true;
+    graph_fail(g, TOLA_E_ARG, "%s: its input has not a row for each token", op);
+    return false;
+}
+
 static bool same_rows(graph *g, const char *op, graph_value a, graph_value b) {
     const graph_node *p = &g->nodes[a], *q = &g->nodes[b];
-    if (p->rows == q->rows && p->per_token == q->per_token) return true;
+    if (p->rows == q->rows && p->by_expert == q->by_expert && p->per_token == q->per_token) return true;
     graph_fail(g, TOLA_E_ARG, "%s: its inputs have different rows", op);
     return false;
 }
@@ -284,7 +292,7 @@ graph_value graph_position_scale(graph *g, float beta, float span, graph_value x
     if (!given(g, "scale by position", x)) return GRAPH_NONE;
     if (!(span >= 1) || !isfinite(beta)) graph_fail(g, TOLA_E_FORMAT, "scale by position: span %g", (double)span);
     graph_node n = node_over(g, OP_POSITION_SCALE, g->nodes[x].cols, x);
-    if (!expect(g, n.rows == ROWS_TOKENS, "scale by position", "kind of rows", n.rows, ROWS_TOKENS)) return GRAPH_NONE;
+    if (!of_tokens(g, "scale by position", x)) return GRAPH_NONE;
     n.u.position.beta = beta;
     n.u.position.span = span;
     return add_node(g, &n);
@@ -322,7 +330,7 @@ graph_value graph_join(graph *g, uint32_t heads, graph_value a, graph_value b, b
 graph_value graph_output_rows(graph *g, graph_value x) {
     if (!given(g, "output rows", x)) return GRAPH_NONE;
     graph_node n = node_over(g, OP_OUTPUT_ROWS, g->nodes[x].cols, x);
-    if (!expect(g, n.rows == ROWS_TOKENS, "output rows", "kind of rows", n.rows, ROWS_TOKENS)) return GRAPH_NONE;
+    if (!of_tokens(g, "output rows", x)) return GRAPH_NONE;
     n.rows = ROWS_OUTPUTS;
     return add_node(g, &n);
 }
@@ -363,7 +371,7 @@ graph_value graph_rotate(graph *g, const graph_rope *rope, uint32_t head_dim, gr
         return GRAPH_NONE;
     if (!isfinite(rope->magnitude)) graph_fail(g, TOLA_E_FORMAT, "rotation: magnitude %g", (double)rope->magnitude);
     graph_node n = node_over(g, OP_ROTATE, cols, x);
-    if (!expect(g, n.rows == ROWS_TOKENS, "rotation", "kind of rows", n.rows, ROWS_TOKENS)) return GRAPH_NONE;
+    if (!of_tokens(g, "rotation", x)) return GRAPH_NONE;
     n.in[1] = turns(g, rope);
     n.u.rope.rotated = rope->rotated;
     n.u.rope.first = rope->first;
@@ -383,9 +391,7 @@ graph_value graph_attend(graph *g, const graph_attention *a, graph_value q, grap
     if (!expect(g, g->nodes[k].cols == ks, op, "columns of keys", g->nodes[k].cols, ks)) return GRAPH_NONE;
     if (!expect(g, g->nodes[v].cols == vs, op, "columns of values", g->nodes[v].cols, vs)) return GRAPH_NONE;
     if (!expect(g, out < UINT32_MAX, op, "columns", out, UINT32_MAX)) return GRAPH_NONE;
-    for (int i = 0; i < 3; i++)
-        if (!expect(g, g->nodes[i == 0 ? q : i == 1 ? k : v].rows == ROWS_TOKENS, op, "kind of rows", 1, 0))
-            return GRAPH_NONE;
+    if (!of_tokens(g, op, q) || !of_tokens(g, op, k) || !of_tokens(g, op, v)) return GRAPH_NONE;
     if (a->sinks && !vector_of(g, op, a->sinks, a->heads)) return GRAPH_NONE;
     if (!isfinite(a->scale) || !(a->softcap >= 0)) graph_fail(g, TOLA_E_FORMAT, "attention: scale %g", (double)a->scale);
     graph_node n = node_over(g, OP_KV_STORE, 0, k);
@@ -416,7 +422,7 @@ graph_value graph_route(graph *g, const graph_routing *r, graph_value logits) {
         return GRAPH_NONE;
     if (r->bias && !vector_of(g, op, r->bias, experts)) return GRAPH_NONE;
     graph_node n = node_over(g, OP_ROUTE, 2 * r->used, logits);
-    if (!expect(g, n.rows == ROWS_TOKENS, op, "kind of rows", n.rows, ROWS_TOKENS)) return GRAPH_NONE;
+    if (!expect(g, !n.by_expert, op, "rows a token", n.per_token, 1)) return GRAPH_NONE;
     n.u.route = *r;
     n.w[0] = r->bias;
     const graph_value choice = add_node(g, &n);
@@ -434,6 +440,14 @@ static bool is_choice(graph *g, const char *op, graph_value route) {
     return false;
 }
 
+/* Are x's rows those that chose, or (the only ones `sorted` takes) one for each of their choices? */
+static bool rows_of_choice(graph *g, const char *op, graph_value route, graph_value x, bool sorted) {
+    const graph_node *p = &g->nodes[route], *q = &g->nodes[x];
+    if (p->rows == q->rows && (q->by_expert ? q->per_token == p->u.route.used : !sorted)) return true;
+    graph_fail(g, TOLA_E_ARG, "%s: its input has other rows than the choice", op);
+    return false;
+}
+
 graph_value graph_expert_linear(graph *g, const graph_weight *w, const graph_weight *bias, bool weigh_input,
                                 graph_value route, graph_value x) {
     const char *op = "experts";
@@ -445,10 +459,7 @@ graph_value graph_expert_linear(graph *g, const graph_weight *w, const graph_wei
                    (unsigned long long)w->rows);
         return GRAPH_NONE;
     }
-    const bool sorted = g->nodes[x].rows == ROWS_EXPERTS;
-    if (!expect(g, g->nodes[x].rows != ROWS_OUTPUTS && (!sorted || g->nodes[x].per_token == used), op, "rows a token",
-                g->nodes[x].per_token, used))
-        return GRAPH_NONE;
+    if (!rows_of_choice(g, op, route, x, false)) return GRAPH_NONE;
     graph_value ready = GRAPH_NONE;
     for (graph_value v = g->count; v-- > x + 1 && ready == GRAPH_NONE;) {
         const graph_node *p = &g->nodes[v];
@@ -458,7 +469,7 @@ graph_value graph_expert_linear(graph *g, const graph_weight *w, const graph_wei
     }
     if (ready == GRAPH_NONE) {
         graph_node n = node_over(g, OP_EXPERT_PREPARE, 0, x);
-        n.rows = ROWS_EXPERTS;
+        n.by_expert = true;
         n.per_token = used;
         n.in[1] = route;
         n.in[2] = route + 1;
@@ -475,11 +486,8 @@ graph_value graph_expert_linear(graph *g, const graph_weight *w, const graph_wei
 
 graph_value graph_expert_sum(graph *g, bool weigh, graph_value route, graph_value x) {
     if (!is_choice(g, "sum of experts", route) || !given(g, "sum of experts", x)) return GRAPH_NONE;
-    const uint32_t used = g->nodes[route].u.route.used;
-    if (!expect(g, g->nodes[x].rows == ROWS_EXPERTS && g->nodes[x].per_token == used, "sum of experts", "rows a token",
-                g->nodes[x].per_token, used))
-        return GRAPH_NONE;
-    graph_node n = node_over(g, OP_EXPERT_SUM, g->nodes[x].cols, GRAPH_NONE);
+    if (!rows_of_choice(g, "sum of experts", route, x, true)) return GRAPH_NONE;
+    graph_node n = node_over(g, OP_EXPERT_SUM, g->nodes[x].cols, route);
     n.in[0] = x;
     n.in[1] = route;
     n.in[2] = route + 1;

@@ -133,7 +133,7 @@ typedef struct graph_routing {
     bool group_by_top2;     /* a group is as good as its best two together (V3), else as its best one (V2) */
     const graph_weight *bias; /* added to the scores for choosing only (V3); NULL */
 } graph_routing;
-/* logits [tokens, experts] -> the choice, to be used by the two calls below. Ties go to the lower expert. */
+/* logits [tokens or output rows, experts] -> the choice, to be used by the two calls below. Ties go to the lower expert. */
 graph_value graph_route(graph *g, const graph_routing *routing, graph_value logits);
 /* The experts' own rows (a token has `used` of them): x is a value of tokens or of experts' rows. w has a part for each
  * expert, bias (NULL: none) a row for each expert. With weigh_input each row is first multiplied by its score (Llama 4). */

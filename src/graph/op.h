@@ -12,17 +12,17 @@ typedef enum graph_op {
     OP_TURNS, OP_ROTATE, OP_KV_STORE, OP_ATTEND, OP_ROUTE, OP_EXPERT_SORT, OP_EXPERT_PREPARE, OP_EXPERT_LINEAR, OP_EXPERT_SUM, OP_COUNT
 } graph_op;
 
-/* How many rows a value has in a batch. */
+/* What a value has rows for in a batch. */
 typedef enum graph_rows {
     ROWS_TOKENS,
-    ROWS_OUTPUTS, /* batch.output_count */
-    ROWS_EXPERTS  /* tokens x per_token, sorted by expert */
+    ROWS_OUTPUTS /* batch.outputs */
 } graph_rows;
 
 typedef struct graph_node {
     uint8_t op;               /* graph_op */
     uint8_t rows;             /* graph_rows of its value */
-    uint32_t per_token;       /* ROWS_EXPERTS: experts that each token has; else 1 */
+    bool by_expert;           /* sorted by expert, with a row for each of a token's experts */
+    uint32_t per_token;       /* by_expert: how many those are; else 1 */
     uint32_t cols;            /* floats a row of its value; 0: the value is bytes of its own making (prepared rows) */
     graph_value in[3];        /* GRAPH_NONE where it has fewer */
     const graph_weight *w[2]; /* NULL where it has fewer */
@@ -89,6 +89,7 @@ struct graph_plan {
     const graph *g;
     size_t max_tokens, max_outputs;
     unsigned threads;
+    uint64_t active_bytes; /* of weights that one token reads */
     uint32_t *order;      /* nodes by wave */
     uint32_t *wave_start; /* wave w is order[wave_start[w]] .. order[wave_start[w + 1] - 1] */
     uint32_t waves;
@@ -102,7 +103,7 @@ struct graph_plan {
 
 /* Rows of a node's value in a batch of so many tokens and outputs. */
 static inline size_t node_rows(const graph_node *n, size_t tokens, size_t outputs) {
-    return n->rows == ROWS_OUTPUTS ? outputs : tokens * n->per_token;
+    return (n->rows == ROWS_OUTPUTS ? outputs : tokens) * n->per_token;
 }
 /* Row `row` of an input that is in memory. */
 static inline const float *in_row(const op_call *c, int input, size_t row) {

@@ -120,7 +120,7 @@ static expert_order order_view(const void *value, size_t experts, size_t slots) 
 }
 
 static size_t sort_bytes(const graph_node *n, const graph_plan *p) {
-    const size_t experts = p->g->nodes[n->in[1]].cols, slots = p->max_tokens * (p->g->nodes[n->in[0]].cols / 2);
+    const size_t experts = p->g->nodes[n->in[1]].cols, slots = node_rows_most(n, p) * (p->g->nodes[n->in[0]].cols / 2);
     return (16 + 2 * experts + 1 + 2 * slots) * sizeof(uint32_t);
 }
 
@@ -132,7 +132,7 @@ static size_t one_task(const op_call *c) {
 static void sort(const op_call *c, size_t task, void *scratch) {
     (void)task;
     (void)scratch;
-    const size_t used = c->in_cols[0] / 2, experts = c->in_cols[1], slots = c->batch->tokens * used;
+    const size_t used = c->in_cols[0] / 2, experts = c->in_cols[1], slots = c->rows * used;
     expert_order o = order_view(c->out, experts, slots);
     const float *choice = c->in[0];
     uint32_t *const count = o.start; /* of every expert first */
@@ -198,7 +198,7 @@ static void expert_prepare(const op_call *c, size_t task, void *scratch) {
     const size_t start = o.start[task], count = o.start[task + 1] - start, unit = prepared_unit(w->dtype, k);
     void *const out = (void *)(uintptr_t)prepared_of(c->out, &o, task, unit);
     assert(matmul_prepared_bytes(w->dtype, k, count) <= (count + MATMUL_TOKENS) * unit);
-    const bool sorted = c->plan->g->nodes[c->node->in[0]].rows == ROWS_EXPERTS;
+    const bool sorted = c->plan->g->nodes[c->node->in[0]].by_expert;
     for (size_t first = 0; first < count; first += MATMUL_TOKENS) {
         const size_t some = count - first < MATMUL_TOKENS ? count - first : MATMUL_TOKENS;
         for (size_t i = 0; i < some; i++) {
@@ -265,7 +265,7 @@ const graph_op_row op_expert_linear = { .name = "experts", .scratch = expert_scr
 /* ---- back to tokens: in the order of the choice, best first ---- */
 
 static void expert_sum(const op_call *c, size_t r, float *y) {
-    const size_t used = c->in_cols[1] / 2, slots = c->batch->tokens * used;
+    const size_t used = c->in_cols[1] / 2, slots = c->rows * used;
     const graph_node *route_node = &c->plan->g->nodes[c->node->in[1]];
     const expert_order o = order_view(c->in[2], c->plan->g->nodes[route_node->in[0]].cols, slots);
     const float *score = in_row(c, 1, r);

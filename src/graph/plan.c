@@ -161,6 +161,7 @@ tola_status plan_create(const graph *g, size_t max_tokens, size_t max_outputs, u
     p->max_tokens = max_tokens;
     p->max_outputs = max_outputs;
     p->threads = threads;
+    p->active_bytes = graph_active_bytes(g);
     p->order = mem_calloc(g->count, sizeof *p->order);
     p->wave_start = mem_calloc((size_t)g->count + 2, sizeof *p->wave_start);
     p->offset = mem_calloc(g->count, sizeof *p->offset);

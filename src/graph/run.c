@@ -40,6 +40,8 @@ void run_state_free(struct plan_run_state *s) {
     mem_free(s);
 }
 
+#define BYTES_OF_THREAD ((uint64_t)2 << 20) /* weights to be read, times tokens: a tenth of a millisecond */
+
 typedef struct running {
     graph_plan *plan;
     unsigned threads;
@@ -133,6 +135,14 @@ static op_call call_of(const graph_plan *p, const graph_batch *batch, graph_valu
     return c;
 }
 
+/* As many as have work that is worth meeting for after every wave. */
+static unsigned threads_for(const graph_plan *p, const pool *threads, size_t tokens) {
+    const uint64_t bytes = p->active_bytes > UINT64_MAX / tokens ? UINT64_MAX : p->active_bytes * tokens;
+    const uint64_t wanted = bytes / BYTES_OF_THREAD + 1;
+    const unsigned most = pool_threads(threads) < p->threads ? pool_threads(threads) : p->threads;
+    return wanted < most ? (unsigned)wanted : most;
+}
+
 tola_status plan_run(graph_plan *p, pool *threads, const graph_batch *batch, tola_error *err) {
     TRY(check(p, batch, err));
     for (uint32_t v = 0; v < p->g->count; v++)
@@ -144,7 +154,7 @@ tola_status plan_run(graph_plan *p, pool *threads, const graph_batch *batch, tol
         if (in != GRAPH_NONE && p->inlined[in]) c->inlined = &p->state->inlined[in];
     }
     for (uint32_t w = 0; w < p->waves; w++) atomic_init(&p->state->counters[w].next, 0);
-    running r = { p, pool_threads(threads) < p->threads ? pool_threads(threads) : p->threads };
+    running r = { p, threads_for(p, threads, batch->tokens) };
     barrier_init(&p->state->barrier, r.threads);
     p->ran_tokens = batch->tokens;
     p->ran_outputs = batch->output_count;

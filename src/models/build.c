@@ -299,13 +299,10 @@ static graph_value whole(build *b, bool hidden) {
     graph_value x = embedding(b, &table);
     for (uint32_t i = 0; i < d->layer_count && !graph_failed(b->g); i++) {
         b->layer = i;
-        /* experts choose among the rows of a batch as they come; after the last attention only outputs go on */
-        bool last = !hidden && i + 1 == d->layer_count && d->layers[i].feed_forward != 0;
-        x = one_layer(b, last, x);
+        x = one_layer(b, !hidden && i + 1 == d->layer_count, x);
     }
     b->layer = NO_LAYER;
     if (d->encoder) return x;
-    if (!hidden && d->layers[d->layer_count - 1].feed_forward == 0) x = graph_output_rows(b->g, x);
     x = norm(b, "output_norm", x);
     return hidden ? x : logits(b, table, x);
 }
