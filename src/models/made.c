@@ -1,5 +1,5 @@
-/* The file: 64 bytes (magic, bytes of all blocks, their count, CRC-32 of the rest), then the size of each block (u64) and
- * the blocks, each at a multiple of 64. Numbers are little-endian. */
+/* The file: 64 bytes (magic, bytes of the whole file, count of blocks, CRC-32 of the rest), then for each block its bytes
+ * and the tensor it was made from (u64 each), and the blocks, each at a multiple of 64. Numbers are little-endian. */
 #include "models/made.h"
 
 #include "base/err.h"
@@ -17,14 +17,15 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Changes whenever weights.c makes other bytes of the same model. */
-#define MAGIC "tola weights 1\n"
+/* Changes whenever weights.c makes other bytes of the same tensors. */
+#define MAGIC "tola weights 2\n"
 #define HEAD 64
+#define ENTRY 16 /* of a block */
 #define MAX_BLOCKS ((uint64_t)1 << 24)
 
 typedef struct block {
     void *data;
-    uint64_t bytes;
+    uint64_t bytes, tensor;
     bool mapped;
 } block;
 
@@ -60,7 +61,8 @@ static void name_file(buf *b, const char *path, const struct stat *st) {
                (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (long long)st->st_dev, (long long)st->st_ino);
 }
 
-/* What the weights are made from: every file, and the configuration beside the first. False for what is no local file. */
+/* What the weights are made from: every file, and the configurations beside the first. False for what is no local file.
+ */
 static bool describe_files(const tola_checkpoint *ck, buf *b) {
     struct stat st;
     for (size_t i = 0; i < tola_checkpoint_file_count(ck); i++) {
@@ -68,16 +70,24 @@ static bool describe_files(const tola_checkpoint *ck, buf *b) {
         if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return false;
         name_file(b, path, &st);
     }
+    static const char *const companions[] = { "config.json", "quantize_config.json" };
     const char *first = tola_checkpoint_file(ck, 0)->path;
-    buf folder;
-    buf_init(&folder, 0);
-    buf_append(&folder, first, (size_t)(path_last(first) - first));
-    buf_printf(&folder, "config.json");
-    buf_u8(&folder, 0);
-    if (!folder.failed && stat((const char *)folder.data, &st) == 0) name_file(b, (const char *)folder.data, &st);
-    bool done = !b->failed && !folder.failed;
-    buf_free(&folder);
-    return done;
+    for (size_t i = 0; i < sizeof companions / sizeof *companions; i++) {
+        buf beside;
+        buf_init(&beside, 0);
+        buf_append(&beside, first, (size_t)(path_last(first) - first));
+        buf_append(&beside, companions[i], strlen(companions[i]) + 1);
+        if (!beside.failed && stat((const char *)beside.data, &st) == 0) name_file(b, (const char *)beside.data, &st);
+        b->failed |= beside.failed;
+        buf_free(&beside);
+    }
+    return !b->failed;
+}
+
+/* What anyone may put into a folder is not trusted. */
+static bool open_to_all(const char *folder) {
+    struct stat st;
+    return stat(folder, &st) == 0 && (st.st_mode & S_IWOTH);
 }
 
 /* FOLDER/NAME-HASH.weights */
@@ -86,7 +96,8 @@ static char *file_for(const tola_checkpoint *ck) {
     buf about;
     char name[128], *path = NULL, *folder = tola_checkpoint_file_count(ck) > 0 ? cache_folder() : NULL;
     buf_init(&about, 0);
-    if (folder && describe_files(ck, &about) && sha256(about.data, about.length, digest, NULL) == TOLA_OK) {
+    if (folder && !open_to_all(folder) && describe_files(ck, &about) &&
+        sha256(about.data, about.length, digest, NULL) == TOLA_OK) {
         int used = snprintf(name, sizeof name, "%.40s-", path_last(tola_checkpoint_file(ck, 0)->path));
         for (int i = 0; i < 16; i++) used += snprintf(name + used, sizeof name - (size_t)used, "%02x", digest[i]);
         snprintf(name + used, sizeof name - (size_t)used, ".weights");
@@ -107,14 +118,16 @@ static uint64_t load_u64(const uint8_t *p) {
 
 static uint64_t aligned(uint64_t at) { return (at + 63) / 64 * 64; }
 
+static uint64_t first_block(uint64_t count) { return aligned(HEAD + count * ENTRY); }
+
 /* Is the mapped file whole and undamaged? */
 static bool sound(const made_blocks *m, uint64_t size) {
     if (size < HEAD || memcmp(m->map, MAGIC, sizeof MAGIC) != 0 || load_u64(m->map + 16) != size) return false;
     uint64_t count = load_u64(m->map + 24), at;
-    if (count > MAX_BLOCKS || count * 8 > size - HEAD) return false;
-    at = aligned(HEAD + count * 8);
+    if (count > MAX_BLOCKS || count * ENTRY > size - HEAD) return false;
+    at = first_block(count);
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t bytes = load_u64(m->map + HEAD + i * 8);
+        uint64_t bytes = load_u64(m->map + HEAD + i * ENTRY);
         if (at > size || bytes > size - at) return false;
         at = aligned(at + bytes);
     }
@@ -134,7 +147,7 @@ static void map_file(made_blocks *m) {
     m->map = source_map(m->file);
     if (m->map && sound(m, m->file->size)) {
         m->stored = load_u64(m->map + 24);
-        m->next = aligned(HEAD + m->stored * 8);
+        m->next = first_block(m->stored);
         return;
     }
     source_close(m->file);
@@ -160,13 +173,20 @@ void made_free(made_blocks *m) {
     mem_free(m);
 }
 
-void *made_take(made_blocks *m, uint64_t bytes, bool *ready, tola_error *err) {
-    block b = { .bytes = bytes };
+/* Is the next block of the file this one? */
+static bool is_next(const made_blocks *m, size_t tensor, uint64_t bytes) {
+    if (m->count >= m->stored) return false;
+    const uint8_t *entry = m->map + HEAD + m->count * ENTRY;
+    return load_u64(entry) == bytes && load_u64(entry + 8) == tensor;
+}
+
+void *made_take(made_blocks *m, size_t tensor, uint64_t bytes, bool *ready, tola_error *err) {
+    block b = { .bytes = bytes, .tensor = tensor };
     if (!mem_grow(&m->blocks, &m->cap, m->count + 1, sizeof *m->blocks)) {
         err_nomem(err, "making weights");
         return NULL;
     }
-    if (m->count < m->stored && load_u64(m->map + HEAD + m->count * 8) == bytes) {
+    if (is_next(m, tensor, bytes)) {
         b.mapped = true;
         b.data = (void *)(uintptr_t)(m->map + m->next); /* read only: whoever is told *ready does not write */
         m->next = aligned(m->next + bytes);
@@ -203,29 +223,35 @@ static tola_status write_blocks(const made_blocks *m, const uint8_t *head, size_
     return TOLA_OK;
 }
 
-/* The head with the sizes, up to the first block; *size is that of the whole file. */
-static void make_head(const made_blocks *m, buf *head, uint64_t *size) {
-    static const uint8_t zeros[64];
-    uint64_t first = aligned(HEAD + (uint64_t)m->count * 8), at = first;
+static uint64_t file_size(const made_blocks *m) {
+    uint64_t at = first_block(m->count);
     for (size_t i = 0; i < m->count; i++) at = aligned(at + m->blocks[i].bytes);
-    *size = at;
-    buf sizes;
-    buf_init(&sizes, 0);
-    for (size_t i = 0; i < m->count; i++) buf_u64le(&sizes, m->blocks[i].bytes);
-    buf_zeros(&sizes, (size_t)first - HEAD - m->count * 8);
-    uint32_t crc = sizes.failed ? 0 : crc32_update(0, sizes.data, sizes.length);
+    return at;
+}
+
+/* The head with the entries, up to the first block. */
+static void make_head(const made_blocks *m, uint64_t size, buf *head) {
+    static const uint8_t zeros[64];
+    buf entries;
+    buf_init(&entries, 0);
+    for (size_t i = 0; i < m->count; i++) {
+        buf_u64le(&entries, m->blocks[i].bytes);
+        buf_u64le(&entries, m->blocks[i].tensor);
+    }
+    buf_zeros(&entries, (size_t)first_block(m->count) - HEAD - m->count * ENTRY);
+    uint32_t crc = entries.failed ? 0 : crc32_update(0, entries.data, entries.length);
     for (size_t i = 0; i < m->count; i++) {
         crc = crc32_update(crc, m->blocks[i].data, (size_t)m->blocks[i].bytes);
         crc = crc32_update(crc, zeros, (size_t)(aligned(m->blocks[i].bytes) - m->blocks[i].bytes));
     }
     buf_append(head, MAGIC, sizeof MAGIC);
-    buf_u64le(head, at);
+    buf_u64le(head, size);
     buf_u64le(head, m->count);
     buf_u64le(head, crc);
     buf_zeros(head, HEAD - 40);
-    buf_append(head, sizes.data, sizes.length);
-    head->failed |= sizes.failed;
-    buf_free(&sizes);
+    buf_append(head, entries.data, entries.length);
+    head->failed |= entries.failed;
+    buf_free(&entries);
 }
 
 /* The cache's folder, made where it is missing; its parent is the user's. */
@@ -248,12 +274,12 @@ void made_keep(made_blocks *m) {
     if (!m->path || m->bytes < MADE_LEAST) return;
     char *folder;
     buf head;
-    uint64_t size = 0;
+    uint64_t size = file_size(m);
     output_set *set = NULL;
     output_file *file;
     buf_init(&head, 0);
-    if (make_folder(m->path, &folder) && room_for(folder, m->bytes)) {
-        make_head(m, &head, &size);
+    if (make_folder(m->path, &folder) && room_for(folder, size)) {
+        make_head(m, size, &head);
         bool written = !head.failed && output_set_open(true, &set, NULL) == TOLA_OK &&
                        output_add(set, m->path, size, &file, NULL) == TOLA_OK &&
                        write_blocks(m, head.data, head.length, file) == TOLA_OK &&

@@ -177,7 +177,7 @@ static bool lies_in_file(const tola_tensor_info *t) {
 static tola_status decode(model_weights *w, size_t tensor, const uint8_t **data, tola_error *err) {
     const uint64_t bytes = tola_checkpoint_tensor(w->ck, tensor)->bytes;
     bool ready;
-    uint8_t *out = made_take(w->made, bytes, &ready, err);
+    uint8_t *out = made_take(w->made, tensor, bytes, &ready, err);
     if (out == NULL) return TOLA_E_NOMEM;
     *data = out;
     return ready ? TOLA_OK : tola_checkpoint_read(w->ck, tensor, 0, out, (size_t)bytes, err);
@@ -192,7 +192,7 @@ static tola_status multipliable(model_weights *w, size_t tensor, bool scalars, c
         return lies_in_file(t) ? borrow(w, tensor, data, err) : decode(w, tensor, data, err);
     if (t->elements > SIZE_MAX / sizeof(float)) return err_nomem(err, "making weights");
     bool ready;
-    float *values = made_take(w->made, t->elements * sizeof *values, &ready, err);
+    float *values = made_take(w->made, tensor, t->elements * sizeof *values, &ready, err);
     if (values == NULL) return TOLA_E_NOMEM;
     *data = (const uint8_t *)values;
     *dtype = TOLA_DTYPE_F32;
@@ -248,7 +248,7 @@ static tola_status make_mxfp4(model_weights *w, const model_want *want, const fo
     g->dtype = TOLA_DTYPE_MXFP4;
     g->row_bytes = (size_t)groups * 17;
     bool ready;
-    uint8_t *out = made_take(w->made, want->parts * want->rows * g->row_bytes, &ready, err);
+    uint8_t *out = made_take(w->made, f->tensor, want->parts * want->rows * g->row_bytes, &ready, err);
     if (out == NULL) return TOLA_E_NOMEM;
     w->used[f->scales] = true;
     for (uint64_t e = 0; e < want->parts; e++) data[e] = out + e * want->rows * g->row_bytes;
@@ -285,7 +285,7 @@ static tola_status make_exact(model_weights *w, const model_want *want, const fo
         if ((uintptr_t)mapped % sizeof(float) == 0) return TOLA_OK;
     }
     bool ready;
-    float *out = made_take(w->made, want->rows * g->row_bytes, &ready, err);
+    float *out = made_take(w->made, f->tensor, want->rows * g->row_bytes, &ready, err);
     if (out == NULL) return TOLA_E_NOMEM;
     *data = out;
     if (ready) return TOLA_OK;
@@ -320,7 +320,7 @@ static tola_status make_matrices(model_weights *w, const model_want *want, const
     size_t size = tola_dtype_block_bytes(g->dtype);
     g->row_bytes = (size_t)want->cols * size;
     bool ready;
-    uint8_t *out = made_take(w->made, want->parts * want->rows * g->row_bytes, &ready, err);
+    uint8_t *out = made_take(w->made, f->tensor, want->parts * want->rows * g->row_bytes, &ready, err);
     if (out == NULL) return TOLA_E_NOMEM;
     for (uint64_t e = 0; e < want->parts; e++) {
         uint8_t *part = out + e * want->rows * g->row_bytes;
@@ -377,7 +377,7 @@ static tola_status join_kv(model_weights *w, const model_want *want, graph_weigh
     g->dtype = TOLA_DTYPE_F32;
     g->row_bytes = (size_t)rank * sizeof(float);
     bool ready;
-    float *out = made_take(w->made, want->rows * g->row_bytes, &ready, err);
+    float *out = made_take(w->made, k.tensor, want->rows * g->row_bytes, &ready, err);
     if (out == NULL) return TOLA_E_NOMEM;
     w->used[k.tensor] = w->used[v.tensor] = true;
     *data = out;

@@ -37,8 +37,9 @@ static tola_checkpoint *open_model(void) {
     return ck;
 }
 
-/* Takes all blocks, fills those that are not ready, keeps them; how many were ready. */
-static int take_all(uint8_t seed) {
+/* Takes all blocks, made from tensors `first` and on, fills those that are not ready, keeps them; how many were ready.
+ */
+static int take_from(size_t first, uint8_t seed) {
     tola_error err = TOLA_ERROR_INIT;
     tola_checkpoint *ck = open_model();
     made_blocks *m;
@@ -46,7 +47,7 @@ static int take_all(uint8_t seed) {
     assert_int_equal(made_open(ck, &m, &err), TOLA_OK);
     for (int i = 0; i < BLOCKS; i++) {
         bool ready;
-        uint8_t *data = made_take(m, sizes[i], &ready, &err);
+        uint8_t *data = made_take(m, first + (size_t)i, sizes[i], &ready, &err);
         assert_non_null(data);
         assert_int_equal((uintptr_t)data % 64, 0);
         if (!ready) memset(data, seed + i, sizes[i]);
@@ -60,6 +61,8 @@ static int take_all(uint8_t seed) {
     tola_checkpoint_close(ck);
     return count;
 }
+
+static int take_all(uint8_t seed) { return take_from(0, seed); }
 
 static void kept_file(char *path, size_t cap) {
     char command[1000];
@@ -85,6 +88,37 @@ static void test_changed_model(void **state) {
     const struct timespec times[2] = { { 1000, 0 }, { 1000, 5 } };
     assert_int_equal(utimensat(AT_FDCWD, model, times, 0), 0);
     assert_int_equal(take_all(7), 0);
+}
+
+/* Blocks of other tensors are not taken for these, however alike in size. */
+static void test_other_tensors(void **state) {
+    (void)state;
+    assert_int_equal(take_from(0, 1), 0);
+    assert_int_equal(take_from(1, 9), 0);
+    assert_int_equal(take_from(1, 9), BLOCKS);
+}
+
+/* A configuration that says how tensors are to be decoded has changed. */
+static void test_changed_configuration(void **state) {
+    (void)state;
+    char path[400];
+    static const char *const names[] = { "config.json", "quantize_config.json" };
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(take_all(1), 0);
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unit_write(path, "{}", 2);
+    }
+    assert_int_equal(take_all(1), 0);
+    assert_int_equal(take_all(1), BLOCKS);
+}
+
+static void test_open_to_all(void **state) {
+    (void)state;
+    assert_int_equal(take_all(1), 0);
+    assert_int_equal(chmod(cache, 0777), 0);
+    assert_int_equal(take_all(2), 0);
+    assert_int_equal(chmod(cache, 0700), 0);
+    assert_int_equal(take_all(1), BLOCKS);
 }
 
 static void test_damage(void **state) {
@@ -124,6 +158,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changed_model, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_tensors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_changed_configuration, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_open_to_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_off, set_up, tear_down),
     };
