@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define GRAPH_MAX_NODES (1u << 22)
+#define GRAPH_MAX_EXPERTS (1u << 24) /* their numbers are exact as floats */
 
 tola_status graph_create(graph **out, tola_error *err) {
     graph *g = mem_calloc(1, sizeof *g);
@@ -414,6 +415,7 @@ graph_value graph_route(graph *g, const graph_routing *r, graph_value logits) {
     const char *op = "routing";
     if (!given(g, op, logits)) return GRAPH_NONE;
     const uint32_t experts = g->nodes[logits].cols;
+    if (!expect(g, experts < GRAPH_MAX_EXPERTS, op, "experts", experts, GRAPH_MAX_EXPERTS - 1)) return GRAPH_NONE;
     if (!expect(g, r->used > 0 && r->used <= experts, op, "experts of a token", r->used, experts)) return GRAPH_NONE;
     if (r->groups > 0 &&
         !expect(g, experts % r->groups == 0 && r->groups_used > 0 && r->groups_used <= r->groups &&

@@ -31,7 +31,6 @@ typedef struct graph_weight {
     tola_dtype dtype;        /* what matmul_supports for products and embeddings; vectors are f32 */
 } graph_weight;
 
-/* `limit_values`: an error beyond it. */
 tola_status graph_create(graph **out, tola_error *err);
 void graph_free(graph *g); /* NULL is fine */
 /* Ends building: the first error of any call, or TOLA_OK. `outputs` are the values whose rows are wanted. */
@@ -59,8 +58,8 @@ graph_value graph_linear(graph *g, const graph_weight *w, const graph_weight *bi
 
 /* ---- one row at a time ---- */
 
-/* Each group of `group` columns (0: all) on its own: x / sqrt(mean(x^2) + eps) * (scale[i] + offset). scale (NULL: 1) has
- * `group` or all columns. arXiv 1910.07467. */
+/* Each group of `group` columns (0: all) on its own: x / sqrt(mean(x^2) + eps) * (scale[i] + offset). scale (NULL: 1)
+ * has `group` or all columns. arXiv 1910.07467. */
 graph_value graph_rms_norm(graph *g, const graph_weight *scale, float offset, uint32_t group, float eps, graph_value x);
 /* (x - mean) / sqrt(variance + eps) * scale + bias; bias may be NULL. arXiv 1607.06450. */
 graph_value graph_layer_norm(graph *g, const graph_weight *scale, const graph_weight *bias, float eps, graph_value x);
@@ -133,10 +132,12 @@ typedef struct graph_routing {
     bool group_by_top2;     /* a group is as good as its best two together (V3), else as its best one (V2) */
     const graph_weight *bias; /* added to the scores for choosing only (V3); NULL */
 } graph_routing;
-/* logits [tokens or output rows, experts] -> the choice, to be used by the two calls below. Ties go to the lower expert. */
+/* logits [tokens or output rows, experts], fewer than 2^24 experts -> the choice, to be used by the two calls below. Ties
+ * go to the lower expert. */
 graph_value graph_route(graph *g, const graph_routing *routing, graph_value logits);
 /* The experts' own rows (a token has `used` of them): x is a value of tokens or of experts' rows. w has a part for each
- * expert, bias (NULL: none) a row for each expert. With weigh_input each row is first multiplied by its score (Llama 4). */
+ * expert, bias (NULL: none) a row for each expert. With weigh_input each row is first multiplied by its score
+ * (Llama 4). */
 graph_value graph_expert_linear(graph *g, const graph_weight *w, const graph_weight *bias, bool weigh_input,
                                 graph_value route, graph_value x);
 /* Back to tokens: the sum of the token's experts' rows, each times its score (weigh false: as they are). */

@@ -7,9 +7,13 @@
 
 typedef enum graph_op {
     OP_DEAD, /* became part of another; has no value */
-    OP_EMBED, OP_EMBED_POSITION, OP_EMBED_CONSTANT, OP_PREPARE, OP_LINEAR, OP_RMS_NORM, OP_LAYER_NORM, OP_APPLY,
-    OP_GATED, OP_ADD, OP_MULTIPLY, OP_SCALE, OP_SOFTCAP, OP_POSITION_SCALE, OP_COLUMNS, OP_JOIN, OP_OUTPUT_ROWS,
-    OP_TURNS, OP_ROTATE, OP_KV_STORE, OP_ATTEND, OP_ROUTE, OP_EXPERT_SORT, OP_EXPERT_PREPARE, OP_EXPERT_LINEAR, OP_EXPERT_SUM, OP_COUNT
+    OP_EMBED, OP_EMBED_POSITION, OP_EMBED_CONSTANT,
+    OP_PREPARE, OP_LINEAR,
+    OP_RMS_NORM, OP_LAYER_NORM, OP_APPLY, OP_GATED, OP_ADD, OP_MULTIPLY, OP_SCALE, OP_SOFTCAP, OP_POSITION_SCALE,
+    OP_COLUMNS, OP_JOIN, OP_OUTPUT_ROWS,
+    OP_TURNS, OP_ROTATE, OP_KV_STORE, OP_ATTEND,
+    OP_ROUTE, OP_EXPERT_SORT, OP_EXPERT_PREPARE, OP_EXPERT_LINEAR, OP_EXPERT_SUM,
+    OP_COUNT
 } graph_op;
 
 /* What a value has rows for in a batch. */
@@ -61,8 +65,8 @@ typedef struct graph_op_row {
     /* An operation on one row at a time: row r of the value, `cols` floats, into y. It may be made where it is needed,
      * without ever being in memory as a whole. Then there is no tasks and no run. */
     void (*row)(const op_call *c, size_t r, float *y);
-    /* Into how many independent tasks the call is cut; called by every thread after all inputs are there, so it must give
-     * the same number to all. */
+    /* Into how many independent tasks the call is cut; called by every thread after all inputs are there, so it must
+     * give the same number to all. */
     size_t (*tasks)(const op_call *c);
     void (*run)(const op_call *c, size_t task, void *scratch);
 } graph_op_row;
@@ -109,8 +113,12 @@ static inline size_t node_rows(const graph_node *n, size_t tokens, size_t output
 static inline const float *in_row(const op_call *c, int input, size_t row) {
     return (const float *)c->in[input] + row * c->in_cols[input];
 }
+/* Of the largest batch. */
 static inline size_t node_rows_most(const graph_node *n, const graph_plan *p) {
     return node_rows(n, p->max_tokens, p->max_outputs);
 }
+
+/* Scratch of a product with w[0], of one row or of as many as there may be: op_linear.c. */
+size_t op_product_scratch(const graph_node *n, const graph_plan *p);
 
 #endif

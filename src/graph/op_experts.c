@@ -219,13 +219,6 @@ const graph_op_row op_expert_prepare = { .name = "prepared rows of experts", .by
 
 /* ---- products ---- */
 
-static size_t expert_scratch(const graph_node *n, const graph_plan *p) {
-    const size_t most = node_rows_most(n, p);
-    const size_t many = matmul_scratch_bytes(n->w[0]->dtype, n->w[0]->cols, most);
-    const size_t one = matmul_scratch_bytes(n->w[0]->dtype, n->w[0]->cols, 1);
-    return many > one ? many : one;
-}
-
 /* Into how many runs of rows each active expert's matrix is cut. */
 static size_t cuts(const op_call *c, size_t active) {
     const graph_weight *w = c->node->w[0];
@@ -259,7 +252,7 @@ static void expert_linear(const op_call *c, size_t task, void *scratch) {
     const float *b = (const float *)((const uint8_t *)bias->data[0] + expert * bias->row_bytes) + first;
     for (size_t t = 0; t < tokens; t++) rows_get()->add(y + t * c->cols + first, b, y + t * c->cols + first, count);
 }
-const graph_op_row op_expert_linear = { .name = "experts", .scratch = expert_scratch, .tasks = expert_tasks,
+const graph_op_row op_expert_linear = { .name = "experts", .scratch = op_product_scratch, .tasks = expert_tasks,
                                         .run = expert_linear };
 
 /* ---- back to tokens: in the order of the choice, best first ---- */

@@ -58,7 +58,7 @@ const graph_op_row op_prepare = { .name = "prepared rows", .bytes = prepare_byte
 
 /* ---- y = W x (+ b) (+ z): in[0] is x prepared, in[1] z or nothing ---- */
 
-static size_t linear_scratch(const graph_node *n, const graph_plan *p) {
+size_t op_product_scratch(const graph_node *n, const graph_plan *p) {
     const size_t most = node_rows_most(n, p);
     const size_t many = matmul_scratch_bytes(n->w[0]->dtype, n->w[0]->cols, most);
     const size_t one = matmul_scratch_bytes(n->w[0]->dtype, n->w[0]->cols, 1);
@@ -92,4 +92,4 @@ static void linear(const op_call *c, size_t task, void *scratch) {
         if (c->in[1]) rows_get()->add(y, in_row(c, 1, r) + first, y, count);
     }
 }
-const graph_op_row op_linear = { .name = "linear", .scratch = linear_scratch, .tasks = linear_tasks, .run = linear };
+const graph_op_row op_linear = { .name = "linear", .scratch = op_product_scratch, .tasks = linear_tasks, .run = linear };
