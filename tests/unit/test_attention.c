@@ -5,6 +5,7 @@
 #include "kernels/attention/attention_kernels.h"
 #include "kernels/cast/scalar.h"
 #include "kernels/rows/rows.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,17 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t state = 0x9e3779b97f4a7c15;
-
-static uint32_t any(void) { /* xorshift64*, Marsaglia 2003 and Vigna 2016 */
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)(state * 0x2545f4914f6cdd1d >> 32);
-}
-
-static float uniform(float low, float high) { return low + (high - low) * (float)any() * 0x1p-32f; }
 
 static size_t sets_here(const attention_set **out) {
     size_t n = 0;
@@ -78,28 +68,28 @@ static void round_trip(tola_dtype type, float *row, size_t n) {
 }
 
 static scene scene_make(tola_dtype key, tola_dtype value, size_t key_dim, size_t value_dim, size_t n, float softcap) {
-    scene c = { .h = { key, value, key_dim, value_dim, softcap }, .n = n, .q_stride = key_dim + any() % 5 };
+    scene c = { .h = { key, value, key_dim, value_dim, softcap }, .n = n, .q_stride = key_dim + unit_any() % 5 };
     c.q = room(n * c.q_stride * sizeof(float));
     c.k = room(SLOTS * key_dim * sizeof(float));
     c.v = room(SLOTS * value_dim * sizeof(float));
-    for (size_t i = 0; i < n * c.q_stride; i++) c.q[i] = uniform(-1, 1);
+    for (size_t i = 0; i < n * c.q_stride; i++) c.q[i] = unit_between(-1, 1);
     for (size_t p = 0; p < PAGES; p++) {
         c.keys[p] = room(attention_bytes(key, key_dim));
         c.values[p] = room(attention_bytes(value, value_dim));
     }
     for (size_t j = 0; j < SLOTS; j++) {
         float *k = c.k + j * key_dim, *v = c.v + j * value_dim;
-        for (size_t d = 0; d < key_dim; d++) k[d] = uniform(-2, 2);
-        for (size_t d = 0; d < value_dim; d++) v[d] = uniform(-3, 3);
+        for (size_t d = 0; d < key_dim; d++) k[d] = unit_between(-2, 2);
+        for (size_t d = 0; d < value_dim; d++) v[d] = unit_between(-3, 3);
         attention_put_keys(key, key_dim, c.keys[j / ATTENTION_PAGE], j % ATTENTION_PAGE, 1, k, 0);
         attention_put_values(value, value_dim, c.values[j / ATTENTION_PAGE], j % ATTENTION_PAGE, 1, v, 0);
         round_trip(key, k, key_dim);
         round_trip(value, v, value_dim);
     }
     for (size_t i = 0; i < n; i++) {
-        c.sink[i] = uniform(-2, 6);
+        c.sink[i] = unit_between(-2, 6);
         for (size_t p = 0; p < PAGES; p++) {
-            unsigned a = any() % 65, b = any() % 65, how = any() % 4;
+            unsigned a = unit_any() % 65, b = unit_any() % 65, how = unit_any() % 4;
             c.first[p][i] = (uint8_t)(how == 0 ? 0 : a < b ? a : b);
             c.last[p][i] = (uint8_t)(how == 0 ? 64 : how == 1 ? c.first[p][i] : a < b ? b : a);
         }
@@ -239,7 +229,7 @@ static void test_causal(void **unused) {
     for (size_t group = 1; group < 9; group += group < 4 ? 1 : 4)
         for (int i = 0; i < 6; i++) {
             scene c = scene_make(TOLA_DTYPE_F16, TOLA_DTYPE_BF16, 64, 64, 64, 0);
-            see_causally(&c, group, any() % (SLOTS - 64 / group), i % 2 ? 1 + any() % 100 : SIZE_MAX);
+            see_causally(&c, group, unit_any() % (SLOTS - 64 / group), i % 2 ? 1 + unit_any() % 100 : SIZE_MAX);
             check(&c, "causal");
             scene_free(&c);
         }
@@ -331,11 +321,11 @@ static void test_put(void **unused) {
 static void test_put_many(void **unused) {
     (void)unused;
     static float rows[64 * 101];
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) rows[i] = uniform(-9, 9);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) rows[i] = unit_between(-9, 9);
     for (size_t t = 0; t < 5; t++)
         for (int i = 0; i < 40; i++) {
-            const size_t dim = t < 3 ? 1 + any() % 100 : 32 * (1 + any() % 3), slot = any() % 64;
-            const size_t count = 1 + any() % (64 - slot), bytes = attention_bytes(types[t], dim);
+            const size_t dim = t < 3 ? 1 + unit_any() % 100 : 32 * (1 + unit_any() % 3), slot = unit_any() % 64;
+            const size_t count = 1 + unit_any() % (64 - slot), bytes = attention_bytes(types[t], dim);
             uint8_t *one = room(2 * bytes), *many = room(2 * bytes);
             for (size_t j = 0; j < count; j++) {
                 attention_put_keys(types[t], dim, one, slot + j, 1, rows + j * 101, 0);

@@ -3,6 +3,7 @@
 #include "codecs/codec.h"
 #include "kernels/cast/cast.h"
 #include "kernels/cast/scalar.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,15 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t seed = 0x2545f4914f6cdd1du;
-
-static uint64_t next_random(void) {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 /* ---- instruction sets against the definition ---- */
 
@@ -106,7 +98,7 @@ static void check_run(const pair *p, const cast_small *small, const uint8_t *dat
 
 /* f32 patterns: anything, near ties and limits of the narrow types, ordinary weights. */
 static uint32_t f32_pattern(size_t i) {
-    uint32_t r = (uint32_t)next_random();
+    uint32_t r = (uint32_t)unit_random();
     switch (i % 8) {
     case 0: return r;
     case 1: return (r & 0xffff0000) | 0x8000;              /* ties of bf16 */
@@ -120,7 +112,7 @@ static uint32_t f32_pattern(size_t i) {
 }
 
 static uint64_t f64_pattern(size_t i) {
-    uint64_t r = next_random();
+    uint64_t r = unit_random();
     float f = cast_f32_from_bits(f32_pattern(i));
     switch (i % 4) {
     case 0: return r;
@@ -132,7 +124,7 @@ static uint64_t f64_pattern(size_t i) {
 
 static void fill(uint8_t *data, size_t width, size_t n, bool tame) {
     for (size_t i = 0; i < n; i++) {
-        uint64_t r = next_random();
+        uint64_t r = unit_random();
         uint32_t u = tame ? cast_f32_bits((float)((double)(int32_t)r * 0x1p-33)) : f32_pattern(i);
         uint64_t w = tame ? cast_f64_bits((double)cast_f32_from_bits(u)) : f64_pattern(i);
         if (width == 8) memcpy(data + 8 * i, &w, 8);

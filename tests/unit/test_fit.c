@@ -9,19 +9,10 @@
 
 #include "base/cpu.h"
 #include "kernels/fit/fit.h"
+#include "random.h"
 
 #define MOST 400
 #define GRIDS 7
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t next(void) { /* xorshift64 (Marsaglia 2003) */
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    return seed ^= seed << 17;
-}
-
-static float uniform(void) { return (float)(int64_t)(next() >> 40) / 8388608.0f - 1; }
 
 static const fit_kernels *sets[3];
 static size_t set_count;
@@ -38,23 +29,23 @@ static int find_sets(void **state) {
 
 static void fill(float *x, float *w, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        x[i] = uniform() * (next() % 16 == 0 ? 4 : 1);
-        w[i] = next() % 8 == 0 ? 0 : uniform() + 1;
+        x[i] = unit_between(-1, 1) * (unit_random() % 16 == 0 ? 4 : 1);
+        w[i] = unit_random() % 8 == 0 ? 0 : unit_between(-1, 1) + 1;
     }
 }
 
 static void test_sums(void **state) {
     (void)state;
     for (int turn = 0; turn < 600; turn++) {
-        size_t n = next() % MOST, count = 1 + next() % GRIDS;
+        size_t n = unit_random() % MOST, count = 1 + unit_random() % GRIDS;
         /* exactly n floats, so that a sanitizer sees a read beyond */
         float *x = malloc(n * sizeof *x + 1), *w = malloc(n * sizeof *w + 1);
         fit_grid grids[GRIDS];
-        int bits = 1 + (int)(next() % 8);
+        int bits = 1 + (int)(unit_random() % 8);
         float low = -(float)(1 << (bits - 1)), high = (float)((1 << (bits - 1)) - 1);
         fill(x, w, n);
         for (size_t c = 0; c < count; c++)
-            grids[c] = (fit_grid){ uniform() * 200, low + (float)(next() % (unsigned)(1 << bits)) };
+            grids[c] = (fit_grid){ unit_between(-1, 1) * 200, low + (float)(unit_random() % (unsigned)(1 << bits)) };
         fit_sums expected[GRIDS], got[GRIDS];
         fit_scalar.sums(x, turn % 2 ? w : NULL, n, low, high, grids, count, expected);
         for (size_t s = 1; s < set_count; s++) {
@@ -85,11 +76,12 @@ static void test_small_sums(void **state) {
     (void)state;
     static const cast_small *const types[] = { &cast_e2m1, &cast_e2m3, &cast_e3m2, &cast_e4m3, &cast_e5m2 };
     for (int turn = 0; turn < 600; turn++) {
-        size_t n = next() % MOST, count = 1 + next() % GRIDS;
-        const cast_small *type = types[next() % 5];
+        size_t n = unit_random() % MOST, count = 1 + unit_random() % GRIDS;
+        const cast_small *type = types[unit_random() % 5];
         float *x = malloc(n * sizeof *x + 1), *w = malloc(n * sizeof *w + 1), inverses[GRIDS];
         fill(x, w, n);
-        for (size_t c = 0; c < count; c++) inverses[c] = ldexpf(1 + uniform() / 2, (int)(next() % 24) - 12);
+        for (size_t c = 0; c < count; c++)
+            inverses[c] = ldexpf(unit_between(0.5f, 1.5f), (int)(unit_random() % 24) - 12);
         fit_sums expected[GRIDS], got[GRIDS];
         fit_scalar.small_sums(type, x, turn % 2 ? w : NULL, n, inverses, count, expected);
         for (size_t s = 1; s < set_count; s++) {
@@ -117,9 +109,9 @@ static void test_range(void **state) {
         sets[s]->range(NULL, 0, &least, &most);
         assert_true(least == 0 && most == 0);
         for (int turn = 0; turn < 300; turn++) {
-            size_t n = 1 + next() % MOST, at = next() % n, other = next() % n;
+            size_t n = 1 + unit_random() % MOST, at = unit_random() % n, other = unit_random() % n;
             float *x = malloc(n * sizeof *x);
-            for (size_t i = 0; i < n; i++) x[i] = uniform();
+            for (size_t i = 0; i < n; i++) x[i] = unit_between(-1, 1);
             x[at] = -3;
             x[other] = other == at ? -3 : 5;
             if (n > 2) x[(at + 1) % n] = (at + 1) % n == other ? 5 : NAN;

@@ -1,20 +1,12 @@
 /* Graphs: what operations compute beside plain loops in double, rows that do not depend on their company or on threads,
  * plans that reuse memory, and what building and running refuse. */
+#include "random.h"
 #include "unit.h"
 
 #include "base/pool.h"
 #include "graph/op.h"
 
 #include <math.h>
-
-static uint64_t seed = 88172645463325252u;
-
-static float uniform(void) { /* xorshift64 (Marsaglia 2003) */
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (float)((double)(seed >> 11) * 0x1p-52 - 1);
-}
 
 /* A weight with numbers of its own. */
 typedef struct own {
@@ -26,7 +18,7 @@ typedef struct own {
 static void make(own *o, const char *name, uint32_t parts, uint64_t rows, uint64_t cols) {
     o->numbers = malloc(parts * rows * cols * sizeof(float));
     assert_non_null(o->numbers);
-    for (uint64_t i = 0; i < parts * rows * cols; i++) o->numbers[i] = 0.3f * uniform();
+    for (uint64_t i = 0; i < parts * rows * cols; i++) o->numbers[i] = 0.3f * unit_between(-1, 1);
     for (uint32_t p = 0; p < parts; p++) o->parts[p] = o->numbers + p * rows * cols;
     o->w = (graph_weight){ name, o->parts, cols * sizeof(float), rows, cols, parts, TOLA_DTYPE_F32 };
 }

@@ -38,23 +38,9 @@ static const tensor mixtral[] = { { "model.embed_tokens.weight", 6, 8 }, LLAMA_L
     "{\"added_tokens\":[{\"id\":4,\"content\":\"<s>\",\"special\":true}],\"pre_tokenizer\":{\"type\":\"ByteLevel\"}," \
     "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"c\":3},\"merges\":[\"a b\"]}}"
 
-static char folder[256];
-
-static int set_up(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s", unit_folder());
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    unit_remove(folder);
-    return 0;
-}
-
 static void put_file(const char *name, const char *text) {
     char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof path, "%s/%s", unit_here(), name);
     unit_write(path, text, strlen(text));
 }
 
@@ -76,7 +62,7 @@ static void put_weights(const tensor *list, const char *dtype, unsigned size) {
     uint64_t header = n - 8;
     memcpy(file, &header, 8); /* tests run on little-endian machines or skip the reader's big-endian paths */
     for (size_t i = 0; i < at; i++) file[n + i] = (char)(i * 37 + 11);
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(path, sizeof path, "%s/model.safetensors", unit_here());
     unit_write(path, file, n + at);
 }
 
@@ -91,7 +77,7 @@ static tola_status plan_gguf(const hf_gguf_options *options, tola_checkpoint **c
     *ck = NULL;
     *plan = NULL;
     *err = (tola_error)TOLA_ERROR_INIT;
-    tola_status status = tola_checkpoint_open(folder, NULL, ck, err);
+    tola_status status = tola_checkpoint_open(unit_here(), NULL, ck, err);
     if (status == TOLA_OK) status = hf_gguf_plan_to_gguf(*ck, options, plan, err);
     return status;
 }
@@ -274,8 +260,8 @@ static void put_gguf(const char *name, char *path, size_t cap) {
     tola_error err = TOLA_ERROR_INIT;
     tola_convert_options options = TOLA_CONVERT_OPTIONS_INIT;
     options.overwrite = true;
-    snprintf(path, cap, "%s/%s", folder, name);
-    assert_int_equal(tola_checkpoint_open(folder, NULL, &ck, &err), TOLA_OK);
+    snprintf(path, cap, "%s/%s", unit_here(), name);
+    assert_int_equal(tola_checkpoint_open(unit_here(), NULL, &ck, &err), TOLA_OK);
     if (tola_convert(ck, path, &options, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
     tola_checkpoint_close(ck);
 }
@@ -317,7 +303,7 @@ static void every_allocation_may_fail(void **state) {
     put_model(mixtral, MIXTRAL_CONFIG);
     put_gguf("m.gguf", path, sizeof path);
     for (int back = 0; back < 2; back++) {
-        assert_int_equal(tola_checkpoint_open(back ? path : folder, NULL, &ck, &err), TOLA_OK);
+        assert_int_equal(tola_checkpoint_open(back ? path : unit_here(), NULL, &ck, &err), TOLA_OK);
         tola_status status = TOLA_E_NOMEM;
         uint64_t n = 0;
         for (; status != TOLA_OK && n < 10000; n++) {
@@ -337,14 +323,14 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(llama_is_planned, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(experts_are_stacked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_licence_comes_along, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bad_configurations_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bad_experts_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bad_tokenizers_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(back_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(llama_is_planned, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(experts_are_stacked, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(the_licence_comes_along, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(bad_configurations_are_refused, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(bad_experts_are_refused, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(bad_tokenizers_are_refused, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(back_again, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(every_allocation_may_fail, unit_set_up, unit_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

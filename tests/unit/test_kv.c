@@ -3,17 +3,9 @@
 #include "graph/kv_pages.h"
 #include "graph/op.h"
 #include "kernels/cast/scalar.h"
+#include "random.h"
 #include "unit.h"
 #include <math.h>
-
-static uint64_t state = 0x9e3779b97f4a7c15;
-
-static uint32_t any(void) { /* xorshift64*, Marsaglia 2003 and Vigna 2016 */
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)(state * 0x2545f4914f6cdd1d >> 32);
-}
 
 static const kv_layer layers[] = { { 2, 5, 3, 0, 0 }, { 1, 4, 4, 70, 0 }, { 1, 2, 2, 0, 96 }, { 3, 1, 1, 0, 0 } };
 enum { LAYERS = 4 };
@@ -86,7 +78,7 @@ static void grow(life *one, size_t count, kv_cache *kv) {
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        one->tokens[one->length] = any() % 1000;
+        one->tokens[one->length] = unit_any() % 1000;
         put(one->s, one->length, one->tokens[one->length]);
         one->length++;
     }
@@ -94,16 +86,16 @@ static void grow(life *one, size_t count, kv_cache *kv) {
 
 static void step(life *lives, kv_cache *kv) {
     tola_error err;
-    life *one = &lives[any() % SEQUENCES], *other = &lives[any() % SEQUENCES];
-    switch (any() % 8) {
+    life *one = &lives[unit_any() % SEQUENCES], *other = &lives[unit_any() % SEQUENCES];
+    switch (unit_any() % 8) {
     case 0: {
-        const size_t length = any() % (one->length + 1);
+        const size_t length = unit_any() % (one->length + 1);
         if (kv_truncate(one->s, length)) one->length = length;
         break;
     }
     case 1: {
         kv_sequence *fork;
-        const size_t length = one->length - (any() % 2 ? 0 : any() % (one->length + 1));
+        const size_t length = one->length - (unit_any() % 2 ? 0 : unit_any() % (one->length + 1));
         if (one == other || kv_sequence_fork(one->s, length, &fork, &err) != TOLA_OK) break;
         kv_sequence_free(other->s);
         *other = *one;
@@ -123,8 +115,8 @@ static void step(life *lives, kv_cache *kv) {
         free(saved);
         break;
     }
-    case 3: grow(one, any() % 300, kv); break;
-    default: grow(one, 1 + any() % 9, kv);
+    case 3: grow(one, unit_any() % 300, kv); break;
+    default: grow(one, 1 + unit_any() % 9, kv);
     }
 }
 
@@ -255,7 +247,7 @@ static void test_hostile_states(void **unused) {
     size_t refused = 0;
     for (int i = 0; i < 300; i++) {
         memcpy(bad, saved, bytes);
-        const size_t at = any() % (bytes - 4);
+        const size_t at = unit_any() % (bytes - 4);
         memset(bad + at, 0xff, 4);
         if (kv_load(s, 200, bad, bytes, &err) == TOLA_OK)
             assert_int_equal(kv_load(s, 200, saved, bytes, &err), TOLA_OK);
@@ -388,9 +380,9 @@ static void test_attend(void **unused) {
         { 6, 2, 16, 8, 0.3f, 0, 0, 0, true, NULL },     { 6, 2, 5, 7, 0.3f, 0, 20, 64, false, &sinks },
     };
     for (size_t i = 0; i < TOKENS * WIDTH; i++) {
-        q[i] = (float)any() * 0x1p-31f - 1;
-        k[i] = (float)any() * 0x1p-31f - 1;
-        v[i] = (float)any() * 0x1p-31f - 1;
+        q[i] = (float)unit_any() * 0x1p-31f - 1;
+        k[i] = (float)unit_any() * 0x1p-31f - 1;
+        v[i] = (float)unit_any() * 0x1p-31f - 1;
     }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const graph_attention *a = &cases[i];
@@ -407,9 +399,9 @@ static void test_attend(void **unused) {
             for (int j = 0; j < 2; j++) assert_int_equal(kv_sequence_create(kv, &two[j], &err), TOLA_OK);
             for (size_t at = 0, n; at < TOKENS; at += n) { /* all at once, or in pieces of any size by many threads */
                 const size_t half = TOKENS / 2, most = at < half && how ? half - at : TOKENS - at;
-                n = how == 0 ? TOKENS : 1 + any() % most;
+                n = how == 0 ? TOKENS : 1 + unit_any() % most;
                 for (size_t t = at; t < at + n; t++) assert_int_equal(kv_reserve(two[t / half], 1, &err), TOLA_OK);
-                run_batch(a, two, at, n, how == 0 ? 1 : 1 + any() % 9, how ? parts : whole);
+                run_batch(a, two, at, n, how == 0 ? 1 : 1 + unit_any() % 9, how ? parts : whole);
             }
             for (int j = 0; j < 2; j++) kv_sequence_free(two[j]);
             kv_free(kv);

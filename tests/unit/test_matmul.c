@@ -14,18 +14,7 @@
 #include "kernels/cast/scalar.h"
 #include "kernels/dequantize/dequantize.h"
 #include "kernels/matmul/matmul_kernels.h"
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t next(void) { /* xorshift64 (Marsaglia 2003) */
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    return seed ^= seed << 17;
-}
-
-static float uniform(void) {
-    return (float)((double)(next() >> 11) * 0x1p-52 - 1);
-}
+#include "random.h"
 
 static void *aligned(size_t bytes) {
     void *p = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
@@ -39,12 +28,12 @@ static bool same(float a, float b) {
 
 /* Random bytes; `tame`: with scales near one where the type keeps them in f16. */
 static void random_rows(tola_dtype type, uint8_t *w, size_t bytes, bool tame) {
-    for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)(next() >> 24);
+    for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)(unit_random() >> 24);
     if (!tame) return;
     size_t block = tola_dtype_block_bytes(type);
     if (matmul_type_get(type)->kind == MATMUL_F32 || matmul_type_get(type)->kind == MATMUL_BF16) {
         for (size_t i = 0; i < bytes; i += block) {
-            uint32_t u = cast_f32_bits(uniform());
+            uint32_t u = cast_f32_bits(unit_between(-1, 1));
             uint16_t h = type == TOLA_DTYPE_F16 ? cast_f32_to_f16(u) : (uint16_t)(u >> 16);
             if (block == 4) memcpy(w + i, &u, 4);
             else if (block == 2) memcpy(w + i, &h, 2);
@@ -70,7 +59,7 @@ static void random_rows(tola_dtype type, uint8_t *w, size_t bytes, bool tame) {
         case TOLA_DTYPE_MXFP4: w[i] = (uint8_t)(120 + w[i] % 16); continue;
         case TOLA_DTYPE_NVFP4: continue;
         case TOLA_DTYPE_Q8_K: {
-            float d = uniform() / 100;
+            float d = unit_between(-1, 1) / 100;
             memcpy(w + i, &d, 4);
             continue;
         }
@@ -78,7 +67,7 @@ static void random_rows(tola_dtype type, uint8_t *w, size_t bytes, bool tame) {
         }
         for (int s = 0; s < 3; s++) {
             if (scales[s] == block) continue;
-            uint16_t h = cast_f32_to_f16(cast_f32_bits(uniform() / 10));
+            uint16_t h = cast_f32_to_f16(cast_f32_bits(unit_between(-1, 1) / 10));
             memcpy(w + i + scales[s], &h, 2);
         }
         matmul_type_get(type)->codes(w + i, &c);
@@ -137,7 +126,7 @@ static job new_job(tola_dtype type, size_t k, size_t rows, size_t tokens, bool t
     j.want = malloc(rows * tokens * sizeof(float) + 1);
     if (!j.w || !j.x || !j.want) abort();
     for (size_t r = 0; r < rows; r++) random_rows(type, j.w + r * j.row_bytes, j.row_bytes - 3, tame);
-    for (size_t i = 0; i < tokens * k; i++) j.x[i] = uniform() * (tame ? 1 : 1e3f);
+    for (size_t i = 0; i < tokens * k; i++) j.x[i] = unit_between(-1, 1) * (tame ? 1 : 1e3f);
     memset(j.prepared, 0xa5, bytes);
     matmul_prepare(type, j.x, k, k, tokens, 0, tokens, j.prepared);
     matmul_acts acts = matmul_view(type, k, tokens, j.prepared);
@@ -200,7 +189,8 @@ static void test_paths(void **state) {
         if (!matmul_supports(type)) continue;
         size_t block = tola_dtype_block_elements(type);
         for (size_t c = 0; c < sizeof token_counts / sizeof *token_counts; c++) {
-            size_t blocks = 1 + next() % (block == 256 ? 3 : block == 1 ? 2500 : 640 / block), rows = 1 + next() % 40;
+            size_t blocks = 1 + unit_random() % (block == 256 ? 3 : block == 1 ? 2500 : 640 / block);
+            size_t rows = 1 + unit_random() % 40;
             job j = new_job(type, blocks * block, rows, token_counts[c], true);
             check_paths(&j, 0, rows);
             check_paths(&j, rows / 3, rows - rows / 3 - rows / 5);
@@ -275,11 +265,11 @@ static void test_prepare(void **state) {
     (void)state;
     enum { K = 768, TOKENS = 40 };
     static float x[K * TOKENS];
-    for (size_t i = 0; i < K * TOKENS; i++) x[i] = uniform() * (float)exp((double)uniform() * 30);
+    for (size_t i = 0; i < K * TOKENS; i++) x[i] = unit_between(-1, 1) * (float)exp((double)unit_between(-1, 1) * 30);
     x[5] = NAN;
     x[K + 300] = -INFINITY;
-    for (size_t i = 0; i < K; i++) x[2 * K + i] = 1e-35f * uniform();
-    for (size_t i = 0; i < K; i++) x[3 * K + i] = 3e38f * uniform();
+    for (size_t i = 0; i < K; i++) x[2 * K + i] = 1e-35f * unit_between(-1, 1);
+    for (size_t i = 0; i < K; i++) x[3 * K + i] = 3e38f * unit_between(-1, 1);
     for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
         if (!matmul_supports(type)) continue;
         size_t bytes = matmul_prepared_bytes(type, K, TOKENS);

@@ -2,19 +2,11 @@
  * of weights that the processor itself multiplies as bf16, those of the product with many tokens. */
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
+#include "random.h"
 #include "unit.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t state = 0x9e3779b97f4a7c15;
-
-static uint32_t any(void) { /* xorshift64*, Marsaglia 2003 and Vigna 2016 */
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)(state * 0x2545f4914f6cdd1d >> 32);
-}
 
 typedef struct set {
     const char *name;
@@ -56,7 +48,7 @@ static void fill(tola_dtype type, uint8_t *w, size_t bytes, bytes_kind kind) {
         memset(w, same[kind], bytes);
         return;
     }
-    for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)any();
+    for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)unit_any();
     size_t block = tola_dtype_block_bytes(type);
     if (kind == ANY) return;
     for (size_t b = 0; b + block <= bytes; b += block) {
@@ -66,7 +58,7 @@ static void fill(tola_dtype type, uint8_t *w, size_t bytes, bytes_kind kind) {
         case TOLA_DTYPE_F8_E4M3:
         case TOLA_DTYPE_F8_E5M2: p[0] &= 0xbb; break;
         case TOLA_DTYPE_F32:
-        case TOLA_DTYPE_MXFP4: p[0] = (uint8_t)(any() % 6 == 0 ? any() % 4 : 100 + any() % 50); break;
+        case TOLA_DTYPE_MXFP4: p[0] = (uint8_t)(unit_any() % 6 == 0 ? unit_any() % 4 : 100 + unit_any() % 50); break;
         case TOLA_DTYPE_Q8_K: p[3] = 0x3c; break;
         case TOLA_DTYPE_IQ1_M: p[55] &= 0xbb; break;
         case TOLA_DTYPE_Q6_K:
@@ -96,8 +88,8 @@ static void check(tola_dtype type, const set *s, size_t k, size_t rows, size_t p
         for (size_t r = 0; r < rows; r++) fill(type, here + r * stride, row_bytes, kind);
 
     float *x = malloc(TOKENS * k * sizeof *x);
-    for (size_t i = 0; i < TOKENS * k; i++) x[i] = (float)(int32_t)any() * 0x1p-31f;
-    for (size_t i = k; i < 2 * k; i++) x[i] = any() & 1 ? 1.0f : -1.0f; /* token 1: codes of 127 and -127 */
+    for (size_t i = 0; i < TOKENS * k; i++) x[i] = (float)(int32_t)unit_any() * 0x1p-31f;
+    for (size_t i = k; i < 2 * k; i++) x[i] = unit_any() & 1 ? 1.0f : -1.0f; /* token 1: codes of 127 and -127 */
     for (size_t i = 0; i < k; i++)
         if (i / 256 % 3 == 1) x[i] = 0;
     void *prepared = aligned_alloc(64, matmul_prepared_bytes(type, k, TOKENS));

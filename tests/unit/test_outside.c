@@ -1,4 +1,5 @@
 /* Elements outside an interval: the integer comparisons against plain ones, on any bits. */
+#include "random.h"
 #include "unit.h"
 
 #include <math.h>
@@ -7,14 +8,6 @@
 #include "kernels/stats/stats.h"
 
 #define MOST 777
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t next(void) { /* xorshift64 (Marsaglia 2003) */
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    return seed ^= seed << 17;
-}
 
 static double as_f64(const uint8_t *p) {
     double x;
@@ -67,14 +60,14 @@ static void test_any_bits(void **state) {
     static uint8_t data[MOST * 8 + 1];
     for (int round = 0; round < 400; round++) {
         for (size_t i = 0; i < sizeof data; i += 8) {
-            uint64_t bits = next();
+            uint64_t bits = unit_random();
             memcpy(data + i, &bits, sizeof data - i < 8 ? sizeof data - i : 8);
         }
         for (size_t type = 0; type < 4; type++) {
-            size_t n = next() % MOST;
+            size_t n = unit_random() % MOST;
             /* bounds that are elements, and such that are not */
-            double low = types[type].value(data + 1 + next() % MOST * types[type].size);
-            double high = types[type].value(data + 1 + next() % MOST * types[type].size);
+            double low = types[type].value(data + 1 + unit_random() % MOST * types[type].size);
+            double high = types[type].value(data + 1 + unit_random() % MOST * types[type].size);
             if (isnan(low) || isnan(high)) continue;
             if (round % 3 == 1) low = nextafter(low, INFINITY);
             if (round % 3 == 2) high = nextafter(high, -INFINITY);

@@ -3,6 +3,7 @@
 #include "codecs/codec.h"
 #include "kernels/dequantize/dequantize.h"
 #include "kernels/quantize/quantize.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,22 +19,9 @@ enum { MOST = 4096, MARGIN = 64 };
 static float row[MOST + 16], kept[MOST], importance[MOST], back[MOST];
 static uint8_t out[MOST * 2 + MARGIN], want[MOST * 2 + MARGIN];
 
-static uint64_t seed = 0x2545f4914f6cdd1du;
-
-static uint64_t next_random(void) {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static double uniform(void) {
-    return (double)(next_random() >> 11) * 0x1p-53;
-}
-
 static float weight(void) {
     double sum = -6;
-    for (int i = 0; i < 12; i++) sum += uniform();
+    for (int i = 0; i < 12; i++) sum += unit_uniform();
     return (float)(sum * 0.02);
 }
 
@@ -85,7 +73,7 @@ static void test_bounds(void **state) {
             for (size_t i = 0; i < n; i++) {
                 float x = weight();
                 memcpy(src + 4 * i, &x, 4);
-                importance[i] = (float)uniform();
+                importance[i] = (float)unit_uniform();
             }
             for (int weighted = 0; weighted < 2; weighted++) {
                 memset(out, 0xa5, sizeof out);
@@ -107,8 +95,8 @@ static void test_same_bits(void **state) {
         if (!quantize_small_get(t, true)) continue;
         for (int round = 0; round < 20; round++) {
             for (size_t i = 0; i < MOST; i++) {
-                row[i] = weight() * (float)exp2(round - 10) * (round % 3 == 1 ? (float)exp2(8 * uniform()) : 1);
-                importance[i] = (float)(uniform() * uniform());
+                row[i] = weight() * (float)exp2(round - 10) * (round % 3 == 1 ? (float)exp2(8 * unit_uniform()) : 1);
+                importance[i] = (float)(unit_uniform() * unit_uniform());
             }
             for (int weighted = 0; weighted < 2; weighted++) {
                 quantize_get_scalar(t)(row, want, MOST, weighted ? importance : NULL);
@@ -172,7 +160,7 @@ static void test_importance(void **state) {
         for (int round = 0; round < 8; round++) {
             for (size_t i = 0; i < MOST; i++) {
                 row[i] = weight();
-                importance[i] = (float)exp2(8 * uniform());
+                importance[i] = (float)exp2(8 * unit_uniform());
             }
             quantize_get(t)(row, out, MOST, NULL);
             plain += error_of(t, row, out, MOST, importance);

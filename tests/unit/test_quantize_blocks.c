@@ -5,6 +5,7 @@
 #include "kernels/quantize/iq4_kernels.h"
 #include "kernels/quantize/k_kernels.h"
 #include "kernels/quantize/legacy_kernels.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,19 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t seed = 0x9e3779b97f4a7c15u;
-
-static double uniform(void) {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return ((double)(seed >> 11) + 0.5) * 0x1p-53;
-}
-
-static double gauss(void) {
-    return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
-}
 
 /* ---- the sets ---- */
 
@@ -107,21 +95,21 @@ enum { GAUSS, HEAVY, OUTLIERS, SPARSE, CONSTANT, TINY, DENORMAL, ONE, ZEROS, POS
 
 static void fill(float *x, size_t n, int kind, double limit) {
     for (size_t i = 0; i < n; i++) {
-        double g = gauss();
+        double g = unit_gaussian();
         switch (kind) {
         case GAUSS: x[i] = (float)(0.02 * g); break;
-        case HEAVY: x[i] = (float)(0.02 * g / sqrt(uniform())); break;
-        case OUTLIERS: x[i] = (float)(0.02 * g * (uniform() < 0.01 ? 30 : 1)); break;
-        case SPARSE: x[i] = uniform() < 0.75 ? 0 : (float)g; break;
+        case HEAVY: x[i] = (float)(0.02 * g / sqrt(unit_uniform())); break;
+        case OUTLIERS: x[i] = (float)(0.02 * g * (unit_uniform() < 0.01 ? 30 : 1)); break;
+        case SPARSE: x[i] = unit_uniform() < 0.75 ? 0 : (float)g; break;
         case CONSTANT: x[i] = -0.37f; break;
         case TINY: x[i] = (float)(3e-7 * g); break;
         case DENORMAL: x[i] = (float)(1e-41 * g); break;
         case ONE: x[i] = i == n / 3 ? -1.5f : 0; break;
         case ZEROS: x[i] = i % 2 ? 0.0f : -0.0f; break;
-        case POSITIVE: x[i] = (float)(1 + 0.1 * uniform()); break;
-        case NEGATIVE: x[i] = (float)(-1 - 0.1 * uniform()); break;
-        case TIES: x[i] = (float)((int)(uniform() * 16) - 8) * (uniform() < 0.5 ? 0.5f : 1.0f); break;
-        default: x[i] = (float)(limit * (2 * uniform() - 1)); break;
+        case POSITIVE: x[i] = (float)(1 + 0.1 * unit_uniform()); break;
+        case NEGATIVE: x[i] = (float)(-1 - 0.1 * unit_uniform()); break;
+        case TIES: x[i] = (float)((int)(unit_uniform() * 16) - 8) * (unit_uniform() < 0.5 ? 0.5f : 1.0f); break;
+        default: x[i] = (float)(limit * (2 * unit_uniform() - 1)); break;
         }
     }
 }
@@ -143,7 +131,7 @@ static void same_bits(void **state) {
                     size_t n = blocks[b] * types[type].block, size = blocks[b] * types[type].bytes;
                     float values[MOST], weights[MOST];
                     fill(values, n, kind, types[type].limit);
-                    for (size_t i = 0; i < n; i++) weights[i] = (float)exp(2 * gauss()) * (i % 5 != 0);
+                    for (size_t i = 0; i < n; i++) weights[i] = (float)exp(2 * unit_gaussian()) * (i % 5 != 0);
                     uint8_t *src = malloc(4 * n + 1), *importance = malloc(4 * n + 3);
                     uint8_t *got = malloc(size + 34), *want = malloc(size + 34);
                     assert_true(src && importance && got && want);
@@ -223,7 +211,7 @@ static void importance_is_heeded(void **state) {
     float x[MOST], w[MOST], none[MOST] = { 0 }, huge[MOST];
     fill(x, MOST, GAUSS, 0);
     for (size_t i = 0; i < MOST; i++) {
-        w[i] = (float)exp(1.5 * gauss());
+        w[i] = (float)exp(1.5 * unit_gaussian());
         huge[i] = w[i] * 1e30f;
     }
     for (int type = 0; type < TYPES; type++) {

@@ -1,4 +1,5 @@
 /* The encoders of iq1_s .. iq3_s: what quantize.h promises, read back with the scalar decoders. */
+#include "random.h"
 #include "unit.h"
 
 #include <float.h>
@@ -24,19 +25,6 @@ static const struct {
 };
 enum { TYPES = sizeof types / sizeof *types };
 
-static uint64_t seed = 88172645463325252u;
-
-static double uniform(void) { /* xorshift64 (Marsaglia 2003), in (0, 1) */
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return ((double)(seed >> 11) + 0.5) * 0x1p-53;
-}
-
-static float gaussian(void) { /* Box-Muller */
-    return (float)(sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform()));
-}
-
 static size_t bytes_of(size_t type, size_t n) {
     return n / 256 * tola_dtype_block_bytes(types[type].dtype);
 }
@@ -61,11 +49,11 @@ static double encode(size_t type, const float *w, size_t n, const float *importa
 }
 
 static void fill(float *w, size_t n) {
-    for (size_t i = 0; i < n; i++) w[i] = gaussian();
+    for (size_t i = 0; i < n; i++) w[i] = (float)unit_gaussian();
 }
 
 static void fill_importance(float *h, size_t n) {
-    for (size_t i = 0; i < n; i++) h[i] = expf(gaussian());
+    for (size_t i = 0; i < n; i++) h[i] = expf((float)unit_gaussian());
 }
 
 static void test_types(void **state) {
@@ -125,7 +113,8 @@ static void test_edges(void **state) {
             assert_true(encode(t, w, 256, NULL, out) <= (fits ? 0.12 : 1));
             for (int i = 0; i < 256; i++) w[i] = i & 1 ? -sizes[s] : sizes[s] / 64;
             assert_true(encode(t, w, 256, NULL, out) <= (fits ? 0.55 : 1));
-            for (int i = 0; i < 256; i++) w[i] = i == 255 ? -sizes[s] : gaussian() * sizes[s] * 1e-6f; /* an outlier */
+            for (int i = 0; i < 256; i++)
+                w[i] = i == 255 ? -sizes[s] : (float)unit_gaussian() * sizes[s] * 1e-6f; /* an outlier */
             assert_true(encode(t, w, 256, NULL, out) <= (fits ? 0.55 : 1));
         }
 }

@@ -9,28 +9,6 @@
 #include "codecs/codec.h"
 #include "transform/stream.h"
 
-static char folder[300];
-
-static int set_up(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s", unit_folder());
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    unit_remove(folder);
-    return 0;
-}
-
-static const char *in_folder(const char *name) {
-    static char paths[4][600];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 /* Numbers that look like weights: sums of four uniform ones. */
 static float *weights(size_t n, uint32_t seed) {
     float *w = malloc(n * sizeof *w);
@@ -139,7 +117,7 @@ static void test_figures(void **state) {
     add_weights(&m, "long.weight", "[2,1048640]", 2 * 1048640, 5); /* longer than ENCODE_MAX_ROW, no multiple of it */
     model_seal(&m, NULL);
     tola_checkpoint *ck = model_open(&m);
-    const char *path = in_folder("out.gguf");
+    const char *path = unit_path("out.gguf");
     void *first = NULL;
     size_t first_bytes = 0;
     tola_quantize_result kept = { 0 };
@@ -207,13 +185,13 @@ static void count_odd(const char *type) {
         tola_quantize_result r;
         o.to = type;
         o.measure = measure;
-        quantize(ck, in_folder("odd.gguf"), o, &r);
+        quantize(ck, unit_path("odd.gguf"), o, &r);
         assert_int_equal(r.nans, 2);
         assert_int_equal(r.infinities, 3);
         assert_int_equal(r.clamped, 3e38f > codec_range(tola_dtype_parse(type)));
         assert_int_equal(r.tensors[0].nans, 2);
         if (measure) assert_true(isfinite(r.error.rmse) && isfinite(r.error.max_abs));
-        tola_checkpoint *out = open_file(in_folder("odd.gguf"));
+        tola_checkpoint *out = open_file(unit_path("odd.gguf"));
         size_t n;
         float *back = decoded(out, "w.weight", &n);
         for (size_t i = 0; i < n; i++) assert_true(isfinite(back[i]));
@@ -250,11 +228,11 @@ static void count_odd_floats(const char *type, size_t clamped) {
         tola_quantize_result r;
         o.to = type;
         o.measure = measure;
-        quantize(ck, in_folder("odd.gguf"), o, &r);
+        quantize(ck, unit_path("odd.gguf"), o, &r);
         assert_int_equal(r.nans, 0);
         assert_int_equal(r.infinities, 4);
         assert_int_equal(r.clamped, clamped);
-        tola_checkpoint *out = open_file(in_folder("odd.gguf"));
+        tola_checkpoint *out = open_file(unit_path("odd.gguf"));
         size_t n;
         float *back = decoded(out, "w.weight", &n);
         assert_true(isnan(back[5]) && isfinite(back[300]) && back[301] == -back[300]);
@@ -336,7 +314,7 @@ static void test_pieces(void **state) {
     assert_int_equal(plan_adopt(&p, items, 2, &options, &err), TOLA_OK);
     p.tensors[0].dtype = p.tensors[1].dtype = TOLA_DTYPE_MXFP4;
     if (plan_finish(&p, &options, "gguf", codec_encodes, &err) != TOLA_OK) fail_msg("%s", err.message);
-    assert_int_equal(tola_writer_open(in_folder("p.gguf"), p.outputs, p.output_count, NULL, &w, &err), TOLA_OK);
+    assert_int_equal(tola_writer_open(unit_path("p.gguf"), p.outputs, p.output_count, NULL, &w, &err), TOLA_OK);
     if (stream_run(&p, w, &pass, &overflowed, &err) != TOLA_OK) fail_msg("%s", err.message);
     assert_int_equal(tola_writer_finish(w, &err), TOLA_OK);
     assert_int_equal(encodes[0].figures.errors.count, 2 * ROWS * COLUMNS);
@@ -344,7 +322,7 @@ static void test_pieces(void **state) {
     size_t n;
     float *x = decoded(ck, "x", &n), *y = decoded(ck, "y", &n), *turned = malloc(n * sizeof *turned);
     static uint8_t expected[2 * ROWS * BYTES], got[2 * ROWS * BYTES];
-    tola_checkpoint *out = open_file(in_folder("p.gguf"));
+    tola_checkpoint *out = open_file(unit_path("p.gguf"));
     encode_expected(x, ROWS, COLUMNS, TOLA_DTYPE_MXFP4, importance[0], expected);
     encode_expected(y, ROWS, COLUMNS, TOLA_DTYPE_MXFP4, importance[1], expected + ROWS * BYTES);
     assert_int_equal(tola_checkpoint_read(out, 0, 0, got, sizeof got, &err), TOLA_OK);
@@ -381,12 +359,12 @@ static void test_overrides(void **state) {
     o.to = "mxfp4";
     o.override = override;
     o.dry_run = true;
-    quantize(ck, in_folder("o.gguf"), o, &dry);
-    assert_int_not_equal(access(in_folder("o.gguf"), F_OK), 0);
+    quantize(ck, unit_path("o.gguf"), o, &dry);
+    assert_int_not_equal(access(unit_path("o.gguf"), F_OK), 0);
     o.dry_run = false;
-    quantize(ck, in_folder("o.gguf"), o, &r);
+    quantize(ck, unit_path("o.gguf"), o, &r);
     size_t bytes;
-    free(file_bytes(in_folder("o.gguf"), &bytes));
+    free(file_bytes(unit_path("o.gguf"), &bytes));
     assert_int_equal(dry.file_bytes, bytes);
     assert_int_equal(r.file_bytes, bytes);
     assert_true(dry.bits_per_weight == r.bits_per_weight);
@@ -398,16 +376,16 @@ static void test_overrides(void **state) {
     tola_quantize_result_dispose(&dry);
     tola_checkpoint_close(ck);
     /* blocks to other blocks; blocks that stay are copied */
-    ck = open_file(in_folder("o.gguf"));
+    ck = open_file(unit_path("o.gguf"));
     o = (tola_quantize_options)TOLA_QUANTIZE_OPTIONS_INIT;
     o.to = "mxfp4";
     o.override = (const char *const[]){ "c.weight=q2_0", NULL };
     o.measure = true;
-    quantize(ck, in_folder("again.gguf"), o, &r);
+    quantize(ck, unit_path("again.gguf"), o, &r);
     assert_string_equal(line_of(&r, "a.weight")->type, "mxfp4");
     assert_true(line_of(&r, "a.weight")->measured);
     assert_false(line_of(&r, "c.weight")->measured);
-    check_figures(ck, in_folder("again.gguf"), line_of(&r, "a.weight"));
+    check_figures(ck, unit_path("again.gguf"), line_of(&r, "a.weight"));
     tola_quantize_result_dispose(&r);
     tola_checkpoint_close(ck);
     model_free(&m);
@@ -417,10 +395,10 @@ static void refuse(const tola_checkpoint *ck, const char *path, tola_quantize_op
                    const char *message) {
     tola_error err = TOLA_ERROR_INIT;
     tola_quantize_result r = { 0 };
-    tola_status got = tola_quantize(ck, in_folder(path), &o, &r, &err);
+    tola_status got = tola_quantize(ck, unit_path(path), &o, &r, &err);
     if (got != status || !strstr(err.message, message)) fail_msg("%d %s", got, err.message);
     assert_null(r.owner);
-    assert_int_not_equal(access(in_folder(path), F_OK), 0);
+    assert_int_not_equal(access(unit_path(path), F_OK), 0);
 }
 
 static void test_refusals(void **state) {
@@ -458,7 +436,7 @@ static void test_refusals(void **state) {
     o.format = "gguff";
     refuse(ck, "o.gguf", o, TOLA_E_ARG, "no format 'gguff'");
     o.format = NULL;
-    o.imatrix = in_folder("nothing.dat");
+    o.imatrix = unit_path("nothing.dat");
     refuse(ck, "o.gguf", o, TOLA_E_NOT_FOUND, "nothing.dat");
     tola_checkpoint_close(ck);
     model_free(&m);
@@ -466,11 +444,11 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_figures, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_odd_numbers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pieces, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_overrides, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_figures, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_odd_numbers, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_pieces, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_overrides, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_refusals, unit_set_up, unit_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "kernels/cast/scalar.h"
 #include "kernels/rows/functions.h"
 #include "kernels/rows/rows_kernels.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,17 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t state = 0x9e3779b97f4a7c15;
-
-static uint32_t any(void) { /* xorshift64*, Marsaglia 2003 and Vigna 2016 */
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)(state * 0x2545f4914f6cdd1d >> 32);
-}
-
-static float uniform(float low, float high) { return low + (high - low) * (float)any() * 0x1p-32f; }
 
 static size_t sets_here(const rows_kernels **out) {
     size_t n = 0;
@@ -53,13 +43,13 @@ static void fill(kind k, float *x, size_t n) {
                                    3.95f, 7 };
     for (size_t i = 0; i < n; i++) {
         if (k == ORDINARY)
-            x[i] = uniform(-4, 4);
+            x[i] = unit_between(-4, 4);
         else if (k == WIDE)
-            x[i] = uniform(-120, 120);
+            x[i] = unit_between(-120, 120);
         else if (k == ANY_BITS)
-            x[i] = cast_f32_from_bits(any());
+            x[i] = cast_f32_from_bits(unit_any());
         else
-            x[i] = edges[any() % (sizeof edges / sizeof *edges)];
+            x[i] = edges[unit_any() % (sizeof edges / sizeof *edges)];
     }
 }
 
@@ -101,7 +91,7 @@ static void test_sets_agree(void **unused) {
         for (int k = 0; k < KINDS; k++) {
             fill((kind)k, a, ROOM);
             fill((kind)k, b, ROOM);
-            const size_t at = any() % 4; /* rows may lie anywhere */
+            const size_t at = unit_any() % 4; /* rows may lie anywhere */
             for (int which = 0; which < OPERATIONS; which++) {
                 memset(want, 0x55, sizeof want);
                 operate(&rows_scalar, which, a + at, b + at, want + at, n);

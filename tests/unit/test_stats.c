@@ -3,6 +3,7 @@
 #include "kernels/cast/scalar.h"
 #include "kernels/compare/compare_kernels.h"
 #include "kernels/stats/stats_kernels.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,20 +15,6 @@
 #include <string.h>
 
 enum { MOST = 3 * STATS_BLOCK + 77 };
-
-static uint64_t seed = 0x9e3779b97f4a7c15u;
-
-static uint64_t next_random(void) {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static double gaussian(void) {
-    double u = ((double)(next_random() >> 11) + 1) * 0x1p-53, v = (double)(next_random() >> 11) * 0x1p-53;
-    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
-}
 
 /* ---- element types ---- */
 
@@ -137,18 +124,21 @@ static void assert_same(const char *what, const stats_acc *got, const stats_acc 
 
 typedef double (*generator)(size_t i);
 
-static double weights(size_t i) { (void)i; return 0.02 * gaussian(); }
-static double norms(size_t i) { (void)i; return 1 + 0.01 * gaussian(); }
-static double sparse(size_t i) { (void)i; return next_random() % 3 ? (next_random() & 1 ? 0.0 : -0.0) : gaussian(); }
+static double weights(size_t i) { (void)i; return 0.02 * unit_gaussian(); }
+static double norms(size_t i) { (void)i; return 1 + 0.01 * unit_gaussian(); }
+static double sparse(size_t i) {
+    (void)i;
+    return unit_random() % 3 ? (unit_random() & 1 ? 0.0 : -0.0) : unit_gaussian();
+}
 static double constant(size_t i) { (void)i; return (double)0.3f; }
 static double zeros(size_t i) { (void)i; return -0.0; }
 static double broken(size_t i) {
-    return i % 97 == 5 ? NAN : i % 501 == 7 ? (i & 1 ? INFINITY : -INFINITY) : gaussian();
+    return i % 97 == 5 ? NAN : i % 501 == 7 ? (i & 1 ? INFINITY : -INFINITY) : unit_gaussian();
 }
 static double nothing(size_t i) { (void)i; return NAN; }
-static double growing(size_t i) { return gaussian() * ldexp(1, (int)(i / 100 % 30)) * 1e-3; }
-static double tiny(size_t i) { return gaussian() * (i % 3 ? 1e-7 : i % 2 ? 3e-39 : 1e-5); }
-static double huge_range(size_t i) { (void)i; return ldexp(gaussian(), (int)(next_random() % 200) - 100); }
+static double growing(size_t i) { return unit_gaussian() * ldexp(1, (int)(i / 100 % 30)) * 1e-3; }
+static double tiny(size_t i) { return unit_gaussian() * (i % 3 ? 1e-7 : i % 2 ? 3e-39 : 1e-5); }
+static double huge_range(size_t i) { (void)i; return ldexp(unit_gaussian(), (int)(unit_random() % 200) - 100); }
 static double positive(size_t i) { return (double)(i % 100) + 0.5; }
 
 static const struct {
@@ -214,7 +204,7 @@ static void test_all_patterns(void **state) {
 static void test_merge(void **state) {
     (void)state;
     static float f[MOST];
-    for (size_t i = 0; i < MOST; i++) f[i] = (float)(gaussian() * (i < MOST / 2 ? 1 : 30) + 5);
+    for (size_t i = 0; i < MOST; i++) f[i] = (float)(unit_gaussian() * (i < MOST / 2 ? 1 : 30) + 5);
     stats_acc whole, left, right;
     stats_init(&whole);
     stats_add_f32(&whole, f, MOST);
@@ -276,9 +266,9 @@ static void check_compare(size_t set, element t, size_t n, bool special, double 
     assert_true(a && b && x && y);
     static const double odd[] = { NAN, INFINITY, -INFINITY, 0.0, -0.0, 1 };
     for (size_t i = 0; i < n; i++) {
-        bool strange = special && next_random() % 20 == 0;
-        double v = strange ? odd[next_random() % 6] : gaussian();
-        double w = strange ? odd[next_random() % 6] : next_random() % 2 ? v : v + gaussian() * 0.01;
+        bool strange = special && unit_random() % 20 == 0;
+        double v = strange ? odd[unit_random() % 6] : unit_gaussian();
+        double w = strange ? odd[unit_random() % 6] : unit_random() % 2 ? v : v + unit_gaussian() * 0.01;
         x[i] = store(t, a + 1 + i * sizes[t], v);
         y[i] = store(t, b + 1 + i * sizes[t], w);
     }

@@ -12,29 +12,7 @@
 #include "transform/rename.h"
 #include "transform/stream.h"
 
-static char folder[300]; /* of the test that runs */
-
-static int set_up(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s", unit_folder());
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    unit_remove(folder);
-    return 0;
-}
-
-static const char *in_folder(const char *name) {
-    static char paths[4][600];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-/* Entries of a folder, hidden ones included. */
+/* Entries of a unit_here(), hidden ones included. */
 static int entries(const char *path) {
     int n = 0;
     DIR *dir = opendir(path);
@@ -126,10 +104,10 @@ static void refuse_convert(const tola_checkpoint *ck, const char *out, const tol
                            tola_status status, const char *message) {
     tola_error err = TOLA_ERROR_INIT;
     tola_convert_summary summary = { .tensors = 77 };
-    assert_int_equal(tola_convert(ck, in_folder(out), options, &summary, &err), status);
+    assert_int_equal(tola_convert(ck, unit_path(out), options, &summary, &err), status);
     if (!strstr(err.message, message)) fail_msg("'%s' is not in '%s'", message, err.message);
     assert_int_equal(summary.tensors, 77);
-    assert_int_equal(entries(folder), 0);
+    assert_int_equal(entries(unit_here()), 0);
 }
 
 static void test_refuses(void **state) {
@@ -181,7 +159,7 @@ static void test_converts(void **state) {
     o.exclude = RULES("mask");
     tola_convert_summary summary;
     tola_error err = TOLA_ERROR_INIT;
-    const char *path = in_folder("o.safetensors");
+    const char *path = unit_path("o.safetensors");
     if (tola_convert(ck, path, &o, &summary, &err) != TOLA_OK) fail_msg("%s", err.message);
     assert_int_equal(summary.tensors, 4);
     assert_int_equal(summary.files, 1);
@@ -191,7 +169,7 @@ static void test_converts(void **state) {
     assert_int_equal(tola_convert(ck, path, &o, &summary, &err), TOLA_E_EXISTS);
     o.overwrite = true;
     assert_int_equal(tola_convert(ck, path, &o, &summary, &err), TOLA_OK);
-    assert_int_equal(entries(folder), 1);
+    assert_int_equal(entries(unit_here()), 1);
 
     tola_checkpoint *out = open_file(path);
     assert_int_equal(tola_checkpoint_tensor_count(out), 4);
@@ -230,7 +208,7 @@ static void test_overflow(void **state) {
         o.overwrite = true;
         tola_convert_summary summary;
         tola_error err = TOLA_ERROR_INIT;
-        const char *path = in_folder("o.safetensors");
+        const char *path = unit_path("o.safetensors");
         if (tola_convert(ck, path, &o, &summary, &err) != TOLA_OK) fail_msg("%s", err.message);
         assert_int_equal(summary.overflowed, 2);
         tola_checkpoint *out = open_file(path);
@@ -273,9 +251,9 @@ static void test_blocks(void **state) {
         tola_convert_summary summary;
         char name[40];
         snprintf(name, sizeof name, "out%d/", k);
-        if (tola_convert(ck, in_folder(name), &o, &summary, &err) != TOLA_OK) fail_msg("%s", err.message);
+        if (tola_convert(ck, unit_path(name), &o, &summary, &err) != TOLA_OK) fail_msg("%s", err.message);
         assert_true(summary.files >= 2);
-        tola_checkpoint *out = open_file(in_folder(name));
+        tola_checkpoint *out = open_file(unit_path(name));
         assert_int_equal(tola_checkpoint_tensor_count(out), 3004);
         void *data = whole(out, "long", o.dtype);
         for (size_t i = 0; i < 3000001; i++)
@@ -400,7 +378,7 @@ static void test_pieces(void **state) {
     plan_init(&p, ck);
     assert_int_equal(plan_adopt(&p, items, 7, &o, &err), TOLA_OK);
     assert_int_equal(plan_finish(&p, &o, "safetensors", writer_safetensors.holds, &err), TOLA_OK);
-    const char *path = in_folder("o.safetensors");
+    const char *path = unit_path("o.safetensors");
     if (write_plan(&p, path, &err) != TOLA_OK) fail_msg("%s", err.message);
 
     tola_checkpoint *out = open_file(path);
@@ -490,30 +468,30 @@ static void test_clashes(void **state) {
     tola_error err = TOLA_ERROR_INIT;
     o.exclude = RULES("mask");
     o.max_shard_size = 100;
-    assert_int_equal(tola_convert(memory, in_folder("model.safetensors"), &o, NULL, &err), TOLA_OK);
-    assert_int_equal(access(in_folder("model.safetensors.index.json"), F_OK), 0);
+    assert_int_equal(tola_convert(memory, unit_path("model.safetensors"), &o, NULL, &err), TOLA_OK);
+    assert_int_equal(access(unit_path("model.safetensors.index.json"), F_OK), 0);
     tola_checkpoint_close(memory);
     model_free(&m);
-    int files = entries(folder);
+    int files = entries(unit_here());
 
     o.overwrite = true;
-    tola_checkpoint *ck = open_file(in_folder("model.safetensors.index.json"));
+    tola_checkpoint *ck = open_file(unit_path("model.safetensors.index.json"));
     const char *first = tola_checkpoint_file(ck, 0)->path;
-    assert_int_equal(tola_convert(ck, in_folder("model.safetensors"), &o, NULL, &err), TOLA_E_ARG);
+    assert_int_equal(tola_convert(ck, unit_path("model.safetensors"), &o, NULL, &err), TOLA_E_ARG);
     assert_non_null(strstr(err.message, "the output would belong to the same shards as the input"));
-    assert_int_equal(tola_convert(ck, folder, &o, NULL, &err), TOLA_E_ARG);
+    assert_int_equal(tola_convert(ck, unit_here(), &o, NULL, &err), TOLA_E_ARG);
     assert_non_null(strstr(err.message, "the output would lie in the folder of the input"));
     o.max_shard_size = 0;
-    assert_int_equal(symlink(first, in_folder("link.safetensors")), 0);
-    assert_int_equal(tola_convert(ck, in_folder("link.safetensors"), &o, NULL, &err), TOLA_E_ARG);
+    assert_int_equal(symlink(first, unit_path("link.safetensors")), 0);
+    assert_int_equal(tola_convert(ck, unit_path("link.safetensors"), &o, NULL, &err), TOLA_E_ARG);
     assert_non_null(strstr(err.message, "the output would replace the input"));
-    assert_int_equal(entries(folder), files + 1);
+    assert_int_equal(entries(unit_here()), files + 1);
 
-    assert_int_equal(mkdir(in_folder("old"), 0777), 0);
-    unit_write(in_folder("old/pytorch_model.bin"), "x", 1);
-    assert_int_equal(tola_convert(ck, in_folder("old"), &o, NULL, &err), TOLA_E_EXISTS);
+    assert_int_equal(mkdir(unit_path("old"), 0777), 0);
+    unit_write(unit_path("old/pytorch_model.bin"), "x", 1);
+    assert_int_equal(tola_convert(ck, unit_path("old"), &o, NULL, &err), TOLA_E_EXISTS);
     assert_non_null(strstr(err.message, "the folder holds pytorch_model.bin, which this output would not replace"));
-    assert_int_equal(entries(in_folder("old")), 1);
+    assert_int_equal(entries(unit_path("old")), 1);
     tola_checkpoint_close(ck);
 }
 
@@ -525,21 +503,21 @@ static void test_missing(void **state) {
     tola_convert_options o = TOLA_CONVERT_OPTIONS_INIT;
     tola_error err = TOLA_ERROR_INIT;
     o.max_shard_size = 100;
-    assert_int_equal(tola_convert(memory, in_folder("m.safetensors"), &o, NULL, &err), TOLA_OK);
+    assert_int_equal(tola_convert(memory, unit_path("m.safetensors"), &o, NULL, &err), TOLA_OK);
     tola_checkpoint_close(memory);
     model_free(&m);
-    assert_int_equal(unlink(in_folder("m-00001-of-00002.safetensors")), 0);
+    assert_int_equal(unlink(unit_path("m-00001-of-00002.safetensors")), 0);
     tola_open_options tolerant = TOLA_OPEN_OPTIONS_INIT;
     tolerant.tolerant = true;
     tola_checkpoint *ck = NULL;
-    if (tola_checkpoint_open(in_folder("m.safetensors.index.json"), &tolerant, &ck, &err) != TOLA_OK)
+    if (tola_checkpoint_open(unit_path("m.safetensors.index.json"), &tolerant, &ck, &err) != TOLA_OK)
         fail_msg("%s", err.message);
     o.max_shard_size = 0;
-    assert_int_equal(tola_convert(ck, in_folder("o.safetensors"), &o, NULL, &err), TOLA_E_ARG);
+    assert_int_equal(tola_convert(ck, unit_path("o.safetensors"), &o, NULL, &err), TOLA_E_ARG);
     assert_non_null(strstr(err.message, "tensor 'model.w' cannot be converted: its shard "));
     assert_non_null(strstr(err.message, "m-00001-of-00002.safetensors is not there"));
     o.exclude = RULES("model.w");
-    if (tola_convert(ck, in_folder("o.safetensors"), &o, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
+    if (tola_convert(ck, unit_path("o.safetensors"), &o, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
     tola_checkpoint_close(ck);
 }
 
@@ -594,30 +572,30 @@ static void test_companions(void **state) {
     (void)state;
     model m;
     make_mixed(&m);
-    assert_int_equal(mkdir(in_folder("in"), 0777), 0);
-    unit_write(in_folder("in/model.safetensors"), m.image.data, m.image.length);
+    assert_int_equal(mkdir(unit_path("in"), 0777), 0);
+    unit_write(unit_path("in/model.safetensors"), m.image.data, m.image.length);
     const char *config = "{\"model_type\":\"odd\",\"torch_dtype\":\"float32\"}";
-    unit_write(in_folder("in/config.json"), config, strlen(config));
-    unit_write(in_folder("in/tokenizer.json"), "{}", 2);
-    unit_write(in_folder("in/secret.txt"), "no", 2);
+    unit_write(unit_path("in/config.json"), config, strlen(config));
+    unit_write(unit_path("in/tokenizer.json"), "{}", 2);
+    unit_write(unit_path("in/secret.txt"), "no", 2);
     model_free(&m);
-    tola_checkpoint *ck = open_file(in_folder("in"));
+    tola_checkpoint *ck = open_file(unit_path("in"));
     tola_convert_options o = TOLA_CONVERT_OPTIONS_INIT;
     tola_error err = TOLA_ERROR_INIT;
     o.dtype = TOLA_DTYPE_BF16;
-    assert_int_equal(tola_convert(ck, in_folder("out/"), &o, NULL, &err), TOLA_OK);
-    assert_int_equal(entries(in_folder("out")), 3);
-    tola_checkpoint *out = open_file(in_folder("out"));
+    assert_int_equal(tola_convert(ck, unit_path("out/"), &o, NULL, &err), TOLA_OK);
+    assert_int_equal(entries(unit_path("out")), 3);
+    tola_checkpoint *out = open_file(unit_path("out"));
     assert_string_equal(tola_value_str(tola_value_get(tola_checkpoint_config(out), "torch_dtype"), ""), "bfloat16");
     tola_checkpoint_close(out);
 
-    assert_int_equal(tola_convert(ck, in_folder("o.gguf"), &o, NULL, &err), TOLA_E_UNSUPPORTED);
+    assert_int_equal(tola_convert(ck, unit_path("o.gguf"), &o, NULL, &err), TOLA_E_UNSUPPORTED);
     assert_string_equal(err.message, "odd has no known names in GGUF; --keep-names converts the container alone");
     o.keep_names = true;
     o.exclude = RULES("mask");
-    if (tola_convert(ck, in_folder("o.gguf"), &o, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
+    if (tola_convert(ck, unit_path("o.gguf"), &o, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
     tola_checkpoint_close(ck);
-    assert_int_equal(entries(folder), 3);
+    assert_int_equal(entries(unit_here()), 3);
 }
 
 /* Companions lie in the folder or below it: their names may come from files. */
@@ -630,13 +608,13 @@ static void test_companion_paths(void **state) {
     size_t bytes;
     tola_error err = TOLA_ERROR_INIT;
     make_mixed(&m);
-    assert_int_equal(mkdir(in_folder("in"), 0777), 0);
-    assert_int_equal(mkdir(in_folder("in/deep"), 0777), 0);
-    unit_write(in_folder("in/model.safetensors"), m.image.data, m.image.length);
-    unit_write(in_folder("in/deep/x.json"), "inside", 6);
-    unit_write(in_folder("secret.txt"), "no", 2);
+    assert_int_equal(mkdir(unit_path("in"), 0777), 0);
+    assert_int_equal(mkdir(unit_path("in/deep"), 0777), 0);
+    unit_write(unit_path("in/model.safetensors"), m.image.data, m.image.length);
+    unit_write(unit_path("in/deep/x.json"), "inside", 6);
+    unit_write(unit_path("secret.txt"), "no", 2);
     model_free(&m);
-    tola_checkpoint *ck = open_file(in_folder("in"));
+    tola_checkpoint *ck = open_file(unit_path("in"));
     assert_int_equal(tola_checkpoint_companion(ck, "deep/x.json", &data, &bytes, &err), TOLA_OK);
     assert_int_equal(bytes, 6);
     tola_free(data);
@@ -679,23 +657,23 @@ static void test_progress(void **state) {
     tola_error err = TOLA_ERROR_INIT;
     o.progress = on_progress;
     o.progress_user = &w;
-    assert_int_equal(tola_convert(ck, in_folder("a.safetensors"), &o, NULL, &err), TOLA_OK);
+    assert_int_equal(tola_convert(ck, unit_path("a.safetensors"), &o, NULL, &err), TOLA_OK);
     assert_true(w.calls >= 2);
     assert_int_equal(w.last, 24000000);
     assert_true(w.synced > 24000000); /* the header, too */
     assert_int_equal(w.total, w.synced);
-    assert_int_equal(unlink(in_folder("a.safetensors")), 0);
+    assert_int_equal(unlink(unit_path("a.safetensors")), 0);
     uint64_t calls = w.calls;
     for (uint64_t stop = 1; stop <= calls; stop++) { /* the last call, after the last block, counts too */
         w = (watch){ .stop_at = stop };
-        tola_status status = tola_convert(ck, in_folder("a.safetensors"), &o, NULL, &err);
+        tola_status status = tola_convert(ck, unit_path("a.safetensors"), &o, NULL, &err);
         if (status == TOLA_OK) { /* fewer calls than before: it was never told to stop */
             assert_true(w.calls < stop);
-            assert_int_equal(unlink(in_folder("a.safetensors")), 0);
+            assert_int_equal(unlink(unit_path("a.safetensors")), 0);
             continue;
         }
         assert_int_equal(status, TOLA_E_CANCELLED);
-        assert_int_equal(entries(folder), 0);
+        assert_int_equal(entries(unit_here()), 0);
     }
     tola_checkpoint_close(ck);
     model_free(&m);
@@ -706,11 +684,11 @@ static void test_faults(void **state) {
     (void)state;
     model m;
     make_mixed(&m);
-    assert_int_equal(mkdir(in_folder("in"), 0777), 0);
-    unit_write(in_folder("in/model.safetensors"), m.image.data, m.image.length);
-    unit_write(in_folder("in/config.json"), "{\"torch_dtype\":\"float32\"}", 25);
+    assert_int_equal(mkdir(unit_path("in"), 0777), 0);
+    unit_write(unit_path("in/model.safetensors"), m.image.data, m.image.length);
+    unit_write(unit_path("in/config.json"), "{\"torch_dtype\":\"float32\"}", 25);
     model_free(&m);
-    tola_checkpoint *ck = open_file(in_folder("in"));
+    tola_checkpoint *ck = open_file(unit_path("in"));
     tola_convert_options o = TOLA_CONVERT_OPTIONS_INIT;
     o.dtype = TOLA_DTYPE_BF16;
     o.rename = RULES("model.*=*");
@@ -726,18 +704,18 @@ static void test_faults(void **state) {
             tola_error err = TOLA_ERROR_INIT;
             w = (watch){ .stop_at = UINT64_MAX };
             fault_arm((fault_kind)kind, n, false);
-            tola_status status = tola_convert(ck, in_folder("out/"), &o, NULL, &err);
+            tola_status status = tola_convert(ck, unit_path("out/"), &o, NULL, &err);
             hit = fault_count((fault_kind)kind) > n;
             fault_disarm();
             if (status == TOLA_OK) {
-                assert_true(entries(in_folder("out")) >= 3);
-                unit_remove(in_folder("out"));
+                assert_true(entries(unit_path("out")) >= 3);
+                unit_remove(unit_path("out"));
                 continue; /* a fault that does no harm: one thread less */
             }
             assert_true(hit);
             assert_int_equal(status, err.status);
             assert_true(strlen(err.message) > 0);
-            assert_int_equal(entries(folder), 1);
+            assert_int_equal(entries(unit_here()), 1);
         }
     }
     tola_checkpoint_close(ck);
@@ -746,20 +724,20 @@ static void test_faults(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rename),
-        cmocka_unit_test_setup_teardown(test_refuses, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_converts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_overflow, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_blocks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pieces, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_adopted_refuses, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_clashes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refuses, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_converts, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_overflow, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_blocks, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_pieces, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_adopted_refuses, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_clashes, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_missing, unit_set_up, unit_tear_down),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_config_decoded),
-        cmocka_unit_test_setup_teardown(test_companions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_companion_paths, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_progress, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_companions, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_companion_paths, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_progress, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_faults, unit_set_up, unit_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
