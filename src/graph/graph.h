@@ -1,11 +1,11 @@
 /* A model as a list of operations on matrices of floats, [rows, columns], one row for each token.
  *
  * A graph is built once from a family's description (models/), planned for a largest batch (plan.h) and run many times.
- * Operations see neither files nor families. Each is one row of a table (op.h): a forward, and its backward beside it in
- * the same file when something trains through it; both work on the same graph.
+ * Operations see neither files nor families. Each is one row of a table (op.h): a forward, and its backward beside it
+ * in the same file when something trains through it; both work on the same graph.
  *
- * Every value is f32. The result of an operation for a row depends on that row and, in attention, on the earlier rows of
- * the same sequence, never on how many rows are computed together, on their order in the batch or on the threads: no
+ * Every value is f32. The result of an operation for a row depends on that row and, in attention, on the earlier rows
+ * of the same sequence, never on how many rows are computed together, on their order in the batch or on the threads: no
  * sum runs over rows, and along columns each operation has one fixed order. Prefix reuse, batches of several sequences
  * and speculative decoding rest on this.
  *
@@ -132,8 +132,8 @@ typedef struct graph_routing {
     bool group_by_top2;     /* a group is as good as its best two together (V3), else as its best one (V2) */
     const graph_weight *bias; /* added to the scores for choosing only (V3); NULL */
 } graph_routing;
-/* logits [tokens or output rows, experts], fewer than 2^24 experts -> the choice, to be used by the two calls below. Ties
- * go to the lower expert. */
+/* logits [tokens or output rows, experts], fewer than 2^24 experts -> the choice, to be used by the two calls below.
+ * Ties go to the lower expert. */
 graph_value graph_route(graph *g, const graph_routing *routing, graph_value logits);
 /* The experts' own rows (a token has `used` of them): x is a value of tokens or of experts' rows. w has a part for each
  * expert, bias (NULL: none) a row for each expert. With weigh_input each row is first multiplied by its score

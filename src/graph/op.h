@@ -73,8 +73,8 @@ typedef struct graph_op_row {
 
 extern const graph_op_row *const op_table[OP_COUNT];
 extern const graph_op_row op_dead, op_embed, op_embed_position, op_embed_constant, op_prepare, op_linear, op_rms_norm,
-    op_layer_norm, op_apply, op_gated, op_add, op_multiply, op_scale, op_softcap, op_position_scale, op_columns, op_join,
-    op_output_rows, op_turns, op_rotate, op_kv_store, op_attend, op_route, op_expert_sort, op_expert_prepare,
+    op_layer_norm, op_apply, op_gated, op_add, op_multiply, op_scale, op_softcap, op_position_scale, op_columns,
+    op_join, op_output_rows, op_turns, op_rotate, op_kv_store, op_attend, op_route, op_expert_sort, op_expert_prepare,
     op_expert_linear, op_expert_sum;
 
 struct graph {
