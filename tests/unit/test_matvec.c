@@ -33,6 +33,7 @@ static size_t sets_here(set *out) {
         out[n++] = (set){ "floats amx", matmul_vector_floats_amx, &matmul_floats_amx };
 #elif defined(__aarch64__)
     if (cpu->level == CPU_NEON) out[n++] = (set){ "neon", matmul_vector_neon, NULL };
+    if (cpu->level == CPU_NEON) out[n++] = (set){ "floats neon", matmul_vector_floats_neon, NULL };
     if (cpu->neon_dotprod) out[n++] = (set){ "dotprod", matmul_vector_dotprod, NULL };
 #endif
     (void)cpu;

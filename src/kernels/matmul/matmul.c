@@ -218,7 +218,9 @@ size_t matmul_paths(matmul_path *out) {
 #elif defined(__aarch64__)
     if (cpu->level == CPU_NEON && cpu->neon_dotprod)
         out[n++] = (matmul_path){ "dotprod", blocks, &matmul_tile_dotprod };
+    const unsigned floats = 1u << MATMUL_F32 | 1u << MATMUL_BF16;
     if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", blocks, &matmul_tile_neon };
+    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", floats, &matmul_floats_neon };
 #endif
     out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
     return n;

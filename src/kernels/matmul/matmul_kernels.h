@@ -70,6 +70,7 @@ matmul_vector_fn matmul_vector_avx2(tola_dtype weights);
 matmul_vector_fn matmul_vector_neon(tola_dtype weights);
 matmul_vector_fn matmul_vector_dotprod(tola_dtype weights);
 /* Of float weights: floats_NAME.c. The last two take activations in bf16, the others in f32. */
+matmul_vector_fn matmul_vector_floats_neon(tola_dtype weights);
 matmul_vector_fn matmul_vector_floats_avx2(tola_dtype weights);
 matmul_vector_fn matmul_vector_floats_avx512(tola_dtype weights);
 matmul_vector_fn matmul_vector_floats_avx512bf16(tola_dtype weights);
@@ -108,6 +109,7 @@ typedef struct matmul_tile {
     size_t least; /* with fewer tokens one after the other is faster, where the type has a product for one */
 } matmul_tile;
 extern const matmul_tile matmul_floats_avx2, matmul_floats_avx512, matmul_floats_avx512bf16, matmul_floats_amx;
+extern const matmul_tile matmul_floats_neon;
 extern const matmul_tile matmul_tile_scalar, matmul_tile_avx2, matmul_tile_avx512vnni, matmul_tile_amx;
 extern const matmul_tile matmul_tile_neon, matmul_tile_dotprod;
 

@@ -11,12 +11,14 @@ static matmul_vector_fn floats(tola_dtype weights) {
                                                 : matmul_vector_floats_avx512bf16(weights);
     return cpu->level == CPU_AVX512 ? matmul_vector_floats_avx512(weights) : matmul_vector_floats_avx2(weights);
 }
+#elif defined(__aarch64__)
+static matmul_vector_fn floats(tola_dtype weights) { return matmul_vector_floats_neon(weights); }
 #endif
 
 matmul_vector_fn matmul_vector_get(tola_dtype weights) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
     const uint8_t kind = matmul_type_get(weights)->kind;
-    if (cpu_get()->level >= CPU_AVX2 && (kind == MATMUL_F32 || kind == MATMUL_BF16)) return floats(weights);
+    if (cpu_get()->level != CPU_SCALAR && (kind == MATMUL_F32 || kind == MATMUL_BF16)) return floats(weights);
 #endif
     switch (cpu_get()->level) {
 #if defined(__x86_64__)
