@@ -21,6 +21,7 @@ typedef struct conf {
     const tola_value *metadata; /* GGUF's */
     const char *arch;           /* its prefix */
     uint64_t context;           /* asked for */
+    struct misread *misread;    /* the first word that was not of the kind that was asked for */
     tola_error *err;
 } conf;
 
@@ -50,17 +51,123 @@ static const tola_value *word(const conf *c, const char *hf, const char *gguf) {
     return v != NULL && v->kind != TOLA_VALUE_NULL ? v : NULL;
 }
 
-static double number(const conf *c, const char *hf, const char *gguf, double fallback) {
-    return tola_value_f64(word(c, hf, gguf), fallback);
+typedef enum { A_COUNT, A_NUMBER, A_POSITIVE, A_FLAG, A_WORD, A_MAP } kind_of_word;
+
+struct misread {
+    char name[192];
+    const tola_value *value;
+    kind_of_word expected;
+};
+
+static bool is_count(const tola_value *v) {
+    if (v->kind != TOLA_VALUE_ARRAY) return tola_value_u64(v, 0) == tola_value_u64(v, 1);
+    for (size_t i = 0; i < v->as.array.count; i++) {
+        tola_value item = tola_value_at(v, i);
+        if (item.kind != TOLA_VALUE_NULL && (item.kind == TOLA_VALUE_ARRAY || !is_count(&item))) return false;
+    }
+    return v->as.array.count != 0;
 }
 
-/* A whole number; the fallback, too, where it is none or negative. */
+static bool is_of_kind(const tola_value *v, kind_of_word kind) {
+    switch (kind) {
+    case A_COUNT: return is_count(v);
+    case A_NUMBER: return tola_value_f64(v, 0) == tola_value_f64(v, 1);
+    case A_POSITIVE: return tola_value_f64(v, 0) > 0;
+    case A_FLAG: return v->kind == TOLA_VALUE_BOOL;
+    case A_WORD: return v->kind == TOLA_VALUE_STRING;
+    default: return v->kind == TOLA_VALUE_MAP;
+    }
+}
+
+/* The word, which is missed later (misread_words) where it is of another kind: a fallback would be another model. */
+static const tola_value *word_of(const conf *c, const char *hf, const char *gguf, kind_of_word kind) {
+    const tola_value *v = word(c, hf, gguf);
+    if (v == NULL || c->misread->value != NULL || is_of_kind(v, kind)) return v;
+    if (c->d->gguf)
+        (void)snprintf(c->misread->name, sizeof c->misread->name, "%s.%s", c->arch, gguf);
+    else
+        (void)snprintf(c->misread->name, sizeof c->misread->name, "%s", hf);
+    c->misread->value = v;
+    c->misread->expected = kind;
+    return v;
+}
+
+static tola_status misread_words(const conf *c) {
+    static const char *const kinds[] = { "a whole number from 0", "a number", "a positive number",
+                                         "true or false",         "a word",   "a map" };
+    const struct misread *m = c->misread;
+    double value = tola_value_f64(m->value, (double)NAN);
+    if (m->value == NULL) return TOLA_OK;
+    if (!isnan(value))
+        return FAIL(c, TOLA_E_FORMAT, "configuration: %s is %g, expected %s", m->name, value, kinds[m->expected]);
+    return FAIL(c, TOLA_E_FORMAT, "configuration: %s is not %s", m->name, kinds[m->expected]);
+}
+
+/* families/hyper.c, which serves inspect, too, passes over words of the wrong kind: those that run are held to it. */
+static tola_status typed(const conf *c) {
+    static const struct {
+        kind_of_word kind;
+        const char *hf, *gguf; /* names between single spaces */
+    } rows[] = {
+        { A_COUNT,
+          "num_hidden_layers n_layer hidden_size n_embd intermediate_size n_inner intermediate_size_mlp vocab_size "
+          "max_position_embeddings n_positions num_attention_heads n_head num_key_value_heads head_dim sliding_window "
+          "num_local_experts n_routed_experts num_experts n_shared_experts num_experts_per_tok first_k_dense_replace "
+          "moe_intermediate_size shared_expert_intermediate_size qk_rope_head_dim qk_nope_head_dim",
+          "block_count embedding_length feed_forward_length vocab_size context_length attention.head_count "
+          "attention.head_count_kv attention.key_length attention.key_length_mla attention.sliding_window expert_count "
+          "expert_used_count expert_shared_count expert_feed_forward_length expert_shared_feed_forward_length "
+          "leading_dense_block_count rope.dimension_count rope.scaling.original_context_length" },
+        { A_POSITIVE, "rms_norm_eps layer_norm_eps layer_norm_epsilon rope_theta rope_local_base_freq",
+          "attention.layer_norm_rms_epsilon attention.layer_norm_epsilon rope.freq_base rope.freq_base_swa" },
+        { A_NUMBER, "partial_rotary_factor",
+          "rope.scale_linear rope.scaling.factor rope.scaling.attn_factor rope.scaling.yarn_log_multiplier "
+          "rope.scaling.yarn_beta_fast rope.scaling.yarn_beta_slow" },
+        { A_FLAG, "use_sliding_window tie_word_embeddings", NULL },
+        { A_WORD, "hidden_act hidden_activation activation_function", "rope.scaling.type" },
+        { A_MAP, "rope_parameters rope_scaling", NULL },
+    };
+    /* within rope_parameters, rope_scaling and the maps that some have for each kind of layers */
+    static const struct {
+        kind_of_word kind;
+        const char *name;
+    } turned[] = { { A_WORD, "rope_type" },          { A_WORD, "type" },
+                   { A_POSITIVE, "rope_theta" },     { A_NUMBER, "factor" },
+                   { A_NUMBER, "low_freq_factor" },  { A_NUMBER, "high_freq_factor" },
+                   { A_NUMBER, "attention_factor" }, { A_NUMBER, "beta_fast" },
+                   { A_NUMBER, "beta_slow" },        { A_NUMBER, "mscale" },
+                   { A_NUMBER, "mscale_all_dim" },   { A_NUMBER, "partial_rotary_factor" },
+                   { A_FLAG, "truncate" },           { A_COUNT, "original_max_position_embeddings" } };
+    static const char *const maps[] = { "rope_parameters", "rope_scaling", "rope_parameters.full_attention",
+                                        "rope_parameters.sliding_attention" };
+    char name[96];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *p = c->d->gguf ? rows[i].gguf : rows[i].hf;
+        while (p != NULL && *p != '\0') {
+            int n = (int)strcspn(p, " ");
+            (void)snprintf(name, sizeof name, "%.*s", n, p);
+            word_of(c, c->d->gguf ? NULL : name, c->d->gguf ? name : NULL, rows[i].kind);
+            p += n + (p[n] == ' ');
+        }
+    }
+    for (size_t i = 0; !c->d->gguf && i < sizeof maps / sizeof maps[0]; i++)
+        for (size_t k = 0; k < sizeof turned / sizeof turned[0]; k++) {
+            (void)snprintf(name, sizeof name, "%s.%s", maps[i], turned[k].name);
+            word_of(c, name, NULL, turned[k].kind);
+        }
+    return misread_words(c);
+}
+
+static double number(const conf *c, const char *hf, const char *gguf, double fallback) {
+    return tola_value_f64(word_of(c, hf, gguf, A_NUMBER), fallback);
+}
+
 static uint64_t integer(const conf *c, const char *hf, const char *gguf, uint64_t fallback) {
-    return tola_value_u64(word(c, hf, gguf), fallback);
+    return tola_value_u64(word_of(c, hf, gguf, A_COUNT), fallback);
 }
 
 static bool flag(const conf *c, const char *hf, const char *gguf, bool fallback) {
-    return tola_value_bool(word(c, hf, gguf), fallback);
+    return tola_value_bool(word_of(c, hf, gguf, A_FLAG), fallback);
 }
 
 static tola_status in_range(const conf *c, const char *what, uint64_t value, uint64_t least, uint64_t most) {
@@ -708,8 +815,10 @@ static bool turns(const model_description *d) {
 
 static tola_status describe(conf *c, const mapper *m) {
     if (!c->d->gguf) families_hyper_defaults(c->d->family, &c->h);
+    TRY(typed(c));
     TRY(common(c));
     TRY(m->describe(c));
+    TRY(misread_words(c));
     if (turns(c->d)) TRY(ropes(c));
     return check(c);
 }
@@ -728,7 +837,10 @@ static tola_status of_file(const tola_checkpoint *ck, tola_status status, tola_e
 tola_status model_describe(const tola_checkpoint *ck, size_t context, model_description **out, tola_error *err) {
     const family *f = families_detect(ck);
     const mapper *m = mapper_of(f);
-    conf c = { .ck = ck, .metadata = tola_checkpoint_metadata(ck), .context = context, .err = err };
+    struct misread misread = { .value = NULL };
+    conf c = {
+        .ck = ck, .metadata = tola_checkpoint_metadata(ck), .context = context, .misread = &misread, .err = err
+    };
     if (m == NULL && f != NULL)
         return of_file(ck, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "models of %s cannot be run yet", f->name),
                        err);
