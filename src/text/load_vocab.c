@@ -407,7 +407,18 @@ static size_t length_of(const tola_value *array) {
     return array && array->kind == TOLA_VALUE_ARRAY ? array->as.array.count : 0;
 }
 
-static tola_status gguf_types(tola_tokenizer *t, const tola_value *list, uint8_t **out, tola_error *err) {
+/* A list with an item for each token: absent, or of that length. */
+static tola_status gguf_list(const tola_tokenizer *t, const tola_value *m, const char *name, const tola_value **out,
+                             tola_error *err) {
+    *out = key(m, name);
+    if (*out == NULL || length_of(*out) == t->count) return TOLA_OK;
+    return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tokenizer.ggml.%s has %zu entries, the vocabulary %u", name,
+                   length_of(*out), t->count);
+}
+
+static tola_status gguf_types(tola_tokenizer *t, const tola_value *m, uint8_t **out, tola_error *err) {
+    const tola_value *list;
+    TRY(gguf_list(t, m, "token_type", &list, err));
     uint8_t *types = arena_alloc(&t->arena, t->count + (size_t)1);
     if (!types) return err_nomem(err, "reading the vocabulary");
     for (size_t i = 0; i < t->count; i++) {
@@ -421,13 +432,15 @@ static tola_status gguf_types(tola_tokenizer *t, const tola_value *list, uint8_t
 
 static tola_status gguf_pieces(tola_tokenizer *t, const tola_value *m, bool unigram, tola_error *err) {
     uint8_t *types;
+    const tola_value *list;
+    TRY(gguf_list(t, m, "scores", &list, err));
     double *scores = arena_alloc_array(&t->arena, t->count + (size_t)1, sizeof *scores);
     if (!scores) return err_nomem(err, "reading the vocabulary");
     for (size_t i = 0; i < t->count; i++) {
-        tola_value v = tola_value_at(key(m, "scores"), i);
+        tola_value v = tola_value_at(list, i);
         scores[i] = tola_value_f64(&v, 0);
     }
-    TRY(gguf_types(t, key(m, "token_type"), &types, err));
+    TRY(gguf_types(t, m, &types, err));
     const tola_value *map = key(m, "precompiled_charsmap");
     piece_rules rules = { .unigram = unigram,
                           .byte_fallback = !unigram,
@@ -467,7 +480,7 @@ static tola_status gguf_bytes(tola_tokenizer *t, const tola_value *m, tola_error
     t->model.kind = TK_BPE;
     t->model.ignore_merges = ignore_merges;
     TRY(tk_load_merges(t, key(m, "merges"), err));
-    TRY(gguf_types(t, key(m, "token_type"), &types, err));
+    TRY(gguf_types(t, m, &types, err));
     TRY(add_typed(t, types, err));
     for (size_t i = 0; i < t->added_count; i++) t->added[i].normalized = false;
     return tk_finish(t, err);
@@ -477,7 +490,7 @@ static tola_status gguf_bytes(tola_tokenizer *t, const tola_value *m, tola_error
 static tola_status gguf_wordpiece(tola_tokenizer *t, const tola_value *m, tola_error *err) {
     static const char mark[] = "\xe2\x96\x81";
     uint8_t *types;
-    TRY(gguf_types(t, key(m, "token_type"), &types, err));
+    TRY(gguf_types(t, m, &types, err));
     for (uint32_t i = 0; i < t->count; i++) {
         const tk_token *k = &t->tokens[i];
         if (types[i] != PIECE_NORMAL || (k->length && k->text[0] == '[' && k->text[k->length - 1] == ']')) continue;

@@ -54,3 +54,25 @@ $ echo '{"model":{"type":"BPE","vocab":{"a":0,"b":0},"merges":[]}}' > twice.json
 $ tola tokenize nothing.json a
 2> tola: cannot open nothing.json: No such file or directory
 [exit 2]
+
+# GGUF: lists that are not as long as the vocabulary are no lists of it
+$ cat > gguf.py <<'END'
+> import struct, sys
+> text = lambda s: struct.pack("<Q", len(s.encode())) + s.encode()
+> key = lambda k, v: text("tokenizer.ggml." + k) + v
+> array = lambda kind, items: struct.pack("<IIQ", 9, kind, len(items)) + b"".join(items)
+> tokens, scores, types = (int(n) for n in sys.argv[1:])
+> names = ["<unk>", "<s>", "</s>", "\u2581", "a", "b"]
+> pairs = [key("model", struct.pack("<I", 8) + text("llama")), key("tokens", array(8, [text(t) for t in names[:tokens]])),
+>          key("scores", array(6, [struct.pack("<f", -i) for i in range(scores)])),
+>          key("token_type", array(5, [struct.pack("<i", 1)] * types))]
+> open("list.gguf", "wb").write(b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(pairs))
+> END
+> "$PYTHON" gguf.py 6 6 6; tola tokenize list.gguf ab
+3 4 5
+$ "$PYTHON" gguf.py 6 5 6; tola tokenize list.gguf ab
+2> tola: list.gguf: tokenizer.ggml.scores has 5 entries, the vocabulary 6
+[exit 2]
+$ "$PYTHON" gguf.py 6 6 0; tola tokenize list.gguf ab
+2> tola: list.gguf: tokenizer.ggml.token_type has 0 entries, the vocabulary 6
+[exit 2]
