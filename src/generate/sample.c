@@ -37,17 +37,17 @@ static tola_status out_of_range(tola_error *err, const char *name, double value,
 
 static tola_status check_options(const tola_sampling *o, uint32_t vocab, tola_error *err) {
     if (!(o->temperature >= 0 && o->temperature <= 1e6))
-        return out_of_range(err, "temperature", o->temperature, "0 or more");
+        return out_of_range(err, "temperature", o->temperature, "between 0 and 1e6");
     if (!(o->top_p > 0 && o->top_p <= 1)) return out_of_range(err, "top_p", o->top_p, "above 0 and at most 1");
     if (!(o->min_p >= 0 && o->min_p <= 1)) return out_of_range(err, "min_p", o->min_p, "between 0 and 1");
     if (!(o->typical_p > 0 && o->typical_p <= 1))
         return out_of_range(err, "typical_p", o->typical_p, "above 0 and at most 1");
     if (!(o->repetition_penalty > 0 && o->repetition_penalty <= 1e6))
-        return out_of_range(err, "repetition_penalty", o->repetition_penalty, "above 0");
+        return out_of_range(err, "repetition_penalty", o->repetition_penalty, "above 0 and at most 1e6");
     if (!(fabs(o->frequency_penalty) <= 1e6))
-        return out_of_range(err, "frequency_penalty", o->frequency_penalty, "a finite number");
+        return out_of_range(err, "frequency_penalty", o->frequency_penalty, "between -1e6 and 1e6");
     if (!(fabs(o->presence_penalty) <= 1e6))
-        return out_of_range(err, "presence_penalty", o->presence_penalty, "a finite number");
+        return out_of_range(err, "presence_penalty", o->presence_penalty, "between -1e6 and 1e6");
     if (o->bias_count && !o->bias)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "sampling: %zu biases, but no array of them", o->bias_count);
     for (size_t i = 0; i < o->bias_count; i++) {

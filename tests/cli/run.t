@@ -100,7 +100,7 @@ $ tola run s.gguf --raw -p 'Once' --grammar none.gbnf
 2> tola: none.gbnf: No such file or directory
 [exit 2]
 $ tola run s.gguf --raw -p 'Once' --temp -1
-2> tola: sampling: temperature is -1; it must be 0 or more
+2> tola: sampling: temperature is -1; it must be between 0 and 1e6
 [exit 2]
 $ tola run s.gguf --raw -p 'Once' --logit-bias x=1
 2> tola: --logit-bias: 'x=1' is not ID=X
