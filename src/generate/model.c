@@ -168,13 +168,37 @@ static tola_status mark_checkpoint(mark *m, const tola_checkpoint *ck, tola_erro
     return TOLA_OK;
 }
 
-/* What the configuration says and the tensors do not, as far as keys depend on it. */
+static void mark_floats(mark *m, const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        mark_u64(m, bits);
+    }
+}
+
+static void mark_words(mark *m, const uint32_t *values, size_t count) {
+    for (size_t i = 0; i < count; i++) mark_u64(m, values[i]);
+}
+
+/* What the configuration says and the tensors do not, as far as keys and values of any layer depend on it. */
 static void mark_description(mark *m, const model_description *d) {
-    mark_u64(m, d->layer_count);
+    const graph_routing *r = &d->routing;
+    const float floats[] = { d->norm_eps,      d->norm_offset,   d->embedding_scale, d->attention_scale,
+                             d->attention_cap, d->position_beta, d->position_span,   d->gate_clamp,
+                             d->latent_eps,    r->scale };
+    const uint32_t words[] = { d->layer_count,     d->heads,       d->norm,         d->norm_after,  d->norm_both,
+                               d->qk_norm,         d->interleaved, d->activation,   d->weigh_input, d->token_types,
+                               d->position_offset, r->used,        r->sigmoid,      r->normalize,   r->softmax_chosen,
+                               r->groups,          r->groups_used, r->group_by_top2 };
+    mark_floats(m, floats, sizeof floats / sizeof *floats);
+    mark_words(m, words, sizeof words / sizeof *words);
+    for (uint32_t i = 0; i < d->layer_count; i++) {
+        const model_layer *l = &d->layers[i];
+        mark_words(m, (const uint32_t[]){ l->feed_forward, l->window, l->chunk, l->rope }, 4);
+    }
     for (unsigned i = 0; i < sizeof d->rope / sizeof *d->rope; i++) {
-        mark_bytes(m, &d->rope[i].magnitude, sizeof d->rope[i].magnitude);
-        if (d->rope[i].frequency)
-            mark_bytes(m, d->rope[i].frequency, d->rope[i].rotated / 2 * sizeof *d->rope[i].frequency);
+        mark_floats(m, &d->rope[i].magnitude, 1);
+        if (d->rope[i].frequency) mark_floats(m, d->rope[i].frequency, d->rope[i].rotated / 2);
     }
 }
 

@@ -20,8 +20,8 @@ struct tola_model {
     tola_model_info info;
 };
 
-/* Tells models apart whose keys and values differ: names, types and shapes of all tensors, some of their bytes, and
- * the adapters. Reads a little of every tensor. */
+/* Tells models apart whose keys and values differ: names, types and shapes of all tensors, some of their bytes, what
+ * the configuration says of the arithmetic, and the adapters. Reads a little of every tensor. */
 tola_status model_fingerprint(const tola_model *m, uint64_t *out, tola_error *err);
 
 #endif

@@ -42,7 +42,6 @@ typedef struct grammar_token {
 tola_status grammar_vocabulary_create(const grammar_token *tokens, uint32_t count, const uint32_t *end_ids,
                                       size_t end_count, grammar_vocabulary **out, tola_error *err);
 void grammar_vocabulary_free(grammar_vocabulary *v);
-uint32_t grammar_vocabulary_count(const grammar_vocabulary *v);
 
 /* ---- matchers and states ---- */
 

@@ -219,5 +219,3 @@ void grammar_vocabulary_free(grammar_vocabulary *v) {
     mem_free(v->start);
     mem_free(v);
 }
-
-uint32_t grammar_vocabulary_count(const grammar_vocabulary *v) { return v->count; }

@@ -318,6 +318,36 @@ static void saving_a_window(void **state) {
     free(rows);
 }
 
+/* The same tensors, but another configuration: keys and values would not be those that the model computes. */
+static void other_configuration(void **state) {
+    (void)state;
+    char path[400], config[2048];
+    tola_error err = TOLA_ERROR_INIT;
+    tola_session *s = open_session(window_model, 0, 1, 64, 1, TOLA_DTYPE_F16);
+    must_feed(s, 0, 0, 20, 20);
+    assert_int_equal(tola_session_save(s, 0, in_folder("c"), true, NULL, 0, &err), TOLA_OK);
+    tola_session_free(s);
+    snprintf(path, sizeof path, "%s/config.json", window_path);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t length = fread(config, 1, sizeof config - 1, f);
+    fclose(f);
+    config[length] = 0;
+    char *eps = strstr(config, "1e-5");
+    assert_non_null(eps);
+    for (const char *digit = "65"; *digit; digit++) {
+        tola_model *changed;
+        eps[3] = *digit;
+        unit_write(path, config, length);
+        if (tola_model_open(window_path, NULL, &changed, &err) != TOLA_OK) fail_msg("%s", err.message);
+        s = open_session(changed, 0, 1, 64, 1, TOLA_DTYPE_F16);
+        tola_status status = tola_session_load(s, 0, in_folder("c"), NULL, NULL, &err);
+        assert_int_equal(status, *digit == '5' ? TOLA_OK : TOLA_E_ARG);
+        tola_session_free(s);
+        tola_model_free(changed);
+    }
+}
+
 static void refused_files(void **state) {
     (void)state;
     tola_error err = TOLA_ERROR_INIT;
@@ -440,6 +470,7 @@ int main(void) {
         cmocka_unit_test(no_numbers),
         cmocka_unit_test(saving),
         cmocka_unit_test(saving_a_window),
+        cmocka_unit_test(other_configuration),
         cmocka_unit_test(refused_files),
         cmocka_unit_test(damaged_files),
         cmocka_unit_test(faults),
