@@ -219,6 +219,9 @@ tola_status tk_normalize_step(const tk_normal *n, const char *text, size_t lengt
     case TK_NMT: nmt(text, length, out); break;
     case TK_SPACES: sentencepiece_spaces(n, text, length, out); break;
     }
+    if (out->full)
+        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the normalizers make more than %zu bytes of this text",
+                       out->length);
     return out->failed ? err_nomem(err, "normalizing text") : TOLA_OK;
 }
 
@@ -235,8 +238,12 @@ tola_status tk_prepare_normals(tola_tokenizer *t, tola_error *err) {
     return TOLA_OK;
 }
 
+/* No normalizer of a known tokenizer makes more than 18 times the text (NFKC of U+FDFA); a chain of replacements could
+ * make any number of bytes of a single one. */
 tola_status tk_normalize(const tola_tokenizer *t, const char *text, size_t length, buf *out, tola_error *err) {
+    const size_t limit = length < (size_t)1 << 24 ? 64 * length + ((size_t)1 << 20) : 0;
     out->length = 0;
+    out->limit = limit;
     if (t->normal_count == 0) {
         buf_append(out, text, length);
         return out->failed ? err_nomem(err, "normalizing text") : TOLA_OK;
@@ -244,7 +251,7 @@ tola_status tk_normalize(const tola_tokenizer *t, const char *text, size_t lengt
     TRY(tk_normalize_step(&t->normals[0], text, length, out, err));
     for (size_t i = 1; i < t->normal_count; i++) {
         buf next;
-        buf_init(&next, 0);
+        buf_init(&next, limit);
         const char *now = out->length ? (const char *)out->data : "";
         tola_status status = tk_normalize_step(&t->normals[i], now, out->length, &next, err);
         buf swap = *out;

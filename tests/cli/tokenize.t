@@ -55,6 +55,17 @@ $ tola tokenize nothing.json a
 2> tola: cannot open nothing.json: No such file or directory
 [exit 2]
 
+# normalizers whose work grows from step to step
+$ "$PYTHON" - <<'END'
+> import json
+> d = json.load(open("tokenizer.json"))
+> d["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000}] * 5}
+> json.dump(d, open("grows.json", "w"))
+> END
+> tola tokenize grows.json ab
+2> tola: the normalizers make more than 1048000 bytes of this text
+[exit 2]
+
 # GGUF: lists that are not as long as the vocabulary are no lists of it
 $ cat > gguf.py <<'END'
 > import struct, sys
