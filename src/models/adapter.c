@@ -252,7 +252,26 @@ static tola_status check_peft(const tola_value *config, tola_error *err) {
                                           "target_parameters",
                                           "trainable_token_indices" };
     static const char *const begun[] = { "gaussian", "eva", "orthogonal", "mica" };
-    if (config == NULL) return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "no adapter_config.json");
+    /* those that are read here: another kind of value is not another adapter */
+    static const struct {
+        const char *word;
+        tola_value_kind kind;
+    } read[] = { { "r", TOLA_VALUE_FLOAT },
+                 { "lora_alpha", TOLA_VALUE_FLOAT },
+                 { "use_rslora", TOLA_VALUE_BOOL },
+                 { "fan_in_fan_out", TOLA_VALUE_BOOL },
+                 { "bias", TOLA_VALUE_STRING },
+                 { "rank_pattern", TOLA_VALUE_MAP },
+                 { "alpha_pattern", TOLA_VALUE_MAP } };
+    if (config == NULL || config->kind != TOLA_VALUE_MAP)
+        return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "adapter_config.json is missing, or no JSON object");
+    for (size_t i = 0; i < sizeof read / sizeof read[0]; i++) {
+        const tola_value *v = tola_value_get(config, read[i].word);
+        bool number = read[i].kind == TOLA_VALUE_FLOAT && isfinite(tola_value_f64(v, (double)NAN));
+        if (v != NULL && v->kind != TOLA_VALUE_NULL && v->kind != read[i].kind && !number)
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "adapter_config.json: %s is of the wrong kind",
+                           read[i].word);
+    }
     const char *type = tola_value_str(tola_value_get(config, "peft_type"), ""), *what = NULL;
     const tola_value *begin = tola_value_get(config, "init_lora_weights");
     if (strcmp(type, "LORA") != 0) what = "a peft_type other than LORA";
@@ -283,10 +302,10 @@ static tola_status check_gguf(const model_adapter *a, tola_error *err) {
 }
 
 static tola_status open_pairs(model_adapter *a, float scale, tola_error *err) {
-    if (a->gguf)
-        TRY(check_gguf(a, err));
-    else
-        TRY(check_peft(tola_checkpoint_config(a->ck), err));
+    tola_status status = a->gguf ? check_gguf(a, err) : check_peft(tola_checkpoint_config(a->ck), err);
+    if (status != TOLA_OK)
+        return tola_checkpoint_file_count(a->ck) != 0 ? err_in_file(err, status, tola_checkpoint_file(a->ck, 0)->path)
+                                                      : status;
     size_t tensors = tola_checkpoint_tensor_count(a->ck);
     for (size_t i = 0; i < tensors; i++) TRY(take_name(a, i, err));
     if (a->count == 0) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "an adapter without tensors");

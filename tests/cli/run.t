@@ -176,7 +176,7 @@ $ tola run s.gguf --raw -p x --kv-type q5_0
 2> tola: no cache of q5_0 for keys of 8 numbers in layer 0
 [exit 2]
 $ tola run s.gguf --raw -p x --adapter chat
-2> tola: adapter_config.json: a peft_type other than LORA is not known
+2> tola: chat/model.safetensors: adapter_config.json: a peft_type other than LORA is not known
 [exit 2]
 $ tola run none.gguf -p x
 2> tola: cannot open none.gguf: No such file or directory

@@ -423,7 +423,7 @@ typedef struct bad_adapter {
 static const bad_adapter adapters[] = {
     { LORA, { PAIR }, TOLA_OK, NULL },
     { LORA ",\"use_rslora\":true,\"rank_pattern\":{\"k_proj\":7}", { PAIR }, TOLA_OK, NULL },
-    { NULL, { PAIR }, TOLA_E_NOT_FOUND, "no adapter_config.json" },
+    { NULL, { PAIR }, TOLA_E_NOT_FOUND, "adapter_config.json is missing" },
     { LORA ",\"use_dora\":true", { PAIR }, TOLA_E_UNSUPPORTED, "use_dora is not known" },
     { LORA ",\"init_lora_weights\":\"gaussian\",\"layer_replication\":null", { PAIR }, TOLA_OK, NULL },
     { LORA ",\"init_lora_weights\":\"pissa\"", { PAIR }, TOLA_E_UNSUPPORTED, "that changes the model" },
@@ -434,6 +434,9 @@ static const bad_adapter adapters[] = {
     { "\"peft_type\":\"IA3\"", { PAIR }, TOLA_E_UNSUPPORTED, "a peft_type other than LORA" },
     { LORA ",\"rank_pattern\":{\"q_proj\":3}", { PAIR }, TOLA_E_FORMAT, "rank 2, but adapter_config.json says 3" },
     { LORA ",\"alpha_pattern\":{\".*q_proj\":3}", { PAIR }, TOLA_E_UNSUPPORTED, "only plain endings" },
+    { "\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":\"4\"", { PAIR }, TOLA_E_FORMAT, "lora_alpha is of the wrong" },
+    { LORA ",\"use_rslora\":\"yes\"", { PAIR }, TOLA_E_FORMAT, "use_rslora is of the wrong kind" },
+    { LORA ",\"rank_pattern\":[]", { PAIR }, TOLA_E_FORMAT, "rank_pattern is of the wrong kind" },
     { LORA, { { Q ".lora_A.weight", 2, 8, 0, 1 } }, TOLA_E_FORMAT, "the other half of the pair is missing" },
     { LORA, { { Q ".lora_A.weight", 2, 8, 0, 1 }, { Q ".lora_B.weight", 16, 3, 0, 1 } }, TOLA_E_FORMAT,
       "no [rank, in] and [out, rank]" },
