@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
@@ -188,31 +189,6 @@ static bool hex4(const char *s, unsigned *out) {
     return true;
 }
 
-static void append_code_point(buf *b, unsigned c) {
-    uint8_t u[4];
-    size_t n;
-    if (c < 0x80) {
-        u[0] = (uint8_t)c;
-        n = 1;
-    } else if (c < 0x800) {
-        u[0] = (uint8_t)(0xc0 | c >> 6);
-        u[1] = (uint8_t)(0x80 | (c & 0x3f));
-        n = 2;
-    } else if (c < 0x10000) {
-        u[0] = (uint8_t)(0xe0 | c >> 12);
-        u[1] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
-        u[2] = (uint8_t)(0x80 | (c & 0x3f));
-        n = 3;
-    } else {
-        u[0] = (uint8_t)(0xf0 | c >> 18);
-        u[1] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
-        u[2] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
-        u[3] = (uint8_t)(0x80 | (c & 0x3f));
-        n = 4;
-    }
-    buf_append(b, u, n);
-}
-
 /* \uXXXX at s[*at] (the backslash), two of them for a surrogate pair. */
 static bool unescape_unicode(json_reader *r, size_t *at) {
     const char *s = r->data;
@@ -233,7 +209,8 @@ static bool unescape_unicode(json_reader *r, size_t *at) {
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
         p += 6;
     }
-    append_code_point(&r->scratch, c);
+    char utf8[4];
+    buf_append(&r->scratch, utf8, utf8_put(c, utf8));
     *at = p;
     return true;
 }

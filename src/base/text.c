@@ -1,4 +1,4 @@
-/* UTF-8, quoting for messages, globs, sizes, natural order. */
+/* UTF-8, quoting for messages, globs, natural order, base64. */
 #include "base/text.h"
 
 #include <stdio.h>
@@ -203,4 +203,19 @@ int text_compare_natural(const char *a, const char *b) {
     }
     if (*p || *q) return *p ? 1 : -1;
     return strcmp(a, b); /* "1" and "01" differ after all */
+}
+
+size_t text_from_base64(const char *text, size_t length, char *out) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t window = 0;
+    unsigned held = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < length; i++) {
+        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
+        if (!digit) break;
+        window = window << 6 | (uint32_t)(digit - digits);
+        held += 6;
+        if (held >= 8) out[n++] = (char)(window >> (held -= 8));
+    }
+    return n;
 }

@@ -11,6 +11,9 @@ bool utf8_valid(const char *text, size_t length);
 const char *text_quote(char *dst, size_t cap, const char *text, size_t length);
 /* Shell glob over the whole text: * ? [a-z] [!a-z] {a,b} and backslash; * crosses dots and slashes. Linear time. */
 bool glob_match(const char *pattern, const char *text);
+/* The bytes that base64 (RFC 4648) stands for, up to the first character that is none of it; `out` has room for
+ * `length`. */
+size_t text_from_base64(const char *text, size_t length, char *out);
 bool text_ends_with(const char *text, const char *suffix);
 /* Compares as people count: "layer.2" before "layer.10". */
 int text_compare_natural(const char *a, const char *b);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/utf8.h"
 #include "formats/pickle_vm.h"
 
 #define MAX_DIGITS 4096 /* of a decimal integer; CPython refuses more than 4300 */
@@ -163,24 +164,6 @@ static tola_status push_quoted(pickle_vm *vm) {
     return status;
 }
 
-static void put_utf8(buf *out, uint32_t code) {
-    if (code < 0x80) {
-        buf_u8(out, (uint8_t)code);
-    } else if (code < 0x800) {
-        buf_u8(out, (uint8_t)(0xc0 | code >> 6));
-        buf_u8(out, (uint8_t)(0x80 | (code & 63)));
-    } else if (code < 0x10000) {
-        buf_u8(out, (uint8_t)(0xe0 | code >> 12));
-        buf_u8(out, (uint8_t)(0x80 | (code >> 6 & 63)));
-        buf_u8(out, (uint8_t)(0x80 | (code & 63)));
-    } else {
-        buf_u8(out, (uint8_t)(0xf0 | code >> 18));
-        buf_u8(out, (uint8_t)(0x80 | (code >> 12 & 63)));
-        buf_u8(out, (uint8_t)(0x80 | (code >> 6 & 63)));
-        buf_u8(out, (uint8_t)(0x80 | (code & 63)));
-    }
-}
-
 /* UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX. */
 static tola_status push_raw_unicode(pickle_vm *vm) {
     const uint8_t *p = vm->line.data;
@@ -194,7 +177,8 @@ static tola_status push_raw_unicode(pickle_vm *vm) {
             buf_free(&text);
             return vm_fail(vm, TOLA_E_FORMAT, "a string with a damaged escape");
         }
-        put_utf8(&text, code);
+        char utf8[4];
+        buf_append(&text, utf8, utf8_put(code, utf8));
         i += digits ? digits + 2 : 1;
     }
     tola_status status = text.failed ? err_nomem(vm->err, "reading a pickle")

@@ -1,7 +1,7 @@
 /* Finding added tokens in a text: a trie of bytes, leftmost match, the longest where several begin there. */
+#include "base/utf8.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

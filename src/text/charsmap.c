@@ -2,8 +2,8 @@
  * end in NUL. The longest prefix that the trie knows is replaced by its text.
  * https://github.com/google/sentencepiece/blob/master/src/normalizer.cc; units: https://github.com/s-yata/darts-clone.
  */
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

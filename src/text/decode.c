@@ -1,8 +1,8 @@
 /* Ids back to text: decoders change a list of strings, one a token, which are then joined (Hugging Face's tokenizers,
  * decoders/). */
 #include "base/text.h"
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* The parts of a grammar under construction. Owns their limits; failures stick, so that callers check once. */
+#include "base/utf8.h"
 #include "text/grammar_build.h"
 
 #include "base/err.h"
@@ -150,12 +151,9 @@ part build_literal(grammar_builder *b, const char *utf8, size_t length) {
     }
     size_t count = 0;
     for (size_t i = 0; i < length;) { /* valid UTF-8 */
-        uint8_t c = (uint8_t)utf8[i];
-        unsigned n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-        uint32_t code = n == 1 ? c : c & (0x7fu >> n);
-        for (unsigned k = 1; k < n && i + k < length; k++) code = code << 6 | ((uint8_t)utf8[i + k] & 0x3f);
+        uint32_t code;
+        i += utf8_next(utf8 + i, &code);
         items[count++] = build_class(b, &(code_range){ code, code }, 1, false, TOLA_NO_OFFSET);
-        i += n;
     }
     part p = build_seq(b, items, count);
     mem_free(items);

@@ -3,6 +3,7 @@
  * Reads what llama.cpp reads, except that a rule defined twice, an empty class and characters that are no code points
  * are errors there is a place for, and that a repetition is never silently made endless. Parentheses nest by a stack of
  * our own. */
+#include "base/utf8.h"
 #include "text/grammar_build.h"
 
 #include "base/err.h"
@@ -111,14 +112,8 @@ static bool take_char(parser *p, uint32_t *out) {
     size_t at = p->pos;
     int c = peek(p);
     if (c < 0) return expected(p, "a character"), false;
-    p->pos++;
-    if (c != '\\') {
-        unsigned n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4; /* the whole text is valid UTF-8 */
-        uint32_t v = n == 1 ? (uint32_t)c : (uint32_t)c & (0x7fu >> n);
-        while (--n) v = v << 6 | ((uint8_t)p->text[p->pos++] & 0x3f);
-        *out = v;
-        return true;
-    }
+    p->pos += utf8_next(p->text + p->pos, out); /* the whole text is valid UTF-8 */
+    if (c != '\\') return true;
     c = peek(p);
     p->pos += c >= 0;
     switch (c) {

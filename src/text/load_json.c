@@ -1,7 +1,7 @@
 /* tokenizer.json of Hugging Face's tokenizers. What it asks for and is not known here is an error, never left out. */
 #include "base/text.h"
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -80,25 +80,16 @@ static tola_status room(tola_tokenizer *t, void *list_pointer, size_t count, siz
 /* ---- normalizers ---- */
 
 static tola_status get_charsmap(tola_tokenizer *t, const tola_value *step, const charsmap **out, tola_error *err) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const tola_value *v = get(step, "precompiled_charsmap");
-    buf bytes;
-    uint32_t window = 0;
-    unsigned held = 0;
     *out = NULL;
-    if (!v || v->kind != TOLA_VALUE_STRING) return TOLA_OK;
-    buf_init(&bytes, 1u << 26);
-    for (size_t i = 0; i < v->as.string.length; i++) {
-        const char *digit = v->as.string.data[i] ? strchr(digits, v->as.string.data[i]) : NULL;
-        if (!digit) break; /* '=' at the end */
-        window = window << 6 | (uint32_t)(digit - digits);
-        held += 6;
-        if (held >= 8) buf_u8(&bytes, (uint8_t)(window >> (held -= 8)));
-    }
-    if (bytes.length && !bytes.failed) *out = charsmap_parse(bytes.data, bytes.length, &t->arena);
-    bool bad = bytes.length && !*out;
-    buf_free(&bytes);
-    return bad ? err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "precompiled_charsmap is damaged") : TOLA_OK;
+    if (!v || v->kind != TOLA_VALUE_STRING || v->as.string.length == 0) return TOLA_OK;
+    char *bytes = mem_alloc(v->as.string.length);
+    if (!bytes) return err_nomem(err, "reading the tokenizer");
+    size_t n = text_from_base64(v->as.string.data, v->as.string.length, bytes);
+    if (n) *out = charsmap_parse((const uint8_t *)bytes, n, &t->arena);
+    mem_free(bytes);
+    if (n == 0 || *out) return TOLA_OK;
+    return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "precompiled_charsmap is damaged");
 }
 
 static tola_status add_normal(tola_tokenizer *t, const tola_value *step, tola_error *err) {

@@ -325,21 +325,6 @@ static const char *tiktoken_words(const char *name, uint32_t count) {
     return count < 60000 ? GPT2_WORDS : CL100K_WORDS;
 }
 
-static size_t base64(const char *text, size_t length, char *out) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t window = 0;
-    unsigned held = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < length; i++) {
-        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-        if (!digit) break;
-        window = window << 6 | (uint32_t)(digit - digits);
-        held += 6;
-        if (held >= 8) out[n++] = (char)(window >> (held -= 8));
-    }
-    return n;
-}
-
 typedef struct rank_line {
     const char *text;
     size_t length;
@@ -375,7 +360,7 @@ tola_status tk_load_tiktoken(tola_tokenizer *t, const char *text, size_t bytes, 
             return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the token of rank %" PRIu64 " is too long", line.rank);
         buf spelled;
         buf_init(&spelled, 0);
-        size_t n = base64(line.text, line.length, token);
+        size_t n = text_from_base64(line.text, line.length, token);
         for (size_t i = 0; i < n; i++) {
             char c[2];
             buf_append(&spelled, c, tk_char_of_byte((uint8_t)token[i], c));

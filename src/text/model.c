@@ -2,7 +2,7 @@
  * of words seen. Unigram is in unigram.c. */
 #include "text/model.h"
 #include "base/hash.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* Normalizers: text to text, as in Hugging Face's tokenizers (normalizers/) and SentencePiece (normalizer.cc,
  * builder.cc). */
 #define _GNU_SOURCE 1 /* memmem */
+#include "base/utf8.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* Pre-tokenizers: each step cuts the pieces of the step before, as Hugging Face's tokenizers do (pre_tokenizers/,
  * NormalizedString::split). Pieces go straight to the next step; nothing is listed that need not be. */
 #define _GNU_SOURCE 1 /* memmem */
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

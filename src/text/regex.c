@@ -3,8 +3,8 @@
  * repeated sets do not go back where that could not help, and a byte tells which alternatives can begin with it. */
 #include "text/regex.h"
 #include "base/err.h"
+#include "base/utf8.h"
 #include "text/regex_tree.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

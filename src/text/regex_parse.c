@@ -3,8 +3,8 @@
  * references, calls, conditions) is refused. */
 #include "base/err.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "text/regex_tree.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

@@ -2,6 +2,7 @@
  *
  * Does characters, classes, groups, alternatives, quantifiers, and ^ and $ at the ends of the whole or of its outermost
  * alternatives. Does not: look-around, \b, back references, names of groups, properties (\p), flags. */
+#include "base/utf8.h"
 #include "text/schema_build.h"
 
 #include <stdlib.h>
@@ -127,10 +128,8 @@ static uint32_t take_escape(pattern *p) {
 }
 
 static uint32_t take_code(pattern *p) {
-    uint8_t c = (uint8_t)p->text[p->pos++]; /* the schema is valid UTF-8 */
-    unsigned n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    uint32_t code = n == 1 ? c : c & (0x7fu >> n);
-    while (--n) code = code << 6 | ((uint8_t)p->text[p->pos++] & 0x3f);
+    uint32_t code;
+    p->pos += utf8_next(p->text + p->pos, &code); /* the schema is valid UTF-8 */
     return code;
 }
 

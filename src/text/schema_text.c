@@ -1,4 +1,5 @@
 /* Strings of JSON (RFC 8259, section 7) as parts of a grammar: their characters, names that are taken, formats. */
+#include "base/utf8.h"
 #include "text/schema_build.h"
 
 #include <stdarg.h>
@@ -117,10 +118,8 @@ part schema_characters(grammar_builder *b, const code_range *ranges, size_t coun
 
 /* The next character of valid UTF-8. */
 static uint32_t next_code(const char *text, size_t *at) {
-    uint8_t c = (uint8_t)text[(*at)++];
-    unsigned n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    uint32_t code = n == 1 ? c : c & (0x7fu >> n);
-    while (--n) code = code << 6 | ((uint8_t)text[(*at)++] & 0x3f);
+    uint32_t code;
+    *at += utf8_next(text + *at, &code);
     return code;
 }
 

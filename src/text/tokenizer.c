@@ -1,8 +1,8 @@
 /* The tokenizer itself: its tokens, the tables made of them, and the way of a text through it. */
 #include "text/tokenizer.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "text/model.h"
-#include "text/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>

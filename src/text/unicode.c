@@ -1,7 +1,7 @@
 /* See unicode.h. Text is taken in segments that begin at a character before which nothing composes or moves; most are
  * one character and are copied. */
 #include "text/unicode.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* Unigram language model (Kudo 2018, arXiv 1804.10959): the segmentation with the largest sum of scores, found from
  * left to right. Between equal sums the one found first stays, as in Hugging Face's tokenizers and SentencePiece's
  * "optimized" encoder. A character that no piece covers costs the lowest score less 10. */
+#include "base/utf8.h"
 #include "text/model.h"
-#include "text/utf8.h"
 
 #include <math.h>
 #include <string.h>

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "text/jinja/unicode.h"
 
 /* ---- failing ---- */
@@ -167,12 +168,8 @@ bool jstr_is(const jstr *s, const char *text) {
 }
 
 uint32_t jstr_next(const jstr *s, size_t *at) {
-    const unsigned char *p = (const unsigned char *)s->data + *at;
-    uint32_t c = p[0];
-    size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    if (n > 1) c &= 0xffu >> (n + 1);
-    for (size_t i = 1; i < n; i++) c = c << 6 | (p[i] & 0x3fu);
-    *at += n;
+    uint32_t c;
+    *at += utf8_next(s->data + *at, &c);
     return c;
 }
 
@@ -275,16 +272,8 @@ void jbuild_add(jbuild *b, const jstr *s) { jbuild_cut(b, s, 0, s->length); }
 void jbuild_text(jbuild *b, const char *text, uint8_t mark) { jbuild_bytes(b, text, strlen(text), mark); }
 
 void jbuild_char(jbuild *b, uint32_t c, uint8_t mark) {
-    char t[4];
-    size_t n = 1;
-    if (c < 0x80) {
-        t[0] = (char)c;
-    } else {
-        n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-        for (size_t i = n - 1; i > 0; i--, c >>= 6) t[i] = (char)(0x80 | (c & 0x3f));
-        t[0] = (char)(0xf00 >> n | c);
-    }
-    jbuild_bytes(b, t, n, mark);
+    char utf8[4];
+    jbuild_bytes(b, utf8, utf8_put(c, utf8), mark);
 }
 
 void jbuild_repeat(jbuild *b, const jstr *s, size_t times) {
