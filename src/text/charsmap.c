@@ -33,7 +33,8 @@ static uint32_t value_of(uint32_t unit) { return unit & 0x7fffffff; }
 static uint32_t label_of(uint32_t unit) { return unit & 0x800000ff; }
 static uint32_t offset_of(uint32_t unit) { return (unit >> 10) << ((unit & 0x200) >> 6); }
 
-/* The replacement of the longest prefix of text[0, length): its place in texts; false where there is none. */
+/* The replacement of the longest prefix of text[0, length) that ends with a character: its place in texts; false where
+ * there is none. */
 static bool longest(const charsmap *m, const char *text, size_t length, size_t *taken, uint32_t *value) {
     bool found = false;
     size_t node = offset_of(m->units[0]);
@@ -44,24 +45,25 @@ static bool longest(const charsmap *m, const char *text, size_t length, size_t *
         node ^= offset_of(unit);
         if (!has_leaf(unit)) continue;
         if (node >= m->count) break;
+        const bool whole = i + 1 == length || ((uint8_t)text[i + 1] & 0xc0) != 0x80;
+        if (!whole || value_of(m->units[node]) >= m->bytes) continue;
         *value = value_of(m->units[node]);
         *taken = i + 1;
-        found = *value < m->bytes;
+        found = true;
     }
     return found;
 }
 
-tola_status charsmap_apply(const charsmap *m, const char *text, size_t length, buf *out, tola_error *err) {
-    for (size_t i = 0; i < length;) {
+void charsmap_apply(const charsmap *m, const char *text, size_t length, buf *out) {
+    for (size_t i = 0; i < length && !out->failed;) {
         size_t taken;
         uint32_t value;
         if (longest(m, text + i, length - i, &taken, &value)) {
-            buf_append(out, m->texts + value, strlen(m->texts + value));
+            tk_repair(m->texts + value, strlen(m->texts + value), out); /* its place is the file's word */
         } else {
             taken = utf8_bytes(text[i]);
             buf_append(out, text + i, taken);
         }
         i += taken;
     }
-    return out->failed ? err_nomem(err, "normalizing text") : TOLA_OK;
 }

@@ -250,7 +250,7 @@ bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text
 
 /* precompiled_charsmap of SentencePiece; copied into the arena. NULL where it is damaged. */
 const charsmap *charsmap_parse(const void *data, size_t bytes, arena *a);
-tola_status charsmap_apply(const charsmap *m, const char *text, size_t length, buf *out, tola_error *err);
+void charsmap_apply(const charsmap *m, const char *text, size_t length, buf *out);
 
 /* Appends valid UTF-8 made of any bytes. */
 void tk_repair(const char *text, size_t length, buf *out);

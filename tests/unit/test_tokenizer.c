@@ -1,6 +1,8 @@
 /* Tokenizers through the public interface: both directions, streams, special tokens, what is refused. */
 #include "unit.h"
 
+#include "text/tokenizer.h"
+
 /* "é" is Ã and © in GPT-2's spelling of its two bytes. */
 #define BYTES_MODEL                                                                                                    \
     "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"\u0120\":3,\"\u0120ab\":4,\"\u00c3\":5,"        \
@@ -250,6 +252,40 @@ static void test_ids_without_text(void **state) {
     tola_tokenizer_free(t);
 }
 
+/* A damaged charsmap that cuts characters in two, or whose texts do: what comes out is text, nothing is read behind it. */
+static void test_damaged_charsmap(void **state) {
+    (void)state;
+    static uint32_t data[1 + 256 + 1];
+    arena a;
+    buf out;
+    data[0] = 256 * 4;
+    data[1 + 0xc3] = 0xc3 | 1u << 8 | 1u << 10; /* the first byte of U+00E9 has a text, */
+    data[1 + 0xc2] = 0;                         /* the one at 0 */
+    data[1 + 'b'] = 'b' | 1u << 8 | 1u << 10;   /* b's */
+    data[1 + ('b' ^ 1)] = 2;                    /* begins within a character */
+    memcpy(&data[1 + 256], "x\xc3\xa9", 4);
+    arena_init(&a, 0);
+    const charsmap *map = charsmap_parse(data, sizeof data, &a);
+    assert_non_null(map);
+    static const struct {
+        const char *text, *wanted;
+    } rows[] = { { "a\xc3\xa9", "a\xc3\xa9" }, { "\xc3\xa9z", "\xc3\xa9z" }, { "ab", "a\xef\xbf\xbd" } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t length = strlen(rows[i].text);
+        char *text = malloc(length); /* no byte more */
+        assert_non_null(text);
+        memcpy(text, rows[i].text, length);
+        buf_init(&out, 0);
+        charsmap_apply(map, text, length, &out);
+        assert_false(out.failed);
+        assert_int_equal(out.length, strlen(rows[i].wanted));
+        assert_memory_equal(out.data, rows[i].wanted, out.length);
+        buf_free(&out);
+        free(text);
+    }
+    arena_free(&a);
+}
+
 static int set_up(void **state) {
     (void)state;
     snprintf(folder, sizeof folder, "%s", unit_folder());
@@ -309,6 +345,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),         cmocka_unit_test(test_tokens),    cmocka_unit_test(test_broken_text),
         cmocka_unit_test(test_byte_fallback), cmocka_unit_test(test_not_local), cmocka_unit_test(test_specials),
+        cmocka_unit_test(test_damaged_charsmap),
         cmocka_unit_test(test_runs),          cmocka_unit_test(test_refused),   cmocka_unit_test(test_ids_without_text),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
