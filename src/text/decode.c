@@ -55,7 +55,14 @@ void tk_replace(const char *text, size_t length, tola_string from, tola_string t
 
 static tola_status replace_pattern(const tk_decode *d, const char *text, size_t length, buf *out, tola_error *err) {
     tk_normal n = { .kind = TK_REPLACE, .pattern = d->pattern, .to = d->to };
-    return tk_normalize_step(&n, text, length, out, err);
+    if (utf8_valid(text, length)) return tk_normalize_step(&n, text, length, out, err);
+    buf repaired; /* bytes that a decoder before has put together need not be text */
+    buf_init(&repaired, TK_MOST_TEXT);
+    tk_repair(text, length, &repaired);
+    tola_status status = repaired.failed ? err_nomem(err, "detokenizing")
+                                         : tk_normalize_step(&n, (char *)repaired.data, repaired.length, out, err);
+    buf_free(&repaired);
+    return status;
 }
 
 /* Runs of byte tokens become text where they are valid UTF-8, else one U+FFFD a byte. */
@@ -90,8 +97,9 @@ static void spelled_bytes(const char *text, size_t length, buf *out) {
     size_t start = out->length;
     for (size_t i = 0; i < length;) {
         uint32_t c;
-        i += utf8_next(text + i, &c);
-        int b = tk_byte_of_char(c);
+        bool character = tk_char_length(text + i, length - i) > 0; /* tokens of GGUF and SentencePiece are any bytes */
+        if (character) i += utf8_next(text + i, &c);
+        int b = character ? tk_byte_of_char(c) : -1;
         if (b < 0) {
             out->length = start;
             buf_append(out, text, length);

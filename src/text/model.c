@@ -451,7 +451,10 @@ tola_status tk_find_seams(tola_tokenizer *t, tola_error *err) {
         const struct token_slot *token = &t->model_table.slots[i];
         uint32_t c = 0, last = 0;
         for (size_t k = 0; token->text && k < token->length; last = c) {
-            k += utf8_next(token->text + k, &c);
+            size_t n = tk_char_length(token->text + k, token->length - k); /* 0: a broken one, which no text has */
+            c = 0;
+            if (n) utf8_next(token->text + k, &c);
+            k += n ? n : 1;
             if (c == 0x2581 && last != 0x2581 && last) charset_add(&before, last, last);
         }
     }

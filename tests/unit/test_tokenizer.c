@@ -286,6 +286,42 @@ static void test_damaged_charsmap(void **state) {
     arena_free(&a);
 }
 
+/* Tokens of GGUF are any bytes: one that ends within a character is not read beyond its end. */
+static void test_broken_token(void **state) {
+    (void)state;
+    const tk_decode bytes = { .kind = TK_DECODE_BYTES };
+    static const char *const rows[] = { "\xf0", "a\xe2\x96", "\xa9", "\xc4\xa0\xc3" };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t length = strlen(rows[i]);
+        char *text = malloc(length); /* no byte more */
+        buf out;
+        assert_non_null(text);
+        memcpy(text, rows[i], length);
+        buf_init(&out, 0);
+        assert_int_equal(tk_decode_one(&bytes, false, false, text, length, &out, NULL), TOLA_OK);
+        assert_int_equal(out.length, length);
+        assert_memory_equal(out.data, text, length);
+        buf_free(&out);
+        free(text);
+    }
+}
+
+/* A pattern behind the decoder of bytes sees text, as in Hugging Face's tokenizers, where that decoder repairs it. */
+static void test_pattern_behind_bytes(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_tokenizer *t = open_json("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"\u00f0\":1},\"merges\":[]},"
+                                  "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteLevel\"},"
+                                  "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a.\"},\"content\":\"b\"}]}}");
+    static const uint32_t ids[] = { 0, 0, 0, 1, 0, 1 };
+    char *text;
+    size_t n;
+    assert_int_equal(tola_detokenize(t, ids, 6, 0, &text, &n, &err), TOLA_OK);
+    assert_string_equal(text, "bbb");
+    tola_free(text);
+    tola_tokenizer_free(t);
+}
+
 static int set_up(void **state) {
     (void)state;
     snprintf(folder, sizeof folder, "%s", unit_folder());
@@ -345,7 +381,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),         cmocka_unit_test(test_tokens),    cmocka_unit_test(test_broken_text),
         cmocka_unit_test(test_byte_fallback), cmocka_unit_test(test_not_local), cmocka_unit_test(test_specials),
-        cmocka_unit_test(test_damaged_charsmap),
+        cmocka_unit_test(test_damaged_charsmap), cmocka_unit_test(test_broken_token),
+        cmocka_unit_test(test_pattern_behind_bytes),
         cmocka_unit_test(test_runs),          cmocka_unit_test(test_refused),   cmocka_unit_test(test_ids_without_text),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
