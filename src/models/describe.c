@@ -51,7 +51,7 @@ static const tola_value *word(const conf *c, const char *hf, const char *gguf) {
     return v != NULL && v->kind != TOLA_VALUE_NULL ? v : NULL;
 }
 
-typedef enum { A_COUNT, A_NUMBER, A_POSITIVE, A_FLAG, A_WORD, A_MAP } kind_of_word;
+typedef enum { A_COUNT, A_NUMBER, A_POSITIVE, A_FLAG, A_WORD, A_LIST, A_MAP } kind_of_word;
 
 struct misread {
     char name[192];
@@ -75,6 +75,7 @@ static bool is_of_kind(const tola_value *v, kind_of_word kind) {
     case A_POSITIVE: return tola_value_f64(v, 0) > 0;
     case A_FLAG: return v->kind == TOLA_VALUE_BOOL;
     case A_WORD: return v->kind == TOLA_VALUE_STRING;
+    case A_LIST: return v->kind == TOLA_VALUE_ARRAY;
     default: return v->kind == TOLA_VALUE_MAP;
     }
 }
@@ -93,8 +94,9 @@ static const tola_value *word_of(const conf *c, const char *hf, const char *gguf
 }
 
 static tola_status misread_words(const conf *c) {
-    static const char *const kinds[] = { "a whole number from 0", "a number", "a positive number",
-                                         "true or false",         "a word",   "a map" };
+    static const char *const kinds[] = {
+        "a whole number from 0", "a number", "a positive number", "true or false", "a word", "a list", "a map"
+    };
     const struct misread *m = c->misread;
     double value = tola_value_f64(m->value, (double)NAN);
     if (m->value == NULL) return TOLA_OK;
@@ -125,6 +127,7 @@ static tola_status typed(const conf *c) {
           "rope.scaling.yarn_beta_fast rope.scaling.yarn_beta_slow" },
         { A_FLAG, "use_sliding_window tie_word_embeddings", NULL },
         { A_WORD, "hidden_act hidden_activation activation_function", "rope.scaling.type" },
+        { A_LIST, "layer_types no_rope_layers mlp_only_layers", NULL },
         { A_MAP, "rope_parameters rope_scaling", NULL },
     };
     /* within rope_parameters, rope_scaling and the maps that some have for each kind of layers */
@@ -132,7 +135,7 @@ static tola_status typed(const conf *c) {
         kind_of_word kind;
         const char *name;
     } turned[] = { { A_WORD, "rope_type" },          { A_WORD, "type" },
-                   { A_POSITIVE, "rope_theta" },     { A_NUMBER, "factor" },
+                   { A_POSITIVE, "rope_theta" },     { A_POSITIVE, "factor" },
                    { A_NUMBER, "low_freq_factor" },  { A_NUMBER, "high_freq_factor" },
                    { A_NUMBER, "attention_factor" }, { A_NUMBER, "beta_fast" },
                    { A_NUMBER, "beta_slow" },        { A_NUMBER, "mscale" },
@@ -237,6 +240,8 @@ static tola_status windows(conf *c, uint64_t size, uint64_t period, bool chunked
         if (types != NULL) {
             tola_value type = tola_value_at(types, i);
             const char *text = tola_value_str(&type, NULL);
+            if (text == NULL && !c->d->gguf)
+                return FAIL(c, TOLA_E_FORMAT, "configuration: the type of layer %u is not a word", i);
             slides = text == NULL ? tola_value_bool(&type, false)
                                   : strcmp(text, chunked ? "chunked_attention" : "sliding_attention") == 0;
             if (text != NULL && !slides && strcmp(text, "full_attention") != 0)

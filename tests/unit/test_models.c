@@ -268,8 +268,8 @@ static const bad contradictions[] = {
     { { { "tie_word_embeddings", "\"no\"" } }, { 0 }, TOLA_E_FORMAT, "tie_word_embeddings is not true or false" },
     { { { "attention_bias", "1" } }, { 0 }, TOLA_E_FORMAT, "attention_bias is 1, expected true or false" },
     { { { "rope_scaling", "[1]" } }, { 0 }, TOLA_E_FORMAT, "rope_scaling is not a map" },
-    { { { "rope_scaling", YARN(",\"factor\":\"4\"") } }, { 0 }, TOLA_E_FORMAT, "rope_scaling.factor is not a number" },
-    { { { "rope_scaling", "{\"rope_type\":7}" } }, { 0 }, TOLA_E_FORMAT, "rope_scaling.rope_type is 7, expected a word" },
+    { { { "rope_scaling", YARN(",\"factor\":\"4\"") } }, { 0 }, TOLA_E_FORMAT, "factor is not a positive" },
+    { { { "rope_scaling", "{\"rope_type\":7}" } }, { 0 }, TOLA_E_FORMAT, "rope_type is 7, expected a word" },
     /* rotary positions */
     { { { "head_dim", "1" } }, { 0 }, TOLA_E_FORMAT, "columns that turn is 1, expected 2 to 1" },
     { { { "head_dim", "3" } }, { 0 }, TOLA_E_FORMAT, "3 columns of a head turn, expected an even number" },
@@ -278,8 +278,8 @@ static const bad contradictions[] = {
     { { { "rope_theta", "1e-300" } }, { 0 }, TOLA_E_FORMAT, "angles that are no numbers" },
     { { { "partial_rotary_factor", "1.5" } }, { 0 }, TOLA_E_FORMAT, "turns 1.5 of each head" },
     { { { "rope_scaling", "{\"rope_type\":\"foo\"}" } }, { 0 }, TOLA_E_UNSUPPORTED, "rope scaling is not known" },
-    { { { "rope_scaling", "{\"rope_type\":\"linear\",\"factor\":0}" } }, { 0 }, TOLA_E_FORMAT, "scaled by 0" },
-    { { { "rope_scaling", YARN(",\"factor\":-2.0") } }, { 0 }, TOLA_E_FORMAT, "scaled by -2" },
+    { { { "rope_scaling", "{\"rope_type\":\"linear\",\"factor\":0}" } }, { 0 }, TOLA_E_FORMAT, "factor is 0," },
+    { { { "rope_scaling", YARN(",\"factor\":-2.0") } }, { 0 }, TOLA_E_FORMAT, "rope_scaling.factor is -2" },
     { { { "rope_scaling", YARN(",\"factor\":1e300,\"attention_factor\":1e300") } }, { 0 }, TOLA_E_FORMAT,
       "angles that are no numbers" },
     { { { "rope_scaling", "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":4.0,\"high_freq_factor\":1.0,"
@@ -291,6 +291,10 @@ static const bad contradictions[] = {
     /* windows */
     { { { "model_type", "\"mistral\"" }, { "layer_types", "[\"sliding_attention\",\"full_attention\"]" },
         { "sliding_window", "0" } }, { 0 }, TOLA_E_FORMAT, "sliding_window is 0" },
+    { { { "model_type", "\"mistral\"" }, { "layer_types", "2" } }, { 0 }, TOLA_E_FORMAT,
+      "layer_types is 2, expected a list" },
+    { { { "model_type", "\"mistral\"" }, { "layer_types", "[1,2]" } }, { 0 }, TOLA_E_FORMAT,
+      "the type of layer 0 is not a word" },
     { { { "model_type", "\"mistral\"" }, { "layer_types", "[\"full_attention\"]" } }, { 0 }, TOLA_E_FORMAT,
       "1 layer types for 2 layers" },
     { { { "model_type", "\"mistral\"" }, { "layer_types", "[\"full_attention\",\"linear_attention\"]" } }, { 0 },
