@@ -45,6 +45,7 @@ static tola_status add_typed(tola_tokenizer *t, const uint8_t *types, tola_error
         if (types[i] != PIECE_NORMAL) t->tokens[i].flags |= TK_HIDDEN;
         if (control) t->tokens[i].flags |= TOLA_TOKEN_SPECIAL;
         if ((!control && !user) || t->tokens[i].length == 0) continue;
+        if (!utf8_valid(t->tokens[i].text, t->tokens[i].length)) continue; /* stands in no text */
         t->tokens[i].flags |= TOLA_TOKEN_ADDED;
         t->added[t->added_count++] = (tk_added){
             .text = t->tokens[i].text, .length = t->tokens[i].length, .id = i, .special = control, .normalized = user

@@ -322,6 +322,51 @@ static void test_pattern_behind_bytes(void **state) {
     tola_tokenizer_free(t);
 }
 
+/* An added token of GGUF that is no UTF-8 is found in no text: it would cut a character in two. */
+static void test_broken_added(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    static const tola_string tokens[] = { { "<unk>", 5 }, { "\xc3", 1 }, { "\xc3\xa9", 2 } };
+    static const float scores[] = { 0, 0, -1 };
+    static const int32_t types[] = { 2, 3, 1 }; /* unknown, control, normal */
+    static const char *const models[] = { "llama", "t5" };
+    for (size_t i = 0; i < 2; i++) {
+        tola_member members[] = {
+            { { "general.architecture", 20 }, { .kind = TOLA_VALUE_STRING, .as.string = { "llama", 5 } } },
+            { { "tokenizer.ggml.model", 20 },
+              { .kind = TOLA_VALUE_STRING, .as.string = { models[i], strlen(models[i]) } } },
+            { { "tokenizer.ggml.tokens", 21 },
+              { .kind = TOLA_VALUE_ARRAY, .element = TOLA_VALUE_STRING, .as.array = { tokens, 3 } } },
+            { { "tokenizer.ggml.scores", 21 },
+              { .kind = TOLA_VALUE_ARRAY, .element = TOLA_VALUE_FLOAT, .dtype = TOLA_DTYPE_F32,
+                .as.array = { scores, 3 } } },
+            { { "tokenizer.ggml.token_type", 25 },
+              { .kind = TOLA_VALUE_ARRAY, .element = TOLA_VALUE_INT, .dtype = TOLA_DTYPE_I32,
+                .as.array = { types, 3 } } },
+        };
+        tola_value metadata = { .kind = TOLA_VALUE_MAP, .as.map = { members, sizeof members / sizeof *members } };
+        tola_write_options o = TOLA_WRITE_OPTIONS_INIT;
+        tola_writer *w;
+        tola_tokenizer *t;
+        uint32_t *ids;
+        size_t n;
+        o.metadata = &metadata;
+        o.overwrite = true;
+        o.format = "gguf";
+        if (tola_writer_open(in_folder("broken.gguf"), NULL, 0, &o, &w, &err) != TOLA_OK) fail_msg("%s", err.message);
+        if (tola_writer_finish(w, &err) != TOLA_OK) fail_msg("%s", err.message);
+        if (tola_tokenizer_open(in_folder("broken.gguf"), &t, &err) != TOLA_OK) fail_msg("%s", err.message);
+        char *text = malloc(2); /* no byte more */
+        assert_non_null(text);
+        memcpy(text, "\xc3\xa9", 2);
+        assert_int_equal(tola_tokenize(t, text, 2, 0, &ids, &n, &err), TOLA_OK);
+        assert_true(n > 0 && ids[n - 1] == 2);
+        tola_free(ids);
+        free(text);
+        tola_tokenizer_free(t);
+    }
+}
+
 static int set_up(void **state) {
     (void)state;
     snprintf(folder, sizeof folder, "%s", unit_folder());
@@ -382,7 +427,7 @@ int main(void) {
         cmocka_unit_test(test_bytes),         cmocka_unit_test(test_tokens),    cmocka_unit_test(test_broken_text),
         cmocka_unit_test(test_byte_fallback), cmocka_unit_test(test_not_local), cmocka_unit_test(test_specials),
         cmocka_unit_test(test_damaged_charsmap), cmocka_unit_test(test_broken_token),
-        cmocka_unit_test(test_pattern_behind_bytes),
+        cmocka_unit_test(test_pattern_behind_bytes), cmocka_unit_test(test_broken_added),
         cmocka_unit_test(test_runs),          cmocka_unit_test(test_refused),   cmocka_unit_test(test_ids_without_text),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
