@@ -28,6 +28,7 @@ export build cc
 printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} bash -c \
     'case $1 in
          *_dotprod.c) more=-march=armv8.2-a+dotprod+fp16 ;; # as CMakeLists.txt
+         *_i8mm.c) more=-march=armv8.2-a+dotprod+fp16+i8mm ;;
      esac
      $cc "${@:2}" $more -c "$1" -o "$build/${1//\//_}.o"' _ {} "${flags[@]}" ||
     { echo "0 passed, 1 failed"; exit 1; }
@@ -41,10 +42,19 @@ for test in tests/unit/test_*.c; do
     "$cc" "${flags[@]}" -Wno-unused-parameter -Itests/unit -isystem "$build/include" \
         "$test" tests/checks/cmocka_small.c "$build/libtola.a" -o "$build/$(basename "$test" .c).bin" -pthread -ldl -lm || failed=$((failed + 1))
 done
+# Products once more on processors without i8mm (a76), and without dotprod as well (a57).
+for cpu in cortex-a76 cortex-a57; do
+    for test in matmul matvec; do cp "$build/test_$test.bin" "$build/test_${test}_$cpu.bin"; done
+done
 mkdir -p "$build/run"
 for program in "$build"/test_*.bin; do
     wrapper=$build/run/$(basename "$program" .bin)
-    printf '#!/bin/sh\nexec %s -L /usr/aarch64-linux-gnu "%s" "$@"\n' "$qemu" "$(realpath "$program")" >"$wrapper"
+    cpu=max
+    case $program in
+        *_cortex-*) cpu=cortex-${program##*_cortex-} cpu=${cpu%.bin} ;;
+    esac
+    printf '#!/bin/sh\nexec %s -cpu %s -L /usr/aarch64-linux-gnu "%s" "$@"\n' "$qemu" "$cpu" \
+        "$(realpath "$program")" >"$wrapper"
     chmod +x "$wrapper"
 done
 log=$(tests/run_tests.py unit "$build/run")

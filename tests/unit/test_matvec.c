@@ -1,9 +1,15 @@
 /* The matrix-vector product of every instruction set that this processor has gives the bits of matmul_scalar_dot, or,
  * of weights that the processor itself multiplies as bf16, those of the product with many tokens. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include "random.h"
-#include "unit.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

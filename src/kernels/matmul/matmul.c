@@ -84,6 +84,7 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     x.sums = take(l, k / 16, sizeof *x.sums, &x.sums_stride);
     x.across = across(l);
     if (tiles_of_int8()) x.q_tiles = take_across(l, (k + 63) / 64 * 16);
+    if (cpu_get()->neon_i8mm) x.q_pairs = take_across(l, x.q_stride / 4);
     x.d_across = take_across(l, k / x.d_block);
     if (type->offset) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
     if (type->offset) x.first_across = take_across(l, k / type->group);
@@ -147,6 +148,10 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
     for (size_t i = 0; x->q_tiles && i < x->k; i += 64) { /* rows of q are padded to 64 elements */
         int8_t *to = (int8_t *)x->q_tiles + i * x->across + first * 64;
         for (size_t t = 0; t < count; t++) memcpy(to + 64 * t, x->q + (first + t) * x->q_stride + i, 64);
+    }
+    for (size_t t = first; x->q_pairs && t < first + count; t++) {
+        int8_t *to = (int8_t *)x->q_pairs + t / 2 * 2 * x->q_stride + t % 2 * 8;
+        for (size_t i = 0; i < x->k; i += 8) memcpy(to + 2 * i, x->q + t * x->q_stride + i, 8);
     }
 }
 
@@ -216,6 +221,7 @@ size_t matmul_paths(matmul_path *out) {
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
 #elif defined(__aarch64__)
+    if (cpu->level == CPU_NEON && cpu->neon_i8mm) out[n++] = (matmul_path){ "i8mm", blocks, &matmul_tile_i8mm };
     if (cpu->level == CPU_NEON && cpu->neon_dotprod)
         out[n++] = (matmul_path){ "dotprod", blocks, &matmul_tile_dotprod };
     const unsigned floats = 1u << MATMUL_F32 | 1u << MATMUL_BF16;

@@ -28,6 +28,9 @@ typedef struct matmul_acts {
     /* Block types with AMX: q as tiles of 64 elements x 16 tokens, [k / 64][tokens / 16][16 tokens][64 elements];
      * missing tokens and elements are anything */
     const int8_t *q_tiles;
+    /* Block types with ARM's i8mm: q of two tokens side by side, [tokens / 2][k / 8][2 tokens][8 elements], 2 *
+     * q_stride from pair to pair; a missing token is anything */
+    const int8_t *q_pairs;
     const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
     size_t first_stride;
     /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use. */
@@ -111,7 +114,7 @@ typedef struct matmul_tile {
 extern const matmul_tile matmul_floats_avx2, matmul_floats_avx512, matmul_floats_avx512bf16, matmul_floats_amx;
 extern const matmul_tile matmul_floats_neon;
 extern const matmul_tile matmul_tile_scalar, matmul_tile_avx2, matmul_tile_avx512vnni, matmul_tile_amx;
-extern const matmul_tile matmul_tile_neon, matmul_tile_dotprod;
+extern const matmul_tile matmul_tile_neon, matmul_tile_dotprod, matmul_tile_i8mm;
 
 /* The paths of this processor, best first; each serves the kinds whose bit (1 << matmul_kind) is set. The last one,
  * scalar, serves all. */
