@@ -1,4 +1,5 @@
 /* tola run: words from a model. One prompt, a pipe, or a chat on a terminal (run_chat.c). */
+#include <errno.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -85,6 +86,18 @@ static int check_range(const char *name, uint64_t value) {
     return value <= UINT32_MAX ? CLI_YES : cli_fail("--%s: %llu is too large", name, (unsigned long long)value);
 }
 
+/* Whether a session can be kept there is asked before minutes of answering, not after. */
+static int check_session_place(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = frame_alloc(strlen(path) + 2);
+    strcpy(folder, slash ? path : ".");
+    if (slash) folder[slash == path ? 1 : slash - path] = '\0';
+    bool there = access(path, F_OK) == 0;
+    int cause = path[0] == '\0' ? ENOENT : there || access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    free(folder);
+    return cause == 0 ? CLI_YES : cli_fail("--session '%s': %s", path, strerror(cause));
+}
+
 static int check_settings(const run_settings *s) {
     const struct {
         const char *name;
@@ -95,7 +108,7 @@ static int check_settings(const run_settings *s) {
         if (check_range(counts[i].name, counts[i].value) != CLI_YES) return CLI_ERROR;
     if (s->grammar && s->json_schema) return cli_fail("--grammar and --json-schema: one of them");
     if (s->raw && s->system) return cli_fail("--raw writes no system message; put it into the prompt");
-    return CLI_YES;
+    return s->session ? check_session_place(s->session) : CLI_YES;
 }
 
 /* ---- opening ---- */
@@ -315,7 +328,7 @@ const cli_verb cmd_run = {
         "\n"
         "The message goes through the model's own chat template; --raw leaves that out, and the model goes on with "
         "the text as it is, which is what models want that were not trained to chat. What looks like a special token "
-        "in a message is only text.\n"
+        "in a message is only text; in a --raw text it is that token.\n"
         "\n"
         "In a chat, Ctrl-C stops the answer, Ctrl-D leaves, Alt-Enter begins a new line, and /help lists commands: "
         "/system, /reset, /undo, /regenerate, /set, /tokens, /save, /load, /quit.\n"

@@ -44,6 +44,13 @@ $ echo hello > text.tola; tola run s.gguf --raw -p '' -n 1 --session text.tola; 
 hello
 2> tola: text.tola: offset 0: too short for a session file
 
+$ tola run s.gguf --raw -p Once --session nowhere/s.tola
+2> tola: --session 'nowhere/s.tola': No such file or directory
+[exit 2]
+$ tola run s.gguf --raw -p Once --session ''
+2> tola: --session '': No such file or directory
+[exit 2]
+
 # endings
 $ tola run s.gguf --raw -p 'Once upon a time' --temp 0 --stop 'Lily' --stop 'nothing of the kind'
 , there was a little girl named 
