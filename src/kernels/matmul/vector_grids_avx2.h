@@ -7,7 +7,7 @@
 #define KERNELS_MATMUL_VECTOR_GRIDS_AVX2_H
 
 #include "kernels/matmul/vector_avx2.h"
-#include "kernels/matmul/vector_body.h"
+#include "kernels/matmul/vector_grids.h"
 
 /* What goes with the codes of a block, so that vpshufb finds that of 32 elements by one constant. */
 typedef struct grid_parts {
@@ -15,18 +15,9 @@ typedef struct grid_parts {
     vi scales;   /* word g of lane h: of elements 32 g + 16 h and on */
 } grid_parts;
 
-/* Dwords whose sum is the S of matmul.h. */
-typedef vi (*grid_fn)(const uint8_t *block, const acts *x);
-
 ALWAYS vi both_lanes(__m128i v) { return _mm256_broadcastsi128_si256(v); }
 
 ALWAYS __m128i load_low(const void *p) { return _mm_loadl_epi64(p); } /* 8 bytes */
-
-ALWAYS unsigned word_at(const uint8_t *p) {
-    uint16_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
-}
 
 ALWAYS vi odd_of(vi v) { return add32(shl16(v, 1), set16(1)); } /* small words: 2 v + 1 */
 
@@ -130,9 +121,6 @@ static inline vi grid_block_iq2_s(const uint8_t *b, const acts *x) {
     return acc;
 }
 
-/* Two entries of four codes. */
-ALWAYS uint64_t two(uint32_t first, uint32_t second) { return first | (uint64_t)second << 32; }
-
 static inline vi grid_block_iq3_xxs(const uint8_t *b, const acts *x) {
     grid_parts p;
     set_sevens(&p, _mm256_loadu_si256((const __m256i *)(b + 66)));
@@ -226,59 +214,12 @@ static inline vi grid_block_iq1_m(const uint8_t *b, const acts *x) {
     return add32(shl32(acc, 1), by_all_sums(mul16(words, set16(-9)), x));
 }
 
-/* The f16 scales of a block: at the beginning, or of iq1_m four times four bits. */
-ALWAYS void grid_scales(const rows *r, bool in_parts, uint16_t d[ROWS]) {
-    if (!in_parts) {
-        collect16(r, 0, d);
-        return;
-    }
-    for (size_t i = 0; i < LANES; i++)
-        for (size_t j = 0; j < 4; j++) {
-            uint64_t all;
-            memcpy(&all, row_at(r, i, j) + 48, sizeof all);
-            d[4 * i + j] = (uint16_t)((all >> 12 & 0xf) | (all >> 24 & 0xf0) | (all >> 36 & 0xf00) |
-                                      (all >> 48 & 0xf000));
-        }
+/* Of rows (., j), each in its lane. */
+ALWAYS vi grid_rows(grid_fn block, const rows *r, size_t j, const acts *x) {
+    vi row0 = block(row_at(r, 0, j), x), row1 = block(row_at(r, 1, j), x);
+    return add32(_mm256_permute2x128_si256(row0, row1, 0x20), _mm256_permute2x128_si256(row0, row1, 0x31));
 }
 
-ALWAYS vf grid_step(grid_fn block, size_t bytes, float factor, bool in_parts, rows r, acts x, size_t blocks) {
-    vf acc = set_f(0);
-    for (size_t b = 0; b < blocks; b++) {
-        uint16_t d[ROWS];
-        vi sums[4];
-        grid_scales(&r, in_parts, d);
-        for (size_t j = 0; j < 4; j++) {
-            vi row0 = block(row_at(&r, 0, j), &x), row1 = block(row_at(&r, 1, j), &x);
-            sums[j] = add32(_mm256_permute2x128_si256(row0, row1, 0x20), _mm256_permute2x128_si256(row0, row1, 0x31));
-        }
-        acc = super_add(acc, sums, mul_f(load_f16(d), set_f(factor)), &x);
-        super_next(&r, &x, bytes);
-    }
-    return acc;
-}
-
-#define GRID(name, bytes, factor, in_parts)                                                                           \
-    VECTOR(name, 256, grid_step(grid_block_##name, bytes, factor, in_parts, r, x, blocks))
-
-GRID(iq1_s, 50, 0.125f, false)
-GRID(iq1_m, 56, 0.125f, true)
-GRID(iq2_xxs, 66, 0.125f, false)
-GRID(iq2_xs, 74, 0.125f, false)
-GRID(iq2_s, 82, 0.125f, false)
-GRID(iq3_xxs, 98, 0.25f, false)
-GRID(iq3_s, 110, 1.0f, false)
-
-static matmul_vector_fn grid_vector_of(tola_dtype weights) {
-    switch (weights) {
-    case TOLA_DTYPE_IQ1_S: return vector_iq1_s;
-    case TOLA_DTYPE_IQ1_M: return vector_iq1_m;
-    case TOLA_DTYPE_IQ2_XXS: return vector_iq2_xxs;
-    case TOLA_DTYPE_IQ2_XS: return vector_iq2_xs;
-    case TOLA_DTYPE_IQ2_S: return vector_iq2_s;
-    case TOLA_DTYPE_IQ3_XXS: return vector_iq3_xxs;
-    case TOLA_DTYPE_IQ3_S: return vector_iq3_s;
-    default: return NULL;
-    }
-}
+#include "kernels/matmul/vector_grids_body.h"
 
 #endif

@@ -2,10 +2,10 @@
 #include "kernels/matmul/matmul_kernels.h"
 
 #if defined(__aarch64__)
-#include "kernels/matmul/vector_neon.h"
-#include "kernels/matmul/vector_body.h"
+#include "kernels/matmul/vector_grids_neon.h"
 
 matmul_vector_fn matmul_vector_neon(tola_dtype weights) {
-    return vector_of(weights);
+    const matmul_vector_fn vector = vector_of(weights);
+    return vector ? vector : grid_vector_of(weights);
 }
 #endif
