@@ -84,10 +84,9 @@ static bool is_of_kind(const tola_value *v, kind_of_word kind) {
 static const tola_value *word_of(const conf *c, const char *hf, const char *gguf, kind_of_word kind) {
     const tola_value *v = word(c, hf, gguf);
     if (v == NULL || c->misread->value != NULL || is_of_kind(v, kind)) return v;
-    if (c->d->gguf)
-        (void)snprintf(c->misread->name, sizeof c->misread->name, "%s.%s", c->arch, gguf);
-    else
-        (void)snprintf(c->misread->name, sizeof c->misread->name, "%s", hf);
+    const char *name = c->d->gguf ? gguf : hf; /* v was found by it */
+    (void)snprintf(c->misread->name, sizeof c->misread->name, "%s%s%s", c->d->gguf ? c->arch : "",
+                   c->d->gguf ? "." : "", name != NULL ? name : "");
     c->misread->value = v;
     c->misread->expected = kind;
     return v;
