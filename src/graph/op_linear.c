@@ -65,12 +65,13 @@ size_t op_product_scratch(const graph_node *n, const graph_plan *p) {
     return many > one ? many : one;
 }
 
-/* Rows of weights in one task. One token: some hundred KiB, long enough for the memory's streams. Many: so that every
- * thread gets a few, as the work on a row is long. */
+/* Rows of weights in one task. One token: two runs a thread, as each begins with waiting for the memory; short ones cost a
+ * fifth of its speed. Many: so that every thread gets a few, as the work on a row is long. */
 static size_t rows_at_once(const op_call *c) {
     const graph_weight *w = c->node->w[0];
-    const size_t most = c->rows == 1 ? ((size_t)256 << 10) / w->row_bytes : 512;
-    size_t rows = w->rows / (4 * (size_t)c->plan->threads);
+    const bool one = c->rows == 1;
+    const size_t most = one ? ((size_t)4 << 20) / w->row_bytes : 512;
+    size_t rows = w->rows / ((one ? 2 : 4) * (size_t)c->plan->threads);
     if (rows > most) rows = most;
     rows = rows / MATMUL_ROWS * MATMUL_ROWS;
     return rows > 0 ? rows : MATMUL_ROWS;
