@@ -7,7 +7,7 @@
 #define KERNELS_MATMUL_VECTOR_GRIDS_AVX2_H
 
 #include "kernels/matmul/vector_avx2.h"
-#include "kernels/matmul/vector_grids.h"
+#include "kernels/matmul/vector_grids_words_body.h"
 
 /* What goes with the codes of a block, so that vpshufb finds that of 32 elements by one constant. */
 typedef struct grid_parts {

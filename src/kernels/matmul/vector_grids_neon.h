@@ -6,7 +6,7 @@
 #define KERNELS_MATMUL_VECTOR_GRIDS_NEON_H
 
 #include "kernels/matmul/vector_neon.h"
-#include "kernels/matmul/vector_grids.h"
+#include "kernels/matmul/vector_grids_words_body.h"
 
 /* What goes with the codes of a block. */
 typedef struct grid_parts {

@@ -1,6 +1,6 @@
 /* What the instruction sets share of types with codebooks: before their functions of a block. */
-#ifndef KERNELS_MATMUL_VECTOR_GRIDS_H
-#define KERNELS_MATMUL_VECTOR_GRIDS_H
+#ifndef KERNELS_MATMUL_VECTOR_GRIDS_WORDS_BODY_H
+#define KERNELS_MATMUL_VECTOR_GRIDS_WORDS_BODY_H
 
 #include "kernels/matmul/vector_body.h"
 
