@@ -45,35 +45,39 @@ static void no_memory(graph *g) {
 
 uint32_t graph_cols(const graph *g, graph_value v) { return v < g->count ? g->nodes[v].cols : 0; }
 
-/* x + W y becomes one operation where nothing else needs the product. */
-static void join_sums(graph *g, uint32_t *uses) {
+/* How many operations and outputs read each value. */
+static void count_uses(graph *g) {
+    memset(g->uses, 0, g->count * sizeof *g->uses);
     for (graph_value v = 0; v < g->count; v++)
         for (int i = 0; i < 3; i++)
-            if (g->nodes[v].in[i] != GRAPH_NONE) uses[g->nodes[v].in[i]]++;
-    for (size_t i = 0; i < g->output_count; i++) uses[g->outputs[i]]++;
+            if (g->nodes[v].in[i] != GRAPH_NONE) g->uses[g->nodes[v].in[i]]++;
+    for (size_t i = 0; i < g->output_count; i++) g->uses[g->outputs[i]]++;
+}
+
+/* x + W y becomes one operation where nothing else needs the product. */
+static void join_sums(graph *g) {
     for (graph_value v = 0; v < g->count; v++) {
         graph_node *sum = &g->nodes[v];
         if (sum->op != OP_ADD) continue;
         for (int i = 1; i >= 0 && sum->op == OP_ADD; i--) {
-            graph_node *product = &g->nodes[sum->in[i]];
-            if (product->op != OP_LINEAR || product->in[1] != GRAPH_NONE || uses[sum->in[i]] != 1) continue;
-            const graph_value other = sum->in[1 - i];
+            const graph_value joined = sum->in[i], other = sum->in[1 - i];
+            graph_node *product = &g->nodes[joined];
+            if (product->op != OP_LINEAR || product->in[1] != GRAPH_NONE || g->uses[joined] != 1) continue;
             *sum = *product;
             sum->in[1] = other;
             *product = (graph_node){ .op = OP_DEAD, .per_token = 1, .in = { GRAPH_NONE, GRAPH_NONE, GRAPH_NONE } };
+            g->uses[joined] = 0;
         }
     }
 }
 
 tola_status graph_finish(graph *g, const graph_value *outputs, size_t count, tola_error *err) {
-    uint32_t *uses = NULL;
     for (size_t i = 0; i < count && !graph_failed(g); i++)
         if (graph_cols(g, outputs[i]) == 0) graph_fail(g, TOLA_E_ARG, "output %zu of the graph is no value", i);
     if (!graph_failed(g)) {
         g->outputs = arena_alloc_array(&g->arena, count, sizeof *g->outputs);
-        uses = arena_alloc_array(&g->arena, (size_t)g->count + 1, sizeof *uses);
-        if (!g->outputs || !uses) no_memory(g);
-        else memset(uses, 0, g->count * sizeof *uses);
+        g->uses = arena_alloc_array(&g->arena, (size_t)g->count + 1, sizeof *g->uses);
+        if (!g->outputs || !g->uses) no_memory(g);
     }
     if (graph_failed(g)) {
         if (err) *err = g->error;
@@ -81,7 +85,8 @@ tola_status graph_finish(graph *g, const graph_value *outputs, size_t count, tol
     }
     memcpy(g->outputs, outputs, count * sizeof *outputs);
     g->output_count = count;
-    join_sums(g, uses);
+    count_uses(g);
+    join_sums(g);
     g->finished = true;
     return TOLA_OK;
 }

@@ -85,6 +85,7 @@ struct graph {
     uint32_t attention_calls;
     graph_value *outputs;
     size_t output_count;
+    uint32_t *uses; /* of each value, by operations and outputs; once finished */
     bool finished;
     tola_error error; /* the first, where status is not TOLA_OK */
 };

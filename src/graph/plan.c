@@ -20,17 +20,11 @@ typedef struct life {
     size_t bytes, at;
 } life;
 
-static void find_inlined(graph_plan *p, life *lives) {
+static void find_inlined(graph_plan *p) {
     const graph *g = p->g;
-    for (uint32_t v = 0; v < g->count; v++) lives[v].first = 0; /* uses, for now */
-    for (size_t i = 0; i < g->output_count; i++) lives[g->outputs[i]].first = 2;
-    for (uint32_t v = 0; v < g->count; v++)
-        for (int i = 0; i < 3; i++)
-            if (g->nodes[v].in[i] != GRAPH_NONE) lives[g->nodes[v].in[i]].first++;
     for (uint32_t v = 0; v < g->count; v++) {
         const graph_value in = g->nodes[v].in[0];
-        if (g->nodes[v].op == OP_PREPARE && lives[in].first == 1 && op_table[g->nodes[in].op]->row)
-            p->inlined[in] = true;
+        if (g->nodes[v].op == OP_PREPARE && g->uses[in] == 1 && op_table[g->nodes[in].op]->row) p->inlined[in] = true;
     }
 }
 
@@ -128,7 +122,7 @@ static bool give_addresses(graph_plan *p, life *lives, life *alive) {
 
 static tola_status lay_out(graph_plan *p, life *lives, life *alive, tola_error *err) {
     const graph *g = p->g;
-    find_inlined(p, lives);
+    find_inlined(p);
     sort_into_waves(p, lives);
     for (uint32_t v = 0; v < g->count; v++) {
         if (!has_place(p, v)) continue;
