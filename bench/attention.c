@@ -11,6 +11,7 @@
  *
  * With --prompt the operation itself, over a prompt of N tokens at once and one kv head with --group query heads: the
  * arithmetic that is seen, half of a full square, beside the peak, and the writing of the cache. */
+#include "bench.h"
 #include "base/cpu.h"
 #include "graph/kv_pages.h"
 #include "graph/op.h"
@@ -21,30 +22,9 @@
 
 enum { MOST_QUERIES = 96 };
 
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t next(void) { /* xorshift64 (Marsaglia 2003) */
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    return seed ^= seed << 17;
-}
-
-static float uniform(void) { return (float)((double)(next() >> 11) * 0x1p-52 - 1); }
+static float uniform(void) { return (float)((double)(bench_random() >> 11) * 0x1p-52 - 1); }
 
 static clockid_t clock_used = CLOCK_MONOTONIC;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(clock_used, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void *aligned(size_t bytes) {
-    void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
-    if (!p) abort();
-    memset(p, 0, (bytes + 127) / 64 * 64);
-    return p;
-}
 
 /* ---- limits ---- */
 
@@ -75,12 +55,12 @@ static double peak_f32(void) {
     const cpu_level level = cpu_get()->level;
     if (level != CPU_AVX512 && level != CPU_AVX2) return 0;
     const size_t rounds = 40000;
-    const double start = now();
+    const double start = bench_seconds(clock_used);
     if (level == CPU_AVX512)
         loop_zmm(rounds);
     else
         loop_ymm(rounds);
-    return 24 * (level == CPU_AVX512 ? 16 : 8) * 2 * (double)rounds / (now() - start) * 1e-9;
+    return 24 * (level == CPU_AVX512 ? 16 : 8) * 2 * (double)rounds / (bench_seconds(clock_used) - start) * 1e-9;
 #else
     return 0;
 #endif
@@ -89,14 +69,14 @@ static double peak_f32(void) {
 static uint64_t sink;
 
 static double read_speed(const uint8_t *p, size_t bytes) {
-    const double start = now();
+    const double start = bench_seconds(clock_used);
     uint64_t sum[8] = { 0 }, x[8];
     for (size_t i = 0; i + 64 <= bytes; i += 64) {
         memcpy(x, p + i, 64);
         for (int j = 0; j < 8; j++) sum[j] += x[j];
     }
     for (int j = 0; j < 8; j++) sink += sum[j];
-    return (double)bytes / (now() - start) * 1e-9;
+    return (double)bytes / (bench_seconds(clock_used) - start) * 1e-9;
 }
 
 /* ---- what is measured ---- */
@@ -110,7 +90,7 @@ typedef struct subject {
 } subject;
 
 static void set_up(subject *s) {
-    float *row = aligned((s->h.key_dim + s->h.value_dim) * sizeof *row);
+    float *row = bench_memory((s->h.key_dim + s->h.value_dim) * sizeof *row);
     s->key_bytes = attention_bytes(s->h.key_type, s->h.key_dim);
     s->value_bytes = attention_bytes(s->h.value_type, s->h.value_dim);
     if (s->key_bytes == 0 || s->value_bytes == 0) {
@@ -118,17 +98,17 @@ static void set_up(subject *s) {
         exit(2);
     }
     const size_t page = s->key_bytes + s->value_bytes;
-    s->cache = aligned(s->pages * page);
+    s->cache = bench_memory(s->pages * page);
     for (size_t i = 0; i < ATTENTION_PAGE; i++) {
         for (size_t d = 0; d < s->h.key_dim + s->h.value_dim; d++) row[d] = uniform();
         attention_put_keys(s->h.key_type, s->h.key_dim, s->cache, i, 1, row, 0);
         attention_put_values(s->h.value_type, s->h.value_dim, s->cache + s->key_bytes, i, 1, row, 0);
     }
     for (size_t i = 1; i < s->pages; i++) memcpy(s->cache + i * page, s->cache, page);
-    s->q = aligned(MOST_QUERIES * s->h.key_dim * sizeof *s->q);
+    s->q = bench_memory(MOST_QUERIES * s->h.key_dim * sizeof *s->q);
     for (size_t i = 0; i < MOST_QUERIES * s->h.key_dim; i++) s->q[i] = uniform() * 0.1f;
-    s->room = aligned(attention_room(&s->h, MOST_QUERIES) * sizeof(float));
-    s->scratch = aligned(attention_scratch(MOST_QUERIES) * sizeof(float));
+    s->room = bench_memory(attention_room(&s->h, MOST_QUERIES) * sizeof(float));
+    s->scratch = bench_memory(attention_scratch(MOST_QUERIES) * sizeof(float));
     memset(s->last, ATTENTION_PAGE, sizeof s->last);
     free(row);
 }
@@ -136,14 +116,14 @@ static void set_up(subject *s) {
 /* Seconds of n queries over `pages` pages, or over one page as often. */
 static double time_of(const subject *s, size_t n, size_t pages, bool same_page) {
     const attention_state state = attention_begin(&s->h, n, s->room);
-    const double start = now();
+    const double start = bench_seconds(clock_used);
     for (size_t i = 0; i < pages; i++) {
         const size_t page = s->key_bytes + s->value_bytes;
         const uint8_t *p = s->cache + (same_page ? 0 : i) * page, *next_page = same_page ? p : p + page;
         const attention_pages of = { p, p + s->key_bytes, next_page, next_page + s->key_bytes };
         attention_page(&s->h, s->q, s->h.key_dim, n, &of, s->first, s->last, &state, s->scratch);
     }
-    return now() - start;
+    return bench_seconds(clock_used) - start;
 }
 
 static void keep_best(double *best, double x) {
@@ -181,7 +161,7 @@ static void measure(subject *s, size_t rounds) {
 /* ---- a whole prompt ---- */
 
 static float *random_floats(size_t n) {
-    float *x = aligned(n * sizeof *x);
+    float *x = bench_memory(n * sizeof *x);
     for (size_t i = 0; i < n; i++) x[i] = uniform();
     return x;
 }
@@ -190,8 +170,8 @@ static void measure_prompt(const attention_head *h, uint32_t group, size_t token
     const kv_layer layer = { 1, (uint32_t)h->key_dim, (uint32_t)h->value_dim, 0, 0 };
     const kv_options options = { h->key_type, h->value_type, tokens };
     kv_cache *kv;
-    kv_sequence *one, **sequences = aligned(tokens * sizeof *sequences);
-    uint32_t *positions = aligned(tokens * sizeof *positions);
+    kv_sequence *one, **sequences = bench_memory(tokens * sizeof *sequences);
+    uint32_t *positions = bench_memory(tokens * sizeof *positions);
     if (kv_create_layers(&layer, 1, &options, &kv, NULL) != TOLA_OK || kv_sequence_create(kv, &one, NULL) != TOLA_OK ||
         kv_reserve(one, tokens, NULL) != TOLA_OK)
         abort();
@@ -217,17 +197,17 @@ static void measure_prompt(const attention_head *h, uint32_t group, size_t token
                               .rows = tokens,
                               .cols = group * h->value_dim,
                               .in_cols = { group * h->key_dim } };
-    void *scratch = aligned(op_attend.scratch(&attend, NULL));
+    void *scratch = bench_memory(op_attend.scratch(&attend, NULL));
     const double flops = (double)group * (double)tokens * (double)(tokens + 1) * (double)(h->key_dim + h->value_dim);
     double peak = 0, speed = 0, putting = 1e9;
     for (size_t r = 0; r < rounds; r++) {
         keep_best(&peak, peak_f32());
-        double start = now();
+        double start = bench_seconds(clock_used);
         for (size_t t = 0; t < op_kv_store.tasks(&puts); t++) op_kv_store.run(&puts, t, NULL);
-        if (now() - start < putting) putting = now() - start;
-        start = now();
+        if (bench_seconds(clock_used) - start < putting) putting = bench_seconds(clock_used) - start;
+        start = bench_seconds(clock_used);
         for (size_t t = 0; t < op_attend.tasks(&attends); t++) op_attend.run(&attends, t, scratch);
-        keep_best(&speed, flops / (now() - start) * 1e-9);
+        keep_best(&speed, flops / (bench_seconds(clock_used) - start) * 1e-9);
     }
     printf("a prompt of %zu, %u heads, %s keys of %zu, %s values of %zu: %.1f GFLOP/s, %.0f %% of the peak of %.1f; "
            "%.1f ms, writing the cache %.2f ms\n",

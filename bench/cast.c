@@ -3,6 +3,7 @@
  * Each thread has its own buffers of 256 MiB. Every round runs each cast and two copies, one with ordinary stores
  * (which fetch the line they overwrite, as a cast's do) and memcpy (which at this size writes past the caches); a
  * cast's bytes read and written per second are held against the copies' of the same round. Medians and spread. */
+#include "bench.h"
 #include "kernels/cast/cast.h"
 
 #include <pthread.h>
@@ -77,21 +78,15 @@ static void *work(void *argument) {
     return NULL;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* GB/s read and written, all threads together. */
 static double measure(worker *workers, int threads, const operation *o) {
-    double start = now();
+    double start = bench_seconds(CLOCK_MONOTONIC);
     for (int i = 0; i < threads; i++) {
         workers[i].o = o;
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i])) abort();
     }
     for (int i = 0; i < threads; i++) pthread_join(workers[i].thread, NULL);
-    return (double)threads * (double)(elements(o) * (o->in + o->out)) / (now() - start) / 1e9;
+    return (double)threads * (double)(elements(o) * (o->in + o->out)) / (bench_seconds(CLOCK_MONOTONIC) - start) / 1e9;
 }
 
 static int ascending(const void *a, const void *b) {

@@ -3,6 +3,7 @@
  * Every round encodes the same gaussian rows with ours and with ggml_quantize_chunk, with and without importance (ones
  * for the types that ggml does not encode without). Millions of elements a second by the thread's own clock, the best
  * of the rounds, and the median of the ratios of the rounds with its spread. */
+#include "bench.h"
 #include "kernels/quantize/quantize.h"
 
 #include <dlfcn.h>
@@ -28,12 +29,6 @@ static const struct {
               { "iq3_xxs", 18, false }, { "iq1_s", 19, true },  { "iq4_nl", 20, false }, { "iq3_s", 21, false },
               { "iq2_s", 22, false },   { "iq4_xs", 23, false }, { "iq1_m", 29, true } };
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static double uniform(void) { /* xorshift64 (Marsaglia 2003), in (0, 1) */
     static uint64_t seed = 88172645463325252u;
     seed ^= seed << 13;
@@ -58,11 +53,11 @@ static void bench(size_t type, chunk_fn *theirs, const float *w, const float *im
         double seconds[2];
         for (int turn = 0; turn < 2; turn++) {
             int side = (turn + round) & 1;
-            double begin = now();
+            double begin = bench_seconds(CLOCK_THREAD_CPUTIME_ID);
             if (side) theirs(types[type].ggml, w, out, 0, ROWS, COLUMNS, for_them);
             else
                 for (size_t r = 0; r < ROWS; r++) ours(w + r * COLUMNS, (char *)out + r * bytes, COLUMNS, importance);
-            seconds[side] = now() - begin;
+            seconds[side] = bench_seconds(CLOCK_THREAD_CPUTIME_ID) - begin;
             if (round >= 0 && seconds[side] < best[side]) best[side] = seconds[side];
         }
         if (round >= 0) ratios[round] = seconds[1] / seconds[0];

@@ -1,6 +1,7 @@
 /* The time of token masks: bench_grammar VOCABULARY.gguf GRAMMAR.gbnf TEXTS *
  * TEXTS has one text a line, each following the grammar. Each is cut into tokens (the longest that fits, a stand-in for
  * a model's choice), with a mask worked out before each. Two passes: a fresh matcher, then the same again. */
+#include "bench.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +11,6 @@
 #include <tola/checkpoint.h>
 
 /* The processor's time of this thread: what else runs on the machine does not count. */
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void fail(const char *what, const tola_error *err) {
     fprintf(stderr, "%s: %s\n", what, err ? err->message : "failed");
     exit(2);
@@ -76,9 +71,9 @@ static grammar_vocabulary *open_vocabulary(const char *path, grammar_token **tok
     }
     uint32_t end_id = end ? (uint32_t)tola_value_u64(end, 0) : 0;
     grammar_vocabulary *v;
-    double start = now();
+    double start = bench_seconds(CLOCK_THREAD_CPUTIME_ID);
     if (grammar_vocabulary_create(*tokens, *count, &end_id, 1, &v, &err) != TOLA_OK) fail(path, &err);
-    printf("vocabulary of %u tokens: %.0f ms\n", *count, 1e3 * (now() - start));
+    printf("vocabulary of %u tokens: %.0f ms\n", *count, 1e3 * (bench_seconds(CLOCK_THREAD_CPUTIME_ID) - start));
     tola_checkpoint_close(c);
     return v;
 }
@@ -130,18 +125,18 @@ static void pass(const char *name, grammar_matcher *m, const grammar_token *toke
         grammar_state *s;
         if (grammar_state_create(m, &s, &err) != TOLA_OK) fail(name, &err);
         while (line < end) {
-            double start = now();
+            double start = bench_seconds(CLOCK_THREAD_CPUTIME_ID);
             if (grammar_state_mask(s, mask, &err) != TOLA_OK) fail(name, &err);
-            double time = now() - start;
+            double time = bench_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
             if (n == cap && !(times = realloc(times, (cap = cap * 2 + 1024) * sizeof *times))) fail(name, NULL);
             times[n++] = time;
             total += time;
             for (uint32_t w = 0; w < (count + 31) / 32; w++) allowed += (size_t)__builtin_popcount(mask[w]);
             uint32_t id = longest_token(tokens, &sorted, mask, line, (size_t)(end - line), count);
             bool accepted = false;
-            start = now();
+            start = bench_seconds(CLOCK_THREAD_CPUTIME_ID);
             if (id < count && grammar_state_token(s, id, &accepted, &err) != TOLA_OK) fail(name, &err);
-            steps += now() - start;
+            steps += bench_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
             if (!accepted) {
                 fprintf(stderr, "no token of the mask goes on with: %.40s\n", line);
                 exit(1);
@@ -173,12 +168,13 @@ int main(int argc, char **argv) {
     size_t length, text_length;
     char *text = read_file(argv[2], &length), *texts = read_file(argv[3], &text_length);
     grammar *g;
-    double start = now();
+    double start = bench_seconds(CLOCK_THREAD_CPUTIME_ID);
     bool schema = strlen(argv[2]) > 5 && strcmp(argv[2] + strlen(argv[2]) - 5, ".json") == 0;
     tola_status status =
         schema ? grammar_from_schema(text, length, &g, &err) : grammar_parse(text, length, NULL, &g, &err);
     if (status != TOLA_OK) fail(argv[2], &err);
-    printf("grammar of %zu nodes: %.2f ms\n", grammar_node_count(g), 1e3 * (now() - start));
+    printf("grammar of %zu nodes: %.2f ms\n", grammar_node_count(g),
+           1e3 * (bench_seconds(CLOCK_THREAD_CPUTIME_ID) - start));
     grammar_matcher *m;
     if (grammar_matcher_create(g, v, 0, &m, &err) != TOLA_OK) fail(argv[2], &err);
     pass("first pass", m, tokens, count, texts, text_length);

@@ -4,6 +4,7 @@
  * caches and, the best set, into memory, beside memset.
  *
  * The checks here are short; tests/unit/test_cast.c, test_stats.c and test_dequantize.c go through all patterns. */
+#include "bench.h"
 #include "base/cpu.h"
 #include "kernels/cast/cast.h"
 #include "kernels/cast/scalar.h"
@@ -191,18 +192,12 @@ static int check(const operation *o, bool (*same)(const void *, const void *)) {
 
 /* ---- timing ---- */
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static double best_seconds(const operation *o, const set *s, size_t n) {
-    double best = 1e9, until = now() + 0.25;
-    while (now() < until) {
-        double start = now();
+    double best = 1e9, until = bench_seconds(CLOCK_MONOTONIC) + 0.25;
+    while (bench_seconds(CLOCK_MONOTONIC) < until) {
+        double start = bench_seconds(CLOCK_MONOTONIC);
         for (int k = 0; k < 8; k++) o->run(s, in, out, n);
-        double each = (now() - start) / 8;
+        double each = (bench_seconds(CLOCK_MONOTONIC) - start) / 8;
         if (each < best) best = each;
     }
     return best;
@@ -260,11 +255,11 @@ static int check_blocks(tola_dtype dtype) {
 }
 
 static double best_decoding(dequantize_fn decode, void *dst, size_t n) {
-    double best = 1e9, until = now() + 0.15;
-    while (now() < until) {
-        double start = now();
+    double best = 1e9, until = bench_seconds(CLOCK_MONOTONIC) + 0.15;
+    while (bench_seconds(CLOCK_MONOTONIC) < until) {
+        double start = bench_seconds(CLOCK_MONOTONIC);
         decode(in + 1, dst, n);
-        double each = now() - start;
+        double each = bench_seconds(CLOCK_MONOTONIC) - start;
         if (each < best) best = each;
     }
     return best;
@@ -283,9 +278,9 @@ static void bench_blocks(tola_dtype dtype, float *large) {
     }
     double least = 1e9;
     for (int round = 0; round < 4; round++) {
-        double start = now();
+        double start = bench_seconds(CLOCK_MONOTONIC);
         for (size_t at = 0; at < LARGE; at += RUN) best(in + 1, large + at, RUN);
-        double each = now() - start;
+        double each = bench_seconds(CLOCK_MONOTONIC) - start;
         least = each < least ? each : least;
     }
     printf("  to memory %.1f GB/s\n", 4.0 * LARGE / least / 1e9);
@@ -295,9 +290,9 @@ static void bench_blocks(tola_dtype dtype, float *large) {
 static void bench_memset(float *large) {
     double least = 1e9;
     for (int round = 0; round < 9; round++) {
-        double start = now();
+        double start = bench_seconds(CLOCK_MONOTONIC);
         memset(large, round + 1, 4 * (size_t)LARGE);
-        double each = now() - start;
+        double each = bench_seconds(CLOCK_MONOTONIC) - start;
         least = each < least ? each : least;
     }
     printf("%-12s  to memory %.1f GB/s\n", "memset", 4.0 * LARGE / least / 1e9);
@@ -320,12 +315,12 @@ static int all_blocks(bool timing, int *checked) {
 
 static void bench_crc32(void) {
 #if !defined(BENCH_WITHOUT_ZLIB)
-    double best = 1e9, until = now() + 0.25;
+    double best = 1e9, until = bench_seconds(CLOCK_MONOTONIC) + 0.25;
     volatile uint32_t kept = 0;
-    while (now() < until) {
-        double start = now();
+    while (bench_seconds(CLOCK_MONOTONIC) < until) {
+        double start = bench_seconds(CLOCK_MONOTONIC);
         kept = crc32_update(kept, in, sizeof in);
-        double each = now() - start;
+        double each = bench_seconds(CLOCK_MONOTONIC) - start;
         if (each < best) best = each;
     }
     printf("%-12s  %.1f GB/s\n", "crc32", (double)sizeof in / best / 1e9);

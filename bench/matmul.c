@@ -9,6 +9,7 @@
  * printed are medians over the rounds, of GOP/s (a multiplication and an addition are two) and of the share of each
  * peak of the same round, with the unpacking of weights but without the preparation of activations, which is shown
  * beside. Threads share the rows. */
+#include "bench.h"
 #include "base/cpu.h"
 #include "kernels/cast/scalar.h"
 #include "kernels/matmul/matmul_kernels.h"
@@ -21,28 +22,7 @@
 
 enum { MOST_THREADS = 64, MOST_ROUNDS = 201 };
 
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t next(void) { /* xorshift64 (Marsaglia 2003) */
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    return seed ^= seed << 17;
-}
-
 static clockid_t clock_used = CLOCK_MONOTONIC;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(clock_used, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void *aligned(size_t bytes) {
-    void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
-    if (!p) abort();
-    memset(p, 0, (bytes + 127) / 64 * 64);
-    return p;
-}
 
 /* ---- the processor's peaks ---- */
 
@@ -124,7 +104,7 @@ typedef struct work {
 static void *run(void *context) {
     work *j = context;
     pthread_barrier_wait(j->gate);
-    double start = now();
+    double start = bench_seconds(clock_used);
     if (j->loop) {
         j->loop(j->rounds);
     } else {
@@ -132,7 +112,7 @@ static void *run(void *context) {
         for (size_t i = 0; i < j->rounds; i++)
             j->tile->rows(j->type, j->w, j->row_bytes, &x, j->y, j->y_stride, j->count, j->scratch);
     }
-    j->seconds = now() - start;
+    j->seconds = bench_seconds(clock_used) - start;
     return NULL;
 }
 
@@ -176,7 +156,7 @@ static const matmul_tile *tile_named(tola_dtype type, const char *name) {
 /* Bytes that decode to small finite numbers. */
 static void fill(tola_dtype type, uint8_t *w, size_t bytes) {
     size_t block = tola_dtype_block_bytes(type);
-    for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)(next() >> 20);
+    for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)(bench_random() >> 20);
     if (tola_dtype_get_kind(type) == TOLA_KIND_FLOAT) {
         for (size_t i = 0; i < bytes; i += block) /* no denormals in f32, which would be slow */
             w[i + block - 1] = (uint8_t)((w[i + block - 1] & 0x81) | (block == 1 ? 0x30 : 0x3c));
@@ -215,14 +195,14 @@ typedef struct subject {
 
 static void set_up(subject *s, const bench *b, const float *x) {
     s->row_bytes = b->k / tola_dtype_block_elements(s->type) * tola_dtype_block_bytes(s->type);
-    s->w = aligned(s->row_bytes * b->rows);
+    s->w = bench_memory(s->row_bytes * b->rows);
     fill(s->type, s->w, s->row_bytes * b->rows);
-    s->prepared = aligned(matmul_prepared_bytes(s->type, b->k, b->tokens));
+    s->prepared = bench_memory(matmul_prepared_bytes(s->type, b->k, b->tokens));
     double best = 1e9;
     for (int i = 0; i < 3; i++) {
-        double start = now();
+        double start = bench_seconds(clock_used);
         matmul_prepare(s->type, x, b->k, b->k, b->tokens, 0, b->tokens, s->prepared);
-        if (now() - start < best) best = now() - start;
+        if (bench_seconds(clock_used) - start < best) best = bench_seconds(clock_used) - start;
     }
     s->prepare_us = best * 1e6;
 }
@@ -242,14 +222,14 @@ static double product(const subject *s, const bench *b, float *y, void **scratch
 }
 
 static void measure(const bench *b, const tola_dtype *types, size_t n_types) {
-    float *x = aligned(b->k * b->tokens * sizeof *x), *y = aligned(b->rows * b->tokens * sizeof *y);
-    subject *subjects = aligned(n_types * sizeof *subjects);
+    float *x = bench_memory(b->k * b->tokens * sizeof *x), *y = bench_memory(b->rows * b->tokens * sizeof *y);
+    subject *subjects = bench_memory(n_types * sizeof *subjects);
     void *scratch[MOST_THREADS];
     size_t bytes = 0, n = 0;
     peak peaks[8];
     double height[8][MOST_ROUNDS];
     size_t n_peaks = peaks_of(peaks);
-    for (size_t i = 0; i < b->k * b->tokens; i++) x[i] = (float)((double)(next() >> 11) * 0x1p-52 - 1);
+    for (size_t i = 0; i < b->k * b->tokens; i++) x[i] = (float)((double)(bench_random() >> 11) * 0x1p-52 - 1);
     for (size_t i = 0; i < n_types; i++) {
         subject *s = &subjects[n];
         s->type = types[i];
@@ -260,7 +240,7 @@ static void measure(const bench *b, const tola_dtype *types, size_t n_types) {
         if (need > bytes) bytes = need;
         n++;
     }
-    for (size_t i = 0; i < b->threads; i++) scratch[i] = aligned(bytes);
+    for (size_t i = 0; i < b->threads; i++) scratch[i] = bench_memory(bytes);
     for (size_t r = 0; r < b->rounds; r++) {
         for (size_t p = 0; p < n_peaks; p++) height[p][r] = peak_of(&peaks[p], b->threads);
         for (size_t i = 0; i < n; i++) {
@@ -300,17 +280,17 @@ static size_t check(tola_dtype type, size_t k, size_t rows, size_t tokens) {
     matmul_path paths[MATMUL_PATHS_MOST];
     const size_t n = matmul_paths(paths);
     const size_t row_bytes = k / tola_dtype_block_elements(type) * tola_dtype_block_bytes(type);
-    uint8_t *w = aligned(row_bytes * rows);
-    float *x = aligned(k * tokens * sizeof *x), *y = aligned(rows * tokens * sizeof *y);
-    void *prepared = aligned(matmul_prepared_bytes(type, k, tokens));
+    uint8_t *w = bench_memory(row_bytes * rows);
+    float *x = bench_memory(k * tokens * sizeof *x), *y = bench_memory(rows * tokens * sizeof *y);
+    void *prepared = bench_memory(matmul_prepared_bytes(type, k, tokens));
     size_t wrong = 0;
     fill(type, w, row_bytes * rows);
-    for (size_t i = 0; i < k * tokens; i++) x[i] = (float)((double)(next() >> 11) * 0x1p-52 - 1);
+    for (size_t i = 0; i < k * tokens; i++) x[i] = (float)((double)(bench_random() >> 11) * 0x1p-52 - 1);
     matmul_prepare(type, x, k, k, tokens, 0, tokens, prepared);
     matmul_acts acts = matmul_view(type, k, tokens, prepared);
     for (size_t p = 0; p < n; p++) {
         if (!(paths[p].kinds >> matmul_type_get(type)->kind & 1) || paths[p].tile == &matmul_tile_scalar) continue;
-        void *scratch = aligned(paths[p].tile->scratch(matmul_type_get(type), k, tokens));
+        void *scratch = bench_memory(paths[p].tile->scratch(matmul_type_get(type), k, tokens));
         size_t before = wrong;
         paths[p].tile->rows(type, w, row_bytes, &acts, y, rows, rows, scratch);
         for (size_t t = 0; t < tokens; t++)
@@ -336,7 +316,7 @@ static int check_all(void) {
         size_t block = tola_dtype_block_elements(type);
         for (size_t r = 0; r < 3; r++)
             for (size_t t = 0; t < 6; t++, shapes++) {
-                size_t k = block == 1 ? 301 : block * (1 + next() % (800 / block));
+                size_t k = block == 1 ? 301 : block * (1 + bench_random() % (800 / block));
                 wrong += check(type, k, row_counts[r], token_counts[t]);
             }
     }

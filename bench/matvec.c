@@ -12,6 +12,7 @@
  * same threads. A line tells medians in GB/s of weights, and of each round's ratio of the product to the best pattern
  * of reading the median and the quartiles. Without types, all that matmul_supports.
  * Patterns: 0 plain, 1 and 2 with prefetch 1 KiB and 4 KiB ahead, 3 and 4 of 4 and 16 streams with prefetch. */
+#include "bench.h"
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include "tensor/dtype.h"
@@ -27,12 +28,6 @@
 
 #define MIB ((size_t)1 << 20)
 enum { ROUNDS_MOST = 1000, THREADS_MOST = 64, PATTERNS = 5, PRODUCT = PATTERNS, PEER, MEASURED };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- reading: the sum of all words, with the widest vectors ---- */
 
@@ -160,10 +155,10 @@ static void *member(void *index) {
 static double timed(const work *job) {
     team.job = *job;
     if (team.threads > 1) pthread_barrier_wait(&team.begin);
-    double begin = now();
+    double begin = bench_seconds(CLOCK_MONOTONIC);
     do_share(job, 0, team.threads, team.scratch[0]);
     if (team.threads > 1) pthread_barrier_wait(&team.end);
-    return now() - begin;
+    return bench_seconds(CLOCK_MONOTONIC) - begin;
 }
 
 static int ascending(const void *a, const void *b) {

@@ -1,16 +1,11 @@
 /* The time of drawing a token: bench_sample [VOCABULARY_SIZE]. Logits are of a normal distribution, a few raised. */
+#include "bench.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "generate/sample.h"
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void run(const char *name, const float *logits, uint32_t vocab, tola_sampling o) {
     sampler *s;
@@ -20,9 +15,9 @@ static void run(const char *name, const float *logits, uint32_t vocab, tola_samp
     for (uint32_t i = 0; i < 64; i++) history[i] = i * 17 % vocab;
     for (uint64_t i = 0; i < 200; i++) {
         sample_input in = { logits, history, 64, NULL, i };
-        double start = now();
+        double start = bench_seconds(CLOCK_THREAD_CPUTIME_ID);
         if (sampler_draw(s, &in, &id, NULL) != TOLA_OK) exit(2);
-        double time = now() - start;
+        double time = bench_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
         best = time < best ? time : best;
     }
     printf("%-28s %8.1f us\n", name, 1e6 * best);
