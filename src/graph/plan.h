@@ -18,6 +18,7 @@ typedef struct graph_batch {
                                        attention */
     const uint32_t *outputs;        /* rows of the batch that graph_output_rows takes, ascending */
     size_t output_count;
+    const struct graph_learn_batch *learn; /* of training graphs (train.h), else NULL */
 } graph_batch;
 
 /* For batches of up to max_tokens tokens and max_outputs output rows. Memory is taken here: plan_bytes says how much. */
