@@ -27,9 +27,11 @@ graph_value graph_pool_max(graph *g, const graph_image *image, uint32_t size, gr
  * batch.row_ids and the column decides. */
 graph_value graph_dropout(graph *g, float p, graph_value x);
 /* The product of x with w where each output is scaled to a length that is learned (DoRA, arXiv 2402.09353):
- * y = magnitude / ||w + scale up down|| * (w x + scale up down x), norms along a row of w, taken as constants. */
+ * y = magnitude / ||w + scale up down|| * (x_product + x_change) + bias, norms along a row of w, taken as constants.
+ * x_product is w x without bias, x_change is scale up down x (dropout and all); bias may be NULL. */
 graph_value graph_dora(graph *g, const graph_weight *w, const graph_weight *down, const graph_weight *up, float scale,
-                       const graph_weight *magnitude, graph_value x_product, graph_value x_change);
+                       const graph_weight *magnitude, const graph_weight *bias, graph_value x_product,
+                       graph_value x_change);
 
 /* A loss has one column; row r is multiplied by batch.row_weights[r] (rows of outputs), by 0 where it is masked.
  * -log softmax(logits)[target]; with smoothing s: (1 - s) of that and s times the mean over all classes (as PyTorch's
