@@ -3,9 +3,9 @@
  * A learn_task is a differentiated graph, its parameters, a source of batches and a few functions; the trainer knows
  * neither recipes nor models. Training, fine-tuning and distilling are three ways of making a task.
  *
- * A step is a pure function of (weights, state, seed, step number, data): sources are functions of the number of a step,
- * dropout is a hash, every sum has one order. So the same run gives the same bits at any number of threads, and one that
- * was killed and resumed ends with the bits of one that was not. docs/design/learn.md, docs/train.md. */
+ * A step is a pure function of (weights, state, seed, step number, data): sources are functions of the number of a
+ * step, dropout is a hash, every sum has one order. So the same run gives the same bits at any number of threads, and
+ * one that was killed and resumed ends with the bits of one that was not. docs/design/learn.md, docs/train.md. */
 #ifndef LEARN_LEARN_H
 #define LEARN_LEARN_H
 
@@ -51,9 +51,10 @@ typedef struct learn_parameters {
 
 tola_status learn_parameters_create(learn_parameters **out, tola_error *err);
 void learn_parameters_free(learn_parameters *p); /* NULL is fine; weights and values stay their owners' */
-/* The usual exclusion is made here: `decays` is false for vectors (norms, biases) unless the caller sets it afterwards. */
-tola_status learn_parameters_add(learn_parameters *p, const char *name, const graph_weight *weight, float *const *values,
-                                 learn_parameter **out, tola_error *err);
+/* The usual exclusion is made here: `decays` is false for vectors (norms, biases) unless the caller sets it afterwards.
+ * *out (may be NULL) is valid until the next is added. */
+tola_status learn_parameters_add(learn_parameters *p, const char *name, const graph_weight *weight,
+                                 float *const *values, learn_parameter **out, tola_error *err);
 /* What graph_differentiate takes; borrowed from p, all that were added so far, in that order. */
 tola_status learn_parameters_list(learn_parameters *p, const graph_parameter **list, tola_error *err);
 /* Element i of the tensor `name` of a model with this seed: the same whatever is drawn before it. */
@@ -64,9 +65,9 @@ void learn_draw(learn_initial how, float scale, uint64_t seed, const char *name,
 
 typedef enum learn_schedule_kind {
     LEARN_CONSTANT,
-    LEARN_LINEAR, /* from 1 to `floor` at the last step */
-    LEARN_COSINE, /* half a cosine from 1 to `floor`, arXiv 1608.03983 */
-    LEARN_WSD     /* warm-up, stable, then `decay_steps` steps down to `floor` as 1 - sqrt(progress), arXiv 2405.18392 */
+    LEARN_LINEAR, /* from 1 to `floor`, which the step after the last would have */
+    LEARN_COSINE, /* half a cosine between the same, arXiv 1608.03983 */
+    LEARN_WSD     /* stable, then `decay_steps` steps down to `floor` as 1 - sqrt(progress), arXiv 2405.18392 */
 } learn_schedule_kind;
 
 typedef struct learn_schedule {
@@ -102,9 +103,10 @@ typedef struct learn_optimizer {
 uint64_t learn_optimizer_bytes(const learn_optimizer *o, const learn_parameters *p);
 /* Takes gradients and state, zeroed. TOLA_E_NOMEM */
 tola_status learn_parameters_allocate(learn_parameters *p, const learn_optimizer *o, tola_error *err);
-void learn_zero_gradients(learn_parameters *p, pool *threads);
-/* sqrt of the sum of squares of all gradients, each times `scale`. Summed in blocks of one size in their order: the same
- * bits at any number of threads. NaN or infinity where one is not finite (or is too large). */
+/* Every gradient times `scale`; 0 makes zeros of them, whatever they were. */
+void learn_scale_gradients(learn_parameters *p, double scale, pool *threads);
+/* sqrt of the sum of squares of all gradients, each times `scale`. Summed in blocks of one size in their order: the
+ * same bits at any number of threads. NaN or infinity where one is not finite (or is too large). */
 double learn_gradient_norm(const learn_parameters *p, double scale, pool *threads);
 /* One update. `step` counts from 0; every gradient is multiplied by `scale`; the rate by `factor`. */
 void learn_update(const learn_optimizer *o, learn_parameters *p, uint64_t step, double scale, double factor,
@@ -179,6 +181,7 @@ typedef struct learn_memory {
     uint64_t gradients, optimizer;
     uint64_t activations; /* the plan: values kept for the backward, scratch */
     uint64_t data;
+    uint64_t program;     /* what the process holds beside all that */
     uint64_t total;
 } learn_memory;
 
@@ -253,7 +256,7 @@ tola_status learn_trainer_evaluate(learn_trainer *t, learn_batch *batch, double 
 
 /* ---- state.c: a run's folder ---- */
 
-/* checkpoint-N/ with the greatest N that is whole (run.json is written last and the folder renamed into place); freed
+/* OUT/checkpoint-N with the greatest N that is whole (run.json is written last and the folder renamed into place); freed
  * with mem_free, NULL where there is none. */
 tola_status learn_last_checkpoint(const char *out, char **folder, uint64_t *step, tola_error *err);
 

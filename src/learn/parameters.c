@@ -1,0 +1,159 @@
+/* What is trained: masters that others own, gradients and optimizer state in blocks of our own. */
+#include "learn/parameters.h"
+
+#include "base/err.h"
+#include "base/hash.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_ELEMENTS ((uint64_t)1 << 40) /* 16 TiB of state */
+
+tola_status learn_parameters_create(learn_parameters **out, tola_error *err) {
+    learn_parameters *p = mem_calloc(1, sizeof *p);
+    if (!p) return err_nomem(err, "parameters");
+    arena_init(&p->arena, 0);
+    *out = p;
+    return TOLA_OK;
+}
+
+void learn_parameters_free(learn_parameters *p) {
+    if (!p) return;
+    learn_state *s = p->state;
+    if (s) mem_free(s->memory);
+    mem_free(p->gradients);
+    mem_free(p->items);
+    arena_free(&p->arena);
+    mem_free(p);
+}
+
+static uint64_t padded(uint64_t n) { return learn_blocks(n) * LEARN_BLOCK; }
+
+tola_status learn_parameters_add(learn_parameters *p, const char *name, const graph_weight *weight,
+                                 float *const *values, learn_parameter **out, tola_error *err) {
+    uint64_t part, elements;
+    if (weight->dtype != TOLA_DTYPE_F32 || weight->parts == 0 || !mul_u64(weight->rows, weight->cols, &part) ||
+        !mul_u64(part, weight->parts, &elements) || elements > MAX_ELEMENTS)
+        return err_in_tensor(err, err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "cannot be trained: not f32, or too large"),
+                             name);
+    if (p->state) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "parameters were added too late");
+    if (!mem_grow(&p->items, &p->cap, p->count + 1, sizeof *p->items)) return err_nomem(err, "parameters");
+    float **gradients = arena_alloc_array(&p->arena, weight->parts, sizeof *gradients);
+    if (!gradients) return err_nomem(err, "parameters");
+    memset(gradients, 0, weight->parts * sizeof *gradients);
+    learn_parameter *added = &p->items[p->count++];
+    *added = (learn_parameter){ .name = name,
+                                .weight = weight,
+                                .values = values,
+                                .gradients = gradients,
+                                .rate = 1,
+                                .decays = weight->rows > 1,
+                                .elements = elements,
+                                .place = p->elements };
+    p->elements += padded(part) * weight->parts;
+    if (out) *out = added;
+    return TOLA_OK;
+}
+
+tola_status learn_parameters_list(learn_parameters *p, const graph_parameter **list, tola_error *err) {
+    graph_parameter *made = arena_alloc_array(&p->arena, p->count + 1, sizeof *made);
+    if (!made) return err_nomem(err, "parameters");
+    for (size_t i = 0; i < p->count; i++)
+        made[i] = (graph_parameter){ .weight = p->items[i].weight, .gradient = p->items[i].gradients };
+    *list = made;
+    return TOLA_OK;
+}
+
+/* ---- memory ---- */
+
+/* Bytes of the moments of one part, in multiples of 64. */
+static uint64_t moment_bytes(bool eight, uint64_t count) {
+    uint64_t bytes = eight ? count + learn_blocks(count) * sizeof(float) + 64 : count * sizeof(float);
+    return (bytes + 63) / 64 * 64;
+}
+
+uint64_t learn_optimizer_bytes(const learn_optimizer *o, const learn_parameters *p) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < p->count; i++)
+        bytes += p->items[i].weight->parts * moment_bytes(learn_eight(o, &p->items[i]), learn_part(&p->items[i]));
+    return bytes * learn_moments(o);
+}
+
+static void place_moments(learn_segment *s, unsigned moments, uint8_t **at) {
+    for (unsigned m = 0; m < moments; m++) {
+        s->moment[m] = *at;
+        if (s->eight) s->scale[m] = (float *)(void *)(*at + (s->count + 63) / 64 * 64);
+        *at += moment_bytes(s->eight, s->count);
+    }
+}
+
+tola_status learn_parameters_allocate(learn_parameters *p, const learn_optimizer *o, tola_error *err) {
+    if (p->state) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "parameters have their memory already");
+    learn_state *s = arena_alloc(&p->arena, sizeof *s);
+    if (!s) return err_nomem(err, "optimizer state");
+    *s = (learn_state){ .count = 0 };
+    p->state = s;
+    size_t parts = 0;
+    for (size_t i = 0; i < p->count; i++) parts += p->items[i].weight->parts;
+    s->segments = arena_alloc_array(&p->arena, parts + 1, sizeof *s->segments);
+    s->sums = arena_alloc_array(&p->arena, (size_t)(p->elements / LEARN_CHUNK + 1), sizeof *s->sums);
+    uint64_t bytes = learn_optimizer_bytes(o, p);
+    if (!s->segments || !s->sums || p->elements > SIZE_MAX / 8 || bytes > SIZE_MAX / 2)
+        return err_nomem(err, "optimizer state");
+    p->gradients = mem_alloc_aligned(64, (size_t)p->elements * sizeof(float) + 64);
+    s->memory = mem_alloc_aligned(64, (size_t)bytes + 64);
+    if (!p->gradients || !s->memory) return err_nomem(err, "gradients and optimizer state");
+    memset(p->gradients, 0, (size_t)p->elements * sizeof(float));
+    memset(s->memory, 0, (size_t)bytes);
+    uint8_t *at = s->memory;
+    for (size_t i = 0; i < p->count; i++) {
+        learn_parameter *q = &p->items[i];
+        uint64_t part = learn_part(q);
+        for (uint32_t k = 0; k < q->weight->parts; k++) {
+            learn_segment *g = &s->segments[s->count++];
+            *g = (learn_segment){ .parameter = q,
+                                  .part = k,
+                                  .eight = learn_eight(o, q),
+                                  .place = q->place + k * padded(part),
+                                  .count = part,
+                                  .values = q->values[k] };
+            g->gradient = q->gradients[k] = p->gradients + g->place;
+            place_moments(g, learn_moments(o), &at);
+        }
+    }
+    return TOLA_OK;
+}
+
+/* ---- initial values ---- */
+
+static uint64_t mixed(uint64_t x) { /* SplitMix64's finalizer: https://prng.di.unimi.it/splitmix64.c */
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* FNV-1a: the same in every process. */
+static uint64_t name_key(const char *name) {
+    uint64_t h = 0xcbf29ce484222325u;
+    for (; *name; name++) h = (h ^ (uint8_t)*name) * 0x100000001b3u;
+    return h;
+}
+
+void learn_draw(learn_initial how, float scale, uint64_t seed, const char *name, uint64_t first, size_t count,
+                float *values) {
+    const uint64_t key = mixed(seed + 0x9e3779b97f4a7c15u) ^ name_key(name);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits = how == LEARN_NORMAL || how == LEARN_UNIFORM ? mixed(key + (first + i + 1) * 0x9e3779b97f4a7c15u) : 0;
+        switch (how) {
+        case LEARN_ZEROS: values[i] = 0; break;
+        case LEARN_ONES: values[i] = 1; break;
+        case LEARN_UNIFORM: values[i] = (float)(scale * ((double)(bits >> 11) * 0x1p-52 - 1)); break;
+        case LEARN_NORMAL: { /* Box and Muller 1958; u in (0, 1] */
+            double u = ((double)(bits >> 32) + 1) * 0x1p-32, turn = (double)(uint32_t)bits * 0x1p-32;
+            values[i] = (float)(scale * sqrt(-2 * log(u)) * cos(6.28318530717958647692 * turn));
+            break;
+        }
+        case LEARN_GIVEN: break;
+        }
+    }
+}
