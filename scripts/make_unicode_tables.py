@@ -8,6 +8,7 @@ Ids must be those of the reference packages, which know different versions of Un
 unicodedata2 (16.0.0, which agrees with Oniguruma's: checked here), and everything else is asked of tokenizers, one
 character after the other. Needs tokenizers and unicodedata2==16.0.0."""
 
+import struct
 import sys
 
 import tokenizers
@@ -110,6 +111,30 @@ put_ranges("unicode_numeric", {c for c in CHARS if len(digits.pre_tokenize_str(f
 put_ranges("unicode_dropped", gone(clean), "What BERT's normalizer drops")
 put_ranges("unicode_nonspacing", gone(marks), "Mn of BERT's normalizer")
 put_ranges("unicode_marks", gone(accents), "M of StripAccents")
+
+# ---- grapheme clusters, as far as those of fewer than 6 bytes go, which is what Precompiled shows of them ----
+def charsmap(key):
+    """A precompiled_charsmap (a double array) that replaces `key` by X."""
+    units, node, offset = [0] * 8192, 0, 256
+    units[0] = offset << 10
+    for i, byte in enumerate(key.encode()):
+        node ^= offset ^ byte
+        offset *= 2
+        units[node] = byte | offset << 10 | (i + 1 == len(key.encode())) << 8
+    units[node ^ offset] = 1 << 31
+    data = struct.pack("<8192I", *units)
+    return normalizers.Precompiled(struct.pack("<I", len(data)) + data + b"X\0")
+
+
+acute, step = "\u0301", charsmap("a")
+extending = {c for c in CHARS if step.normalize_str("a" + chr(c)) == "X"}
+prepending = {c for c in CHARS if c != ord("a") and step.normalize_str(chr(c) + "a" + acute) != chr(c) + "X"}
+assert ord(acute) in extending and 0x600 in prepending
+put_ranges("unicode_extending", extending, "Extend, SpacingMark and ZWJ of grapheme clusters")
+put_ranges("unicode_prepending", prepending, "Prepend")
+put_ranges("unicode_alone",
+           {c for c in CHARS if ud.category(chr(c)) in ("Cc", "Cf", "Zl", "Zp") and c not in extending | prepending
+            and (c > 0xffff or charsmap(chr(c)).normalize_str(chr(c) + acute) != "X")}, "Control, CR and LF")
 
 # ---- lower case ----
 lower = normalizers.Lowercase()

@@ -170,11 +170,12 @@ typedef struct tola_generate_options {
     void *token_user;
     tola_step_fn progress; /* while the prompt is read; false stops */
     void *progress_user;
-    uint64_t reserved[8];
+    const char *rules_file; /* where grammar or json_schema was read from, for messages; NULL: no file */
+    uint64_t reserved[7];
 } tola_generate_options;
 
 #define TOLA_GENERATE_OPTIONS_INIT \
-    { sizeof(tola_generate_options), NULL, 0, NULL, false, false, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, \
+    { sizeof(tola_generate_options), NULL, 0, NULL, false, false, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
       { 0 } }
 
 typedef enum tola_ending {

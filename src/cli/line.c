@@ -367,6 +367,7 @@ static bool sends(line_editor *e) {
 
 static line_result interrupted(line_editor *e) {
     line_result result = e->length ? LINE_CLEARED : LINE_INTERRUPTED;
+    e->pasting = false;
     e->cursor = e->length;
     draw(e);
     puts_(e, "^C\r\n");
@@ -383,7 +384,7 @@ static bool take_key(line_editor *e, int key, line_result *result) {
         leave(e);
         *result = LINE_END;
         return true;
-    } else if (e->pasting) {
+    } else if (e->pasting && !(ctrl(key, 'C') && e->input_count == 1)) { /* typed, and not in a paste that never ends */
         take_pasted(e, key);
     } else if (ctrl(key, 'C')) {
         *result = interrupted(e);

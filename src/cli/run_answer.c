@@ -64,6 +64,7 @@ tola_status run_answer(run *r, const uint32_t *ids, size_t count, tola_generated
     o.keep_special = r->set.special;
     o.grammar = r->grammar;
     o.json_schema = r->schema;
+    o.rules_file = r->set.grammar ? r->set.grammar : r->set.json_schema;
     o.lookup = (uint32_t)r->set.lookup;
     o.draft = r->draft;
     o.draft_tokens = (uint32_t)r->set.draft_tokens;

@@ -70,26 +70,30 @@ static tola_status open_vocabulary(const tola_model *m, grammar_vocabulary **out
 
 /* ---- life ---- */
 
-static tola_status fill(constraint *c, const tola_model *m, tola_error *err) {
+static tola_status compile(constraint *c, tola_error *err) {
     size_t length = strlen(c->source);
+    return c->is_schema ? grammar_from_schema(c->source, length, &c->grammar, err)
+                        : grammar_parse(c->source, length, NULL, &c->grammar, err);
+}
+
+static tola_status fill(constraint *c, const tola_model *m, const char *file, tola_error *err) {
     if (!m->tokenizer)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a grammar needs a tokenizer: %s", m->no_tokenizer.message);
-    if (c->is_schema)
-        TRY(grammar_from_schema(c->source, length, &c->grammar, err));
-    else
-        TRY(grammar_parse(c->source, length, NULL, &c->grammar, err));
+    tola_status status = compile(c, err);
+    if (status != TOLA_OK) return file ? err_in_file(err, status, file) : status;
     TRY(open_vocabulary(m, &c->vocabulary, err));
     TRY(grammar_matcher_create(c->grammar, c->vocabulary, 0, &c->matcher, err));
     c->mask = mem_calloc(((size_t)m->info.vocabulary + 31) / 32, sizeof *c->mask);
     return c->mask ? TOLA_OK : err_nomem(err, "following a grammar");
 }
 
-static tola_status create(const tola_model *m, const char *source, bool is_schema, constraint **out, tola_error *err) {
+static tola_status create(const tola_model *m, const char *source, bool is_schema, const char *file, constraint **out,
+                          tola_error *err) {
     constraint *c = mem_calloc(1, sizeof *c);
     if (!c) return err_nomem(err, "following a grammar");
     c->is_schema = is_schema;
     c->source = mem_strdup(source);
-    tola_status status = c->source ? fill(c, m, err) : err_nomem(err, "following a grammar");
+    tola_status status = c->source ? fill(c, m, file, err) : err_nomem(err, "following a grammar");
     if (status != TOLA_OK) {
         constraint_free(c);
         return status;
@@ -99,11 +103,11 @@ static tola_status create(const tola_model *m, const char *source, bool is_schem
 }
 
 tola_status constraint_begin(constraint **kept, const tola_model *m, const char *gbnf, const char *schema,
-                             tola_error *err) {
+                             const char *file, tola_error *err) {
     const char *source = schema ? schema : gbnf;
     if (!*kept || (*kept)->is_schema != (schema != NULL) || strcmp((*kept)->source, source) != 0) {
         constraint *made;
-        TRY(create(m, source, schema != NULL, &made, err));
+        TRY(create(m, source, schema != NULL, file, &made, err));
         constraint_free(*kept);
         *kept = made;
     }

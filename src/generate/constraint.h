@@ -8,9 +8,9 @@
 typedef struct constraint constraint;
 
 /* Makes *kept what `gbnf` or `schema` (one of them) asks for, as it is where it was made for the same already, and puts
- * it at the beginning of a text. TOLA_E_ARG where the model has no tokenizer. */
+ * it at the beginning of a text. `file` (NULL: none) is named where they are wrong. TOLA_E_ARG where the model has no tokenizer. */
 tola_status constraint_begin(constraint **kept, const tola_model *m, const char *gbnf, const char *schema,
-                             tola_error *err);
+                             const char *file, tola_error *err);
 void constraint_free(constraint *c); /* NULL is fine */
 /* A bit for each id that may come next; borrowed until the next call. */
 tola_status constraint_mask(constraint *c, const uint32_t **mask, tola_error *err);

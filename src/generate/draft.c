@@ -23,12 +23,13 @@ size_t draft_lookup(const uint32_t *ids, size_t count, size_t n, size_t most, ui
 
 /* ---- a smaller model ---- */
 
+/* Where both have a token it is the same one; what only the larger vocabulary has is not guessed, or not guessed after. */
 static tola_status same_vocabulary(const tola_model *a, const tola_model *b, tola_error *err) {
     const tola_tokenizer *ta = a->tokenizer, *tb = b->tokenizer;
     if (!ta || !tb)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a draft model needs a tokenizer, as the model does");
     uint32_t na = tola_tokenizer_size(ta), nb = tola_tokenizer_size(tb);
-    for (uint32_t id = 0; id < na || id < nb; id++) {
+    for (uint32_t id = 0; id < na && id < nb; id++) {
         size_t la = 0, lb = 0;
         const char *x = tola_token_text(ta, id, &la, NULL), *y = tola_token_text(tb, id, &lb, NULL);
         if (x && y && la == lb && memcmp(x, y, la) == 0) continue;
@@ -70,6 +71,8 @@ tola_status draft_guess(drafter *d, const uint32_t *ids, size_t count, size_t mo
                         tola_error *err) {
     *got = draft_lookup(ids, count, d->lookup, most, guesses);
     if (*got || !d->session || count >= d->session->context) return TOLA_OK;
+    for (size_t i = count; i-- > 0;)
+        if (ids[i] >= d->session->model->info.vocabulary) return TOLA_OK; /* a token that the draft model does not know */
     size_t room = d->session->context - count;
     if (most > room) most = room;
     uint32_t *all = mem_alloc((count + most) * sizeof *all);

@@ -71,7 +71,8 @@ static tola_status set_up(generation *g, const uint32_t *prompt, size_t count, t
     if (g->o->ignore_end) TRY(forbid_ends(g, err));
     TRY(sampler_create(&g->sampling, m->info.vocabulary, &g->sampler, err));
     if (g->o->grammar || g->o->json_schema) {
-        TRY(constraint_begin(&g->s->constraint, m, g->o->grammar, g->o->json_schema, err));
+        TRY(constraint_begin(&g->s->constraint, m, g->o->grammar, g->o->json_schema, g->o->rules_file,
+                             err));
         g->constraint = g->s->constraint;
     }
     TRY(draft_open(&g->drafter, m, g->o, &g->sampling, err));

@@ -5,6 +5,7 @@
  * configuration class, since configurations leave those out. Every number is checked for range here; shapes of tensors
  * against them in weights.c. */
 #include "base/err.h"
+#include "base/path.h"
 #include "models/models.h"
 
 #include <math.h>
@@ -833,8 +834,17 @@ static const mapper *mapper_of(const family *f) {
     return NULL;
 }
 
-static tola_status of_file(const tola_checkpoint *ck, tola_status status, tola_error *err) {
-    if (tola_checkpoint_file_count(ck) != 0) err_in_file(err, status, tola_checkpoint_file(ck, 0)->path);
+/* Names the file that says it: config.json beside the weights, or the weights themselves. */
+static tola_status of_file(const tola_checkpoint *ck, bool beside, tola_status status, tola_error *err) {
+    if (tola_checkpoint_file_count(ck) == 0) return status;
+    const char *first = tola_checkpoint_file(ck, 0)->path;
+    if (!beside) return err_in_file(err, status, first);
+    buf path;
+    buf_init(&path, 0);
+    buf_append(&path, first, (size_t)(path_last(first) - first));
+    buf_append(&path, "config.json", sizeof "config.json");
+    status = err_in_file(err, status, path.failed ? "config.json" : (const char *)path.data);
+    buf_free(&path);
     return status;
 }
 
@@ -846,13 +856,14 @@ tola_status model_describe(const tola_checkpoint *ck, size_t context, model_desc
         .ck = ck, .metadata = tola_checkpoint_metadata(ck), .context = context, .misread = &misread, .err = err
     };
     if (m == NULL && f != NULL)
-        return of_file(ck, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "models of %s cannot be run yet", f->name),
-                       err);
+        return of_file(ck, false,
+                       err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "models of %s cannot be run yet", f->name), err);
     if (m == NULL)
-        return of_file(ck, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+        return of_file(ck, false, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                                    "not a language model of a known architecture"), err);
     if (!families_hyper_of(ck, &c.h))
-        return of_file(ck, err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "%s without a config.json", f->name), err);
+        return of_file(ck, false,
+                       err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "%s without a config.json", f->name), err);
     model_description *d = mem_calloc(1, sizeof *d);
     if (d == NULL) return err_nomem(err, "describing a model");
     arena_init(&d->arena, MAX_ARENA);
@@ -863,7 +874,7 @@ tola_status model_describe(const tola_checkpoint *ck, size_t context, model_desc
     tola_status status = describe(&c, m);
     if (status != TOLA_OK) {
         model_description_free(d);
-        return of_file(ck, status, err);
+        return of_file(ck, c.arch == NULL, status, err);
     }
     *out = d;
     return TOLA_OK;

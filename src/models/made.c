@@ -84,10 +84,10 @@ static bool describe_files(const tola_checkpoint *ck, buf *b) {
     return !b->failed;
 }
 
-/* What anyone may put into a folder is not trusted. */
-static bool open_to_all(const char *folder) {
+/* What others may put into a folder is not trusted. */
+static bool open_to_others(const char *folder) {
     struct stat st;
-    return stat(folder, &st) == 0 && (st.st_mode & S_IWOTH);
+    return stat(folder, &st) == 0 && (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)));
 }
 
 /* FOLDER/NAME-HASH.weights */
@@ -96,7 +96,7 @@ static char *file_for(const tola_checkpoint *ck) {
     buf about;
     char name[128], *path = NULL, *folder = tola_checkpoint_file_count(ck) > 0 ? cache_folder() : NULL;
     buf_init(&about, 0);
-    if (folder && !open_to_all(folder) && describe_files(ck, &about) &&
+    if (folder && !open_to_others(folder) && describe_files(ck, &about) &&
         sha256(about.data, about.length, digest, NULL) == TOLA_OK) {
         int used = snprintf(name, sizeof name, "%.40s-", path_last(tola_checkpoint_file(ck, 0)->path));
         for (int i = 0; i < 16; i++) used += snprintf(name + used, sizeof name - (size_t)used, "%02x", digest[i]);

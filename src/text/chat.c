@@ -5,6 +5,7 @@
 #define _GNU_SOURCE 1 /* tm_gmtoff */
 #include <tola/chat.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -195,47 +196,53 @@ static const tola_value *configured(const tola_value *config, const char *name) 
     return NULL;
 }
 
-/* The template's source in a file of its own; TOLA_E_NOT_FOUND where there is none. */
-static tola_status template_file(const tola_checkpoint *ck, const char *name, void **data, size_t *bytes,
+/* A template's text, and the file or the key that it is from. */
+typedef struct template_source {
+    const char *text;
+    size_t length;
+    char place[300];
+} template_source;
+
+/* The template in a file of its own; TOLA_E_NOT_FOUND where there is none. */
+static tola_status template_file(const tola_checkpoint *ck, const char *name, template_source *s, void **data,
                                  tola_error *err) {
-    if (strcmp(name, "default") == 0) return tola_checkpoint_companion(ck, "chat_template.jinja", data, bytes, err);
-    char path[300];
-    if (strlen(name) > 200 || strchr(name, '/'))
-        return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "no chat template has such a name");
-    strcpy(path, "additional_chat_templates/");
-    strcat(path, name);
-    strcat(path, ".jinja");
-    return tola_checkpoint_companion(ck, path, data, bytes, err);
+    strcpy(s->place, "chat_template.jinja");
+    if (strcmp(name, "default") != 0) {
+        if (strlen(name) > 200 || strchr(name, '/'))
+            return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "no chat template has such a name");
+        snprintf(s->place, sizeof s->place, "additional_chat_templates/%s.jinja", name);
+    }
+    return tola_checkpoint_companion(ck, s->place, data, &s->length, err);
 }
 
 static tola_status find_source(const tola_checkpoint *ck, const char *name, const tola_value *config, arena *a,
-                               const char **source, size_t *length, tola_error *err) {
+                               template_source *s, tola_error *err) {
     void *data = NULL;
-    size_t bytes = 0;
-    tola_status status = template_file(ck, name, &data, &bytes, err);
+    tola_status status = template_file(ck, name, s, &data, err);
     if (status == TOLA_OK) {
-        *source = arena_strndup(a, data, bytes);
-        *length = bytes;
+        s->text = arena_strndup(a, data, s->length);
         tola_free(data);
-        return *source ? TOLA_OK : err_nomem(err, "reading a chat template");
+        return s->text ? TOLA_OK : err_nomem(err, "reading a chat template");
     }
     if (status != TOLA_E_NOT_FOUND) return status;
     const tola_value *found = configured(config, name);
+    strcpy(s->place, "tokenizer_config.json");
     tola_value *space = arena_alloc(a, sizeof *space);
     const tola_value *legacy = NULL;
     if (!space) return err_nomem(err, "reading a chat template");
     if (!found) TRY(read_json(ck, "chat_template.json", a, space, &legacy, err));
+    if (legacy) strcpy(s->place, "chat_template.json");
     if (!found) found = configured(legacy, name);
     if (!found) {
-        char key[300] = "tokenizer.chat_template";
-        if (strcmp(name, "default") != 0 && strlen(name) < 200) strcat(strcat(key, "."), name);
-        found = tola_value_get(tola_checkpoint_metadata(ck), key);
+        strcpy(s->place, "tokenizer.chat_template");
+        if (strcmp(name, "default") != 0 && strlen(name) < 200) strcat(strcat(s->place, "."), name);
+        found = tola_value_get(tola_checkpoint_metadata(ck), s->place);
         if (found && found->kind != TOLA_VALUE_STRING) found = NULL;
     }
     if (!found)
         return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "the model has no chat template '%.100s'", name);
-    *source = found->as.string.data;
-    *length = found->as.string.length;
+    s->text = found->as.string.data;
+    s->length = found->as.string.length;
     return TOLA_OK;
 }
 
@@ -243,13 +250,13 @@ static tola_status template_of(const tola_checkpoint *ck, const char *name, aren
                                tola_error *err) {
     tola_value space;
     const tola_value *config;
-    const char *source;
-    size_t length;
+    template_source source;
     TRY(read_json(ck, "tokenizer_config.json", a, &space, &config, err));
-    TRY(find_source(ck, name ? name : "default", config, a, &source, &length, err));
+    TRY(find_source(ck, name ? name : "default", config, a, &source, err));
     tola_chat_template *t;
-    TRY(tola_chat_template_open(source, length, &t, err));
-    tola_status status = folder_tokens(t, ck, config, a, err);
+    tola_status status = tola_chat_template_open(source.text, source.length, &t, err);
+    if (status != TOLA_OK) return err_in_file(err, status, source.place);
+    status = folder_tokens(t, ck, config, a, err);
     bool gguf = strcmp(tola_checkpoint_format(ck), "gguf") == 0;
     if (status == TOLA_OK && gguf) status = gguf_tokens(t, tola_checkpoint_metadata(ck), err);
     if (status == TOLA_OK) *out = t;

@@ -127,7 +127,7 @@ static tola_status add_normal(tola_tokenizer *t, const tola_value *step, tola_er
                          .lowercase = get_bool(step, "lowercase", true) };
         n.accents = get_bool(step, "strip_accents", n.lowercase);
     } else if (is(step, "Precompiled")) {
-        n.kind = TK_CHARSMAP;
+        n.kind = TK_CHARSMAP_CLUSTERS;
         TRY(get_charsmap(t, step, &n.map, err));
         if (!n.map) return TOLA_OK; /* an empty one changes nothing */
     }

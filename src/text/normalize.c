@@ -215,6 +215,7 @@ tola_status tk_normalize_step(const tk_normal *n, const char *text, size_t lengt
     case TK_REPLACE: TRY(replace(n, text, length, out, err)); break;
     case TK_BERT: TRY(bert(n, text, length, out, err)); break;
     case TK_CHARSMAP: charsmap_apply(n->map, text, length, out); break;
+    case TK_CHARSMAP_CLUSTERS: charsmap_apply_clusters(n->map, text, length, out); break;
     case TK_NORMAL_BYTES: spell_bytes(text, length, out); break;
     case TK_NMT: nmt(text, length, out); break;
     case TK_SPACES: sentencepiece_spaces(n, text, length, out); break;

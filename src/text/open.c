@@ -28,7 +28,7 @@ static tola_status load_bytes(tola_tokenizer *t, const char *name, const char *d
     if (text_ends_with(name, "vocab.txt")) return tk_load_bert(t, data, bytes, config, err);
     size_t i = 0;
     while (i < bytes && strchr(" \t\r\n", data[i]) && data[i]) i++;
-    if (i < bytes && data[i] == '{') return with_json(t, data, bytes, tk_load_json, err);
+    if (text_ends_with(name, ".json") || (i < bytes && data[i] == '{')) return with_json(t, data, bytes, tk_load_json, err);
     return tk_load_sentencepiece(t, data, bytes, config, err);
 }
 

@@ -32,6 +32,7 @@ typedef enum tk_normal_kind {
     TK_REPLACE,
     TK_BERT,
     TK_CHARSMAP,
+    TK_CHARSMAP_CLUSTERS,
     TK_NORMAL_BYTES,
     TK_NMT,
     TK_SPACES
@@ -251,6 +252,8 @@ bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text
 /* precompiled_charsmap of SentencePiece; copied into the arena. NULL where it is damaged. */
 const charsmap *charsmap_parse(const void *data, size_t bytes, arena *a);
 void charsmap_apply(const charsmap *m, const char *text, size_t length, buf *out);
+/* As the Precompiled of tokenizer.json does it. */
+void charsmap_apply_clusters(const charsmap *m, const char *text, size_t length, buf *out);
 
 /* Appends valid UTF-8 made of any bytes. */
 void tk_repair(const char *text, size_t length, buf *out);

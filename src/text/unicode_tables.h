@@ -38,7 +38,8 @@ typedef struct unicode_pair {
 extern const uint32_t unicode_categories[];
 extern const char unicode_category_names[][3];
 extern const unicode_range unicode_script_ranges[], unicode_punctuation[], unicode_numeric[], unicode_dropped[],
-    unicode_nonspacing[], unicode_marks[], unicode_folds[];
+    unicode_nonspacing[], unicode_marks[], unicode_folds[], unicode_extending[], unicode_prepending[],
+    unicode_alone[];
 extern const unicode_script unicode_scripts[];
 extern const unicode_case_run unicode_lower[];
 extern const uint32_t unicode_pool[];
@@ -47,6 +48,7 @@ extern const unicode_class unicode_classes[];
 extern const unicode_pair unicode_pairs[];
 extern const size_t unicode_categories_count, unicode_punctuation_count, unicode_numeric_count, unicode_dropped_count,
     unicode_nonspacing_count, unicode_marks_count, unicode_folds_count, unicode_scripts_count, unicode_lower_count,
-    unicode_decompositions_count, unicode_classes_count, unicode_pairs_count;
+    unicode_decompositions_count, unicode_classes_count, unicode_pairs_count, unicode_extending_count, unicode_prepending_count,
+    unicode_alone_count;
 
 #endif

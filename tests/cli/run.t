@@ -93,7 +93,7 @@ $ echo '{"type": "object", "properties": {"name": {"enum": ["Lily", "Tim"]}, "ag
 ['age', 'name'] True
 2> tola: warning: the model was made for 128 tokens; what is beyond them it may not follow
 $ echo '{"type": "object", "nonsense": 1}' > bad.json; tola run s.gguf --raw -p 'Once' --json-schema bad.json
-2> tola: schema: #/nonsense: a keyword that nothing here does
+2> tola: bad.json: schema: #/nonsense: a keyword that nothing here does
 [exit 2]
 $ tola run s.gguf --raw -p 'Once' --json-schema s.json --grammar g.gbnf
 2> tola: --grammar and --json-schema: one of them
@@ -101,7 +101,7 @@ $ tola run s.gguf --raw -p 'Once' --json-schema s.json --grammar g.gbnf
 $ tola run s.gguf --raw -p 'Once' -n 2 --temp 0 --logit-bias 436=-inf --logit-bias 410=100
   
 $ echo 'root ::= root "a"' > bad.gbnf; tola run s.gguf --raw -p 'Once' --grammar bad.gbnf
-2> tola: grammar: rule 'root' can never end: each way through it needs itself again
+2> tola: bad.gbnf: offset 0: grammar: rule 'root' can never end: each way through it needs itself again
 [exit 2]
 $ tola run s.gguf --raw -p 'Once' --grammar none.gbnf
 2> tola: none.gbnf: No such file or directory
@@ -147,7 +147,7 @@ $ echo '{{ raise_exception("no system, please") }}' > chat/chat_template.jinja; 
 2> tola: chat template: line 1: the template refuses: no system, please
 [exit 2]
 $ echo '{% if %}' > chat/chat_template.jinja; tola run chat/ -p x
-2> tola: chat template: line 1: expected an expression, found %}
+2> tola: chat_template.jinja: chat template: line 1: expected an expression, found %}
 [exit 2]
 $ tola run chat/ -p x --raw --system y
 2> tola: --raw writes no system message; put it into the prompt

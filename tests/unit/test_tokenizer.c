@@ -276,12 +276,52 @@ static void test_damaged_charsmap(void **state) {
         assert_non_null(text);
         memcpy(text, rows[i].text, length);
         buf_init(&out, 0);
-        charsmap_apply(map, text, length, &out);
+        for (int clusters = 0; clusters < 2; clusters++) {
+            buf_init(&out, 0);
+            if (clusters) charsmap_apply_clusters(map, text, length, &out);
+            else charsmap_apply(map, text, length, &out);
+            assert_false(out.failed);
+            assert_int_equal(out.length, strlen(rows[i].wanted));
+            assert_memory_equal(out.data, rows[i].wanted, out.length);
+            buf_free(&out);
+        }
+        free(text);
+    }
+    arena_free(&a);
+}
+
+/* Precompiled of tokenizers 0.23.3, asked with this map (a becomes X): clusters of fewer than 6 bytes are replaced whole. */
+static void test_clusters(void **state) {
+    (void)state;
+    static uint32_t data[1 + 512 + 1];
+    arena a;
+    data[0] = 512 * 4;
+    data[1] = 256u << 10;
+    data[1 + (256 ^ 'a')] = 'a' | 1u << 8 | 1u << 10;
+    data[1 + (256 ^ 'a' ^ 1)] = 1u << 31;
+    memcpy(&data[1 + 512], "X", 2);
+    arena_init(&a, 0);
+    const charsmap *map = charsmap_parse(data, sizeof data, &a);
+    assert_non_null(map);
+    static const struct {
+        const char *text, *wanted;
+    } rows[] = {
+        { "ab", "Xb" },
+        { "a\u0301b", "Xb" },                                 /* the accent goes with its letter */
+        { "a\u0301\u0302b", "Xb" },
+        { "a\u0301\u0302\u0303b", "X\u0301\u0302\u0303b" },    /* 7 bytes */
+        { "\u0600a", "\u0600X" },                             /* a mark that belongs to what follows: nothing begins so */
+        { "\u0600a\u0301", "\u0600X\u0301" },
+        { "\r\na", "\r\nX" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf out;
+        buf_init(&out, 0);
+        charsmap_apply_clusters(map, rows[i].text, strlen(rows[i].text), &out);
         assert_false(out.failed);
         assert_int_equal(out.length, strlen(rows[i].wanted));
         assert_memory_equal(out.data, rows[i].wanted, out.length);
         buf_free(&out);
-        free(text);
     }
     arena_free(&a);
 }
@@ -426,7 +466,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),         cmocka_unit_test(test_tokens),    cmocka_unit_test(test_broken_text),
         cmocka_unit_test(test_byte_fallback), cmocka_unit_test(test_not_local), cmocka_unit_test(test_specials),
-        cmocka_unit_test(test_damaged_charsmap), cmocka_unit_test(test_broken_token),
+        cmocka_unit_test(test_damaged_charsmap), cmocka_unit_test(test_clusters), cmocka_unit_test(test_broken_token),
         cmocka_unit_test(test_pattern_behind_bytes), cmocka_unit_test(test_broken_added),
         cmocka_unit_test(test_runs),          cmocka_unit_test(test_refused),   cmocka_unit_test(test_ids_without_text),
     };
