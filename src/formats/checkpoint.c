@@ -46,6 +46,39 @@ void tola_checkpoint_close(tola_checkpoint *ck) {
     mem_free(ck);
 }
 
+tola_status ck_create_over(const tola_checkpoint *in, tola_checkpoint **out, tola_error *err) {
+    tola_checkpoint *ck;
+    TRY(ck_create(NULL, &ck, err));
+    ck->borrows_files = true;
+    ck->format = in->format;
+    ck->metadata = in->metadata;
+    ck->config = in->config;
+    ck->folder = in->folder ? mem_strdup(in->folder) : NULL;
+    if ((in->folder && !ck->folder) || !mem_grow(&ck->files, &ck->file_cap, in->file_count + 1, sizeof *ck->files)) {
+        tola_checkpoint_close(ck);
+        return err_nomem(err, "opening a checkpoint");
+    }
+    if (in->file_count) memcpy(ck->files, in->files, in->file_count * sizeof *in->files);
+    ck->file_count = in->file_count;
+    for (size_t i = 0; i < in->warning_count; i++) ck_warn(ck, "%s", in->warnings[i]);
+    *out = ck;
+    return TOLA_OK;
+}
+
+tola_status ck_pass_on(tola_checkpoint *ck, const tola_checkpoint *in, size_t index, uint32_t own, tola_error *err) {
+    if (!mem_grow(&ck->tensors, &ck->tensor_cap, ck->tensor_count + 1, sizeof *ck->tensors))
+        return err_nomem(err, "opening a checkpoint");
+    ck_tensor *t = &ck->tensors[ck->tensor_count++];
+    *t = in->tensors[index];
+    t->info.storage += own; /* kept apart from each other as they were */
+    return TOLA_OK;
+}
+
+tola_status ck_finish_over(tola_checkpoint *ck, const tola_checkpoint *in, tola_error *err) {
+    ck->next_storage += in->next_storage;
+    return ck_finish(ck, err);
+}
+
 /* ---- filling ---- */
 
 uint32_t ck_new_storage(tola_checkpoint *ck) { return ck->next_storage++; }

@@ -347,17 +347,6 @@ static tola_status try_matrix(builder *b, size_t index, unsigned which, size_t l
     return TOLA_OK;
 }
 
-/* A tensor that belongs to no matrix: the same bytes from the same file. */
-static tola_status pass_on(builder *b, size_t index, tola_error *err) {
-    tola_checkpoint *out = b->out;
-    if (!mem_grow(&out->tensors, &out->tensor_cap, out->tensor_count + 1, sizeof *out->tensors))
-        return err_nomem(err, "finding quantized matrices");
-    ck_tensor *t = &out->tensors[out->tensor_count++];
-    *t = b->in->tensors[index];
-    t->info.storage += out->next_storage; /* beyond those of the matrices; kept apart from each other as they were */
-    return TOLA_OK;
-}
-
 static tola_status add_tensors(builder *b, tola_error *err) {
     size_t count = b->in->tensor_count;
     for (size_t i = 0; i < count; i++) {
@@ -370,7 +359,7 @@ static tola_status add_tensors(builder *b, tola_error *err) {
     }
     if (b->matrices == 0) return TOLA_OK;
     for (size_t i = 0; i < count; i++)
-        if (!b->taken[i]) TRY(pass_on(b, i, err));
+        if (!b->taken[i]) TRY(ck_pass_on(b->out, b->in, i, b->out->next_storage, err));
     return TOLA_OK;
 }
 
@@ -383,28 +372,23 @@ static void close_logical(tola_checkpoint *ck) {
     mem_free(v);
 }
 
-/* Files, metadata, configuration and companions are those of `in`; only the list of tensors is new. */
+/* Files and companions are those of `in`; the list of tensors is new, and nothing says that they are quantized. */
 static tola_status create_view(builder *b, tola_error *err) {
-    TRY(ck_create(NULL, &b->out, err));
-    tola_checkpoint *out = b->out;
     const tola_checkpoint *in = b->in;
-    b->view = mem_calloc(1, sizeof *b->view);
-    if (!b->view) return err_nomem(err, "opening a quantized checkpoint");
-    b->view->in = in;
-    pthread_mutex_init(&b->view->lock, NULL);
-    out->owned = b->view;
-    out->close_owned = close_logical;
-    out->borrows_files = true;
-    out->format = in->format;
-    TRY(plain_config(&in->metadata, &out->arena, true, &out->metadata, err));
-    TRY(plain_config(&in->config, &out->arena, false, &out->config, err));
-    out->folder = in->folder ? mem_strdup(in->folder) : NULL;
-    if ((in->folder && !out->folder) || !mem_grow(&out->files, &out->file_cap, in->file_count + 1, sizeof *out->files))
-        return err_nomem(err, "opening a quantized checkpoint");
-    memcpy(out->files, in->files, in->file_count * sizeof *in->files);
-    out->file_count = in->file_count;
-    for (size_t i = 0; i < in->warning_count; i++) ck_warn(out, "%s", in->warnings[i]);
-    return TOLA_OK;
+    logical *v = mem_calloc(1, sizeof *v);
+    if (!v) return err_nomem(err, "opening a quantized checkpoint");
+    tola_status status = ck_create_over(in, &b->out, err);
+    if (status != TOLA_OK) {
+        mem_free(v);
+        return status;
+    }
+    v->in = in;
+    pthread_mutex_init(&v->lock, NULL);
+    b->view = v;
+    b->out->owned = v;
+    b->out->close_owned = close_logical;
+    TRY(plain_config(&in->metadata, &b->out->arena, true, &b->out->metadata, err));
+    return plain_config(&in->config, &b->out->arena, false, &b->out->config, err);
 }
 
 /* The scheme that the configuration names; without a configuration, each that can tell its matrices by their parts. */
@@ -431,8 +415,7 @@ static tola_status build(builder *b, tola_error *err) {
     if (!b->taken) return err_nomem(err, "finding quantized matrices");
     TRY(try_schemes(b, err));
     if (b->matrices == 0) return TOLA_OK;
-    b->out->next_storage += b->in->next_storage;
-    return ck_finish(b->out, err);
+    return ck_finish_over(b->out, b->in, err);
 }
 
 tola_status logical_open(const tola_checkpoint *in, logical_precision precision, tola_checkpoint **out,

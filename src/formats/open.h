@@ -6,6 +6,13 @@
 
 /* checkpoint.c */
 tola_status ck_create(const tola_open_options *options, tola_checkpoint **out, tola_error *err);
+/* A checkpoint over `in`, which it borrows: its format, files, metadata, configuration, companions and warnings, and no
+ * tensors yet. */
+tola_status ck_create_over(const tola_checkpoint *in, tola_checkpoint **out, tola_error *err);
+/* Adds tensor `index` of `in` as it is: the same bytes from the same file. `own`: storages of tensors that are not passed
+ * on, which have lower numbers; ck_finish_over follows. */
+tola_status ck_pass_on(tola_checkpoint *ck, const tola_checkpoint *in, size_t index, uint32_t own, tola_error *err);
+tola_status ck_finish_over(tola_checkpoint *ck, const tola_checkpoint *in, tola_error *err);
 /* Moves files, tensors, warnings and memory of `part` to the end of `ck`; `part` is only good for closing after. */
 tola_status ck_append(tola_checkpoint *ck, tola_checkpoint *part, tola_error *err);
 /* Builds the table of names (duplicates are an error); nothing to do where it is up to date. */

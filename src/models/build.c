@@ -307,21 +307,28 @@ static graph_value whole(build *b, bool hidden) {
     return hidden ? x : logits(b, table, x);
 }
 
+graph_value model_append(graph *g, const model_description *d, model_weights *w, model_adapter *const *adapters,
+                         size_t count, bool hidden) {
+    build b = { .g = g, .d = d, .w = w, .adapters = adapters, .adapter_count = count };
+    graph_value y = whole(&b, hidden || d->encoder);
+    for (size_t i = 0; i < count && !graph_failed(g); i++) {
+        const char *left = model_adapter_unused(adapters[i]);
+        if (left != NULL) graph_fail(g, TOLA_E_FORMAT, "tensor '%s': the model has no such weight", left);
+    }
+    return y;
+}
+
 tola_status model_build(const model_description *d, model_weights *w, model_adapter *const *adapters, size_t count,
                         bool hidden, graph **out, tola_error *err) {
-    build b = { .d = d, .w = w, .adapters = adapters, .adapter_count = count };
-    TRY(graph_create(&b.g, err));
-    graph_value y = whole(&b, hidden || d->encoder);
-    for (size_t i = 0; i < count && !graph_failed(b.g); i++) {
-        const char *left = model_adapter_unused(adapters[i]);
-        if (left != NULL) graph_fail(b.g, TOLA_E_FORMAT, "tensor '%s': the model has no such weight", left);
-    }
-    tola_status status = graph_finish(b.g, &y, 1, err);
+    graph *g;
+    TRY(graph_create(&g, err));
+    graph_value y = model_append(g, d, w, adapters, count, hidden);
+    tola_status status = graph_finish(g, &y, 1, err);
     if (status != TOLA_OK) {
-        graph_free(b.g);
+        graph_free(g);
         return status;
     }
     model_weights_keep(w);
-    *out = b.g;
+    *out = g;
     return TOLA_OK;
 }

@@ -157,6 +157,33 @@ size_t model_weights_unused(const model_weights *w, const char **first);
 
 /* All elements of a tensor as f32. */
 tola_status model_read_f32(const tola_checkpoint *ck, size_t tensor, float *dst, tola_error *err);
+/* Elements [first, first + count) in row-major order. */
+tola_status model_read_range(const tola_checkpoint *ck, size_t tensor, uint64_t first, uint64_t count, float *dst,
+                             tola_error *err);
+
+/* ---- masters.c ---- */
+
+/* Masters: weights that are learned, as f32 in memory of our own that may be changed. Each remembers which tensor it came
+ * from, and which elements: rows of a fused matrix, a transposed one, one of stacked experts. */
+typedef bool (*model_choose_fn)(void *user, const model_want *want);
+/* From now on weights are handed out as masters: those for which `choose` says so, or all (NULL). Before the first
+ * model_weight. TOLA_E_UNSUPPORTED, then, for those in mxfp4 parts. */
+void model_weights_learn(model_weights *w, model_choose_fn choose, void *user);
+
+typedef struct model_master {
+    const char *word; /* of model_want */
+    uint32_t layer;
+    bool exact; /* a vector, or a router */
+    const graph_weight *weight;
+    float *const *values; /* weight->parts pointers to rows * cols floats, each part behind the one before */
+} model_master;
+/* In the order in which they were first asked for, the same each time the same graph is built. */
+size_t model_master_count(const model_weights *w);
+const model_master *model_master_at(const model_weights *w, size_t i);
+/* The checkpoint with what the masters hold whenever it is read: the same names, shapes and companions, to be given to
+ * tola_convert or tola_quantize. Changed tensors are of `dtype`; with TOLA_DTYPE_NONE of their own one, f32 where that is
+ * no float of 16 bits or more. Borrows w. */
+tola_status model_weights_view(const model_weights *w, tola_dtype dtype, tola_checkpoint **out, tola_error *err);
 
 /* ---- adapter.c ---- */
 
@@ -179,5 +206,9 @@ const char *model_adapter_unused(const model_adapter *a);
  * when `hidden` is asked for: after the last norm). */
 tola_status model_build(const model_description *d, model_weights *w, model_adapter *const *adapters, size_t count,
                         bool hidden, graph **out, tola_error *err);
+/* The same into a graph of the caller's, a training graph say, that is not finished: the value that would be the
+ * output. Errors are recorded in g. */
+graph_value model_append(graph *g, const model_description *d, model_weights *w, model_adapter *const *adapters,
+                         size_t count, bool hidden);
 
 #endif

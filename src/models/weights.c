@@ -10,8 +10,7 @@
 #include "codecs/codec.h"
 #include "formats/logical.h"
 #include "kernels/matmul/matmul.h"
-#include "models/made.h"
-#include "models/models.h"
+#include "models/weights.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,36 +18,7 @@
 
 #define MAX_ARENA (1u << 30)
 #define WORD_MAX 64
-
-typedef struct entry {
-    struct entry *next;
-    const char *word;
-    graph_weight weight;
-} entry;
-
-struct model_weights {
-    const tola_checkpoint *ck;
-    const model_description *d;
-    arena arena;
-    entry **of_layer; /* layer_count lists, then one for what belongs to no layer */
-    tola_view *views; /* one a tensor, those that are borrowed from */
-    bool *used;       /* one a tensor */
-    made_blocks *made; /* memory of our own, or what an earlier process left */
-    size_t tensor_count, bytes;
-};
-
-/* A tensor that was found for a word. */
-typedef struct found {
-    size_t tensor, scales; /* scales: of mxfp4 parts, else SIZE_MAX */
-    const name_row *row;
-    uint32_t flags; /* of the row: in Hugging Face's layout only */
-    char name[256];
-} found;
-
-/* Which rows of the stored matrix are wanted: first, first + step, ... */
-typedef struct piece {
-    uint64_t first, step, stored;
-} piece;
+#define READ_ELEMENTS ((uint64_t)1 << 16) /* at a time: whole blocks of all types */
 
 tola_status model_open(const char *path, tola_checkpoint **out, tola_error *err) {
     tola_open_options options = TOLA_OPEN_OPTIONS_INIT;
@@ -70,6 +40,14 @@ static tola_status in_place(const tola_checkpoint *ck, size_t tensor, tola_statu
     return status;
 }
 
+static tola_status no_numbers(const tola_checkpoint *ck, size_t tensor, tola_error *err) {
+    tola_dtype dtype = (tola_dtype)tola_checkpoint_tensor(ck, tensor)->dtype;
+    return in_place(ck, tensor,
+                    err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s holds no numbers to multiply with",
+                            tola_dtype_name(dtype)),
+                    err);
+}
+
 tola_status model_read_f32(const tola_checkpoint *ck, size_t tensor, float *dst, tola_error *err) {
     const tola_tensor_info *t = tola_checkpoint_tensor(ck, tensor);
     tola_view view = { 0 };
@@ -77,11 +55,33 @@ tola_status model_read_f32(const tola_checkpoint *ck, size_t tensor, float *dst,
     tola_status status = codec_convert((tola_dtype)t->dtype, TOLA_DTYPE_F32, view.data, dst, (size_t)t->elements,
                                        TOLA_OVERFLOW_IEEE, NULL);
     tola_view_release(&view);
-    if (status == TOLA_OK) return TOLA_OK;
-    return in_place(ck, tensor,
-                    err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s holds no numbers to multiply with",
-                            tola_dtype_name((tola_dtype)t->dtype)),
-                    err);
+    return status == TOLA_OK ? TOLA_OK : no_numbers(ck, tensor, err);
+}
+
+tola_status model_read_range(const tola_checkpoint *ck, size_t tensor, uint64_t first, uint64_t count, float *dst,
+                             tola_error *err) {
+    const tola_tensor_info *t = tola_checkpoint_tensor(ck, tensor);
+    tola_dtype dtype = (tola_dtype)t->dtype;
+    const uint64_t unit = tola_dtype_block_elements(dtype), unit_bytes = tola_dtype_block_bytes(dtype);
+    uint64_t begin = first / unit * unit, end = (first + count + unit - 1) / unit * unit;
+    uint64_t most = end - begin < READ_ELEMENTS ? end - begin : READ_ELEMENTS;
+    uint8_t *stored = mem_alloc((size_t)(most / unit * unit_bytes) + 1);
+    float *values = mem_alloc_aligned(64, (size_t)(most + 1) * sizeof *values);
+    tola_status status = stored && values ? TOLA_OK : err_nomem(err, "reading weights");
+    for (uint64_t at = begin; at < end && status == TOLA_OK; at += most) {
+        uint64_t here = end - at < most ? end - at : most;
+        status = tola_checkpoint_read(ck, tensor, at / unit * unit_bytes, stored, (size_t)(here / unit * unit_bytes),
+                                      err);
+        if (status != TOLA_OK) break;
+        status = codec_convert(dtype, TOLA_DTYPE_F32, stored, values, (size_t)here, TOLA_OVERFLOW_IEEE, NULL);
+        if (status != TOLA_OK) status = no_numbers(ck, tensor, err);
+        uint64_t from = at > first ? at : first, to = at + here < first + count ? at + here : first + count;
+        if (status == TOLA_OK && from < to)
+            memcpy(dst + (from - first), values + (from - at), (size_t)(to - from) * sizeof *dst);
+    }
+    mem_free(stored);
+    mem_free(values);
+    return status;
 }
 
 tola_status model_weights_open(const tola_checkpoint *ck, const model_description *d, model_weights **out,
@@ -111,6 +111,7 @@ tola_status model_weights_open(const tola_checkpoint *ck, const model_descriptio
 void model_weights_free(model_weights *w) {
     if (w == NULL) return;
     for (size_t i = 0; w->views != NULL && i < w->tensor_count; i++) tola_view_release(&w->views[i]);
+    masters_free(w);
     made_free(w->made);
     mem_free(w->views);
     mem_free(w->used);
@@ -121,7 +122,7 @@ void model_weights_free(model_weights *w) {
 
 /* ---- finding ---- */
 
-static void find(const model_weights *w, const char *word, uint32_t layer, uint32_t expert, found *out) {
+void weights_find(const model_weights *w, const char *word, uint32_t layer, uint32_t expert, found *out) {
     char pattern[WORD_MAX + 16];
     snprintf(pattern, sizeof pattern, "%s%s", layer != UINT32_MAX ? "blk.%d." : "", word);
     out->scales = SIZE_MAX;
@@ -144,9 +145,8 @@ static void shape_text(const uint64_t *shape, unsigned n, char *text, size_t cap
     if (used < cap) snprintf(text + used, cap - used, "]");
 }
 
-/* Has the tensor these extents? */
-static tola_status check_shape(const model_weights *w, size_t tensor, const uint64_t *wanted, unsigned n,
-                               tola_error *err) {
+tola_status weights_check_shape(const model_weights *w, size_t tensor, const uint64_t *wanted, unsigned n,
+                                tola_error *err) {
     const tola_tensor_info *t = tola_checkpoint_tensor(w->ck, tensor);
     char got[128], expected[128];
     if (t->flags & TOLA_TENSOR_MISSING)
@@ -235,8 +235,8 @@ static tola_status make_mxfp4(model_weights *w, const model_want *want, const fo
             w->ck, f->tensor,
             err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%" PRIu64 " columns are no whole blocks of 32", want->cols),
             err);
-    TRY(check_shape(w, f->tensor, blocks_shape, 4, err));
-    TRY(check_shape(w, f->scales, scales_shape, 3, err));
+    TRY(weights_check_shape(w, f->tensor, blocks_shape, 4, err));
+    TRY(weights_check_shape(w, f->scales, scales_shape, 3, err));
     size_t both[] = { f->tensor, f->scales };
     for (int i = 0; i < 2; i++) {
         tola_dtype dtype = (tola_dtype)tola_checkpoint_tensor(w->ck, both[i])->dtype;
@@ -268,13 +268,18 @@ static tola_status make_mxfp4(model_weights *w, const model_want *want, const fo
     return status;
 }
 
+tola_status weights_check_exact(const model_weights *w, const model_want *want, const found *f, const piece *p,
+                                tola_error *err) {
+    const uint64_t shape[] = { want->rows, p->stored };
+    bool flat = want->rows == 1 && tola_checkpoint_tensor(w->ck, f->tensor)->n_dims == 1;
+    return weights_check_shape(w, f->tensor, flat ? shape + 1 : shape, flat ? 1 : 2, err);
+}
+
 /* A vector, or a matrix whose rows are vectors, as f32. Fused ones lie beside one another in each row. */
 static tola_status make_exact(model_weights *w, const model_want *want, const found *f, const piece *p, graph_weight *g,
                               const void **data, tola_error *err) {
     const tola_tensor_info *t = tola_checkpoint_tensor(w->ck, f->tensor);
-    const uint64_t shape[] = { want->rows, p->stored };
-    bool flat = want->rows == 1 && t->n_dims == 1;
-    TRY(check_shape(w, f->tensor, flat ? shape + 1 : shape, flat ? 1 : 2, err));
+    TRY(weights_check_exact(w, want, f, p, err));
     g->dtype = TOLA_DTYPE_F32;
     g->row_bytes = (size_t)want->cols * sizeof(float);
     bool whole = p->stored == want->cols;
@@ -299,14 +304,19 @@ static tola_status make_exact(model_weights *w, const model_want *want, const fo
     return status;
 }
 
+tola_status weights_check_matrices(const model_weights *w, const model_want *want, const found *f, const piece *p,
+                                   tola_error *err) {
+    bool turned = (f->flags & NAME_TRANSPOSED) != 0, stacked = want->parts > 1;
+    const uint64_t shape[] = { want->parts, turned ? want->cols : p->stored, turned ? p->stored : want->cols };
+    if (tola_checkpoint_tensor(w->ck, f->tensor)->n_dims == 3) stacked = true; /* a stack of one expert */
+    return weights_check_shape(w, f->tensor, stacked ? shape : shape + 1, stacked ? 3 : 2, err);
+}
+
 /* One tensor of matrices: one, or all experts behind one another. */
 static tola_status make_matrices(model_weights *w, const model_want *want, const found *f, const piece *p,
                                  graph_weight *g, const void **data, tola_error *err) {
-    bool turned = (f->flags & NAME_TRANSPOSED) != 0, stacked = want->parts > 1;
-    const uint64_t shape[] = { want->parts, turned ? want->cols : p->stored, turned ? p->stored : want->cols };
-    const tola_tensor_info *t = tola_checkpoint_tensor(w->ck, f->tensor);
-    if (t->n_dims == 3) stacked = true; /* a stack of one expert */
-    TRY(check_shape(w, f->tensor, stacked ? shape : shape + 1, stacked ? 3 : 2, err));
+    bool turned = (f->flags & NAME_TRANSPOSED) != 0;
+    TRY(weights_check_matrices(w, want, f, p, err));
     const uint8_t *base;
     TRY(multipliable(w, f->tensor, turned, &base, &g->dtype, err));
     uint64_t stored_row; /* bytes of a row as it lies there */
@@ -332,18 +342,24 @@ static tola_status make_matrices(model_weights *w, const model_want *want, const
     return TOLA_OK;
 }
 
+tola_status weights_find_expert(const model_weights *w, const model_want *want, const found *first, uint32_t expert,
+                                found *f, tola_error *err) {
+    const uint64_t shape[] = { want->rows, want->cols };
+    *f = *first;
+    if (expert != 0) weights_find(w, want->word, want->layer, expert, f);
+    if (f->tensor == SIZE_MAX) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tensor %s is missing", f->name);
+    return weights_check_shape(w, f->tensor, shape, 2, err);
+}
+
 /* Experts that have a tensor each. */
 static tola_status take_experts(model_weights *w, const model_want *want, const found *first, graph_weight *g,
                                 const void **data, tola_error *err) {
-    const uint64_t shape[] = { want->rows, want->cols };
     uint64_t row_bytes;
     for (uint32_t e = 0; e < want->parts; e++) {
-        found f = *first;
-        if (e != 0) find(w, want->word, want->layer, e, &f);
-        if (f.tensor == SIZE_MAX) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tensor %s is missing", f.name);
+        found f;
         const uint8_t *bytes;
         tola_dtype dtype;
-        TRY(check_shape(w, f.tensor, shape, 2, err));
+        TRY(weights_find_expert(w, want, first, e, &f, err));
         TRY(multipliable(w, f.tensor, false, &bytes, &dtype, err));
         if (e != 0 && dtype != g->dtype)
             return in_place(w->ck, f.tensor,
@@ -359,20 +375,26 @@ static tola_status take_experts(model_weights *w, const model_want *want, const 
     return TOLA_OK;
 }
 
-/* DeepSeek's kv_b [heads x (nope + value), rank] from its halves as llama.cpp keeps them: k_b [heads, rank, nope],
- * transposed, and v_b [heads, value, rank]. As f32. */
-static tola_status join_kv(model_weights *w, const model_want *want, graph_weight *g, const void **data, bool *there,
-                           tola_error *err) {
+tola_status weights_find_halves(const model_weights *w, uint32_t layer, found *k, found *v, bool *there,
+                                tola_error *err) {
     const model_description *d = w->d;
     const uint64_t k_shape[] = { d->heads, d->kv_rank, d->nope_dim },
                    v_shape[] = { d->heads, d->value_dim, d->kv_rank };
-    found k, v;
-    find(w, "attn_k_b.weight", want->layer, UINT32_MAX, &k);
-    find(w, "attn_v_b.weight", want->layer, UINT32_MAX, &v);
-    *there = k.tensor != SIZE_MAX && v.tensor != SIZE_MAX;
+    weights_find(w, "attn_k_b.weight", layer, UINT32_MAX, k);
+    weights_find(w, "attn_v_b.weight", layer, UINT32_MAX, v);
+    *there = k->tensor != SIZE_MAX && v->tensor != SIZE_MAX;
     if (!*there) return TOLA_OK;
-    TRY(check_shape(w, k.tensor, k_shape, 3, err));
-    TRY(check_shape(w, v.tensor, v_shape, 3, err));
+    TRY(weights_check_shape(w, k->tensor, k_shape, 3, err));
+    return weights_check_shape(w, v->tensor, v_shape, 3, err);
+}
+
+/* DeepSeek's kv_b [heads x (nope + value), rank] from its halves, as f32. */
+static tola_status join_kv(model_weights *w, const model_want *want, graph_weight *g, const void **data, bool *there,
+                           tola_error *err) {
+    const model_description *d = w->d;
+    found k, v;
+    TRY(weights_find_halves(w, want->layer, &k, &v, there, err));
+    if (!*there) return TOLA_OK;
     uint64_t rank = d->kv_rank, nope = d->nope_dim, value = d->value_dim;
     g->dtype = TOLA_DTYPE_F32;
     g->row_bytes = (size_t)rank * sizeof(float);
@@ -401,38 +423,40 @@ static tola_status join_kv(model_weights *w, const model_want *want, graph_weigh
 
 /* ---- handing out ---- */
 
-static tola_status missing(const model_weights *w, const found *f, tola_error *err) {
+tola_status weights_missing(const model_weights *w, const found *f, tola_error *err) {
     tola_status status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tensor %s is missing", f->name);
     if (tola_checkpoint_file_count(w->ck) != 0) err_in_file(err, status, tola_checkpoint_file(w->ck, 0)->path);
     return status;
 }
 
+void weights_locate(const model_weights *w, const model_want *want, found *f, piece *p) {
+    const char *fused = want->fused;
+    bool itself = fused != NULL && strcmp(fused, want->word) == 0; /* Phi-3: ffn_up is both halves */
+    *p = (piece){ 0, 1, want->exact ? want->cols : want->rows };   /* what fused ones have more of */
+    weights_find(w, want->word, want->layer, 0, f);
+    if (fused == NULL || (f->tensor != SIZE_MAX && !itself)) return;
+    found whole;
+    weights_find(w, fused, want->layer, 0, &whole);
+    bool told = whole.tensor != SIZE_MAX;
+    if (told || (!w->d->gguf && f->row == NULL)) *f = whole; /* or its name, to say what is missing */
+    if (told)
+        *p = f->flags & NAME_PAIRED ? (piece){ want->fused_first != 0, 2, want->fused_rows }
+                                    : (piece){ want->fused_first, 1, want->fused_rows };
+}
+
 static tola_status take(model_weights *w, const model_want *want, graph_weight *g, bool *there, tola_error *err) {
-    uint64_t along = want->exact ? want->cols : want->rows; /* what fused ones have more of */
-    piece p = { 0, 1, along };
+    piece p;
     found f;
-    *there = true;
     const void **data = arena_alloc_array(&w->arena, want->parts, sizeof *data);
     if (data == NULL) return err_nomem(err, "weights");
     g->data = data;
-    find(w, want->word, want->layer, 0, &f);
-    const char *fused = want->fused;
-    bool itself = fused != NULL && strcmp(fused, want->word) == 0; /* Phi-3: ffn_up is both halves */
+    weights_locate(w, want, &f, &p);
     if (f.tensor == SIZE_MAX && strcmp(want->word, "attn_kv_b.weight") == 0) {
         TRY(join_kv(w, want, g, data, there, err));
         if (*there) return TOLA_OK;
     }
-    if (fused != NULL && (f.tensor == SIZE_MAX || itself)) {
-        found whole;
-        find(w, fused, want->layer, 0, &whole);
-        bool told = whole.tensor != SIZE_MAX;
-        if (told || (!w->d->gguf && f.row == NULL)) f = whole; /* or its name, to say what is missing */
-        if (told)
-            p = f.flags & NAME_PAIRED ? (piece){ want->fused_first != 0, 2, want->fused_rows }
-                                      : (piece){ want->fused_first, 1, want->fused_rows };
-    }
     *there = f.tensor != SIZE_MAX;
-    if (!*there) return want->optional ? TOLA_OK : missing(w, &f, err);
+    if (!*there) return want->optional ? TOLA_OK : weights_missing(w, &f, err);
     w->used[f.tensor] = true;
     g->name = tola_checkpoint_tensor(w->ck, f.tensor)->name;
     if (f.scales != SIZE_MAX) return make_mxfp4(w, want, &f, &p, g, data, err);
@@ -456,7 +480,7 @@ tola_status model_weight(model_weights *w, const model_want *want, const graph_w
     if (e->word == NULL) return err_nomem(err, "weights");
     e->weight.name = e->word;
     bool there;
-    TRY(take(w, want, &e->weight, &there, err));
+    TRY(masters_wants(w, want) ? masters_take(w, want, &e->weight, &there, err) : take(w, want, &e->weight, &there, err));
     if (!there) return TOLA_OK;
     uint64_t row_bytes;
     TRY(tola_dtype_size(e->weight.dtype, want->cols, &row_bytes));
@@ -467,7 +491,7 @@ tola_status model_weight(model_weights *w, const model_want *want, const graph_w
     return TOLA_OK;
 }
 
-size_t model_weights_made(const model_weights *w) { return (size_t)made_bytes(w->made); }
+size_t model_weights_made(const model_weights *w) { return (size_t)(made_bytes(w->made) + w->master_bytes); }
 
 void model_weights_keep(model_weights *w) { made_keep(w->made); }
 

@@ -57,6 +57,12 @@ def compare(what, expected, got, limit=LIMIT):
         print(f"{what}: {worst:.1e}")
 
 
+def masters(what, model, out):
+    """Weights that are learned: what runs, and the way back into the checkpoint's tensors."""
+    count = common.run("tola_masters", model, out)
+    tally.check(f"{what}: masters", int(count) > 10, count)
+
+
 def from_folder(folder, name):
     expected = make_models.make(name, folder)
     ids, context = folder / f"{name}.ids", CONTEXT.get(name, 0)
@@ -71,6 +77,7 @@ def from_folder(folder, name):
     if not encoder:
         last = ours(folder / name, ids, "--last", 3, context=context)
         tally.check(f"{name}: the last three alone", last.tobytes() == got[-last.size:].tobytes() and last.size)
+    masters(name, folder / name, f"{folder / name}-learned/")
     return expected
 
 
@@ -82,6 +89,7 @@ def from_gguf(folder, name, expected):
         cls = getattr(transformers, make_models.MODELS[name][0])
         gguf_models.write(cls.from_pretrained(folder / name), path)
     compare(f"{name} (GGUF)", expected, ours(path, folder / f"{name}.ids", context=context))
+    masters(f"{name} (GGUF)", path, folder / "learned.gguf")
 
 
 # ---- other ways to say the same ----

@@ -7,6 +7,7 @@
 #include "graph/plan.h"
 #include "model_golden.h"
 #include "models/models.h"
+#include <tola/transform.h>
 
 #include <math.h>
 
@@ -478,6 +479,111 @@ static void test_adapters(void **state) {
     }
 }
 
+/* ---- masters ---- */
+
+static void make_changed(const char *folder, const char *out) {
+    running r;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_checkpoint *view;
+    tola_convert_options options = TOLA_CONVERT_OPTIONS_INIT;
+    memset(&r, 0, sizeof r);
+    assert_int_equal(model_open(folder, &r.ck, &err), TOLA_OK);
+    assert_int_equal(model_describe(r.ck, 0, &r.d, &err), TOLA_OK);
+    assert_int_equal(model_weights_open(r.ck, r.d, &r.w, &err), TOLA_OK);
+    model_weights_learn(r.w, NULL, NULL);
+    if (model_build(r.d, r.w, NULL, 0, false, &r.g, &err) != TOLA_OK) fail_msg("%s", err.message);
+    for (size_t i = 0; i < model_master_count(r.w); i++) {
+        const model_master *m = model_master_at(r.w, i);
+        assert_true(m->weight->dtype == TOLA_DTYPE_F32);
+        for (uint64_t k = 0; k < m->weight->rows * m->weight->cols * m->weight->parts; k++) m->values[0][k] *= -2;
+    }
+    assert_int_equal(model_weights_view(r.w, TOLA_DTYPE_NONE, &view, &err), TOLA_OK);
+    options.folder = options.overwrite = true;
+    if (tola_convert(view, out, &options, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
+    tola_checkpoint_close(view);
+    stop(&r);
+}
+
+/* Every tensor comes back under its name, with the numbers that the masters have: from rows of fused matrices, transposed
+ * ones, experts. */
+static void test_masters(void **state) {
+    (void)state;
+    for (size_t k = 0; k < COUNT(goldens); k++) {
+        const golden *g = &goldens[k];
+        const char *folder = unit_folder();
+        char out[] = "/tmp/tola-masters-XXXXXX";
+        tola_error err = TOLA_ERROR_INIT;
+        tola_checkpoint *before, *after;
+        assert_non_null(mkdtemp(out));
+        write_model(folder, g->tensors, g->tensor_count, g->config, "config.json");
+        make_changed(folder, out);
+        assert_int_equal(tola_checkpoint_open(folder, NULL, &before, &err), TOLA_OK);
+        assert_int_equal(tola_checkpoint_open(out, NULL, &after, &err), TOLA_OK);
+        assert_int_equal(tola_checkpoint_tensor_count(after), g->tensor_count);
+        for (size_t i = 0; i < g->tensor_count; i++) {
+            const tola_tensor_info *t = tola_checkpoint_tensor(before, i);
+            size_t other = tola_checkpoint_find(after, t->name);
+            float *a = malloc(t->bytes), *b = malloc(t->bytes);
+            assert_true(other != SIZE_MAX);
+            assert_int_equal(tola_checkpoint_tensor(after, other)->bytes, t->bytes);
+            assert_int_equal(model_read_f32(before, i, a, &err), TOLA_OK);
+            assert_int_equal(model_read_f32(after, other, b, &err), TOLA_OK);
+            for (size_t e = 0; e < t->elements; e++)
+                if (b[e] != -2 * a[e]) fail_msg("%s: %s: element %zu", g->name, t->name, e);
+            free(a);
+            free(b);
+        }
+        tola_checkpoint_close(before);
+        tola_checkpoint_close(after);
+        unit_remove(folder);
+        unit_remove(out);
+    }
+}
+
+static bool choose_q(void *user, const model_want *want) {
+    (void)user;
+    return strcmp(want->word, "attn_q.weight") == 0;
+}
+
+/* Rows of a fused matrix that is otherwise left alone. */
+static void test_some_masters(void **state) {
+    (void)state;
+    const golden *g = &goldens[3]; /* GPT-2 */
+    const char *folder = unit_folder();
+    running r;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_checkpoint *view;
+    memset(&r, 0, sizeof r);
+    write_model(folder, g->tensors, g->tensor_count, g->config, "config.json");
+    assert_int_equal(model_open(folder, &r.ck, &err), TOLA_OK);
+    assert_int_equal(model_describe(r.ck, 0, &r.d, &err), TOLA_OK);
+    assert_int_equal(model_weights_open(r.ck, r.d, &r.w, &err), TOLA_OK);
+    model_weights_learn(r.w, choose_q, NULL);
+    if (model_build(r.d, r.w, NULL, 0, false, &r.g, &err) != TOLA_OK) fail_msg("%s", err.message);
+    assert_int_equal(model_master_count(r.w), r.d->layer_count);
+    for (size_t i = 0; i < model_master_count(r.w); i++) model_master_at(r.w, i)->values[0][0] = 77;
+    assert_int_equal(model_weights_view(r.w, TOLA_DTYPE_NONE, &view, &err), TOLA_OK);
+    size_t changed = 0;
+    for (size_t i = 0; i < tola_checkpoint_tensor_count(view); i++) {
+        const tola_tensor_info *t = tola_checkpoint_tensor(view, i);
+        float *a = malloc(t->bytes), *b = malloc(t->bytes);
+        assert_int_equal(model_read_f32(r.ck, i, a, &err), TOLA_OK);
+        assert_int_equal(model_read_f32(view, i, b, &err), TOLA_OK);
+        for (size_t e = 0; e < t->elements; e++) {
+            if (a[e] == b[e]) continue;
+            assert_non_null(strstr(t->name, "c_attn.weight"));
+            assert_true(e == 0 && b[e] == 77);
+            changed++;
+        }
+        free(a);
+        free(b);
+    }
+    assert_int_equal(changed, r.d->layer_count);
+    tola_checkpoint_close(view);
+    stop(&r);
+    unit_remove(folder);
+}
+
 /* ---- rope ---- */
 
 /* Each family's tables are compared through logits; here: what makes no numbers, and figures that are known. */
@@ -532,6 +638,7 @@ int main(void) {
         cmocka_unit_test(test_golden),    cmocka_unit_test(test_contradictions), cmocka_unit_test(test_left_over),
         cmocka_unit_test(test_not_converted),
         cmocka_unit_test(test_adapters),  cmocka_unit_test(test_rope),           cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_masters),   cmocka_unit_test(test_some_masters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
