@@ -368,9 +368,21 @@ def llama_cpp_vectors():
                         f"got {got[:12] if isinstance(got, list) else got}, expected {expected[:12]}")
 
 
+def swift_vectors():
+    """What swift-transformers publishes; the vocabularies of its other two files are not there."""
+    folder = DATA / "tokenizers"
+    for vectors, model, flags in (("bert_uncased_encoded", "torchtext/bert_base_uncased_vocab.txt", ["--special"]),
+                                  ("gpt2_encoded_tokens", "gpt2", [])):
+        path = folder / "swift-transformers_expected" / f"{vectors}.json"
+        if path.exists() and (folder / model).exists():
+            vector = json.loads(path.read_text())
+            TALLY.equal(vectors, ids_of(folder / model, vector["text"], *flags), vector["token_ids"])
+
+
 hugging_face()
 two_files()
 sentencepiece()
 tiktoken()
 llama_cpp_vectors()
+swift_vectors()
 TALLY.finish()
