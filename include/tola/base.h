@@ -60,6 +60,15 @@ typedef struct tola_error {
 
 #define TOLA_ERROR_INIT { TOLA_OK, TOLA_NO_OFFSET, { 0 } }
 
+/* Which of the words shown to it was probably meant by `word`: "did you mean". All of them are borrowed. */
+typedef struct tola_nearest {
+    const char *word;
+    const char *best; /* NULL: none is near enough */
+    unsigned distance;
+} tola_nearest;
+TOLA_API void tola_nearest_init(tola_nearest *nearest, const char *word);
+TOLA_API void tola_nearest_try(tola_nearest *nearest, const char *candidate);
+
 /* How far a long job has come. `total` 0 means unknown. */
 typedef struct tola_progress {
     const char *phase; /* "converting", "hashing", ... */

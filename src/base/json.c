@@ -47,6 +47,26 @@ double json_strtod(const char *text) {
     return c_locale ? strtod_l(text, NULL, c_locale) : strtod(text, NULL);
 }
 
+bool json_decimal(const char *text, double *out) {
+    const char *p = text + (*text == '-' || *text == '+');
+    size_t whole = strspn(p, "0123456789"), fraction = 0;
+    p += whole;
+    if (*p == '.') {
+        fraction = strspn(p + 1, "0123456789");
+        p += 1 + fraction;
+    }
+    if (whole + fraction == 0) return false;
+    if (*p == 'e' || *p == 'E') {
+        p += 1 + (p[1] == '+' || p[1] == '-');
+        size_t digits = strspn(p, "0123456789");
+        if (digits == 0) return false;
+        p += digits;
+    }
+    if (*p) return false;
+    *out = json_strtod(text);
+    return true;
+}
+
 /* ---- the reader ---- */
 
 void json_reader_init(json_reader *r, const char *data, size_t length, uint64_t base_offset) {

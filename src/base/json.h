@@ -65,5 +65,8 @@ bool json_text_is(const json_reader *r, const char *text);
 bool json_to_buf(void *b, const char *text, size_t length);
 /* strtod with a decimal point, whatever the locale; `text` is NUL-terminated. */
 double json_strtod(const char *text);
+/* The number that all of the text is, as people write it: +-, digits with a point anywhere among them, an exponent.
+ * False for anything else: no hexadecimal, no infinity, no spaces. */
+bool json_decimal(const char *text, double *out);
 
 #endif

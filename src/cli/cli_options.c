@@ -52,48 +52,6 @@ static bool is_common(const cli_option *o) {
     return false;
 }
 
-/* ---- names that are nearly right ---- */
-
-/* Edit distance with transpositions of neighbours (optimal string alignment). Words are cut to 32 bytes, which is
- * longer than any name here. */
-static unsigned edit_distance(const char *a, const char *b) {
-    enum { MAX = 32 };
-    size_t la = strnlen(a, MAX), lb = strnlen(b, MAX);
-    unsigned rows[3][MAX + 1];
-    for (size_t j = 0; j <= lb; j++) rows[0][j] = (unsigned)j;
-    for (size_t i = 1; i <= la; i++) {
-        unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= lb; j++) {
-            unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
-            if (above[j] + 1 < best) best = above[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && above2[j - 2] + 1 < best)
-                best = above2[j - 2] + 1;
-            row[j] = best;
-        }
-    }
-    return rows[la % 3][lb];
-}
-
-void frame_nearest_init(frame_nearest *n, const char *word) {
-    size_t length = strlen(word);
-    n->word = word;
-    n->best = NULL;
-    n->distance = length < 3 ? 2 : length < 6 ? 3 : 4; /* a suggestion must be nearer than this */
-}
-
-void frame_nearest_try(frame_nearest *n, const char *candidate) {
-    size_t length = strlen(n->word);
-    if (*candidate == 0) return;
-    unsigned d = edit_distance(n->word, candidate);
-    if (length >= 3 && d > 1 && strncmp(n->word, candidate, length) == 0) d = 1; /* an abbreviation */
-    if (d < n->distance && d < strlen(candidate)) {
-        n->distance = d;
-        n->best = candidate;
-    }
-}
-
 bool frame_word(const char *words, size_t i, char *buf, size_t cap) {
     for (;; i--) {
         words += strspn(words, " ");
@@ -190,11 +148,11 @@ static int parse_dtype(const char *name, const char *text, tola_dtype *out) {
         *out = dtype;
         return CLI_YES;
     }
-    frame_nearest nearest;
-    frame_nearest_init(&nearest, text);
+    tola_nearest nearest;
+    tola_nearest_init(&nearest, text);
     for (int i = TOLA_DTYPE_NONE + 1; i < TOLA_DTYPE_COUNT; i++) {
         const char *candidate = tola_dtype_name((tola_dtype)i);
-        if (strcmp(candidate, "?") != 0) frame_nearest_try(&nearest, candidate);
+        if (strcmp(candidate, "?") != 0) tola_nearest_try(&nearest, candidate);
     }
     if (nearest.best) return cli_fail("%s: unknown dtype '%s'; did you mean '%s'?", name, text, nearest.best);
     return cli_fail("%s: unknown dtype '%s'; known ones are f32, f16, bf16, f8_e4m3, i8, q8_0 and others", name, text);
@@ -274,9 +232,9 @@ static int parse_long(parser *p, const char *text) {
             return set_option(p, o, equals ? equals + 1 : NULL);
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)length, text);
-    frame_nearest nearest;
-    frame_nearest_init(&nearest, word);
-    for (size_t i = 0; (o = frame_option(p->verb, i)); i++) frame_nearest_try(&nearest, o->name);
+    tola_nearest nearest;
+    tola_nearest_init(&nearest, word);
+    for (size_t i = 0; (o = frame_option(p->verb, i)); i++) tola_nearest_try(&nearest, o->name);
     if (nearest.best)
         return cli_fail("%s: unknown option --%s; did you mean --%s?", p->verb->name, word, nearest.best);
     return cli_fail("%s: unknown option --%s; 'tola %s -h' lists them", p->verb->name, word, p->verb->name);

@@ -32,15 +32,6 @@ void frame_parsed_free(const cli_verb *verb, frame_parsed *parsed);
 /* Sets an option that takes a value as --name VALUE does. CLI_YES, or CLI_ERROR after a message. */
 int frame_set_option(const cli_verb *verb, void *settings, const char *name, const char *value);
 
-/* Keeps the best of the candidates shown to it. */
-typedef struct frame_nearest {
-    const char *word;
-    const char *best;
-    unsigned distance;
-} frame_nearest;
-void frame_nearest_init(frame_nearest *n, const char *word);
-void frame_nearest_try(frame_nearest *n, const char *candidate);
-
 /* ---- help and documents made from the tables ---- */
 void help_overview(void);
 void help_verb(const cli_verb *verb, bool longer);

@@ -15,10 +15,10 @@ const cli_verb *frame_find_verb(const char *name) {
 }
 
 static int unknown_verb(const char *name) {
-    frame_nearest nearest;
-    frame_nearest_init(&nearest, name);
-    for (size_t i = 0; cli_verbs[i]; i++) frame_nearest_try(&nearest, cli_verbs[i]->name);
-    frame_nearest_try(&nearest, "help");
+    tola_nearest nearest;
+    tola_nearest_init(&nearest, name);
+    for (size_t i = 0; cli_verbs[i]; i++) tola_nearest_try(&nearest, cli_verbs[i]->name);
+    tola_nearest_try(&nearest, "help");
     if (nearest.best) return cli_fail("unknown verb '%s'; did you mean '%s'?", name, nearest.best);
     if (name[0] == '-') return cli_fail("a verb comes first, then its options; 'tola help' lists the verbs");
     return cli_fail("unknown verb '%s'; 'tola help' lists the verbs", name);

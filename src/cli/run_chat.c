@@ -179,10 +179,10 @@ static void take_command(chat *c, char *text) {
             commands[i].run(c, argument);
             return;
         }
-    frame_nearest nearest;
+    tola_nearest nearest;
     text[n] = 0;
-    frame_nearest_init(&nearest, text);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) frame_nearest_try(&nearest, commands[i].name);
+    tola_nearest_init(&nearest, text);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) tola_nearest_try(&nearest, commands[i].name);
     if (nearest.best)
         cli_fail("unknown command %s; did you mean %s?", text, nearest.best);
     else

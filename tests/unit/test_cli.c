@@ -82,9 +82,9 @@ static void test_widths(void **state_unused) {
 }
 
 static const char *nearest(const char *word, const char *const *candidates) {
-    frame_nearest n;
-    frame_nearest_init(&n, word);
-    for (; *candidates; candidates++) frame_nearest_try(&n, *candidates);
+    tola_nearest n;
+    tola_nearest_init(&n, word);
+    for (; *candidates; candidates++) tola_nearest_try(&n, *candidates);
     return n.best ? n.best : "";
 }
 
