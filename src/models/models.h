@@ -185,6 +185,17 @@ const model_master *model_master_at(const model_weights *w, size_t i);
  * no float of 16 bits or more. Borrows w. */
 tola_status model_weights_view(const model_weights *w, tola_dtype dtype, tola_checkpoint **out, tola_error *err);
 
+/* ---- fresh.c ---- */
+
+/* Elements [first, first + count) of the tensor `name`, which the builder asks for as `want` (of a fused one, its first
+ * piece). The same whenever it is asked. */
+typedef void (*model_draw_fn)(void *user, const char *name, const model_want *want, uint64_t first, size_t count,
+                              float *dst);
+/* A checkpoint of a model that does not exist yet: config.json is `config`, the tensors are those of Hugging Face's
+ * layout, f32, drawn when they are read. Families that models/ builds. `user` lives as long as *out. */
+tola_status model_fresh(const char *config, size_t length, model_draw_fn draw, void *user, tola_checkpoint **out,
+                        tola_error *err);
+
 /* ---- adapter.c ---- */
 
 /* A LoRA adapter (arXiv 2106.09685): for some weights two thin matrices, y += scale * B (A x). */

@@ -465,6 +465,22 @@ static tola_status take(model_weights *w, const model_want *want, graph_weight *
     return make_matrices(w, want, &f, &p, g, data, err);
 }
 
+void weights_list(model_weights *w, weights_list_fn list, void *user) {
+    w->list = list;
+    w->list_user = user;
+}
+
+static tola_status list_one(model_weights *w, const model_want *want, graph_weight *g, bool *there, tola_error *err) {
+    const void **data = arena_alloc_array(&w->arena, want->parts, sizeof *data);
+    if (data == NULL) return err_nomem(err, "weights");
+    memset(data, 0, want->parts * sizeof *data);
+    g->data = data;
+    g->dtype = TOLA_DTYPE_F32;
+    g->row_bytes = (size_t)want->cols * sizeof(float);
+    *there = true;
+    return w->list(w->list_user, want, err);
+}
+
 tola_status model_weight(model_weights *w, const model_want *want, const graph_weight **out, tola_error *err) {
     entry **list = &w->of_layer[want->layer == UINT32_MAX ? w->d->layer_count : want->layer];
     *out = NULL;
@@ -480,7 +496,9 @@ tola_status model_weight(model_weights *w, const model_want *want, const graph_w
     if (e->word == NULL) return err_nomem(err, "weights");
     e->weight.name = e->word;
     bool there;
-    TRY(masters_wants(w, want) ? masters_take(w, want, &e->weight, &there, err) : take(w, want, &e->weight, &there, err));
+    if (w->list != NULL) TRY(list_one(w, want, &e->weight, &there, err));
+    else if (masters_wants(w, want)) TRY(masters_take(w, want, &e->weight, &there, err));
+    else TRY(take(w, want, &e->weight, &there, err));
     if (!there) return TOLA_OK;
     uint64_t row_bytes;
     TRY(tola_dtype_size(e->weight.dtype, want->cols, &row_bytes));

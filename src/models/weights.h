@@ -11,6 +11,8 @@ typedef struct entry {
     graph_weight weight;
 } entry;
 
+typedef tola_status (*weights_list_fn)(void *user, const model_want *want, tola_error *err);
+
 /* Elements of a master and where a tensor holds them, both as three nested steps: element (i, j, k) lies at at + i along[0]
  * + j along[1] + k along[2] of the tensor and at from + i step[0] + j step[1] + k step[2] of the master's values. The
  * tensor's steps descend, so that a run of its elements is a run of (i, j, k). */
@@ -29,6 +31,8 @@ struct model_weights {
     bool *used;              /* one a tensor */
     made_blocks *made;       /* memory of our own, or what an earlier process left */
     size_t tensor_count, bytes;
+    weights_list_fn list; /* not NULL: weights have no values, what is asked for is told */
+    void *list_user;
     /* masters */
     bool learns;
     model_choose_fn choose; /* NULL: all */
@@ -55,6 +59,8 @@ typedef struct piece {
     uint64_t first, step, stored;
 } piece;
 
+/* Weights are only listed: each is told when it is first asked for and handed out without data. */
+void weights_list(model_weights *w, weights_list_fn list, void *user);
 /* f->tensor is SIZE_MAX where there is none. */
 void weights_find(const model_weights *w, const char *word, uint32_t layer, uint32_t expert, found *f);
 /* The tensor, itself or a fused one, and the rows of it. */

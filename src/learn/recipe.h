@@ -1,0 +1,72 @@
+/* The file of `tola train`: what is trained on what, and how. docs/train.md lists its keys. */
+#ifndef LEARN_RECIPE_H
+#define LEARN_RECIPE_H
+
+#include "base/yaml.h"
+#include "learn/learn.h"
+
+typedef enum recipe_format { RECIPE_BY_NAME, RECIPE_TEXT, RECIPE_JSONL, RECIPE_CSV, RECIPE_IDX } recipe_format;
+
+/* A list of files, or one. */
+typedef struct recipe_files {
+    const yaml_node *node; /* NULL: none */
+    const char **paths;    /* absolute, or relative to where the recipe lies */
+    size_t count;
+} recipe_files;
+
+typedef struct recipe {
+    yaml *file;
+    char *folder; /* of the recipe, "" for the current one */
+    arena arena;
+    uint64_t seed;
+    struct {
+        const yaml_node *node;
+        recipe_format format; /* never RECIPE_BY_NAME */
+        recipe_files train, labels, validation, validation_labels;
+        const yaml_node *split; /* where `validation` is a number: a share below 1, or a count; NULL */
+        const char *target;     /* column of a table; NULL: the last */
+        const char *field;      /* of JSONL: "text" */
+        uint32_t header;        /* of a table: 0 look, 1 yes, 2 no */
+        bool standardize;       /* columns to mean 0 and deviation 1 */
+        bool regression;        /* the target is a number to come near to */
+    } data;
+    struct {
+        const yaml_node *node;
+        const yaml_node *file_node;
+        const char *file; /* a tokenizer.json or a folder with one; NULL: trained */
+        uint32_t vocabulary;
+    } tokenizer;
+    struct {
+        const yaml_node *node, *layers;
+        const yaml_node *config_node, *weights_node;
+        const char *architecture;
+        const char *config, *weights; /* paths */
+        float smoothing;
+        uint32_t width, depth, heads, kv_heads, head_width, feed_forward, context, experts, experts_used;
+        bool tied;
+        double rope_theta, deviation; /* of initial weights */
+    } model;
+    struct {
+        uint64_t steps;
+        double epochs;
+        uint32_t batch, accumulate;
+        uint32_t precision; /* graph_precision */
+        bool recompute;
+    } training;
+    learn_optimizer optimizer;
+    const yaml_node *betas;
+    uint32_t method; /* learn_method */
+    bool decay_embeddings;
+    uint32_t schedule_kind;
+    learn_schedule schedule; /* its `steps` is the run's */
+    uint64_t validate_every, save_every, log_every;
+    uint32_t validation_batches, keep;
+    learn_fact *facts; /* every line of the recipe */
+    size_t fact_count;
+} recipe;
+
+/* Errors name file, line and key, and the nearest key that is known. */
+tola_status recipe_open(const char *path, recipe **out, tola_error *err);
+void recipe_free(recipe *r); /* NULL is fine */
+
+#endif
