@@ -11,13 +11,15 @@
 
 typedef enum gemm_precision {
     GEMM_F32,
-    GEMM_BF16 /* both operands rounded to bf16 (to nearest even), sums f32 */
+    GEMM_BF16 /* both operands rounded to bf16 (to nearest even), sums f32; subnormal numbers may count as zero */
 } gemm_precision;
 
-/* A matrix in memory: row r at data + r * row_bytes, elements of `dtype` (anything codecs turn into f32: floats, block
- * types; block types start at a block). Not transposed, A's rows are m and B's rows are k; transposed, A's rows are k and
- * B's rows are n. `scale` multiplies every element (1: as they are); `round` rounds each scaled element through a type
- * (f8_e4m3, f8_e5m2; TOLA_DTYPE_NONE: not) and back, divided by the scale again: simulated fp8. */
+/* A matrix in memory: row r at data + r * row_bytes, elements of `dtype` (what gemm_supports; rows of block types start
+ * at a block). Not transposed, A's rows are m and B's rows are k; transposed, A's rows are k and B's rows are n.
+ * `scale` multiplies every element (1: as they are); `round` rounds each scaled element through a type (f8_e4m3,
+ * f8_e5m2; TOLA_DTYPE_NONE: not) and back, divided by the scale again: simulated fp8, where what lies beyond the type's
+ * range becomes its largest number. As in hardware the scales are applied to the sums: operands are multiplied as the
+ * 8-bit numbers that they are. */
 typedef struct gemm_operand {
     const void *data;
     size_t row_bytes;
@@ -35,6 +37,9 @@ typedef struct gemm_problem {
     bool accumulate;
     gemm_precision precision;
 } gemm_problem;
+
+/* Floats of 8 bits and more, and block types. */
+bool gemm_supports(tola_dtype dtype);
 
 /* Into how many independent tasks the product is cut for so many threads, and the scratch of one thread (aligned to 64
  * by the caller). Both depend on sizes, dtypes and precision, not on pointers. */

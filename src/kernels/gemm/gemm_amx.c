@@ -1,0 +1,106 @@
+/* Products of bf16 with AMX: TDPBF16PS, tiles of 32 x 32.
+ *
+ * A panel of A is [16 units of k][32 rows][16 units], so that each 16 x 16 units are a tile as they lie; one of B is
+ * [units of k][32 columns], of which a tile takes half the columns. */
+#if defined(__x86_64__)
+#include "kernels/gemm/gemm_kernels.h"
+#include "kernels/gemm/units_bf16_avx512.h"
+
+enum { ROWS = 32, COLUMNS = 32 };
+
+static void pack_a(bool along, const char *src, size_t row_bytes, size_t width, size_t k, void *panel) {
+    for (size_t first = 0; first < width; first += 16) {
+        const size_t lines = width - first < 16 ? width - first : 16;
+        uint32_t *to = (uint32_t *)panel + first * 16;
+        for (size_t e = 0; e < k; e += 32, to += ROWS * 16) {
+            if (along) {
+                for (size_t i = 0; i < 16; i++)
+                    _mm512_store_si512(to + 16 * i,
+                                       i < lines ? units_along(src + (first + i) * row_bytes + 4 * e, k - e)
+                                                 : _mm512_setzero_si512());
+                continue;
+            }
+            _Alignas(64) uint32_t some[16][16];
+            const char *line[16];
+            __m512 v[16];
+            for (size_t u = 0; u < 16; u++) {
+                const char *from = src + (e + 2 * u) * row_bytes + 4 * first;
+                const size_t left = e + 2 * u < k ? k - e - 2 * u : 0;
+                _mm512_store_si512(some[u], left ? units_across(from, left > 1 ? from + row_bytes : NULL, lines)
+                                                 : _mm512_setzero_si512());
+                line[u] = (const char *)some[u];
+            }
+            transpose_16x16(line, v);
+            for (int i = 0; i < 16; i++) _mm512_store_ps(to + 16 * i, v[i]);
+        }
+    }
+}
+
+static void pack_b(bool along, const char *src, size_t row_bytes, size_t width, size_t k, void *panel) {
+    pack_units(along, src, row_bytes, width, k, panel, COLUMNS);
+}
+
+static void begin(void) {
+    _Alignas(64) uint8_t palette[64] = { 1 };
+    for (int i = 0; i < 8; i++) {
+        palette[16 + 2 * i] = 64; /* bytes of a row */
+        palette[48 + i] = 16;     /* rows */
+    }
+    __asm__ volatile("" : : "r"(palette) : "memory"); /* gcc's tile intrinsics do not say that they read memory */
+    _tile_loadconfig(palette);
+}
+
+static void end(void) { _tile_release(); }
+
+/* Tiles 0 .. 3: sums, the second two of rows 16 and up; 4, 5: A; 6, 7: B. */
+ALWAYS void multiply(const gemm_tile *t, bool lower, bool right, float room[ROWS][COLUMNS]) {
+    const uint32_t *a = t->a, *b = t->b;
+    _tile_zero(0);
+    if (right) _tile_zero(1);
+    if (lower) _tile_zero(2);
+    if (lower && right) _tile_zero(3);
+    for (size_t e = 0; e < t->k; e += 32, a += 16 * ROWS, b += 16 * COLUMNS) {
+        _tile_loadd(6, b, 4 * COLUMNS);
+        _tile_loadd(4, a, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        if (lower) {
+            _tile_loadd(5, a + 256, 64);
+            _tile_dpbf16ps(2, 5, 6);
+        }
+        if (right) {
+            _tile_loadd(7, b + 16, 4 * COLUMNS);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (lower && right) _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, room[0], 4 * COLUMNS);
+    if (right) _tile_stored(1, room[0] + 16, 4 * COLUMNS);
+    if (lower) _tile_stored(2, room[16], 4 * COLUMNS);
+    if (lower && right) _tile_stored(3, room[16] + 16, 4 * COLUMNS);
+}
+
+static void tile(const gemm_tile *t) {
+    _Alignas(64) float room[ROWS][COLUMNS];
+    const bool lower = t->rows > 16, right = t->columns > 16;
+    __asm__ volatile("" ::: "memory"); /* as in begin() */
+    if (lower && right) multiply(t, true, true, room);
+    else if (lower) multiply(t, true, false, room);
+    else if (right) multiply(t, false, true, room);
+    else multiply(t, false, false, room);
+    __asm__ volatile("" : : "r"(room) : "memory");
+    const __m512 alpha = _mm512_set1_ps(t->alpha);
+    for (size_t r = 0; r < t->rows; r++) {
+        float *c = t->c + r * t->c_stride;
+        for (size_t i = 0; i < t->columns; i += 16) {
+            const __mmask16 mask = first_lanes(t->columns - i);
+            const __m512 sum = _mm512_load_ps(room[r] + i), was = _mm512_maskz_loadu_ps(t->add ? mask : 0, c + i);
+            const __m512 now = t->add ? _mm512_fmadd_ps(sum, alpha, was) : _mm512_mul_ps(sum, alpha);
+            _mm512_mask_storeu_ps(c + i, mask, now);
+        }
+    }
+}
+
+const gemm_kernel gemm_amx = { ROWS, COLUMNS, 16, 2, 1024, pack_a, pack_b, tile, begin, end };
+#else
+typedef int gemm_amx_is_empty;
+#endif
