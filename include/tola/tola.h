@@ -9,6 +9,7 @@
 #include <tola/eval.h>
 #include <tola/insight.h>
 #include <tola/json.h>
+#include <tola/learn.h>
 #include <tola/machine.h>
 #include <tola/quantize.h>
 #include <tola/run.h>

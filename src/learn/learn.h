@@ -10,6 +10,7 @@
 #define LEARN_LEARN_H
 
 #include "graph/train.h"
+#include <tola/learn.h>
 #include <tola/value.h>
 
 /* ---- parameters.c: f32 masters, gradients, optimizer state ---- */
@@ -127,15 +128,8 @@ typedef struct learn_batch {
  * pure function of both. Validation: batch `part`, step 0. */
 typedef tola_status (*learn_batch_fn)(void *user, uint64_t step, uint32_t part, learn_batch *batch, tola_error *err);
 
-/* Numbers of a validation, in order, for log and progress: "loss", "accuracy", "anchor_kl", ... */
-#define LEARN_MAX_MEASURES 24
-typedef struct learn_measures {
-    size_t count;
-    struct {
-        const char *name; /* static, or living as long as the task */
-        double value;
-    } items[LEARN_MAX_MEASURES];
-} learn_measures;
+/* Numbers of a validation, in order, for log and progress: "loss", "accuracy", "anchor_kl", ... Names are static. */
+typedef tola_learn_measures learn_measures;
 void learn_measure_add(learn_measures *m, const char *name, double value); /* beyond the last: dropped */
 
 /* What a run was made from, for run.json: a resume under other facts says which. "optimizer.rate" = "0.001". */
@@ -176,33 +170,12 @@ typedef struct learn_task {
 
 /* ---- trainer.c ---- */
 
-typedef struct learn_memory {
-    uint64_t weights;     /* masters and frozen weights */
-    uint64_t gradients, optimizer;
-    uint64_t activations; /* the plan: values kept for the backward, scratch */
-    uint64_t data;
-    uint64_t program;     /* what the process holds beside all that */
-    uint64_t total;
-} learn_memory;
-
-/* What callers of the trainer see of it while it runs. */
-typedef enum learn_event_kind {
-    LEARN_EVENT_STEP,
-    LEARN_EVENT_VALIDATION, /* measures */
-    LEARN_EVENT_CHECKPOINT, /* path */
-    LEARN_EVENT_WORKING     /* in the middle of something long: only to ask whether to stop */
-} learn_event_kind;
-typedef struct learn_event {
-    learn_event_kind kind;
-    uint64_t step, steps;   /* steps done */
-    double loss, rate, gradient_norm;
-    double tokens_per_s;    /* smoothed */
-    double seconds, seconds_left;
-    const learn_measures *measures;
-    const char *path;
-} learn_event;
-/* From the calling thread. False: a checkpoint is written and the run ends with result.stopped. */
-typedef bool (*learn_event_fn)(void *user, const learn_event *event);
+/* The public structs under the names of this room. */
+typedef tola_learn_memory learn_memory;
+typedef tola_learn_event_kind learn_event_kind;
+typedef tola_learn_event learn_event;
+typedef tola_learn_event_fn learn_event_fn;
+typedef tola_learn_result learn_result;
 
 typedef struct learn_options {
     learn_optimizer optimizer;
@@ -226,19 +199,6 @@ typedef struct learn_options {
 #define LEARN_OPTIONS_INIT                                                                                     \
     { LEARN_OPTIMIZER_INIT, { LEARN_CONSTANT, 0, 0, 0, 0 }, 0, 1, 0, GRAPH_F32, 0, 0, 0, 2, 1, NULL, false, false, \
       false, NULL, NULL }
-
-typedef struct learn_result {
-    uint64_t steps, resumed_from; /* steps done in all; by earlier runs */
-    double loss;                  /* of the last step */
-    double first_loss;            /* of the first step of this run */
-    double seconds;               /* of this run */
-    double tokens_per_s;          /* over this run */
-    bool stopped;                 /* before its last step: asked to, or by `measure` */
-    char why[128];                /* why, where measure stopped it */
-    learn_measures measures;      /* of the last validation */
-    learn_memory predicted;
-    uint64_t peak_bytes;          /* of the process, as the system measured it; 0 unknown */
-} learn_result;
 
 /* The memory of a run before it. */
 tola_status learn_predict(const learn_task *task, const learn_options *options, learn_memory *out, tola_error *err);

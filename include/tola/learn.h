@@ -1,0 +1,91 @@
+/* Learning: models trained from recipes. Fine-tuning shares what is said here of a run. */
+#ifndef TOLA_LEARN_H
+#define TOLA_LEARN_H
+
+#include <tola/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Bytes that a run takes, told before it. */
+typedef struct tola_learn_memory {
+    uint64_t weights;     /* f32 masters, and what is not trained */
+    uint64_t gradients, optimizer;
+    uint64_t activations; /* values kept for the backward, and scratch */
+    uint64_t data;
+    uint64_t program;     /* what the process holds beside all that */
+    uint64_t total;
+} tola_learn_memory;
+
+/* Numbers of a validation: "loss", "accuracy", ... */
+#define TOLA_LEARN_MEASURES 24
+typedef struct tola_learn_measures {
+    size_t count;
+    struct {
+        const char *name; /* static storage */
+        double value;
+    } items[TOLA_LEARN_MEASURES];
+} tola_learn_measures;
+
+typedef enum tola_learn_event_kind {
+    TOLA_LEARN_BEGIN,      /* memory is known; nothing has been read into the graph yet */
+    TOLA_LEARN_STEP,
+    TOLA_LEARN_VALIDATION, /* measures */
+    TOLA_LEARN_CHECKPOINT, /* path */
+    TOLA_LEARN_WORKING     /* in the middle of something long: only to ask whether to stop */
+} tola_learn_event_kind;
+
+typedef struct tola_learn_event {
+    tola_learn_event_kind kind;
+    uint64_t step, steps; /* done, of all */
+    double loss, rate, gradient_norm;
+    double tokens_per_s;  /* smoothed; rows, where what is learned has no tokens */
+    double seconds, seconds_left;
+    const tola_learn_measures *measures; /* NULL but for validations */
+    const char *path;                    /* NULL but for checkpoints */
+    const tola_learn_memory *memory;     /* NULL but at the beginning */
+} tola_learn_event;
+/* From the calling thread. Return false to stop: a checkpoint is written and the run ends, result.stopped being set. */
+typedef bool (*tola_learn_event_fn)(void *user, const tola_learn_event *event);
+
+typedef struct tola_learn_result {
+    uint64_t steps, resumed_from; /* steps done in all; by earlier runs */
+    double loss, first_loss;      /* of the last and of the first step of this run */
+    double seconds, tokens_per_s; /* of this run */
+    bool stopped;                 /* before its last step */
+    char why[128];                /* why, where a rule of the run stopped it */
+    tola_learn_measures measures; /* of the last validation */
+    tola_learn_memory predicted;
+    uint64_t peak_bytes;          /* of the process, as the system measured it; 0 unknown */
+} tola_learn_result;
+
+typedef struct tola_train_options {
+    size_t size;       /* sizeof(tola_train_options) */
+    const char *out;   /* folder of the run; required but for dry runs */
+    unsigned threads;  /* 0 = as many as there are processors; changes no bit of the result */
+    bool resume;       /* go on from the last checkpoint in `out`, where there is one */
+    bool other_recipe; /* even though the recipe has changed since */
+    bool overwrite;    /* begin anew where `out` holds a run */
+    bool dry_run;      /* read recipe and data, predict memory, and stop */
+    tola_learn_event_fn event;
+    void *event_user;
+    uint64_t reserved[6];
+} tola_train_options;
+#define TOLA_TRAIN_OPTIONS_INIT \
+    { sizeof(tola_train_options), NULL, 0, false, false, false, false, NULL, NULL, { 0 } }
+
+/* What the result is about, beside the run. */
+typedef struct tola_train_summary {
+    char network[32];    /* "layers", "llama", ... */
+    uint64_t parameters; /* numbers that are trained */
+    uint64_t examples;   /* for training: rows, or tokens of text */
+    uint64_t validation; /* for validation */
+    uint64_t steps;      /* of the whole run */
+    bool tokens;         /* examples are tokens */
+} tola_train_summary;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
