@@ -1,8 +1,10 @@
-/* A meeting point of threads that come often and soon: it spins shortly, then sleeps. */
+/* A meeting point of threads that come often and soon: who waits spins, then lets others have the processor, then
+ * sleeps. */
 #ifndef BASE_BARRIER_H
 #define BASE_BARRIER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 typedef struct barrier {
     unsigned threads;
@@ -12,7 +14,10 @@ typedef struct barrier {
 } barrier;
 
 void barrier_init(barrier *b, unsigned threads);
-/* Returns when all threads have come. What one wrote before, all see after. */
-void barrier_wait(barrier *b);
+/* A thread comes, may do something else until all have come, and waits for that. What one wrote before it came, all see
+ * after they waited. */
+unsigned barrier_come(barrier *b); /* the round that it came in */
+bool barrier_over(const barrier *b, unsigned round);
+void barrier_wait(barrier *b, unsigned round);
 
 #endif

@@ -69,6 +69,9 @@ typedef struct graph_op_row {
      * give the same number to all. */
     size_t (*tasks)(const op_call *c);
     void (*run)(const op_call *c, size_t task, void *scratch);
+    /* Asks for the beginning of what a task will read and what no operation writes, `step` 0, 1, ... in turn; false:
+     * there is no more to ask for. NULL: never is. */
+    bool (*ask)(const op_call *c, size_t task, size_t step);
 } graph_op_row;
 
 extern const graph_op_row *const op_table[OP_COUNT];

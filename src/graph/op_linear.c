@@ -65,8 +65,8 @@ size_t op_product_scratch(const graph_node *n, const graph_plan *p) {
     return many > one ? many : one;
 }
 
-/* Rows of weights in one task. One token: two runs a thread, as each begins with waiting for the memory; short ones cost a
- * fifth of its speed. Many: so that every thread gets a few, as the work on a row is long. */
+/* Rows of weights in one task. One token: two runs a thread, as each begins with waiting for the memory; short ones cost
+ * a fifth of its speed. Many: so that every thread gets a few, as the work on a row is long. */
 static size_t rows_at_once(const op_call *c) {
     const graph_weight *w = c->node->w[0];
     const bool one = c->rows == 1;
@@ -93,4 +93,12 @@ static void linear(const op_call *c, size_t task, void *scratch) {
         if (c->in[1]) rows_get()->add(y, in_row(c, 1, r) + first, y, count);
     }
 }
-const graph_op_row op_linear = { .name = "linear", .scratch = op_product_scratch, .tasks = linear_tasks, .run = linear };
+
+static bool linear_ask(const op_call *c, size_t task, size_t step) {
+    const graph_weight *w = c->node->w[0];
+    const size_t at_once = rows_at_once(c), first = task * at_once;
+    return c->rows == 1 && matmul_ask(w->dtype, w->data[0], w->row_bytes, first,
+                                      w->rows - first < at_once ? w->rows - first : at_once, step);
+}
+const graph_op_row op_linear = { .name = "linear", .scratch = op_product_scratch, .tasks = linear_tasks,
+                                 .run = linear, .ask = linear_ask };

@@ -68,12 +68,17 @@ static void run_task(const op_call *c, size_t task, void *scratch) {
     for (size_t r = first; r < end && r < c->rows; r++) op->row(c, r, (float *)c->out + r * c->cols);
 }
 
-static void run_wave(const graph_plan *p, uint32_t wave, void *scratch) {
+/* Can tasks of this wave be asked for? Then the first that a thread takes is that of its own number. */
+static bool askable(const graph_plan *p, uint32_t wave) {
+    return op_table[p->state->calls[p->wave_start[wave]].node->op]->ask != NULL;
+}
+
+static void run_wave(const graph_plan *p, uint32_t wave, unsigned threads, size_t thread, void *scratch) {
     wave_counter *counter = &p->state->counters[wave];
     const op_call *call = &p->state->calls[p->wave_start[wave]], *end = &p->state->calls[p->wave_start[wave + 1]];
-    size_t begin = 0, tasks = tasks_of(call);
-    for (;;) {
-        const size_t task = atomic_fetch_add_explicit(&counter->next, 1, memory_order_relaxed);
+    size_t begin = 0, tasks = tasks_of(call), own = askable(p, wave) ? threads : 0;
+    for (bool first = own != 0;; first = false) {
+        const size_t task = first ? thread : own + atomic_fetch_add_explicit(&counter->next, 1, memory_order_relaxed);
         while (task - begin >= tasks) {
             begin += tasks;
             if (++call == end) return;
@@ -83,15 +88,45 @@ static void run_wave(const graph_plan *p, uint32_t wave, void *scratch) {
     }
 }
 
+/* What a thread asks for while it waits: the first of its tasks in the next wave that has such. So memory is not idle
+ * while another thread ends its task, or does what is not worth sharing. */
+typedef struct asking {
+    uint32_t wave;
+    const op_call *call; /* NULL: nothing */
+    size_t task, step;
+} asking;
+
+static bool ask(asking *a, const graph_plan *p, uint32_t after, size_t thread) {
+    if (a->wave <= after) {
+        *a = (asking){ .wave = after + 1 };
+        while (a->wave < p->waves && !askable(p, a->wave)) a->wave++;
+        size_t task = thread;
+        for (uint32_t i = p->wave_start[a->wave]; a->wave < p->waves && i < p->wave_start[a->wave + 1]; i++) {
+            const op_call *call = &p->state->calls[i];
+            const size_t tasks = tasks_of(call);
+            if (task < tasks) {
+                if (op_table[call->node->op]->ask) a->call = call, a->task = task;
+                break;
+            }
+            task -= tasks;
+        }
+    }
+    return a->call && op_table[a->call->node->op]->ask(a->call, a->task, a->step++);
+}
+
 static tola_status run_thread(void *context, size_t task, unsigned worker, tola_error *err) {
     (void)worker;
     (void)err;
     const running *r = context;
     const graph_plan *p = r->plan;
     void *scratch = p->scratch + task * p->scratch_bytes;
+    barrier *meeting = &p->state->barrier;
+    asking next = { 0 };
     for (uint32_t w = 0; w < p->waves; w++) {
-        run_wave(p, w, scratch);
-        barrier_wait(&p->state->barrier);
+        run_wave(p, w, r->threads, task, scratch);
+        const unsigned round = barrier_come(meeting);
+        while (!barrier_over(meeting, round) && ask(&next, p, w, task)) {}
+        barrier_wait(meeting, round);
     }
     return TOLA_OK;
 }

@@ -2,12 +2,14 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/barrier.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/output.h"
@@ -285,12 +287,46 @@ static void test_dtype(void **state) {
     assert_memory_equal(block, ((uint8_t[]){ 0x34, 0x12, 5 }), 3);
 }
 
+enum { MEETING = 4 };
+typedef struct meeting {
+    barrier barrier;
+    unsigned at[MEETING]; /* where each is */
+} meeting;
+
+static tola_status meet(void *context, size_t task, unsigned worker, tola_error *err) {
+    (void)worker, (void)err;
+    meeting *m = context;
+    for (unsigned round = 1; round <= 300; round++) {
+        m->at[task] = round;
+        if (round % 100 == task) usleep(20000); /* long enough for the others to fall asleep */
+        const unsigned came = barrier_come(&m->barrier);
+        while (round % 7 == task && !barrier_over(&m->barrier, came)) sched_yield();
+        barrier_wait(&m->barrier, came);
+        for (int i = 0; i < MEETING; i++)
+            if (m->at[i] != round) return TOLA_E_ARG;
+        barrier_wait(&m->barrier, barrier_come(&m->barrier));
+    }
+    return TOLA_OK;
+}
+
+static void test_barrier(void **state) {
+    (void)state;
+    pool *p;
+    tola_error err = TOLA_ERROR_INIT;
+    meeting m = { 0 };
+    barrier_init(&m.barrier, MEETING);
+    assert_int_equal(pool_create(MEETING, &p, &err), TOLA_OK);
+    assert_int_equal(pool_threads(p), MEETING);
+    assert_int_equal(pool_run(p, MEETING, meet, &m, &err), TOLA_OK);
+    pool_free(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reader), cmocka_unit_test(test_reader_windows), cmocka_unit_test(test_arena),
         cmocka_unit_test(test_pool),   cmocka_unit_test(test_output),         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_source_kinds), cmocka_unit_test(test_glob),     cmocka_unit_test(test_text),
-        cmocka_unit_test(test_dtype),
+        cmocka_unit_test(test_dtype), cmocka_unit_test(test_barrier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

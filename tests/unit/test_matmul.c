@@ -349,6 +349,22 @@ static void test_empty(void **state) {
     for (int i = 0; i < 6; i++) assert_true(y[i] == (i % 3 == 0 ? 1 : 0));
 }
 
+/* Asking ends, stays within the rows, and does so for few of them as well. */
+static void test_ask(void **state) {
+    (void)state;
+    enum { ROW_BYTES = 4096, ROWS = 200 };
+    static const uint8_t w[ROWS * ROW_BYTES];
+    for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
+        if (!matmul_supports(type)) continue;
+        for (size_t count = 0; count < ROWS - 3; count += 7) {
+            size_t steps = 0;
+            while (matmul_ask(type, w, ROW_BYTES, 3, count, steps)) steps++;
+            assert_true(steps * 64 <= count * ROW_BYTES);
+            assert_false(matmul_ask(type, w, ROW_BYTES, 3, count, steps + 1));
+        }
+    }
+}
+
 static void test_sizes(void **state) {
     (void)state;
     assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_Q4_0, 31, 1), 0);
@@ -363,7 +379,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes),        cmocka_unit_test(test_paths), cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_one_and_many), cmocka_unit_test(test_prepare), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_accuracy),     cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_accuracy),     cmocka_unit_test(test_empty), cmocka_unit_test(test_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -266,3 +266,16 @@ void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, 
             vector(rows + r * row_bytes, row_bytes, &x, t, y + t * y_stride + first + r,
                    count - r < few ? count - r : few);
 }
+
+#define ASK_BYTES ((size_t)256 << 10) /* a part of the second cache of one processor */
+#define ASK_LINE 64
+
+bool matmul_ask(tola_dtype weights, const void *w, size_t row_bytes, size_t first, size_t count, size_t step) {
+    const size_t streams = matmul_vector_streams(weights);
+    if (streams == 0 || count < streams) return false;
+    const size_t apart = matmul_apart(count, streams) * row_bytes, at = step * ASK_LINE;
+    if (at >= apart || at >= ASK_BYTES / streams) return false;
+    const uint8_t *p = (const uint8_t *)w + first * row_bytes + at;
+    for (size_t s = 0; s < streams; s++, p += apart) __builtin_prefetch(p, 0, 2);
+    return true;
+}

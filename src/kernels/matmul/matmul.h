@@ -63,6 +63,10 @@ size_t matmul_scratch_bytes(tola_dtype weights, size_t k, size_t tokens);
  * to 64, one a thread. */
 void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, const void *prepared, size_t tokens,
                  float *y, size_t y_stride, size_t first, size_t count, void *scratch);
+/* Asks for a little of what matmul_rows with these rows and one token will read first, `step` 0, 1, ... in turn; false:
+ * there is no more to ask for. For threads that wait for others: their product then does not begin with waiting for
+ * memory. */
+bool matmul_ask(tola_dtype weights, const void *w, size_t row_bytes, size_t first, size_t count, size_t step);
 
 #define MATMUL_ROWS 64
 #define MATMUL_TOKENS 32
