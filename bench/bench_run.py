@@ -7,8 +7,9 @@
 
 --llama and --ik name the folders of their programs (llama-bench; llama-completion or llama-cli); without them those in
 PATH are looked for, and what is not found is left out. Models are made by random_model.py, quantized by tola, and read
-by all from the folder, which should lie in memory (tmpfs). Of their layers there are 4, or --layers N; 0: all, with which
-all types take hours.
+by all from the folder. In a tmpfs they lie in small pages, as in most ways of reading a disk; on a disk they are thrown
+out of memory once written, so that tola's first run decides how they are read in: with huge pages, where these are to be
+had. All programs get the same pages. Of their layers there are 4, or --layers N; 0: all, with which all types take hours.
 
 A pair runs `tola bench` and each peer's llama-bench once, with the same file and threads, in an order that changes
 from pair to pair; printed are medians of tokens per second with the lowest and highest, and the median of the pairs'
@@ -222,6 +223,9 @@ def make_type(name, source, target):
         os.link(source, target)
     else:
         run([Tola(None).program, "quantize", "-q", source, target, "--to", name])
+    with open(target, "rb") as f:  # pages as they were written are not those of a file that is read
+        os.fsync(f.fileno())
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def main():

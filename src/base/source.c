@@ -75,11 +75,37 @@ static tola_status file_read(source *s, uint64_t offset, void *dst, size_t bytes
     return TOLA_OK;
 }
 
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* At an address where huge pages fit (not every file system sees to that), and with the wish for them: reading weights
+ * goes up to a tenth faster where a page table has few entries, and what is not in memory yet is read in large pieces.
+ * Without huge pages in the kernel or the file system it is a mapping like any other. */
+static void *map_file(int fd, size_t size) {
+    void *map = MAP_FAILED;
+    if (size >= 2 * HUGE_PAGE && size <= SIZE_MAX - HUGE_PAGE) {
+        const size_t whole = size + HUGE_PAGE;
+        uint8_t *place = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (place != MAP_FAILED) {
+            const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = -(uintptr_t)place % HUGE_PAGE;
+            const size_t end = before + (size + page - 1) / page * page;
+            map = mmap(place + before, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+            if (map == MAP_FAILED) {
+                munmap(place, whole);
+            } else {
+                if (before > 0) munmap(place, before);
+                if (end < whole) munmap(place + end, whole - end);
+                madvise(map, size, MADV_HUGEPAGE);
+            }
+        }
+    }
+    return map == MAP_FAILED ? mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0) : map;
+}
+
 static const uint8_t *file_map(source *s) {
     file_source *f = (file_source *)s;
     pthread_mutex_lock(&f->lock);
     if (!f->map && !f->map_failed && s->size > 0 && s->size <= SIZE_MAX) {
-        void *map = fault_hit(FAULT_READ) ? MAP_FAILED : mmap(NULL, (size_t)s->size, PROT_READ, MAP_SHARED, f->fd, 0);
+        void *map = fault_hit(FAULT_READ) ? MAP_FAILED : map_file(f->fd, (size_t)s->size);
         if (map == MAP_FAILED)
             f->map_failed = true;
         else
