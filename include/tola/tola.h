@@ -2,6 +2,7 @@
 #ifndef TOLA_TOLA_H
 #define TOLA_TOLA_H
 
+#include <tola/adapter.h>
 #include <tola/base.h>
 #include <tola/chat.h>
 #include <tola/checkpoint.h>

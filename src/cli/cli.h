@@ -73,6 +73,8 @@ int cli_open_values(const char *path, bool stored, tola_checkpoint **out);
 /* Opens MODEL to run it, with LoRA adapters ("path" or "path:SCALE"; NULL: none), and warns where it has tensors that
  * are no part of what runs. Returns as above. */
 int cli_open_model(const char *path, const cli_list *adapters, tola_model_options *options, tola_model **out);
+/* The adapters of --adapter; freed with free. */
+tola_adapter *cli_adapters(const cli_list *list);
 int cli_fail_error(const tola_error *err);
 /* All of a file, or of stdin where `path` is "-", with a NUL behind it; freed with free. NULL after a message. */
 char *cli_read_all(const char *path, size_t limit, size_t *length);

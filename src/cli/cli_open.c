@@ -47,20 +47,24 @@ static int open_with(const char *path, tola_model_options *options, tola_model *
     return CLI_YES;
 }
 
-int cli_open_model(const char *path, const cli_list *adapters, tola_model_options *options, tola_model **out) {
-    const size_t count = adapters ? adapters->count : 0;
-    tola_adapter *parsed = frame_alloc((count + 1) * sizeof *parsed);
-    char **texts = frame_alloc((count + 1) * sizeof *texts);
-    for (size_t i = 0; i < count; i++) {
-        size_t length = strlen(adapters->items[i]) + 1;
-        texts[i] = memcpy(frame_alloc(length), adapters->items[i], length);
-        parsed[i] = parse_adapter(texts[i]);
+tola_adapter *cli_adapters(const cli_list *list) {
+    size_t bytes = (list->count + 1) * sizeof(tola_adapter);
+    for (size_t i = 0; i < list->count; i++) bytes += strlen(list->items[i]) + 1;
+    tola_adapter *adapters = frame_alloc(bytes);
+    char *text = (char *)(adapters + list->count + 1);
+    for (size_t i = 0; i < list->count; i++) {
+        size_t length = strlen(list->items[i]) + 1;
+        adapters[i] = parse_adapter(memcpy(text, list->items[i], length));
+        text += length;
     }
+    return adapters;
+}
+
+int cli_open_model(const char *path, const cli_list *adapters, tola_model_options *options, tola_model **out) {
+    tola_adapter *parsed = adapters ? cli_adapters(adapters) : NULL;
     options->adapters = parsed;
-    options->adapter_count = count;
+    options->adapter_count = adapters ? adapters->count : 0;
     int code = open_with(path, options, out);
-    for (size_t i = 0; i < count; i++) free(texts[i]);
-    free(texts);
     free(parsed);
     return code;
 }

@@ -1,5 +1,5 @@
 /* tola convert: from any readable format to any written one. The work is tola_convert; this is its face. */
-#include "cli.h"
+#include "convert.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,6 +11,7 @@ typedef struct settings {
     uint64_t max_shard_size;
     cli_list include, exclude, rename, dtype_override;
     bool keep_names;
+    const char *model;
 } settings;
 
 static const cli_option options[] = {
@@ -35,17 +36,19 @@ static const cli_option options[] = {
     { "keep-names", 0, CLI_FLAG, NULL,
       "Between Hugging Face and GGUF, change the container alone, not names and layout", offsetof(settings, keep_names),
       NULL, NULL },
+    { "model", 0, CLI_STRING, "MODEL", "IN is a LoRA adapter of MODEL: from PEFT's folder to llama.cpp's file, or back",
+      offsetof(settings, model), NULL, "model" },
     { 0 },
 };
 
 /* ---- reports ---- */
 
-static void report_json(const char *out, const tola_convert_summary *s, const cli_warnings *w) {
+static void report_json(const char *schema, const char *out, const tola_convert_summary *s, const cli_warnings *w) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
     tola_json_key(&j, "schema");
-    tola_json_string(&j, "tola.convert/1");
+    tola_json_string(&j, schema);
     tola_json_key(&j, "output");
     tola_json_string(&j, out);
     tola_json_key(&j, "tensors");
@@ -94,6 +97,35 @@ static void report_text(const char *out, const tola_convert_summary *s, const cl
                  s->overflowed == 1 ? "" : "s");
 }
 
+int convert_report(const char *schema, const char *out, tola_status status, const tola_error *err,
+                   const tola_convert_summary *summary, cli_warnings *w) {
+    int code = CLI_YES;
+    if (status == TOLA_E_CANCELLED)
+        code = cli_fail("interrupted; nothing was written to %s", out);
+    else if (status != TOLA_OK)
+        code = cli_fail_error(err);
+    else if (cli.json)
+        report_json(schema, out, summary, w);
+    else
+        report_text(out, summary, w);
+    cli_warnings_free(w);
+    return code;
+}
+
+/* ---- adapters ---- */
+
+static int convert_adapter(const settings *set, const tola_checkpoint *in, const char *out) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_checkpoint *model;
+    if (set->format || set->dtype || set->max_shard_size || set->include.count || set->exclude.count ||
+        set->rename.count || set->dtype_override.count || set->keep_names)
+        return cli_fail("--model converts an adapter as a whole: no other choices belong to it");
+    if (tola_checkpoint_open(set->model, NULL, &model, &err) != TOLA_OK) return cli_fail_error(&err);
+    tola_status status = tola_convert_adapter(in, model, out, cli.force, &err);
+    tola_checkpoint_close(model);
+    return status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
+}
+
 /* ---- the verb ---- */
 
 static int run(const void *parsed, char **args, int n_args) {
@@ -106,6 +138,11 @@ static int run(const void *parsed, char **args, int n_args) {
     open.threads = cli.threads;
     if (tola_checkpoint_open(args[0], &open, &in, &err) != TOLA_OK) return cli_fail_error(&err);
 
+    if (set->model) {
+        int code = convert_adapter(set, in, args[1]);
+        tola_checkpoint_close(in);
+        return code;
+    }
     tola_convert_options convert = TOLA_CONVERT_OPTIONS_INIT;
     convert.format = set->format;
     convert.dtype = set->dtype;
@@ -127,17 +164,7 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_status status = tola_convert(in, args[1], &convert, &summary, &err);
     cli_progress_end();
     tola_checkpoint_close(in);
-    int code = CLI_YES;
-    if (status == TOLA_E_CANCELLED)
-        code = cli_fail("interrupted; nothing was written to %s", args[1]);
-    else if (status != TOLA_OK)
-        code = cli_fail_error(&err);
-    else if (cli.json)
-        report_json(args[1], &summary, &collected);
-    else
-        report_text(args[1], &summary, &collected);
-    cli_warnings_free(&collected);
-    return code;
+    return convert_report("tola.convert/1", args[1], status, &err, &summary, &collected);
 }
 
 const cli_verb cmd_convert = {
@@ -149,7 +176,8 @@ const cli_verb cmd_convert = {
         "format: .safetensors, .gguf, .pt, .pth, .bin or .npz. An OUT that ends in '/' or is a folder gets the "
         "Hugging Face layout: weights, configuration, tokenizer, chat template and licence.\n\n"
         "From a Hugging Face folder to GGUF and back, names, layout and configuration are translated for the families "
-        "that Tola knows; --keep-names changes the container alone.\n\n"
+        "that Tola knows; --keep-names changes the container alone. With --model, IN is a LoRA adapter of that model and "
+        "becomes one of the other layout.\n\n"
         "--dtype casts floating-point tensors with one rounding to nearest, ties to even. Tensors that share storage "
         "are written once for each name. A dtype that the format cannot hold is an error.\n\n"
         "The model streams through in blocks of a few megabytes, so memory does not grow with it. OUT appears whole or "
@@ -159,7 +187,8 @@ const cli_verb cmd_convert = {
                 "tola convert llama/ llama.gguf --dtype bf16\tA Hugging Face folder for llama.cpp\n"
                 "tola convert model.gguf llama/\tAnd back\n"
                 "tola convert big.bin big/ --max-shard-size 4GB\tShards of at most 4 GB and an index\n"
-                "tola convert a.safetensors b.safetensors --rename 'model.*=*'\tDrop a prefix\n",
+                "tola convert a.safetensors b.safetensors --rename 'model.*=*'\tDrop a prefix\n"
+                "tola convert lora/ lora.gguf --model llama/\tAn adapter for llama.cpp\n",
     .exits = "0\tdone\n2\terror; nothing was written\n130\tinterrupted by Ctrl-C; nothing was written\n",
     .options = options,
     .settings_size = sizeof(settings),

@@ -3,7 +3,7 @@
 
 extern const cli_verb cmd_inspect, cmd_stats, cmd_diff;
 extern const cli_verb cmd_run;
-extern const cli_verb cmd_convert, cmd_quantize;
+extern const cli_verb cmd_convert, cmd_quantize, cmd_merge;
 extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
 
 const cli_verb *const cli_verbs[] = {
@@ -12,6 +12,7 @@ const cli_verb *const cli_verbs[] = {
     &cmd_diff,
     &cmd_convert,
     &cmd_quantize,
+    &cmd_merge,
     &cmd_tokenize,
     &cmd_run,
     &cmd_embed,

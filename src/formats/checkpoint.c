@@ -50,6 +50,7 @@ tola_status ck_create_over(const tola_checkpoint *in, tola_checkpoint **out, tol
     tola_checkpoint *ck;
     TRY(ck_create(NULL, &ck, err));
     ck->borrows_files = true;
+    ck->decoded = in->decoded;
     ck->format = in->format;
     ck->metadata = in->metadata;
     ck->config = in->config;

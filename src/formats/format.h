@@ -59,6 +59,7 @@ struct tola_checkpoint {
     size_t by_name_cap;
     size_t indexed;      /* tensors in it */
     tola_open_options options;
+    bool decoded;        /* what config.json beside the weights says of quantization is no longer so */
     bool borrows_files;  /* the sources are another checkpoint's, which closes them */
     void *owned;         /* of whoever built this checkpoint; freed by close_owned */
     void (*close_owned)(tola_checkpoint *ck); /* NULL where there is nothing */

@@ -387,6 +387,7 @@ static tola_status create_view(builder *b, tola_error *err) {
     b->view = v;
     b->out->owned = v;
     b->out->close_owned = close_logical;
+    b->out->decoded = true;
     TRY(plain_config(&in->metadata, &b->out->arena, true, &b->out->metadata, err));
     return plain_config(&in->config, &b->out->arena, false, &b->out->config, err);
 }

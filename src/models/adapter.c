@@ -3,10 +3,12 @@
  * PEFT's folder (huggingface/peft: adapter_config.json, tensors base_model.model.<module>.lora_{A,B}.weight; scale is
  * alpha / r, with rsLoRA, arXiv 2312.03732, alpha / sqrt(r)) and llama.cpp's GGUF (<tensor>.lora_a, .lora_b,
  * adapter.lora.alpha). Either fits a model of either layout: names go through families/names.c, and rows of B that turn
- * are reordered where the two order them differently. fan_in_fan_out changes how a pair is merged, not the pair.
- * Refused: DoRA, adapters of embeddings, experts and biases, whole modules saved beside the pairs. */
+ * are reordered where the two order them differently. fan_in_fan_out changes how a pair is merged, not the pair. DoRA's
+ * magnitudes are PEFT's lora_magnitude_vector.
+ * Refused: adapters of embeddings, experts and biases, whole modules saved beside the pairs. */
 #include "base/err.h"
-#include "models/models.h"
+#include "codecs/codec.h"
+#include "models/adapter.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,16 +18,26 @@
 #define MAX_RANK 65536u
 #define NAME_MAX_LENGTH 255
 
+enum { DOWN, UP, MAGNITUDE, PARTS };
+
 typedef struct pair {
-    const char *name; /* for messages: the tensor of A, or of B where that came first */
+    const char *name; /* for messages: the tensor that came first */
     const name_row *row;
     uint32_t layer;
-    size_t tensors[2]; /* of A and B */
-    graph_weight weights[2];
-    const void *data[2];
+    size_t tensors[PARTS]; /* SIZE_MAX: none */
+    graph_weight weights[PARTS];
+    const void *data[PARTS];
     float scale;
     bool used;
 } pair;
+
+/* Lengths of rows that were asked for. */
+typedef struct lengths {
+    struct lengths *next;
+    const graph_weight *of;
+    graph_weight weight;
+    const void *data;
+} lengths;
 
 struct model_adapter {
     const tola_checkpoint *ck;
@@ -35,6 +47,7 @@ struct model_adapter {
     size_t count, cap;
     void **blocks;
     size_t block_count, block_cap;
+    lengths *lengths;
     bool gguf;
 };
 
@@ -56,22 +69,23 @@ void model_adapter_free(model_adapter *a) {
 
 /* ---- names ---- */
 
-/* Splits a tensor's name into that of the weight, as the other layouts have it, and which half it is; NULL in *why
- * where it is one, else what is in the way. */
+/* Splits a tensor's name into that of the weight, as the other layouts have it, and which part it is; false with what is
+ * in the way in *why. */
 static bool split_peft(const char *name, char *weight, size_t cap, int *half, const char **why) {
     static const char prefix[] = "base_model.model.";
-    static const char *const halves[] = { ".lora_A.", ".lora_B." };
+    static const char *const parts[PARTS] = { ".lora_A", ".lora_B", ".lora_magnitude_vector" };
+    static const char *const ends[] = { ".weight", ".default.weight", ".default", "" };
     *why = "is no part of a LoRA adapter that is known";
-    if (strstr(name, "lora_magnitude_vector") != NULL) *why = "DoRA is not known";
     if (strstr(name, "lora_embedding_") != NULL) *why = "adapters of embeddings are not known";
     const char *rest = strncmp(name, prefix, sizeof prefix - 1) == 0 ? name + sizeof prefix - 1 : name;
-    for (*half = 0; *half < 2; ++*half) {
-        const char *at = strstr(rest, halves[*half]);
-        if (at == NULL) continue;
-        const char *end = at + strlen(halves[*half]);
-        if (strcmp(end, "weight") != 0 && strcmp(end, "default.weight") != 0) return false;
-        int n = snprintf(weight, cap, "%.*s.weight", (int)(at - rest), rest);
-        return n > 0 && (size_t)n < cap;
+    for (*half = 0; *half < PARTS; ++*half) {
+        const char *at = strstr(rest, parts[*half]);
+        const char *end = at != NULL ? at + strlen(parts[*half]) : NULL;
+        for (size_t i = 0; at != NULL && i < sizeof ends / sizeof ends[0]; i++) {
+            if (strcmp(end, ends[i]) != 0) continue;
+            int n = snprintf(weight, cap, "%.*s.weight", (int)(at - rest), rest);
+            return n > 0 && (size_t)n < cap;
+        }
     }
     return false;
 }
@@ -95,7 +109,7 @@ static pair *pair_of(model_adapter *a, const name_match *m) {
         if (a->pairs[i].row == m->row && a->pairs[i].layer == m->layer) return &a->pairs[i];
     if (!mem_grow(&a->pairs, &a->cap, a->count + 1, sizeof *a->pairs)) return NULL;
     pair *p = &a->pairs[a->count++];
-    *p = (pair){ .row = m->row, .layer = m->layer, .tensors = { SIZE_MAX, SIZE_MAX } };
+    *p = (pair){ .row = m->row, .layer = m->layer, .tensors = { SIZE_MAX, SIZE_MAX, SIZE_MAX } };
     return p;
 }
 
@@ -106,6 +120,7 @@ static tola_status take_name(model_adapter *a, size_t tensor, tola_error *err) {
     const char *why;
     int half;
     name_match m;
+    if (!a->gguf && strstr(t->name, ".base_layer.") != NULL) return TOLA_OK; /* a copy of the model's own, as it was */
     if (!(a->gguf ? split_gguf : split_peft)(t->name, weight, sizeof weight, &half, &why))
         return refuse(a->ck, t->name, TOLA_E_UNSUPPORTED, why, err);
     if (!(a->gguf ? names_match_gguf(map, weight, &m) : names_match_hf(map, weight, &m)))
@@ -171,8 +186,11 @@ static void gguf_scale(const model_adapter *a, pair *p, uint64_t rank) {
 
 /* ---- values ---- */
 
-/* Rows of each head: halves (i, i + dim / 2), as Hugging Face keeps Llama's, to neighbours (2i, 2i + 1), or back. */
-static void reorder(float *rows, uint64_t count, uint64_t dim, uint64_t cols, bool to_neighbours, float *spare) {
+bool adapter_turns(const model_description *d, const name_row *row) {
+    return (row->flags & (NAME_ROTATED_Q | NAME_ROTATED_K)) != 0 && family_interleaves(d->family->map);
+}
+
+void adapter_reorder(float *rows, uint64_t count, uint64_t dim, uint64_t cols, bool to_neighbours, float *spare) {
     for (uint64_t head = 0; head + dim <= count; head += dim) {
         float *at = rows + head * cols;
         memcpy(spare, at, (size_t)(dim * cols) * sizeof *spare);
@@ -194,24 +212,23 @@ static tola_status read_half(model_adapter *a, pair *p, int half, tola_error *er
     a->blocks[a->block_count++] = values;
     TRY(model_read_f32(a->ck, p->tensors[half], values, err));
     p->data[half] = values;
-    uint64_t rows = t->shape[0], cols = t->shape[1], dim = a->base->key_dim;
+    uint64_t rows = t->shape[0], cols = half == MAGNITUDE ? 1 : t->shape[1], dim = a->base->key_dim;
     p->weights[half] = (graph_weight){ .name = t->name,
                                        .row_bytes = (size_t)cols * sizeof *values,
                                        .rows = rows,
                                        .cols = cols,
                                        .parts = 1,
                                        .dtype = TOLA_DTYPE_F32 };
-    bool turns = (p->row->flags & (NAME_ROTATED_Q | NAME_ROTATED_K)) != 0 && family_interleaves(a->base->family->map);
-    if (half == 0 || !turns || a->gguf == a->base->gguf) return TOLA_OK;
+    if (half == DOWN || !adapter_turns(a->base, p->row) || a->gguf == a->base->gguf) return TOLA_OK;
     float *spare = mem_alloc((size_t)(dim * cols) * sizeof *spare);
     if (spare == NULL) return err_nomem(err, "opening an adapter");
-    reorder(values, rows, dim, cols, a->base->gguf, spare);
+    adapter_reorder(values, rows, dim, cols, a->base->gguf, spare);
     mem_free(spare);
     return TOLA_OK;
 }
 
 static tola_status finish_pair(model_adapter *a, pair *p, tola_error *err) {
-    if (p->tensors[0] == SIZE_MAX || p->tensors[1] == SIZE_MAX)
+    if (p->tensors[DOWN] == SIZE_MAX || p->tensors[UP] == SIZE_MAX)
         return refuse(a->ck, p->name, TOLA_E_FORMAT, "the other half of the pair is missing", err);
     const tola_tensor_info *down = tola_checkpoint_tensor(a->ck, p->tensors[0]);
     const tola_tensor_info *up = tola_checkpoint_tensor(a->ck, p->tensors[1]);
@@ -222,8 +239,19 @@ static tola_status finish_pair(model_adapter *a, pair *p, tola_error *err) {
         gguf_scale(a, p, down->shape[0]);
     else
         TRY(peft_scale(a, p, down->shape[0], err));
-    TRY(read_half(a, p, 0, err));
-    return read_half(a, p, 1, err);
+    TRY(read_half(a, p, DOWN, err));
+    TRY(read_half(a, p, UP, err));
+    bool dora = !a->gguf && tola_value_bool(tola_value_get(tola_checkpoint_config(a->ck), "use_dora"), false);
+    if (dora != (p->tensors[MAGNITUDE] != SIZE_MAX))
+        return refuse(a->ck, p->name, TOLA_E_FORMAT,
+                      dora ? "its magnitudes are missing, but adapter_config.json says use_dora"
+                           : "has magnitudes, but adapter_config.json does not say use_dora",
+                      err);
+    if (!dora) return TOLA_OK;
+    const tola_tensor_info *magnitude = tola_checkpoint_tensor(a->ck, p->tensors[MAGNITUDE]);
+    if (magnitude->elements != up->shape[0] || magnitude->n_dims == 0 || magnitude->shape[0] != magnitude->elements)
+        return refuse(a->ck, magnitude->name, TOLA_E_FORMAT, "are no magnitudes of as many rows as B has", err);
+    return read_half(a, p, MAGNITUDE, err);
 }
 
 /* ---- opening ---- */
@@ -239,8 +267,7 @@ static bool is_set(const tola_value *v) {
 /* Only what is y += scale * B (A x) and nothing beside it: words of peft's LoraConfig that mean something else. Ways to
  * begin (init_lora_weights) matter where they change the model itself: pissa, olora, corda, loftq, lora_ga. */
 static tola_status check_peft(const tola_value *config, tola_error *err) {
-    static const char *const others[] = { "use_dora",
-                                          "lora_bias",
+    static const char *const others[] = { "lora_bias",
                                           "modules_to_save",
                                           "layer_replication",
                                           "alora_invocation_tokens",
@@ -259,6 +286,7 @@ static tola_status check_peft(const tola_value *config, tola_error *err) {
     } read[] = { { "r", TOLA_VALUE_FLOAT },
                  { "lora_alpha", TOLA_VALUE_FLOAT },
                  { "use_rslora", TOLA_VALUE_BOOL },
+                 { "use_dora", TOLA_VALUE_BOOL },
                  { "fan_in_fan_out", TOLA_VALUE_BOOL },
                  { "bias", TOLA_VALUE_STRING },
                  { "rank_pattern", TOLA_VALUE_MAP },
@@ -316,7 +344,7 @@ static tola_status open_pairs(model_adapter *a, float scale, tola_error *err) {
         if (!isfinite(p->scale)) return refuse(a->ck, p->name, TOLA_E_FORMAT, "its scale is no number", err);
     }
     for (size_t i = 0; i < a->count; i++) /* the list grows no more */
-        for (int half = 0; half < 2; half++) a->pairs[i].weights[half].data = &a->pairs[i].data[half];
+        for (int part = 0; part < PARTS; part++) a->pairs[i].weights[part].data = &a->pairs[i].data[part];
     return TOLA_OK;
 }
 
@@ -349,39 +377,108 @@ static pair *named(model_adapter *a, const char *word, uint32_t layer) {
     return NULL;
 }
 
-tola_status model_adapter_find(model_adapter *a, const model_want *want, const graph_weight **down,
-                               const graph_weight **up, float *scale, tola_error *err) {
+size_t model_adapter_count(const model_adapter *a) { return a->count; }
+
+model_pair model_adapter_at(const model_adapter *a, size_t i) {
+    const pair *p = &a->pairs[i];
+    return (model_pair){ .name = p->name,
+                         .word = p->row->gguf,
+                         .layer = p->layer,
+                         .down = &p->weights[DOWN],
+                         .up = &p->weights[UP],
+                         .magnitude = p->data[MAGNITUDE],
+                         .scale = p->scale };
+}
+
+/* Rows [first, first + rows) of B. */
+static const graph_weight *some_rows(model_adapter *a, const pair *p, uint64_t first, uint64_t rows) {
+    struct {
+        graph_weight weight;
+        const void *data;
+    } *part = arena_alloc(&a->arena, sizeof *part);
+    if (part == NULL) return NULL;
+    part->weight = p->weights[UP];
+    part->weight.rows = rows;
+    part->data = (const uint8_t *)p->data[UP] + first * p->weights[UP].row_bytes;
+    part->weight.data = &part->data;
+    return &part->weight;
+}
+
+tola_status model_adapter_find(model_adapter *a, const model_want *want, model_pair *out, tola_error *err) {
     pair *p = want->fused != NULL && strcmp(want->fused, want->word) == 0 ? NULL : named(a, want->word, want->layer);
     uint64_t first = 0, rows = want->rows;
-    *down = *up = NULL;
+    *out = (model_pair){ 0 };
     if (p == NULL && want->fused != NULL) {
         p = named(a, want->fused, want->layer);
         first = want->fused_first;
         rows = want->fused_rows;
     }
     if (p == NULL) return TOLA_OK;
-    if (p->weights[0].cols != want->cols || p->weights[1].rows != rows) {
+    if (p->weights[DOWN].cols != want->cols || p->weights[UP].rows != rows) {
         char why[128];
         snprintf(why, sizeof why, "a pair from %llu to %llu columns, but the weight goes from %llu to %llu",
-                 (unsigned long long)p->weights[0].cols, (unsigned long long)p->weights[1].rows,
+                 (unsigned long long)p->weights[DOWN].cols, (unsigned long long)p->weights[UP].rows,
                  (unsigned long long)want->cols, (unsigned long long)rows);
         return refuse(a->ck, p->name, TOLA_E_FORMAT, why, err);
     }
     p->used = true;
-    *scale = p->scale;
-    *down = &p->weights[0];
-    *up = &p->weights[1];
-    if (rows == want->rows) return TOLA_OK;
-    struct {
-        graph_weight weight;
-        const void *data;
-    } *part = arena_alloc(&a->arena, sizeof *part);
-    if (part == NULL) return err_nomem(err, "adapters");
-    part->weight = p->weights[1];
-    part->weight.rows = want->rows;
-    part->data = (const uint8_t *)p->data[1] + first * p->weights[1].row_bytes;
-    part->weight.data = &part->data;
-    *up = &part->weight;
+    model_pair found = model_adapter_at(a, (size_t)(p - a->pairs));
+    if (rows != want->rows) found.up = some_rows(a, p, first, want->rows);
+    if (found.up == NULL) return err_nomem(err, "adapters");
+    if (found.magnitude != NULL) found.magnitude += first;
+    *out = found;
+    return TOLA_OK;
+}
+
+/* ---- lengths ---- */
+
+/* ||row + scale up_row down||, the row as f32 in `row`, which is changed. */
+static float length_of(const model_pair *p, const float *up, float *row) {
+    const uint64_t cols = p->down->cols, rank = p->down->rows;
+    const float *down = p->down->data[0];
+    double sum = 0;
+    for (uint64_t k = 0; k < rank; k++) {
+        float by = p->scale * up[k];
+        for (uint64_t c = 0; c < cols; c++) row[c] += by * down[k * cols + c];
+    }
+    for (uint64_t c = 0; c < cols; c++) sum += (double)row[c] * row[c];
+    return (float)sqrt(sum);
+}
+
+static tola_status make_lengths(const model_pair *p, const graph_weight *w, float *out, tola_error *err) {
+    float *row = mem_alloc_aligned(64, (size_t)w->cols * sizeof *row);
+    if (row == NULL) return err_nomem(err, "adapters");
+    tola_status status = TOLA_OK;
+    for (uint64_t r = 0; r < w->rows && status == TOLA_OK; r++) {
+        const uint8_t *stored = (const uint8_t *)w->data[0] + r * w->row_bytes;
+        status = codec_convert(w->dtype, TOLA_DTYPE_F32, stored, row, (size_t)w->cols, TOLA_OVERFLOW_IEEE, NULL);
+        const float *up = (const float *)((const uint8_t *)p->up->data[0] + r * p->up->row_bytes);
+        if (status == TOLA_OK) out[r] = p->magnitude[r] / length_of(p, up, row);
+    }
+    mem_free(row);
+    return status == TOLA_OK ? TOLA_OK : err_set(err, status, TOLA_NO_OFFSET, "%s cannot be read", w->name);
+}
+
+tola_status model_adapter_lengths(model_adapter *a, const model_pair *changed, const graph_weight *w,
+                                  const graph_weight **out, tola_error *err) {
+    for (lengths *l = a->lengths; l != NULL; l = l->next)
+        if (l->of == w) {
+            *out = &l->weight;
+            return TOLA_OK;
+        }
+    lengths *l = arena_alloc(&a->arena, sizeof *l);
+    float *values = mem_alloc_aligned(64, (size_t)(w->rows + 1) * sizeof *values);
+    if (l == NULL || values == NULL || !mem_grow(&a->blocks, &a->block_cap, a->block_count + 1, sizeof *a->blocks)) {
+        mem_free(values);
+        return err_nomem(err, "adapters");
+    }
+    a->blocks[a->block_count++] = values;
+    TRY(make_lengths(changed, w, values, err));
+    *l = (lengths){ .next = a->lengths, .of = w, .data = values };
+    l->weight = (graph_weight){ .name = changed->name, .data = &l->data, .row_bytes = (size_t)w->rows * sizeof *values,
+                                .rows = 1, .cols = w->rows, .parts = 1, .dtype = TOLA_DTYPE_F32 };
+    a->lengths = l;
+    *out = &l->weight;
     return TOLA_OK;
 }
 

@@ -16,6 +16,7 @@ typedef struct build {
     model_adapter *const *adapters;
     size_t adapter_count;
     uint32_t layer;
+    bool outputs; /* values have the output rows alone by now */
 } build;
 
 /* Which rows of a fused matrix a product takes, where the file has that one. */
@@ -66,27 +67,47 @@ static const graph_weight *bias_of(build *b, const char *name, part p, uint64_t 
     return bias == MODEL_BIAS_NONE ? NULL : vector(b, name, "bias", p, n, bias == MODEL_BIAS_IF_THERE);
 }
 
-/* y + scale * B (A x) for every adapter that has a pair. */
-static graph_value adapted(build *b, const model_want *want, graph_value x, graph_value y) {
+/* What an adapter adds to a product y without bias: scale B (A x); with magnitudes (c - 1) y + c scale B (A x), c being
+ * the magnitude over the length of the changed row. */
+static graph_value change_of(build *b, model_adapter *adapter, const model_pair *p, const graph_weight *weight,
+                             graph_value x, graph_value y) {
+    graph_value change = graph_linear(b->g, p->up, NULL, graph_linear(b->g, p->down, NULL, x));
+    change = graph_scale(b->g, p->scale, change);
+    if (p->magnitude == NULL || graph_failed(b->g)) return change;
+    const graph_weight *lengths = NULL;
+    tola_error err = TOLA_ERROR_INIT;
+    tola_status status = model_adapter_lengths(adapter, p, weight, &lengths, &err);
+    if (status != TOLA_OK) graph_fail(b->g, status, "%s", err.message);
+    if (status != TOLA_OK) return GRAPH_NONE;
+    graph_value c = graph_embed_constant(b->g, lengths, 0);
+    if (b->outputs) c = graph_output_rows(b->g, c);
+    change = graph_multiply(b->g, graph_add(b->g, y, change), c);
+    return graph_add(b->g, change, graph_scale(b->g, -1, y));
+}
+
+/* The product with a weight, and with every adapter that has a pair for it. */
+static graph_value product(build *b, const model_want *want, const graph_weight *weight, const graph_weight *bias,
+                           graph_value x) {
+    graph_value changes = GRAPH_NONE, plain = GRAPH_NONE;
     for (size_t i = 0; i < b->adapter_count && !graph_failed(b->g); i++) {
-        const graph_weight *down, *up;
-        float scale;
+        model_pair p;
         tola_error err = TOLA_ERROR_INIT;
-        tola_status status = model_adapter_find(b->adapters[i], want, &down, &up, &scale, &err);
+        tola_status status = model_adapter_find(b->adapters[i], want, &p, &err);
         if (status != TOLA_OK) graph_fail(b->g, status, "%s", err.message);
-        if (status != TOLA_OK || down == NULL) continue;
-        graph_value change = graph_linear(b->g, up, NULL, graph_linear(b->g, down, NULL, x));
-        y = graph_add(b->g, y, graph_scale(b->g, scale, change));
+        if (status != TOLA_OK || p.down == NULL) continue;
+        if (p.magnitude != NULL && plain == GRAPH_NONE) plain = graph_linear(b->g, weight, NULL, x);
+        graph_value change = change_of(b, b->adapters[i], &p, weight, x, plain);
+        changes = changes == GRAPH_NONE ? change : graph_add(b->g, changes, change);
     }
-    return y;
+    graph_value y = graph_linear(b->g, weight, bias, x);
+    return changes == GRAPH_NONE ? y : graph_add(b->g, y, changes);
 }
 
 static graph_value linear(build *b, const char *name, part p, uint64_t rows, model_bias bias, graph_value x) {
     words t;
     model_want want = wanted(b, &t, name, "weight", p, rows, graph_cols(b->g, x));
     const graph_weight *weight = get(b, &want);
-    const graph_weight *add = bias_of(b, name, p, rows, bias);
-    return adapted(b, &want, x, graph_linear(b->g, weight, add, x));
+    return product(b, &want, weight, bias_of(b, name, p, rows, bias), x);
 }
 
 static graph_value norm(build *b, const char *name, graph_value x) {
@@ -275,6 +296,7 @@ static graph_value one_layer(build *b, bool last, graph_value x) {
     if (d->norm_both) y = norm(b, "post_attention_norm", y);
     x = graph_add(b->g, x, y);
     if (last) x = graph_output_rows(b->g, x);
+    b->outputs = last;
     if (d->norm_after) x = norm(b, "attn_output_norm", x);
     y = d->norm_after ? x : norm(b, d->feed_forward_norm, x);
     uint32_t width = d->layers[b->layer].feed_forward;
@@ -289,7 +311,7 @@ static graph_value logits(build *b, const graph_weight *table, graph_value x) {
     words t;
     model_want want = wanted(b, &t, "output", "weight", alone, d->vocabulary, d->width);
     const graph_weight *weight = d->tied ? table : get(b, &want);
-    graph_value y = adapted(b, &want, x, graph_linear(b->g, weight, NULL, x));
+    graph_value y = product(b, &want, weight, NULL, x);
     return d->output_cap > 0 ? graph_softcap(b->g, d->output_cap, y) : y;
 }
 

@@ -198,18 +198,52 @@ tola_status model_fresh(const char *config, size_t length, model_draw_fn draw, v
 
 /* ---- adapter.c ---- */
 
-/* A LoRA adapter (arXiv 2106.09685): for some weights two thin matrices, y += scale * B (A x). */
+/* A LoRA adapter (arXiv 2106.09685): for some weights two thin matrices, y += scale * B (A x); with a magnitude (DoRA,
+ * arXiv 2402.09353) y = magnitude / ||W + scale B A|| * (W + scale B A) x, norms along rows. */
 typedef struct model_adapter model_adapter;
 /* PEFT's folder or GGUF's file; scale multiplies what the adapter says (alpha / rank). */
 tola_status model_adapter_open(const tola_checkpoint *ck, const model_description *base, float scale,
                                model_adapter **out, tola_error *err);
 void model_adapter_free(model_adapter *a); /* NULL is fine */
-/* The pair for a weight, borrowed from a: A [rank, cols] and B [rows, rank]; NULL where the adapter leaves it alone.
- * TOLA_E_FORMAT where their shapes are not the weight's. */
-tola_status model_adapter_find(model_adapter *a, const model_want *want, const graph_weight **down,
-                               const graph_weight **up, float *scale, tola_error *err);
+
+/* One weight's change, borrowed from the adapter. */
+typedef struct model_pair {
+    const char *name; /* the adapter's tensor, for messages */
+    const char *word; /* GGUF's name of the weight, with its pattern: "blk.%d.attn_q.weight" */
+    uint32_t layer;
+    const graph_weight *down, *up; /* A [rank, cols] and B [rows, rank], f32; down NULL: the weight is left alone */
+    const float *magnitude;        /* of each row; NULL: no DoRA */
+    float scale;
+} model_pair;
+/* The pair for a weight. TOLA_E_FORMAT where its shapes are not the weight's. */
+tola_status model_adapter_find(model_adapter *a, const model_want *want, model_pair *out, tola_error *err);
+/* All pairs, in the order in which the adapter lists them. */
+size_t model_adapter_count(const model_adapter *a);
+model_pair model_adapter_at(const model_adapter *a, size_t i);
+/* magnitude / ||w + scale up down|| of each row of w, for a pair with a magnitude: as a weight of one row, made at the
+ * first call and kept. */
+tola_status model_adapter_lengths(model_adapter *a, const model_pair *changed, const graph_weight *w,
+                                  const graph_weight **out, tola_error *err);
 /* A pair that nothing has asked for (a layer too many); NULL: all have been. */
 const char *model_adapter_unused(const model_adapter *a);
+
+/* ---- adapter_write.c ---- */
+
+/* What adapter_config.json says of all pairs; GGUF keeps the alpha alone. */
+typedef struct model_adapter_facts {
+    uint32_t rank;
+    double alpha;   /* a pair's scale is alpha / rank, or alpha / sqrt(rank) where `rooted` (rsLoRA) */
+    bool rooted;
+    double dropout;
+    const char *base; /* base_model_name_or_path; NULL: null */
+} model_adapter_facts;
+
+/* Writes pairs, whose rows are ordered as `d` (of the model they belong to) says, as PEFT's folder (made where it is
+ * missing), or as llama.cpp's file where path ends in ".gguf". Facts NULL: those of the first pair. Pairs of other ranks
+ * or scales are said so (rank_pattern, alpha_pattern; GGUF: by multiplying B). TOLA_E_UNSUPPORTED for magnitudes in
+ * GGUF. */
+tola_status model_adapter_write(const model_description *d, const model_pair *pairs, size_t count,
+                                const model_adapter_facts *facts, const char *path, bool overwrite, tola_error *err);
 
 /* ---- build.c ---- */
 

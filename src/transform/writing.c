@@ -177,7 +177,7 @@ tola_status writing_companions(const writing *w, tola_writer *writer, tola_error
     if (!w->write.folder) return TOLA_OK;
     if (!w->mapped) {
         bool is_model = tola_checkpoint_config(w->in) != NULL; /* else what lies beside it is not known to be its own */
-        return is_model ? carry_companions(w->in, writer, w->options.dtype, w->view != NULL, w->quantization, err)
+        return is_model ? carry_companions(w->in, writer, w->options.dtype, w->in->decoded, w->quantization, err)
                         : TOLA_OK;
     }
     for (size_t i = 0; i < w->mapped->companion_count; i++) {
