@@ -3,6 +3,7 @@
  * A token's choice has 2 * used columns: scores, then numbers of experts (exact as floats: there are fewer than 2^24).
  * Slot s = token * used + j is choice j of a token. The experts' own rows lie sorted by expert, then by slot, so that
  * each expert's rows are one matrix; `expert_order` says which row is whose. */
+#include "graph/experts.h"
 #include "graph/op.h"
 
 #include "graph/gather.h"
@@ -99,25 +100,7 @@ const graph_op_row op_route = { .name = "routing", .scratch = route_scratch, .ta
 
 /* ---- sorting ---- */
 
-typedef struct expert_order {
-    uint32_t active;   /* experts that have rows */
-    uint32_t *experts; /* which */
-    uint32_t *start;   /* where their rows begin; start[active] = slots */
-    uint32_t *slot;    /* of each row */
-    uint32_t *row;     /* of each slot */
-} expert_order;
-
 static size_t most_active(size_t experts, size_t slots) { return experts < slots ? experts : slots; }
-
-/* As it lies in the value: active, then the arrays for the largest batch. */
-static expert_order order_view(const void *value, size_t experts, size_t slots) {
-    uint32_t *p = (uint32_t *)(uintptr_t)value;
-    expert_order o = { .active = p[0], .experts = p + 16 };
-    o.start = o.experts + experts;
-    o.slot = o.start + experts + 1;
-    o.row = o.slot + slots;
-    return o;
-}
 
 static size_t sort_bytes(const graph_node *n, const graph_plan *p) {
     const size_t experts = p->g->nodes[n->in[1]].cols, slots = node_rows_most(n, p) * (p->g->nodes[n->in[0]].cols / 2);

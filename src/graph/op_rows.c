@@ -50,7 +50,7 @@ const graph_op_row op_gated = { .name = "gated activation", .row = gated };
 static void add(const op_call *c, size_t r, float *y) {
     rows_get()->add(in_row(c, 0, r), in_row(c, 1, r), y, c->cols);
 }
-const graph_op_row op_add = { .name = "sum", .row = add };
+const graph_op_row op_add = { .name = "sum", .row = add, .in_place = 3 };
 
 static void multiply(const op_call *c, size_t r, float *y) {
     if (c->in_cols[1] == c->cols)
@@ -58,24 +58,24 @@ static void multiply(const op_call *c, size_t r, float *y) {
     else
         rows_get()->scale(*in_row(c, 1, r), in_row(c, 0, r), y, c->cols);
 }
-const graph_op_row op_multiply = { .name = "product", .row = multiply };
+const graph_op_row op_multiply = { .name = "product", .row = multiply, .in_place = 1 };
 
 static void scale(const op_call *c, size_t r, float *y) {
     rows_get()->scale(c->node->u.embed.factor, in_row(c, 0, r), y, c->cols);
 }
-const graph_op_row op_scale = { .name = "scale", .row = scale };
+const graph_op_row op_scale = { .name = "scale", .row = scale, .in_place = 1 };
 
 static void softcap(const op_call *c, size_t r, float *y) {
     rows_get()->softcap(c->node->u.embed.factor, in_row(c, 0, r), y, c->cols);
 }
-const graph_op_row op_softcap = { .name = "soft cap", .row = softcap };
+const graph_op_row op_softcap = { .name = "soft cap", .row = softcap, .in_place = 1 };
 
 static void position_scale(const op_call *c, size_t r, float *y) {
     const float beta = c->node->u.position.beta, span = c->node->u.position.span;
     const double steps = floor(((double)c->batch->positions[r] + 1) / (double)span);
     rows_get()->scale((float)(1 + (double)beta * log1p(steps)), in_row(c, 0, r), y, c->cols);
 }
-const graph_op_row op_position_scale = { .name = "scale by position", .row = position_scale };
+const graph_op_row op_position_scale = { .name = "scale by position", .row = position_scale, .in_place = 1 };
 
 /* ---- moving columns and rows ---- */
 

@@ -145,8 +145,8 @@ static tola_status lay_out(graph_plan *p, life *lives, life *alive, tola_error *
 
 tola_status plan_create(const graph *g, size_t max_tokens, size_t max_outputs, unsigned threads, graph_plan **out,
                         tola_error *err) {
-    if (!g->finished || g->count == 0 || max_tokens == 0 || max_tokens > UINT32_MAX || max_outputs > max_tokens ||
-        threads == 0)
+    if (g->training || !g->finished || g->count == 0 || max_tokens == 0 || max_tokens > UINT32_MAX ||
+        max_outputs > max_tokens || threads == 0)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a plan for %zu tokens and %zu outputs on %u threads",
                        max_tokens, max_outputs, threads);
     graph_plan *p = mem_calloc(1, sizeof *p);

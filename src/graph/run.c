@@ -45,11 +45,12 @@ void run_state_free(struct plan_run_state *s) {
 typedef struct running {
     graph_plan *plan;
     unsigned threads;
+    uint32_t waves;
 } running;
 
 /* Rows of one task: some tens of KiB, so that a task is worth taking and many rows are shared by all threads. */
 static size_t rows_of_task(const op_call *c) {
-    const size_t rows = 16384 / c->cols;
+    const size_t rows = 16384 / (c->cols > c->in_cols[0] ? c->cols : c->in_cols[0]);
     return rows > 0 ? rows : 1;
 }
 
@@ -122,10 +123,10 @@ static tola_status run_thread(void *context, size_t task, unsigned worker, tola_
     void *scratch = p->scratch + task * p->scratch_bytes;
     barrier *meeting = &p->state->barrier;
     asking next = { 0 };
-    for (uint32_t w = 0; w < p->waves; w++) {
+    for (uint32_t w = 0; w < r->waves; w++) {
         run_wave(p, w, r->threads, task, scratch);
         const unsigned round = barrier_come(meeting);
-        while (!barrier_over(meeting, round) && ask(&next, p, w, task)) {}
+        while (!barrier_over(meeting, round) && !p->g->training && ask(&next, p, w, task)) {}
         barrier_wait(meeting, round);
     }
     return TOLA_OK;
@@ -141,6 +142,7 @@ static tola_status check(const graph_plan *p, const graph_batch *b, tola_error *
             return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "output rows of a batch are not ascending or beyond it");
     if (p->g->attention_calls > 0 && !b->sequences)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a batch without sequences");
+    if (p->g->training) TRY(train_check(p, b, err));
     for (uint32_t v = 0; v < p->g->count; v++) {
         const graph_node *n = &p->g->nodes[v];
         if (n->op != OP_EMBED && n->op != OP_EMBED_POSITION) continue;
@@ -162,7 +164,7 @@ static op_call call_of(const graph_plan *p, const graph_batch *batch, graph_valu
     const graph_node *n = &p->g->nodes[v];
     op_call c = { .plan = p, .node = n, .batch = batch, .out = p->memory + p->offset[v],
                   .rows = node_rows(n, batch->tokens, batch->output_count), .cols = n->cols };
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < NODE_INPUTS; i++) {
         if (n->in[i] == GRAPH_NONE) continue;
         c.in[i] = p->memory + p->offset[n->in[i]];
         c.in_cols[i] = p->g->nodes[n->in[i]].cols;
@@ -189,7 +191,8 @@ tola_status plan_run(graph_plan *p, pool *threads, const graph_batch *batch, tol
         if (in != GRAPH_NONE && p->inlined[in]) c->inlined = &p->state->inlined[in];
     }
     for (uint32_t w = 0; w < p->waves; w++) atomic_init(&p->state->counters[w].next, 0);
-    running r = { p, threads_for(p, threads, batch->tokens) };
+    const bool forward = p->g->training && batch->learn->evaluate;
+    running r = { p, threads_for(p, threads, batch->tokens), forward ? p->forward_waves : p->waves };
     barrier_init(&p->state->barrier, r.threads);
     p->ran_tokens = batch->tokens;
     p->ran_outputs = batch->output_count;
