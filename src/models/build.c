@@ -2,6 +2,7 @@
  *
  * Reads as the formulas do; a missing or misshapen weight is recorded in the graph and comes out of graph_finish. */
 #include "base/err.h"
+#include "graph/train.h"
 #include "models/models.h"
 
 #include <stdio.h>
@@ -321,9 +322,11 @@ static graph_value whole(build *b, bool hidden) {
     graph_value x = embedding(b, &table);
     for (uint32_t i = 0; i < d->layer_count && !graph_failed(b->g); i++) {
         b->layer = i;
+        graph_layer(b->g, x);
         x = one_layer(b, !hidden && i + 1 == d->layer_count, x);
     }
     b->layer = NO_LAYER;
+    graph_layer(b->g, x);
     if (d->encoder) return x;
     x = norm(b, "output_norm", x);
     return hidden ? x : logits(b, table, x);

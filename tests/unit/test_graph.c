@@ -207,7 +207,7 @@ static void run_whole(const little_model *m, size_t at_once, size_t step, unsign
         size_t wanted = 0, rows, cols;
         for (size_t i = 0; i < n; i++)
             if ((first + i) % step == 0) outputs[wanted++] = (uint32_t)i;
-        const graph_batch batch = { n, sample_ids() + first, count_up() + first, sequences, outputs, wanted };
+        const graph_batch batch = { n, sample_ids() + first, count_up() + first, sequences, outputs, wanted, NULL };
         assert_int_equal(kv_reserve(s, n, &err), TOLA_OK);
         assert_int_equal(plan_run(p, team, &batch, &err), TOLA_OK);
         const float *logits = plan_output(p, 0, &rows, &cols);
