@@ -61,6 +61,7 @@ stage docs tests/checks/docs.py build/check-gcc
 stage install tests/checks/install.sh build/check-gcc
 stage cli-gcc tests/cli/run.py --tola build/check-gcc/tola
 stage bad-input-gcc tests/cli/bad_input.py build/check-gcc/tola
+stage train-kill-gcc tests/cli/train_kill.py build/check-gcc/tola
 for script in tests/oracle/*.py; do
     if [ "$script" = tests/oracle/common.py ] || ! grep -qE 'Tally\(|passed, ' "$script"; then continue; fi
     stage "oracle-$(basename "$script" .py)" env TOLA_BUILD=build/check-gcc "$python" "$script"

@@ -10,11 +10,11 @@ extern "C" {
 
 /* Bytes that a run takes, told before it. */
 typedef struct tola_learn_memory {
-    uint64_t weights;     /* f32 masters, and what is not trained */
+    uint64_t weights; /* f32 masters, and what is not trained */
     uint64_t gradients, optimizer;
     uint64_t activations; /* values kept for the backward, and scratch */
     uint64_t data;
-    uint64_t program;     /* what the process holds beside all that */
+    uint64_t program; /* what the process holds beside all that */
     uint64_t total;
 } tola_learn_memory;
 
@@ -29,7 +29,7 @@ typedef struct tola_learn_measures {
 } tola_learn_measures;
 
 typedef enum tola_learn_event_kind {
-    TOLA_LEARN_BEGIN,      /* memory is known; nothing has been read into the graph yet */
+    TOLA_LEARN_BEGIN, /* memory is known; nothing has been read into the graph yet */
     TOLA_LEARN_STEP,
     TOLA_LEARN_VALIDATION, /* measures */
     TOLA_LEARN_CHECKPOINT, /* path */
@@ -40,7 +40,7 @@ typedef struct tola_learn_event {
     tola_learn_event_kind kind;
     uint64_t step, steps; /* done, of all */
     double loss, rate, gradient_norm;
-    double tokens_per_s;  /* smoothed; rows, where what is learned has no tokens */
+    double tokens_per_s; /* smoothed; rows, where what is learned has no tokens */
     double seconds, seconds_left;
     const tola_learn_measures *measures; /* NULL but for validations */
     const char *path;                    /* NULL but for checkpoints */
@@ -57,7 +57,7 @@ typedef struct tola_learn_result {
     char why[128];                /* why, where a rule of the run stopped it */
     tola_learn_measures measures; /* of the last validation */
     tola_learn_memory predicted;
-    uint64_t peak_bytes;          /* of the process, as the system measured it; 0 unknown */
+    uint64_t peak_bytes; /* of the process, as the system measured it; 0 unknown */
 } tola_learn_result;
 
 typedef struct tola_train_options {
@@ -72,8 +72,10 @@ typedef struct tola_train_options {
     void *event_user;
     uint64_t reserved[6];
 } tola_train_options;
-#define TOLA_TRAIN_OPTIONS_INIT \
-    { sizeof(tola_train_options), NULL, 0, false, false, false, false, NULL, NULL, { 0 } }
+#define TOLA_TRAIN_OPTIONS_INIT                                                                                        \
+    {                                                                                                                  \
+        sizeof(tola_train_options), NULL, 0, false, false, false, false, NULL, NULL, { 0 }                             \
+    }
 
 /* What the result is about, beside the run. */
 typedef struct tola_train_summary {
@@ -84,6 +86,14 @@ typedef struct tola_train_summary {
     uint64_t steps;      /* of the whole run */
     bool tokens;         /* examples are tokens */
 } tola_train_summary;
+
+/* Trains what the recipe at `path` (YAML, docs/train.md) says. OUT then holds log.jsonl, checkpoint-N/ and, at the end,
+ * the model: for language models a folder that tola_model_open and transformers open. Errors of the recipe name its
+ * line and key; TOLA_E_FORMAT, too, where loss or gradients are not finite (nothing was updated, checkpoints stay) and
+ * where a resume finds another recipe; TOLA_E_EXISTS where `out` holds a run. `summary` may be NULL. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_train(const char *path, const tola_train_options *options,
+                                                tola_train_summary *summary, tola_learn_result *result,
+                                                tola_error *err);
 
 #ifdef __cplusplus
 }

@@ -17,11 +17,11 @@
 
 /* How a parameter is initialised, named after what PyTorch does; see learn_draw. */
 typedef enum learn_initial {
-    LEARN_GIVEN,      /* the values are there already */
+    LEARN_GIVEN, /* the values are there already */
     LEARN_ZEROS,
     LEARN_ONES,
-    LEARN_NORMAL,     /* normal(0, scale) */
-    LEARN_UNIFORM     /* uniform(-scale, scale) */
+    LEARN_NORMAL, /* normal(0, scale) */
+    LEARN_UNIFORM /* uniform(-scale, scale) */
 } learn_initial;
 
 typedef struct learn_parameter {
@@ -34,19 +34,19 @@ typedef struct learn_parameter {
     bool decays;                /* weight decay applies to it */
     const uint64_t *shape;      /* in files, where it is another than the weight's ([filters, channels, 3, 3]); NULL */
     unsigned n_dims;
-    bool kept;                  /* learn_task.write_model writes these very bits as f32, in this order, under `name`:
-                                   a checkpoint's state does not repeat them */
+    bool kept; /* learn_task.write_model writes these very bits as f32, in this order, under `name`:
+                  a checkpoint's state does not repeat them */
     /* private to the room */
-    uint64_t elements;          /* of all parts */
-    uint64_t place;             /* its first element among all parameters' */
+    uint64_t elements; /* of all parts */
+    uint64_t place;    /* its first element among all parameters' */
 } learn_parameter;
 
 typedef struct learn_parameters {
     learn_parameter *items;
     size_t count, cap;
     uint64_t elements;
-    float *gradients;      /* one block: what zeroing and summing go over */
-    void *state;           /* of the optimizer: learn_optimizer_bytes */
+    float *gradients; /* one block: what zeroing and summing go over */
+    void *state;      /* of the optimizer: learn_optimizer_bytes */
     arena arena;
 } learn_parameters;
 
@@ -84,10 +84,10 @@ double learn_schedule_factor(const learn_schedule *s, uint64_t step);
 /* ---- optimizer.c ---- */
 
 typedef enum learn_method {
-    LEARN_SGD,    /* torch.optim.SGD: decay is added to the gradient; momentum, nesterov */
-    LEARN_ADAM,   /* torch.optim.Adam: decay is added to the gradient */
-    LEARN_ADAMW,  /* torch.optim.AdamW: arXiv 1711.05101, decay multiplies the weight by 1 - rate * decay */
-    LEARN_ADAMW8  /* the same with both moments in 8 bits, blocks of 256, dynamic map: arXiv 2110.02861 */
+    LEARN_SGD,   /* torch.optim.SGD: decay is added to the gradient; momentum, nesterov */
+    LEARN_ADAM,  /* torch.optim.Adam: decay is added to the gradient */
+    LEARN_ADAMW, /* torch.optim.AdamW: arXiv 1711.05101, decay multiplies the weight by 1 - rate * decay */
+    LEARN_ADAMW8 /* the same with both moments in 8 bits, blocks of 256, dynamic map: arXiv 2110.02861 */
 } learn_method;
 
 typedef struct learn_optimizer {
@@ -96,9 +96,10 @@ typedef struct learn_optimizer {
     double beta1, beta2, eps; /* of Adam: 0.9, 0.999, 1e-8 */
     double momentum;          /* of SGD */
     bool nesterov;
-    double clip;              /* largest norm of all gradients together; 0: no clipping */
+    double clip; /* largest norm of all gradients together; 0: no clipping */
 } learn_optimizer;
-#define LEARN_OPTIMIZER_INIT { LEARN_ADAMW, 1e-3, 0.01, 0.9, 0.999, 1e-8, 0, false, 0 }
+#define LEARN_OPTIMIZER_INIT                                                                                           \
+    { LEARN_ADAMW, 1e-3, 0.01, 0.9, 0.999, 1e-8, 0, false, 0 }
 
 /* Bytes of state for these parameters. */
 uint64_t learn_optimizer_bytes(const learn_optimizer *o, const learn_parameters *p);
@@ -121,7 +122,7 @@ typedef struct learn_batch {
     graph_batch graph;       /* its `learn` is set by the trainer to the next field */
     graph_learn_batch learn; /* seed and evaluate are set by the trainer */
     double weight;
-    uint64_t tokens;         /* counted for tokens_per_s: without padding */
+    uint64_t tokens; /* counted for tokens_per_s: without padding */
 } learn_batch;
 
 /* Fills in *batch, which is zero; its arrays are borrowed until the next call. Training: part `part` of step `step`, a
@@ -141,23 +142,23 @@ typedef struct learn_fact {
 typedef struct learn_trainer learn_trainer;
 
 typedef struct learn_task {
-    const graph *graph;           /* training graph, differentiated and finished; its outputs: the losses first */
+    const graph *graph; /* training graph, differentiated and finished; its outputs: the losses first */
     learn_parameters *parameters;
-    size_t loss_count;            /* outputs 0 .. loss_count - 1 of the graph, one column each */
-    size_t logits;                /* output that holds logits, for "accuracy" in validations; 0: none */
+    size_t loss_count;              /* outputs 0 .. loss_count - 1 of the graph, one column each */
+    size_t logits;                  /* output that holds logits, for "accuracy" in validations; 0: none */
     size_t max_tokens, max_outputs; /* of any batch */
-    void *user;                   /* handed to all functions below */
+    void *user;                     /* handed to all functions below */
     learn_batch_fn batch;
-    learn_batch_fn validation;    /* NULL: none */
+    learn_batch_fn validation; /* NULL: none */
     uint32_t validation_batches;
-    uint64_t data_bytes;          /* what the source holds in memory, for the prediction */
-    uint64_t frozen_bytes;        /* weights in memory that are not trained, for the prediction */
+    uint64_t data_bytes;   /* what the source holds in memory, for the prediction */
+    uint64_t frozen_bytes; /* weights in memory that are not trained, for the prediction */
     const learn_fact *facts;
     size_t fact_count;
     /* Writes the model as it is now into an existing folder, replacing what is there: tensors, configuration,
      * tokenizer. Called for each checkpoint and at the end. */
     tola_status (*write_model)(void *user, const char *folder, tola_error *err);
-    const char *model_file;       /* of that folder: where `kept` parameters are found; "model.safetensors" */
+    const char *model_file; /* of that folder: where `kept` parameters are found; "model.safetensors" */
     /* The rest may be NULL. */
     /* The gradients of step `step` are there, divided by its weight, not yet clipped: may add to them (EWC), and to the
      * loss. */
@@ -180,8 +181,8 @@ typedef tola_learn_result learn_result;
 typedef struct learn_options {
     learn_optimizer optimizer;
     learn_schedule schedule;
-    uint64_t steps;          /* of the whole run */
-    uint32_t parts;          /* batches a step (accumulation) */
+    uint64_t steps; /* of the whole run */
+    uint32_t parts; /* batches a step (accumulation) */
     uint64_t seed;
     graph_precision precision;
     unsigned threads;        /* 0: all */
@@ -196,9 +197,11 @@ typedef struct learn_options {
     learn_event_fn event;    /* NULL: nobody asks */
     void *event_user;
 } learn_options;
-#define LEARN_OPTIONS_INIT                                                                                     \
-    { LEARN_OPTIMIZER_INIT, { LEARN_CONSTANT, 0, 0, 0, 0 }, 0, 1, 0, GRAPH_F32, 0, 0, 0, 2, 1, NULL, false, false, \
-      false, NULL, NULL }
+#define LEARN_OPTIONS_INIT                                                                                             \
+    {                                                                                                                  \
+        LEARN_OPTIMIZER_INIT, { LEARN_CONSTANT, 0, 0, 0, 0 }, 0, 1, 0, GRAPH_F32, 0, 0, 0, 2, 1, NULL, false, false,   \
+            false, NULL, NULL                                                                                          \
+    }
 
 /* The memory of a run before it. */
 tola_status learn_predict(const learn_task *task, const learn_options *options, learn_memory *out, tola_error *err);
@@ -216,8 +219,8 @@ tola_status learn_trainer_evaluate(learn_trainer *t, learn_batch *batch, double 
 
 /* ---- state.c: a run's folder ---- */
 
-/* OUT/checkpoint-N with the greatest N that is whole (run.json is written last and the folder renamed into place); freed
- * with mem_free, NULL where there is none. */
+/* OUT/checkpoint-N with the greatest N that is whole (run.json is written last and the folder renamed into place);
+ * freed with mem_free, NULL where there is none. */
 tola_status learn_last_checkpoint(const char *out, char **folder, uint64_t *step, tola_error *err);
 
 /* ---- writing models ---- */

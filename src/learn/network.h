@@ -17,16 +17,16 @@ typedef struct network_options {
     graph_image image; /* what a row of features is; a table's row: channels 1, height 1 */
     uint32_t outputs;  /* classes, or columns of what is wanted */
     network_loss loss;
-    float smoothing;   /* of NETWORK_CROSS_ENTROPY */
+    float smoothing; /* of NETWORK_CROSS_ENTROPY */
     uint64_t seed;
 } network_options;
 
-/* `layers`: a list of lines, "dense 128", "relu", "conv 16 3 pad 1 stride 2", "pool 2", "norm", "dropout 0.1", "flatten";
- * a dense layer to the outputs follows by itself. Errors name the line. */
+/* `layers`: a list of lines, "dense 128", "relu", "conv 16 3 pad 1 stride 2", "pool 2", "norm", "dropout 0.1",
+ * "flatten"; a dense layer to the outputs follows by itself. Errors name the line. */
 tola_status network_create(const yaml_node *layers, const network_options *o, network **out, tola_error *err);
 void network_free(network *n); /* NULL is fine */
-/* Adds the parameters, with their initial values: those of torch.nn (Linear, Conv2d: uniform within 1 / sqrt(inputs of an
- * output), biases too; LayerNorm: 1 and 0). Names and shapes are those of torch.nn.Sequential called "layers". */
+/* Adds the parameters, with their initial values: those of torch.nn (Linear, Conv2d: uniform within 1 / sqrt(inputs of
+ * an output), biases too; LayerNorm: 1 and 0). Names and shapes are those of torch.nn.Sequential called "layers". */
 tola_status network_parameters(network *n, learn_parameters *p, tola_error *err);
 /* A finished training graph: outputs [0] loss, [1] logits or values. */
 tola_status network_build(const network *n, learn_parameters *p, graph_recompute recompute, graph **out,

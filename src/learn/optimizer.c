@@ -14,8 +14,8 @@
 typedef struct work {
     const learn_optimizer *o;
     learn_parameters *p;
-    float scale; /* of gradients */
-    double factor; /* of the rate */
+    float scale;               /* of gradients */
+    double factor;             /* of the rate */
     double correct1, correct2; /* 1 - beta^t */
     void (*piece)(const struct work *w, const learn_segment *s, uint64_t first, uint64_t count, uint64_t chunk);
 } work;
@@ -28,8 +28,10 @@ static tola_status one_chunk(void *context, size_t task, unsigned worker, tola_e
     size_t low = 0, high = state->count; /* the last segment that begins at or before `begin` */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (state->segments[middle].place <= begin) low = middle;
-        else high = middle;
+        if (state->segments[middle].place <= begin)
+            low = middle;
+        else
+            high = middle;
     }
     for (size_t i = low; i < state->count && state->segments[i].place < end; i++) {
         const learn_segment *s = &state->segments[i];
@@ -98,8 +100,8 @@ double learn_gradient_norm(const learn_parameters *p, double scale, pool *thread
  * without, which are the middles of even steps; 0 and 1 beside them: 256. */
 typedef struct dynamic_map {
     float value[256];
-    float middle[255];    /* between neighbours */
-    uint8_t start[8192];  /* of the upper 13 bits of a float: a code that is not too large */
+    float middle[255];   /* between neighbours */
+    uint8_t start[8192]; /* of the upper 13 bits of a float: a code that is not too large */
 } dynamic_map;
 
 static dynamic_map maps[2]; /* with sign, without */
@@ -156,7 +158,8 @@ static void unpack_block(const dynamic_map *m, const uint8_t *codes, float scale
     for (size_t i = 0; i < n; i++) x[i] = m->value[codes[i]] * scale;
 }
 
-/* A second moment that is not 0 never becomes 0, however small beside its block's largest: it stands below a fraction. */
+/* A second moment that is not 0 never becomes 0, however small beside its block's largest: it stands below a fraction.
+ */
 static void pack_block(const dynamic_map *m, const float *x, size_t n, uint8_t *codes, float *scale) {
     float most = 0;
     for (size_t i = 0; i < n; i++)

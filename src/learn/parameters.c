@@ -143,7 +143,8 @@ void learn_draw(learn_initial how, float scale, uint64_t seed, const char *name,
                 float *values) {
     const uint64_t key = mixed(seed + 0x9e3779b97f4a7c15u) ^ name_key(name);
     for (size_t i = 0; i < count; i++) {
-        uint64_t bits = how == LEARN_NORMAL || how == LEARN_UNIFORM ? mixed(key + (first + i + 1) * 0x9e3779b97f4a7c15u) : 0;
+        uint64_t bits =
+            how == LEARN_NORMAL || how == LEARN_UNIFORM ? mixed(key + (first + i + 1) * 0x9e3779b97f4a7c15u) : 0;
         switch (how) {
         case LEARN_ZEROS: values[i] = 0; break;
         case LEARN_ONES: values[i] = 1; break;

@@ -17,15 +17,15 @@ typedef struct learn_segment {
     bool eight;            /* moments are codes of 8 bits with a scale a block */
     uint64_t place, count; /* elements */
     float *values, *gradient;
-    void *moment[2];       /* f32 or u8, `count`; momentum of SGD or Adam's first, Adam's second; NULL: none */
-    float *scale[2];       /* `eight`: one a block */
+    void *moment[2]; /* f32 or u8, `count`; momentum of SGD or Adam's first, Adam's second; NULL: none */
+    float *scale[2]; /* `eight`: one a block */
 } learn_segment;
 
 typedef struct learn_state {
     learn_segment *segments; /* ascending places */
     size_t count;
-    double *sums;            /* one a chunk of learn_gradient_norm */
-    uint8_t *memory;         /* of the moments */
+    double *sums;    /* one a chunk of learn_gradient_norm */
+    uint8_t *memory; /* of the moments */
 } learn_state;
 
 /* How many moments a method keeps. */

@@ -3,15 +3,19 @@
 #include "base/err.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "learn/data_table.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_FILES 100000u
-#define FIELD(key, type, at, low, high) { key, type, offsetof(recipe, at), low, high, NULL, false }
-#define NODE(key, at) { key, YAML_TO_NODE, offsetof(recipe, at), 0, 0, NULL, false }
-#define CHOICE(key, at, words) { key, YAML_TO_CHOICE, offsetof(recipe, at), 0, 0, words, false }
+#define FIELD(key, type, at, low, high)                                                                                \
+    { key, type, offsetof(recipe, at), low, high, NULL, false }
+#define NODE(key, at)                                                                                                  \
+    { key, YAML_TO_NODE, offsetof(recipe, at), 0, 0, NULL, false }
+#define CHOICE(key, at, words)                                                                                         \
+    { key, YAML_TO_CHOICE, offsetof(recipe, at), 0, 0, words, false }
 #define COUNT_OF(rows) (sizeof(rows) / sizeof(rows)[0])
 
 #define LARGE 1e15
@@ -22,13 +26,19 @@ typedef struct raw {
 } raw;
 
 static tola_status read_top(const yaml_node *root, raw *out, recipe *r, tola_error *err) {
-#define PART(name) { #name, YAML_TO_MAP, offsetof(raw, name), 0, 0, NULL, false }
+#define PART(name)                                                                                                     \
+    { #name, YAML_TO_MAP, offsetof(raw, name), 0, 0, NULL, false }
     const yaml_field fields[] = {
         { "seed", YAML_TO_NODE, offsetof(raw, seed), 0, 0, NULL, false },
         { "data", YAML_TO_MAP, offsetof(raw, data), 0, 0, NULL, true },
         { "model", YAML_TO_MAP, offsetof(raw, model), 0, 0, NULL, true },
         { "training", YAML_TO_MAP, offsetof(raw, training), 0, 0, NULL, true },
-        PART(tokenizer), PART(optimizer), PART(schedule), PART(validation), PART(save), PART(log),
+        PART(tokenizer),
+        PART(optimizer),
+        PART(schedule),
+        PART(validation),
+        PART(save),
+        PART(log),
     };
 #undef PART
     TRY(yaml_read(root, fields, COUNT_OF(fields), out, err));
@@ -71,9 +81,8 @@ static tola_status add_files(recipe *r, const yaml_node *node, recipe_files *out
 
 typedef struct data_nodes {
     const yaml_node *train, *labels, *validation, *validation_labels, *target;
-    uint32_t format, header, task;
-    const char *field;
-    bool standardize;
+    uint32_t format, header, task, scale, rows;
+    const char *field, *separator;
 } data_nodes;
 
 static recipe_format format_of(const char *path) {
@@ -89,7 +98,9 @@ static tola_status read_data(recipe *r, const yaml_node *node, tola_error *err) 
     static const char *const formats[] = { "auto", "text", "jsonl", "csv", "idx", NULL };
     static const char *const headers[] = { "auto", "yes", "no", NULL };
     static const char *const tasks[] = { "classes", "numbers", NULL };
-    data_nodes d = { .field = "text", .standardize = true };
+    static const char *const scales[] = { "none", "unit", "standard", NULL };
+    static const char *const rows[] = { "stream", "packed", "separate", NULL };
+    data_nodes d = { .field = "text", .scale = DATA_SCALE_STANDARD };
     const yaml_field fields[] = {
         { "train", YAML_TO_NODE, offsetof(data_nodes, train), 0, 0, NULL, true },
         { "labels", YAML_TO_NODE, offsetof(data_nodes, labels), 0, 0, NULL, false },
@@ -100,25 +111,35 @@ static tola_status read_data(recipe *r, const yaml_node *node, tola_error *err) 
         { "field", YAML_TO_STRING, offsetof(data_nodes, field), 0, 0, NULL, false },
         { "header", YAML_TO_CHOICE, offsetof(data_nodes, header), 0, 0, headers, false },
         { "predict", YAML_TO_CHOICE, offsetof(data_nodes, task), 0, 0, tasks, false },
-        { "standardize", YAML_TO_BOOL, offsetof(data_nodes, standardize), 0, 0, NULL, false },
+        { "scale", YAML_TO_CHOICE, offsetof(data_nodes, scale), 0, 0, scales, false },
+        { "rows", YAML_TO_CHOICE, offsetof(data_nodes, rows), 0, 0, rows, false },
+        { "separator", YAML_TO_STRING, offsetof(data_nodes, separator), 0, 0, NULL, false },
     };
     TRY(yaml_read(node, fields, COUNT_OF(fields), &d, err));
     r->data.node = node;
     TRY(add_files(r, d.train, &r->data.train, err));
     TRY(add_files(r, d.labels, &r->data.labels, err));
     TRY(add_files(r, d.validation_labels, &r->data.validation_labels, err));
-    if (d.validation && (d.validation->kind == YAML_INT || d.validation->kind == YAML_FLOAT)) r->data.split = d.validation;
-    else TRY(add_files(r, d.validation, &r->data.validation, err));
+    if (d.validation && (d.validation->kind == YAML_INT || d.validation->kind == YAML_FLOAT))
+        r->data.split = d.validation;
+    else
+        TRY(add_files(r, d.validation, &r->data.validation, err));
     r->data.format = d.format ? (recipe_format)d.format : format_of(r->data.train.paths[0]);
     r->data.field = d.field;
     r->data.header = d.header;
-    r->data.standardize = d.standardize;
+    r->data.scale = d.scale;
+    r->data.rows = d.rows;
+    r->data.separator = d.separator;
     r->data.regression = d.task == 1;
     if (d.target) TRY(yaml_string(d.target, &r->data.target, err));
     if (r->data.format == RECIPE_IDX && !r->data.labels.count)
         return yaml_error(node, err, "images in IDX files want 'labels', an IDX file too");
     if (r->data.format == RECIPE_IDX && r->data.validation.count && !r->data.validation_labels.count)
         return yaml_error(node, err, "validation images in IDX files want 'validation_labels'");
+    bool table = r->data.format == RECIPE_CSV || r->data.format == RECIPE_IDX;
+    const recipe_files *each[] = { &r->data.train, &r->data.labels, &r->data.validation, &r->data.validation_labels };
+    for (size_t i = 0; table && i < COUNT_OF(each); i++)
+        if (each[i]->count > 1) return yaml_error(each[i]->node, err, "a table is one file, not %zu", each[i]->count);
     if (r->data.split && !(r->data.split->number > 0)) return yaml_error(r->data.split, err, "must be above 0");
     return TOLA_OK;
 }
@@ -172,7 +193,8 @@ static tola_status read_model(recipe *r, const yaml_node *node, tola_error *err)
     const yaml_node *layers = r->model.layers;
     bool network = !ways && (!layers || layers->kind == YAML_LIST);
     if (ways > 1 || (ways && layers && layers->kind == YAML_LIST))
-        return yaml_error(node, err, "one of 'layers' (a list), 'architecture', 'config', 'weights' says what is trained");
+        return yaml_error(node, err,
+                          "one of 'layers' (a list), 'architecture', 'config', 'weights' says what is trained");
     if (!network && !ways) return yaml_error(layers, err, "is a list of layers, or a number beside 'architecture'");
     if (r->model.architecture) {
         bool known = false;
@@ -180,7 +202,8 @@ static tola_status read_model(recipe *r, const yaml_node *node, tola_error *err)
         if (!known)
             return yaml_error(yaml_get(node, "architecture"), err,
                               "'%.40s' is none of llama, gpt2, mixtral, mistral, qwen2, qwen3; any other: 'config', a "
-                              "config.json", r->model.architecture);
+                              "config.json",
+                              r->model.architecture);
         uint64_t depth = r->model.depth;
         if (layers) TRY(yaml_u64(layers, 1, 4096, &depth, err));
         r->model.depth = (uint32_t)depth;

@@ -26,8 +26,10 @@ typedef struct recipe {
         const yaml_node *split; /* where `validation` is a number: a share below 1, or a count; NULL */
         const char *target;     /* column of a table; NULL: the last */
         const char *field;      /* of JSONL: "text" */
+        const char *separator;  /* between documents of plain text; NULL: each file is one */
         uint32_t header;        /* of a table: 0 look, 1 yes, 2 no */
-        bool standardize;       /* columns to mean 0 and deviation 1 */
+        uint32_t scale;         /* of features: data_scale */
+        uint32_t rows;          /* of text: data_rows_kind */
         bool regression;        /* the target is a number to come near to */
     } data;
     struct {

@@ -149,8 +149,10 @@ static tola_status add_item(const learn_parameter *p, size_t segment, item_kind 
     item *t = &(*items)[(*count)++];
     *t = (item){ .parameter = p, .segment = segment, .kind = kind, .moment = moment, .name = arena_alloc(names, n) };
     if (!t->name) return err_nomem(err, "listing the state");
-    if (kind == ITEM_WEIGHTS) snprintf(t->name, n, "%s.%s", words[kind], p->name);
-    else snprintf(t->name, n, "%s%u.%s", words[kind], moment + 1, p->name);
+    if (kind == ITEM_WEIGHTS)
+        snprintf(t->name, n, "%s.%s", words[kind], p->name);
+    else
+        snprintf(t->name, n, "%s%u.%s", words[kind], moment + 1, p->name);
     t->shape[0] = p->weight->parts;
     t->shape[1] = kind == ITEM_SCALES ? learn_blocks(learn_part(p)) : learn_part(p);
     t->dtype = kind == ITEM_CODES ? TOLA_DTYPE_U8 : TOLA_DTYPE_F32;
@@ -207,7 +209,8 @@ static tola_status read_items(const learn_parameters *p, const item *items, size
         const tola_tensor_info *info = index != SIZE_MAX ? tola_checkpoint_tensor(ck, index) : NULL;
         tola_status status = TOLA_OK;
         if (!info)
-            status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "is missing: the run had another network or optimizer");
+            status =
+                err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "is missing: the run had another network or optimizer");
         else if (info->dtype != t->dtype || info->n_dims != 2 || info->shape[0] != t->shape[0] ||
                  info->shape[1] != t->shape[1])
             status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "has %" PRIu64 " elements of %s, expected %" PRIu64,
@@ -232,8 +235,10 @@ static tola_status read_kept(const learn_parameters *p, const char *path, tola_e
         size_t index = tola_checkpoint_find(ck, q->name);
         const tola_tensor_info *info = index != SIZE_MAX ? tola_checkpoint_tensor(ck, index) : NULL;
         if (!info || info->dtype != TOLA_DTYPE_F32 || info->elements != q->elements) {
-            status = err_in_tensor(err, err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
-                                                "is missing or of another size: the run had another network"), q->name);
+            status = err_in_tensor(err,
+                                   err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                                           "is missing or of another size: the run had another network"),
+                                   q->name);
             break;
         }
         uint64_t bytes = learn_part(q) * sizeof(float);
@@ -278,8 +283,10 @@ static tola_status write_run(const learn_task *task, const run_place *at, const 
     if (status == TOLA_OK) {
         status = output_add(set, path, text.length, &file, err);
         if (status == TOLA_OK) status = output_write(file, 0, text.data, text.length, err);
-        if (status == TOLA_OK) status = output_commit(set, err);
-        else output_abort(set);
+        if (status == TOLA_OK)
+            status = output_commit(set, err);
+        else
+            output_abort(set);
     }
     mem_free(path);
     buf_free(&text);
@@ -391,14 +398,17 @@ tola_status state_save(const learn_task *task, const learn_options *o, const run
             if (!there) remove_folder(whole, 1);
             if (renameat2(AT_FDCWD, part, AT_FDCWD, whole, there ? RENAME_EXCHANGE : 0) != 0)
                 status = err_errno(err, errno, "cannot rename into place", whole);
-            else sync_folder(o->out);
+            else
+                sync_folder(o->out);
             if (there) remove_folder(part, 1);
         }
         if (status != TOLA_OK) remove_folder(part, 1);
     }
     mem_free(part);
-    if (status == TOLA_OK) *folder = whole;
-    else mem_free(whole);
+    if (status == TOLA_OK)
+        *folder = whole;
+    else
+        mem_free(whole);
     return status;
 }
 
@@ -447,9 +457,9 @@ tola_status learn_write_parameters(const learn_parameters *p, const char *folder
         const uint64_t own[3] = { q->weight->parts, q->weight->rows, q->weight->cols };
         unsigned first = q->weight->parts > 1 ? 0 : q->weight->rows > 1 ? 1 : 2;
         memcpy(shapes[i], own + first, (3 - first) * sizeof own[0]);
-        specs[i] = (tola_tensor_spec){ q->name, q->shape ? q->shape : shapes[i],
-                                       (uint16_t)(q->shape ? q->n_dims : 3 - first), TOLA_DTYPE_F32,
-                                       TOLA_TENSOR_PARAMETER };
+        specs[i] =
+            (tola_tensor_spec){ q->name, q->shape ? q->shape : shapes[i], (uint16_t)(q->shape ? q->n_dims : 3 - first),
+                                TOLA_DTYPE_F32, TOLA_TENSOR_PARAMETER };
     }
     tola_write_options options = TOLA_WRITE_OPTIONS_INIT;
     options.overwrite = options.folder = true;

@@ -81,8 +81,10 @@ static tola_status list(void *user, const model_want *want, tola_error *err) {
         *(want->exact ? &cols : &rows) = want->fused_rows;
     }
     if (!f.row)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s has no name for %s", l->d->family->name, want->word);
-    if (want->exact) return add(l, want, f.name, rows == 1 ? &cols : (const uint64_t[]){ rows, cols }, 1 + (rows != 1), err);
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s has no name for %s", l->d->family->name,
+                       want->word);
+    if (want->exact)
+        return add(l, want, f.name, rows == 1 ? &cols : (const uint64_t[]){ rows, cols }, 1 + (rows != 1), err);
     const bool turned = (f.flags & NAME_TRANSPOSED) != 0;
     const uint64_t shape[] = { want->parts, turned ? cols : rows, turned ? rows : cols };
     if (!(f.flags & NAME_EXPERT)) return add(l, want, f.name, shape + (want->parts == 1), 2 + (want->parts > 1), err);
@@ -130,7 +132,8 @@ tola_status model_fresh(const char *config, size_t length, model_draw_fn draw, v
                         tola_error *err) {
     tola_checkpoint *empty = NULL, *made = NULL;
     if (length > MAX_CONFIG)
-        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a configuration of %zu bytes, at most %u", length, MAX_CONFIG);
+        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a configuration of %zu bytes, at most %u", length,
+                       MAX_CONFIG);
     tola_status status = only_config(config, length, &empty, err);
     if (status == TOLA_OK) status = only_config(config, length, &made, err);
     fresh *f = status == TOLA_OK ? mem_alloc(sizeof *f) : NULL;
@@ -142,7 +145,9 @@ tola_status model_fresh(const char *config, size_t length, model_draw_fn draw, v
         status = make(empty, made, err);
     }
     tola_checkpoint_close(empty);
-    if (status == TOLA_OK) *out = made;
-    else tola_checkpoint_close(made);
+    if (status == TOLA_OK)
+        *out = made;
+    else
+        tola_checkpoint_close(made);
     return status;
 }

@@ -247,14 +247,15 @@ static void make_task(some *s, learn_task *task, const learn_fact *facts, size_t
     some_add(s, 1, 9, 1);
     some_add(s, 3, 4, 3);
     s->p->items[0].kept = s->p->items[2].kept = true;
-    *task = (learn_task){ .parameters = s->p, .user = s, .write_model = write_some, .facts = facts,
-                          .fact_count = count };
+    *task =
+        (learn_task){ .parameters = s->p, .user = s, .write_model = write_some, .facts = facts, .fact_count = count };
 }
 
 static void test_checkpoints(void **state) {
     (void)state;
     const learn_fact facts[] = { { "optimizer.rate", "0.001", false }, { "log.every", "5", true } };
-    const learn_fact others[] = { { "optimizer.rate", "0.002", false }, { "log.every", "6", true },
+    const learn_fact others[] = { { "optimizer.rate", "0.002", false },
+                                  { "log.every", "6", true },
                                   { "model.layers", "3", false } };
     learn_options o = LEARN_OPTIONS_INIT;
     learn_task task;
@@ -334,14 +335,10 @@ static void test_checkpoints(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_exclusion_and_rate),
-        cmocka_unit_test(test_norm),
-        cmocka_unit_test(test_schedules),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_eight_bits),
-        cmocka_unit_test(test_draws),
-        cmocka_unit_test_setup_teardown(test_checkpoints, unit_set_up, unit_tear_down),
+        cmocka_unit_test(test_methods), cmocka_unit_test(test_exclusion_and_rate),
+        cmocka_unit_test(test_norm),    cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_eight_bits),
+        cmocka_unit_test(test_draws),   cmocka_unit_test_setup_teardown(test_checkpoints, unit_set_up, unit_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,39 @@
+/* Language models to be trained: from a recipe to a configuration, a new model or given weights, and a training graph.
+ * The models are those of models/; nothing here knows what a layer is. */
+#ifndef LEARN_DECODER_H
+#define LEARN_DECODER_H
+
+#include "learn/learn.h"
+#include "learn/recipe.h"
+#include "models/models.h"
+
+typedef struct decoder {
+    tola_checkpoint *checkpoint;
+    model_description *description;
+    model_weights *weights;
+    char *config; /* config.json of a new model; NULL: of the checkpoint */
+    size_t config_length;
+    struct decoder_draw {
+        uint64_t seed;
+        double deviation;
+        double residual; /* what the deviation of matrices that write to the residual stream is multiplied by */
+        float norm;      /* value of norms' scales as they are stored */
+    } draw;
+} decoder;
+
+/* What a new model takes from its tokenizer. */
+typedef struct decoder_tokens {
+    uint32_t vocabulary;
+    uint32_t bos, eos; /* TOLA_NO_TOKEN: none */
+} decoder_tokens;
+
+/* `tokens` is not looked at for given weights. */
+tola_status decoder_open(const recipe *r, const decoder_tokens *tokens, decoder *out, tola_error *err);
+void decoder_close(decoder *d);
+/* Adds the parameters and builds the graph: outputs [0] loss, [1] logits. */
+tola_status decoder_build(const decoder *d, const recipe *r, learn_parameters *p, graph **out, tola_error *err);
+/* As a folder in Hugging Face's layout. */
+tola_status decoder_write(const decoder *d, const char *folder, const learn_companion *companions, size_t count,
+                          tola_error *err);
+
+#endif

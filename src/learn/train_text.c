@@ -1,0 +1,326 @@
+/* Texts: documents to tokens to rows of a language model. */
+#include "base/err.h"
+#include "base/path.h"
+#include "learn/data_tokens.h"
+#include "learn/decoder.h"
+#include "learn/shuffle.h"
+#include "learn/train.h"
+#include <tola/tokenizer.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MAX_COMPANION ((size_t)256 << 20)
+
+/* What goes beside the weights: of a given model all of these, of a new one what there is. */
+static const char *const companion_names[] = { "config.json",
+                                               "tokenizer.json",
+                                               "tokenizer_config.json",
+                                               "special_tokens_map.json",
+                                               "generation_config.json",
+                                               "tokenizer.model",
+                                               "chat_template.jinja",
+                                               "vocab.json",
+                                               "merges.txt" };
+#define COMPANIONS (sizeof companion_names / sizeof companion_names[0])
+
+/* Texts, tokens and rows of one part of the data. */
+typedef struct stream {
+    data_text *text;
+    data_tokens *tokens;
+    data_rows *rows;
+} stream;
+
+typedef struct text_job {
+    const recipe *r;
+    learn_parameters *parameters;
+    tola_tokenizer *tokenizer;
+    decoder model;
+    stream train, other; /* other: for validation, or nothing */
+    data_split split;    /* of the rows of `train` */
+    uint32_t context;
+    learn_companion companions[COMPANIONS + 1];
+    void *companion_data[COMPANIONS + 1];
+    size_t companion_count;
+    /* one batch */
+    uint32_t *ids, *positions, *targets, *first, *outputs;
+    float *weights;
+} text_job;
+
+static void close_stream(stream *s) {
+    data_rows_close(s->rows);
+    data_tokens_close(s->tokens);
+    data_text_close(s->text);
+}
+
+static void close_job(void *own) {
+    text_job *j = own;
+    decoder_close(&j->model);
+    close_stream(&j->train);
+    close_stream(&j->other);
+    tola_tokenizer_free(j->tokenizer);
+    for (size_t i = 0; i < j->companion_count; i++) tola_free(j->companion_data[i]);
+    mem_free(j->ids);
+    mem_free(j->positions);
+    mem_free(j->targets);
+    mem_free(j->first);
+    mem_free(j->outputs);
+    mem_free(j->weights);
+    mem_free(j);
+}
+
+/* ---- tokenizer and companions ---- */
+
+static void keep_companion(text_job *j, const char *name, void *data, size_t bytes) {
+    j->companions[j->companion_count] = (learn_companion){ name, data, bytes };
+    j->companion_data[j->companion_count++] = data;
+}
+
+static bool has_companion(const text_job *j, const char *name) {
+    for (size_t i = 0; i < j->companion_count; i++)
+        if (strcmp(j->companions[i].name, name) == 0) return true;
+    return false;
+}
+
+/* A copy that tola_free takes. */
+static tola_status copy_companion(text_job *j, const char *name, const void *data, size_t bytes, tola_error *err) {
+    void *copy = mem_alloc(bytes + 1);
+    if (!copy) return err_nomem(err, "the model's files");
+    memcpy(copy, data, bytes);
+    keep_companion(j, name, copy, bytes);
+    return TOLA_OK;
+}
+
+static tola_status companions_of(text_job *j, const tola_checkpoint *ck, tola_error *err) {
+    for (size_t i = 0; i < COMPANIONS; i++) {
+        void *data;
+        size_t bytes;
+        if (has_companion(j, companion_names[i])) continue;
+        tola_status status = tola_checkpoint_companion(ck, companion_names[i], &data, &bytes, err);
+        if (status == TOLA_E_NOT_FOUND) continue;
+        TRY(status);
+        keep_companion(j, companion_names[i], data, bytes);
+    }
+    return TOLA_OK;
+}
+
+static tola_status read_companion(text_job *j, const char *path, const char *name, tola_error *err) {
+    FILE *f = fopen(path, "rb");
+    struct stat st;
+    if (!f) return errno == ENOENT ? TOLA_OK : err_errno(err, errno, "cannot open", path);
+    size_t bytes = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode) ? (size_t)st.st_size : MAX_COMPANION + 1;
+    void *data = bytes <= MAX_COMPANION ? mem_alloc(bytes + 1) : NULL;
+    bool whole = data && fread(data, 1, bytes, f) == bytes;
+    fclose(f);
+    if (whole) {
+        keep_companion(j, name, data, bytes);
+        return TOLA_OK;
+    }
+    mem_free(data);
+    return err_set(err, TOLA_E_IO, TOLA_NO_OFFSET, "%s: cannot be read", path);
+}
+
+/* tokenizer.json and what explains it, from a folder or one file. */
+static tola_status given_tokenizer(text_job *j, const char *path, tola_error *err) {
+    struct stat st;
+    TRY(tola_tokenizer_open(path, &j->tokenizer, err));
+    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        const char *name = path_last(path);
+        for (size_t i = 1; i < COMPANIONS; i++)
+            if (strcmp(name, companion_names[i]) == 0) return read_companion(j, path, companion_names[i], err);
+        return TOLA_OK; /* in no file that a folder of a model has */
+    }
+    for (size_t i = 1; i < COMPANIONS; i++) {
+        char *file = path_join(path, companion_names[i]);
+        tola_status status = file ? read_companion(j, file, companion_names[i], err) : err_nomem(err, "the tokenizer");
+        mem_free(file);
+        if (status != TOLA_OK) return status;
+    }
+    return TOLA_OK;
+}
+
+static tola_status open_tokenizer(text_job *j, const training *t, tola_error *err);
+
+/* ---- data ---- */
+
+static tola_status open_stream(const text_job *j, const training *t, const recipe_files *files, const char *cache,
+                               stream *s, tola_error *err) {
+    const recipe *r = j->r;
+    const data_text_options o = { .separator = r->data.separator, .field = r->data.field };
+    data_tokens_options k = DATA_TOKENS_OPTIONS_INIT;
+    char *path = NULL;
+    TRY(data_text_open((const char *const *)files->paths, files->count, &o, &s->text, err));
+    k.after = tola_tokenizer_special(j->tokenizer, TOLA_SPECIAL_EOS);
+    k.vocabulary = j->model.description ? j->model.description->vocabulary : 0;
+    k.threads = t->o->threads;
+    if (t->o->out && !t->o->dry_run) {
+        path = path_join(t->o->out, cache);
+        if (!path) return err_nomem(err, "tokens");
+        k.cache = path;
+    }
+    tola_status status = data_tokens_open(s->text, j->tokenizer, &k, &s->tokens, err);
+    mem_free(path);
+    if (status != TOLA_OK) return status;
+    return data_rows_open(s->tokens, j->context, (data_rows_kind)r->data.rows, &s->rows, err);
+}
+
+static tola_status open_data(text_job *j, const training *t, tola_error *err) {
+    const recipe *r = j->r;
+    TRY(open_stream(j, t, &r->data.train, "train.tokens", &j->train, err));
+    if (r->data.validation.count) TRY(open_stream(j, t, &r->data.validation, "validation.tokens", &j->other, err));
+    double given = r->data.split ? r->data.split->number : 0;
+    tola_status status = data_split_make(data_rows_count(j->train.rows), given >= 1 ? (uint64_t)given : 0,
+                                         given < 1 ? given : 0, false, r->seed, &j->split, err);
+    return status == TOLA_OK || !r->data.split ? status
+                                               : yaml_error(r->data.split, err, "%s", err ? err->message : "too many");
+}
+
+static tola_status take_batch(text_job *j, tola_error *err) {
+    uint64_t n;
+    if (!mul_u64(j->r->training.batch, j->context, &n) || n > UINT32_MAX / 4)
+        return yaml_error(j->r->model.node, err, "a batch of %u rows of %u tokens is too large", j->r->training.batch,
+                          j->context);
+    uint32_t **lists[] = { &j->ids, &j->positions, &j->targets, &j->first, &j->outputs };
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        *lists[i] = mem_calloc((size_t)n, sizeof **lists[i]);
+        if (!*lists[i]) return err_nomem(err, "a batch");
+    }
+    j->weights = mem_calloc((size_t)n, sizeof *j->weights);
+    if (!j->weights) return err_nomem(err, "a batch");
+    for (uint32_t i = 0; i < n; i++) j->outputs[i] = i;
+    return TOLA_OK;
+}
+
+/* Puts a row of tokens into place `at` of the batch. */
+static tola_status read_row(text_job *j, const data_rows *rows, uint64_t row, size_t at, uint32_t *targets,
+                            tola_error *err) {
+    const size_t base = at * j->context;
+    TRY(data_rows_read(rows, row, j->ids + base, j->targets + base, j->weights + base, j->first + base, targets, err));
+    for (uint32_t i = 0; i < j->context; i++) {
+        j->positions[base + i] = i - j->first[base + i];
+        j->first[base + i] += (uint32_t)base;
+    }
+    return TOLA_OK;
+}
+
+static void hand_out(const text_job *j, size_t rows, uint64_t targets, learn_batch *b) {
+    size_t n = rows * j->context;
+    b->graph = (graph_batch){
+        .tokens = n, .ids = j->ids, .positions = j->positions, .outputs = j->outputs, .output_count = n
+    };
+    b->learn = (graph_learn_batch){ .first = j->first, .targets = j->targets, .row_weights = j->weights };
+    b->weight = (double)targets;
+    b->tokens = targets;
+}
+
+static tola_status next_batch(void *user, uint64_t step, uint32_t part, learn_batch *b, tola_error *err) {
+    text_job *j = user;
+    uint64_t n = j->r->training.batch, first = (step * j->r->training.accumulate + part) * n, sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t targets;
+        uint64_t row = data_split_train(&j->split, shuffle_draw(j->split.train, j->r->seed, first + i));
+        TRY(read_row(j, j->train.rows, row, i, &targets, err));
+        sum += targets;
+    }
+    hand_out(j, (size_t)n, sum, b);
+    return TOLA_OK;
+}
+
+static uint64_t validation_rows(const text_job *j) {
+    return j->other.rows ? data_rows_count(j->other.rows) : j->split.validation;
+}
+
+static tola_status validation_batch(void *user, uint64_t step, uint32_t part, learn_batch *b, tola_error *err) {
+    text_job *j = user;
+    uint64_t n = j->r->training.batch, first = (uint64_t)part * n, all = validation_rows(j), sum = 0;
+    if (n > all - first) n = all - first;
+    (void)step;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t targets;
+        uint64_t row = j->other.rows ? first + i : data_split_validation(&j->split, first + i);
+        TRY(read_row(j, j->other.rows ? j->other.rows : j->train.rows, row, i, &targets, err));
+        sum += targets;
+    }
+    hand_out(j, (size_t)n, sum, b);
+    return TOLA_OK;
+}
+
+static tola_status write_model(void *user, const char *folder, tola_error *err) {
+    const text_job *j = user;
+    return decoder_write(&j->model, folder, j->companions, j->companion_count, err);
+}
+
+/* ---- together ---- */
+
+static tola_status open_model(text_job *j, tola_error *err) {
+    const recipe *r = j->r;
+    const decoder_tokens tokens = {
+        .vocabulary = j->tokenizer ? tola_tokenizer_size(j->tokenizer) : 0,
+        .bos = j->tokenizer ? tola_tokenizer_special(j->tokenizer, TOLA_SPECIAL_BOS) : TOLA_NO_TOKEN,
+        .eos = j->tokenizer ? tola_tokenizer_special(j->tokenizer, TOLA_SPECIAL_EOS) : TOLA_NO_TOKEN
+    };
+    TRY(decoder_open(r, &tokens, &j->model, err));
+    const model_description *d = j->model.description;
+    if (j->model.config)
+        TRY(copy_companion(j, "config.json", j->model.config, j->model.config_length, err));
+    else
+        TRY(companions_of(j, j->model.checkpoint, err));
+    if (!j->tokenizer) TRY(tola_tokenizer_from_checkpoint(j->model.checkpoint, &j->tokenizer, err));
+    bool said = yaml_get(r->model.node, "context") != NULL;
+    j->context = said || d->context > 1024 ? r->model.context : d->context;
+    if (j->context > d->context)
+        return yaml_error(yaml_get(r->model.node, "context"), err, "the model was made for %u tokens", d->context);
+    return TOLA_OK;
+}
+
+static tola_status fill(training *t, text_job *j, tola_error *err) {
+    recipe *r = t->r;
+    if (!r->model.architecture && !r->model.config && !r->model.weights)
+        return yaml_error(r->model.node, err, "texts are learned by a language model: 'architecture: llama', say");
+    TRY(open_tokenizer(j, t, err));
+    TRY(open_model(j, err));
+    TRY(open_data(j, t, err));
+    TRY(learn_parameters_create(&t->parameters, err));
+    j->parameters = t->parameters;
+    TRY(decoder_build(&j->model, r, t->parameters, &t->graph, err));
+    TRY(take_batch(j, err));
+    train_digest_text(data_tokens_digest(j->train.tokens), t->digest);
+    t->rows = j->split.train;
+    t->examples = j->split.validation ? j->split.train * j->context : data_tokens_count(j->train.tokens);
+    t->validation = validation_rows(j) * j->context;
+    snprintf(t->network, sizeof t->network, "%.31s", j->model.description->family->name);
+    const size_t most = (size_t)r->training.batch * j->context;
+    t->task =
+        (learn_task){ .graph = t->graph,
+                      .parameters = t->parameters,
+                      .loss_count = 1,
+                      .logits = 1,
+                      .max_tokens = most,
+                      .max_outputs = most,
+                      .user = j,
+                      .batch = next_batch,
+                      .validation = t->validation ? validation_batch : NULL,
+                      .validation_batches = train_batches(validation_rows(j), r->training.batch, r->validation_batches),
+                      .data_bytes = most * 24,
+                      .write_model = write_model };
+    return TOLA_OK;
+}
+
+tola_status train_on_text(training *t, tola_error *err) {
+    text_job *j = mem_calloc(1, sizeof *j);
+    if (!j) return err_nomem(err, "training");
+    j->r = t->r;
+    t->own = j;
+    t->close = close_job;
+    return fill(t, j, err);
+}
+
+static tola_status open_tokenizer(text_job *j, const training *t, tola_error *err) {
+    const recipe *r = j->r;
+    (void)t;
+    if (r->tokenizer.file) return given_tokenizer(j, r->tokenizer.file, err);
+    if (r->model.weights) return TOLA_OK; /* the model's own */
+    return yaml_error(r->model.node, err, "a new model wants a tokenizer");
+}

@@ -1,0 +1,502 @@
+/* The loop: batches, backward, norm, clipping, update; log, validation, checkpoints; what ends a run early. */
+#include "learn/learn.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "learn/parameters.h"
+#include "learn/state.h"
+#include <tola/json.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct learn_trainer {
+    const learn_task *task;
+    const learn_options *o;
+    learn_result *result;
+    graph_plan *plan;
+    pool *threads;
+    int log; /* file of log.jsonl; -1: none */
+    uint64_t log_bytes;
+    uint64_t step, tokens; /* done */
+    uint64_t saved;        /* step of the last checkpoint of this run or of the one it resumed; UINT64_MAX: none */
+    double started, last_event;
+    uint64_t tokens_at_start;
+    double loss, rate, norm; /* of the last step */
+    double speed;            /* tokens a second, smoothed */
+    double step_seconds;     /* smoothed */
+    bool stop;
+};
+
+graph_plan *learn_trainer_plan(learn_trainer *t) { return t->plan; }
+pool *learn_trainer_pool(learn_trainer *t) { return t->threads; }
+
+void learn_measure_add(learn_measures *m, const char *name, double value) {
+    if (m->count == TOLA_LEARN_MEASURES) return;
+    m->items[m->count].name = name;
+    m->items[m->count++].value = value;
+}
+
+/* ---- memory ---- */
+
+/* A figure of /proc/self/status in bytes; 0 where there is none. */
+static uint64_t process_bytes(const char *key) {
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    unsigned long long kib = 0;
+    size_t n = strlen(key);
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, key, n) == 0 && sscanf(line + n, ": %llu", &kib) == 1) break;
+    if (f) fclose(f);
+    return (uint64_t)kib * 1024;
+}
+
+tola_status learn_predict(const learn_task *task, const learn_options *o, learn_memory *out, tola_error *err) {
+    const learn_parameters *p = task->parameters;
+    learn_memory m = { .data = task->data_bytes, .weights = task->frozen_bytes };
+    pool *threads = NULL;
+    unsigned count = o->threads;
+    if (count == 0) {
+        TRY(pool_create(0, &threads, err));
+        count = pool_threads(threads);
+        pool_free(threads);
+    }
+    for (size_t i = 0; i < p->count; i++) m.weights += p->items[i].elements * sizeof(float);
+    m.gradients = p->elements * sizeof(float);
+    m.optimizer = learn_optimizer_bytes(&o->optimizer, p);
+    TRY(plan_predict(task->graph, task->max_tokens, task->max_outputs, count, o->precision, &m.activations, err));
+    uint64_t resident = process_bytes("VmRSS"), known = m.weights + m.data;
+    m.program = resident > known ? resident - known : 0;
+    m.total = m.weights + m.gradients + m.optimizer + m.activations + m.data + m.program;
+    *out = m;
+    return TOLA_OK;
+}
+
+/* ---- the log ---- */
+
+static void put_f64(tola_json *j, const char *key, double value) {
+    tola_json_key(j, key);
+    tola_json_f64(j, value);
+}
+
+static tola_status append(learn_trainer *t, const buf *line, tola_error *err) {
+    size_t done = 0;
+    if (line->failed) return err_nomem(err, "writing the log");
+    while (done < line->length) {
+        ssize_t n = write(t->log, line->data + done, line->length - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return err_errno(err, errno, "cannot write", "log.jsonl");
+        done += (size_t)n;
+    }
+    t->log_bytes += line->length;
+    return TOLA_OK;
+}
+
+static tola_status log_line(learn_trainer *t, const learn_measures *measures, tola_error *err) {
+    if (t->log < 0) return TOLA_OK;
+    buf line;
+    tola_json j;
+    buf_init(&line, 1u << 16);
+    tola_json_init(&j, json_to_buf, &line, 0);
+    tola_json_begin_object(&j);
+    tola_json_key(&j, "step");
+    tola_json_u64(&j, t->step);
+    if (measures) {
+        tola_json_key(&j, "validation");
+        tola_json_begin_object(&j);
+        for (size_t i = 0; i < measures->count; i++) put_f64(&j, measures->items[i].name, measures->items[i].value);
+        tola_json_end_object(&j);
+    } else {
+        put_f64(&j, "loss", t->loss);
+        put_f64(&j, "lr", t->rate);
+        put_f64(&j, "grad_norm", t->norm);
+        tola_json_key(&j, "tokens");
+        tola_json_u64(&j, t->tokens);
+        put_f64(&j, "tokens_per_s", round(t->speed * 10) / 10);
+        tola_json_key(&j, "memory");
+        tola_json_u64(&j, process_bytes("VmRSS"));
+    }
+    tola_json_end_object(&j);
+    bool made = tola_json_finish(&j);
+    buf_append(&line, "\n", 1);
+    tola_status status = made ? append(t, &line, err) : err_nomem(err, "writing the log");
+    buf_free(&line);
+    return status;
+}
+
+/* ---- what others see ---- */
+
+static void tell(learn_trainer *t, learn_event_kind kind, const learn_measures *measures, const char *path) {
+    double now = clock_seconds();
+    t->last_event = now;
+    if (!t->o->event) return;
+    learn_event e = { .kind = kind,
+                      .step = t->step,
+                      .steps = t->o->steps,
+                      .loss = t->loss,
+                      .rate = t->rate,
+                      .gradient_norm = t->norm,
+                      .tokens_per_s = t->speed,
+                      .seconds = now - t->started,
+                      .seconds_left = t->step_seconds * (double)(t->o->steps - t->step),
+                      .measures = measures,
+                      .path = path,
+                      .memory = kind == TOLA_LEARN_BEGIN ? &t->result->predicted : NULL };
+    if (!t->o->event(t->o->event_user, &e)) t->stop = true;
+}
+
+/* ---- batches ---- */
+
+static uint64_t seed_of(const learn_trainer *t, uint64_t step, uint32_t part) {
+    uint64_t x = t->o->seed + 0x9e3779b97f4a7c15u * (step * t->o->parts + part + 1);
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* Losses come multiplied by their rows' weights. */
+static double sum_losses(const learn_trainer *t) {
+    double sum = 0;
+    for (size_t k = 0; k < t->task->loss_count; k++) {
+        size_t rows, cols;
+        const float *loss = plan_output(t->plan, k, &rows, &cols);
+        for (size_t r = 0; r < rows; r++) sum += (double)loss[r];
+    }
+    return sum;
+}
+
+static tola_status run_batch(learn_trainer *t, learn_batch *b, bool evaluate, uint64_t seed, double *loss,
+                             tola_error *err) {
+    b->graph.learn = &b->learn;
+    b->learn.evaluate = evaluate;
+    b->learn.seed = seed;
+    TRY(plan_run(t->plan, t->threads, &b->graph, err));
+    *loss += sum_losses(t);
+    return TOLA_OK;
+}
+
+tola_status learn_trainer_evaluate(learn_trainer *t, learn_batch *batch, double *loss, tola_error *err) {
+    double sum = 0;
+    TRY(run_batch(t, batch, true, 0, &sum, err));
+    *loss = sum;
+    return TOLA_OK;
+}
+
+/* ---- a step ---- */
+
+static size_t count_broken(const float *x, uint64_t n) {
+    size_t broken = 0;
+    for (uint64_t i = 0; i < n; i++) broken += !isfinite(x[i]);
+    return broken;
+}
+
+/* Where the last checkpoint is, for messages. */
+static void tell_last(const learn_trainer *t, buf *b) {
+    char *last = NULL;
+    uint64_t step;
+    if (t->o->out && learn_last_checkpoint(t->o->out, &last, &step, NULL) == TOLA_OK && last)
+        buf_printf(b, "the last good checkpoint is %s", last);
+    else
+        buf_printf(b, "there is no checkpoint yet");
+    buf_printf(b, ". A smaller rate, a warm-up or clipping may help");
+    mem_free(last);
+}
+
+static tola_status give_up(buf *b, tola_error *err) {
+    tola_status status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%.*s", (int)b->length, (const char *)b->data);
+    buf_free(b);
+    return status;
+}
+
+/* The tensor nearest to the losses, where what is not finite began, is the last in the order of the parameters. */
+static tola_status diagnose(const learn_trainer *t, double loss, tola_error *err) {
+    const learn_state *state = t->task->parameters->state;
+    const learn_segment *weight = NULL, *gradient = NULL;
+    uint64_t of_gradient = 0, gradients = 0;
+    buf b;
+    for (size_t i = 0; i < state->count; i++) {
+        const learn_segment *s = &state->segments[i];
+        size_t broken = count_broken(s->gradient, s->count);
+        if (broken) gradient = s, of_gradient = broken;
+        gradients += broken != 0;
+        if (!weight && count_broken(s->values, s->count)) weight = s;
+    }
+    buf_init(&b, 900);
+    buf_printf(&b, "step %" PRIu64 ": the loss is %g", t->step + 1, loss);
+    if (gradient)
+        buf_printf(&b,
+                   ", the gradient of '%.200s' is not finite (%" PRIu64 " of %" PRIu64
+                   " elements; so are those of %" PRIu64 " of %zu tensors)",
+                   gradient->parameter->name, of_gradient, gradient->count, gradients, state->count);
+    else if (isfinite(loss))
+        buf_printf(&b, ", the gradients together are too large for a norm");
+    if (weight) buf_printf(&b, ", and so is the weight '%.200s'", weight->parameter->name);
+    buf_printf(&b, ". Nothing was updated; ");
+    tell_last(t, &b);
+    return give_up(&b, err);
+}
+
+/* A checkpoint holds only weights that can be gone on with. */
+static tola_status check_weights(const learn_trainer *t, tola_error *err) {
+    const learn_state *state = t->task->parameters->state;
+    for (size_t i = 0; i < state->count; i++) {
+        const learn_segment *s = &state->segments[i];
+        size_t broken = count_broken(s->values, s->count);
+        if (!broken) continue;
+        buf b;
+        buf_init(&b, 900);
+        buf_printf(&b,
+                   "step %" PRIu64 ": the update made the weight '%.200s' not finite (%zu of %" PRIu64 " elements); ",
+                   t->step, s->parameter->name, broken, s->count);
+        tell_last(t, &b);
+        return give_up(&b, err);
+    }
+    return TOLA_OK;
+}
+
+static tola_status one_step(learn_trainer *t, tola_error *err) {
+    const learn_task *task = t->task;
+    const learn_options *o = t->o;
+    double loss = 0, weight = 0, began = clock_seconds();
+    uint64_t tokens = 0;
+    learn_scale_gradients(task->parameters, 0, t->threads);
+    for (uint32_t part = 0; part < o->parts; part++) {
+        learn_batch b = { .weight = 0 };
+        TRY(task->batch(task->user, t->step, part, &b, err));
+        TRY(run_batch(t, &b, false, seed_of(t, t->step, part), &loss, err));
+        weight += b.weight;
+        tokens += b.tokens;
+        if (part + 1 < o->parts && clock_seconds() - t->last_event > 0.2) {
+            tell(t, TOLA_LEARN_WORKING, NULL, NULL);
+            if (t->stop) return TOLA_OK; /* the step is not counted: it will be made again */
+        }
+    }
+    double scale = weight > 0 ? 1 / weight : 1;
+    loss *= scale;
+    if (task->adjust) {
+        learn_scale_gradients(task->parameters, scale, t->threads);
+        scale = 1;
+        TRY(task->adjust(task->user, t->step, &loss, err));
+    }
+    double norm = learn_gradient_norm(task->parameters, scale, t->threads);
+    if (!isfinite(loss) || !isfinite(norm)) return diagnose(t, loss, err);
+    double clip = o->optimizer.clip > 0 ? o->optimizer.clip / (norm + 1e-6) : 1; /* torch's clip_grad_norm_ */
+    double factor = learn_schedule_factor(&o->schedule, t->step);
+    learn_update(&o->optimizer, task->parameters, t->step, scale * (clip < 1 ? clip : 1), factor, t->threads);
+    double seconds = clock_seconds() - began;
+    double speed = (double)tokens / (seconds > 1e-9 ? seconds : 1e-9);
+    t->speed = t->speed > 0 ? 0.9 * t->speed + 0.1 * speed : speed;
+    t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * seconds : seconds;
+    t->loss = loss;
+    t->norm = norm;
+    t->rate = o->optimizer.rate * factor;
+    t->step++;
+    t->tokens += tokens;
+    return TOLA_OK;
+}
+
+/* ---- validation ---- */
+
+/* Rows whose largest logit is the target's, of those that count. */
+static void count_right(const learn_trainer *t, const learn_batch *b, double *right, double *all) {
+    size_t rows, cols;
+    const float *logits = plan_output(t->plan, t->task->logits, &rows, &cols);
+    for (size_t r = 0; r < rows; r++) {
+        if (b->learn.row_weights && !(b->learn.row_weights[r] > 0)) continue;
+        size_t best = 0;
+        for (size_t c = 1; c < cols; c++)
+            if (logits[r * cols + c] > logits[r * cols + best]) best = c;
+        *right += best == b->learn.targets[r];
+        *all += 1;
+    }
+}
+
+static tola_status validate(learn_trainer *t, tola_error *err) {
+    const learn_task *task = t->task;
+    learn_measures m = { .count = 0 };
+    double loss = 0, weight = 0, right = 0, all = 0;
+    for (uint32_t i = 0; task->validation && i < task->validation_batches; i++) {
+        learn_batch b = { .weight = 0 };
+        TRY(task->validation(task->user, 0, i, &b, err));
+        TRY(run_batch(t, &b, true, 0, &loss, err));
+        weight += b.weight;
+        if (task->logits) count_right(t, &b, &right, &all);
+        if (clock_seconds() - t->last_event > 0.2) {
+            tell(t, TOLA_LEARN_WORKING, NULL, NULL);
+            if (t->stop) return TOLA_OK;
+        }
+    }
+    if (weight > 0) learn_measure_add(&m, "loss", loss / weight);
+    if (all > 0) learn_measure_add(&m, "accuracy", right / all);
+    if (task->measure) {
+        bool stop = false;
+        const char *why = NULL;
+        TRY(task->measure(task->user, t, t->step, &m, &stop, &why, err));
+        if (stop) {
+            t->stop = true;
+            snprintf(t->result->why, sizeof t->result->why, "%s", why ? why : "");
+        }
+    }
+    if (m.count == 0) return TOLA_OK;
+    t->result->measures = m;
+    TRY(log_line(t, &m, err));
+    tell(t, TOLA_LEARN_VALIDATION, &m, NULL);
+    return TOLA_OK;
+}
+
+/* ---- checkpoints ---- */
+
+static tola_status save(learn_trainer *t, tola_error *err) {
+    char *folder = NULL;
+    if (!t->o->out || t->saved == t->step) return TOLA_OK;
+    TRY(check_weights(t, err));
+    if (t->log >= 0 && fsync(t->log) != 0) return err_errno(err, errno, "cannot sync", "log.jsonl");
+    run_place at = { .step = t->step, .tokens = t->tokens, .log_bytes = t->log_bytes };
+    TRY(state_save(t->task, t->o, &at, &folder, err));
+    state_prune(t->o->out, t->o->keep ? t->o->keep : 1);
+    t->saved = t->step;
+    tell(t, TOLA_LEARN_CHECKPOINT, NULL, folder);
+    mem_free(folder);
+    return TOLA_OK;
+}
+
+/* ---- beginning ---- */
+
+/* Is there a run in the folder? */
+static bool holds_run(const char *out) {
+    struct stat st;
+    char *log = path_join(out, "log.jsonl");
+    bool there = log && stat(log, &st) == 0;
+    mem_free(log);
+    return there;
+}
+
+static tola_status open_log(learn_trainer *t, uint64_t keep, tola_error *err) {
+    char *path = path_join(t->o->out, "log.jsonl");
+    if (!path) return err_nomem(err, "opening the log");
+    tola_status status = TOLA_OK;
+    struct stat st;
+    t->log = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (t->log < 0 || fstat(t->log, &st) != 0) {
+        status = err_errno(err, errno, "cannot open", path);
+    } else {
+        /* what was logged after the checkpoint is made again */
+        if ((uint64_t)st.st_size < keep) keep = (uint64_t)st.st_size;
+        t->log_bytes = keep;
+        if (ftruncate(t->log, (off_t)keep) != 0 || lseek(t->log, (off_t)keep, SEEK_SET) < 0)
+            status = err_errno(err, errno, "cannot cut", path);
+    }
+    mem_free(path);
+    return status;
+}
+
+static tola_status check_folder(const learn_options *o, tola_error *err) {
+    char *last = NULL;
+    uint64_t step;
+    if (o->resume || o->overwrite) return TOLA_OK;
+    TRY(learn_last_checkpoint(o->out, &last, &step, err));
+    if (!last && !holds_run(o->out)) return TOLA_OK;
+    mem_free(last);
+    err_set(err, TOLA_E_EXISTS, TOLA_NO_OFFSET, "holds a run already: --resume goes on with it, --force begins anew");
+    return err_in_file(err, TOLA_E_EXISTS, o->out);
+}
+
+static tola_status begin_folder(learn_trainer *t, tola_error *err) {
+    const learn_options *o = t->o;
+    char *last = NULL;
+    run_place at = { .step = 0 };
+    if (mkdir(o->out, 0777) != 0 && errno != EEXIST) return err_errno(err, errno, "cannot create folder", o->out);
+    if (o->overwrite && !o->resume) state_prune(o->out, 0);
+    TRY(learn_last_checkpoint(o->out, &last, &at.step, err));
+    state_prune(o->out, UINT32_MAX); /* what a killed run left half written */
+    if (last) {
+        tola_status status = state_load(t->task, o, last, &at, err);
+        mem_free(last);
+        if (status != TOLA_OK) return status;
+        t->step = t->saved = at.step;
+        t->tokens = at.tokens;
+    }
+    return open_log(t, at.log_bytes, err);
+}
+
+static tola_status check_options(const learn_task *task, const learn_options *o, tola_error *err) {
+    if (o->parts == 0 || task->parameters->count == 0 || !task->batch || (o->out && !task->write_model))
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a run needs parameters, batches and a way to write the model");
+    return TOLA_OK;
+}
+
+static tola_status begin(learn_trainer *t, tola_error *err) {
+    const learn_task *task = t->task;
+    const learn_options *o = t->o;
+    TRY(check_options(task, o, err));
+    if (o->out) TRY(check_folder(o, err));
+    TRY(learn_predict(task, o, &t->result->predicted, err));
+    TRY(pool_create(o->threads, &t->threads, err));
+    tell(t, TOLA_LEARN_BEGIN, NULL, NULL);
+    if (!task->parameters->state) TRY(learn_parameters_allocate(task->parameters, &o->optimizer, err));
+    TRY(plan_create_training(task->graph, task->max_tokens, task->max_outputs, pool_threads(t->threads), o->precision,
+                             &t->plan, err));
+    if (o->out) TRY(begin_folder(t, err));
+    t->result->resumed_from = t->step;
+    t->tokens_at_start = t->tokens;
+    return TOLA_OK;
+}
+
+/* ---- the run ---- */
+
+static bool due(uint64_t every, uint64_t step) { return every != 0 && step % every == 0; }
+
+static tola_status loop(learn_trainer *t, tola_error *err) {
+    const learn_options *o = t->o;
+    uint64_t first = t->step;
+    if (t->step == 0) TRY(validate(t, err));
+    while (t->step < o->steps && !t->stop) {
+        uint64_t before = t->step;
+        TRY(one_step(t, err));
+        if (t->step == before) break;
+        if (before == first) t->result->first_loss = t->loss;
+        bool last = t->step == o->steps;
+        if (due(o->log_every ? o->log_every : 1, t->step) || last) TRY(log_line(t, NULL, err));
+        tell(t, TOLA_LEARN_STEP, NULL, NULL);
+        if (due(o->validate_every, t->step) || last) TRY(validate(t, err));
+        if (due(o->save_every, t->step)) TRY(save(t, err));
+    }
+    return TOLA_OK;
+}
+
+static tola_status run(learn_trainer *t, tola_error *err) {
+    TRY(begin(t, err));
+    t->started = clock_seconds();
+    TRY(loop(t, err));
+    learn_result *r = t->result;
+    r->stopped = t->step < t->o->steps;
+    r->steps = t->step;
+    r->loss = t->loss;
+    r->seconds = clock_seconds() - t->started;
+    r->tokens_per_s = (double)(t->tokens - t->tokens_at_start) / (r->seconds > 1e-9 ? r->seconds : 1e-9);
+    r->peak_bytes = process_bytes("VmHWM");
+    if (!t->o->out) return TOLA_OK;
+    TRY(save(t, err));
+    return r->stopped && !r->why[0] ? TOLA_OK : t->task->write_model(t->task->user, t->o->out, err);
+}
+
+tola_status learn_run(const learn_task *task, const learn_options *options, learn_result *result, tola_error *err) {
+    learn_trainer t = {
+        .task = task, .o = options, .result = result, .log = -1, .saved = UINT64_MAX, .started = clock_seconds()
+    };
+    *result = (learn_result){ .steps = 0 };
+    tola_status status = run(&t, err);
+    if (t.log >= 0 && close(t.log) != 0 && status == TOLA_OK)
+        status = err_errno(err, errno, "cannot close", "log.jsonl");
+    plan_free(t.plan);
+    pool_free(t.threads);
+    return status;
+}

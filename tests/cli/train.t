@@ -1,0 +1,186 @@
+# tola train: recipes, what is refused, runs that go on, memory, files of a run.
+
+$ cat > flowers.csv <<'END'
+> length,width,kind
+> 1.0,0.2,small
+> 1.2,0.3,small
+> 1.1,0.1,small
+> 0.9,0.2,small
+> 4.0,1.3,large
+> 4.2,1.5,large
+> 3.9,1.2,large
+> 4.4,1.4,large
+> END
+$ cat > flowers.yaml <<'END'
+> data: {train: flowers.csv, validation: 2}
+> model: {layers: [dense 4, tanh]}
+> training: {steps: 60, batch: 3}
+> optimizer: {rate: 0.05}
+> validation: {every: 30}
+> save: {every: 20, keep: 2}
+> END
+$ tola train flowers.yaml
+layers, 22 parameters; 6 rows, 2 for validation; 60 steps
+memory *: weights 88 B, gradients 4.10 kB, optimizer 512 B, activations *, program * (glob)
+step 0: validation loss *, accuracy * % (glob)
+step 30: validation loss *, accuracy 100.00 % (glob)
+step 60: validation loss 0.0*, accuracy 100.00 % (glob)
+done: 60 steps in * s, loss 0.*; validation loss 0.0*, accuracy 100.00 % (glob)
+memory at most * (* were predicted) (glob)
+flowers holds the model
+$ ls flowers flowers/checkpoint-60; wc -l < flowers/log.jsonl
+flowers:
+checkpoint-40
+checkpoint-60
+config.json
+log.jsonl
+model.safetensors
+\
+flowers/checkpoint-60:
+config.json
+model.safetensors
+run.json
+state.safetensors
+63
+$ sed -n 2p flowers/log.jsonl
+{"step":1,"loss":*,"lr":0.05,"grad_norm":*,"tokens":3,"tokens_per_s":*,"memory":*} (glob)
+$ tola inspect flowers --tensors | tail -n 4 | cut -c1-40
+...
+$ cat flowers/config.json | tr -d '\n '; echo
+{"model_type":"tola_layers","input":[2],"offset":[*],"factor":[*],"layers":["dense4","tanh","dense2"],"classes":["large","small"]} (glob)
+
+# The same bits at any number of threads, and after a resume.
+$ tola train flowers.yaml --out again --quiet --threads 3; cmp flowers/model.safetensors again/model.safetensors
+$ rm -r again/checkpoint-60 again/model.safetensors; tola train flowers.yaml --out again --quiet --resume
+$ cmp flowers/model.safetensors again/model.safetensors
+$ tola train flowers.yaml
+2> tola: flowers: holds a run already: --resume goes on with it, --force begins anew
+[exit 2]
+$ tola train flowers.yaml --resume --json | grep -E '"(schema|steps|resumed_from|stopped)"'
+  "schema": "tola.train/1",
+  "steps": 60,
+  "resumed_from": 60,
+  "stopped": false,
+
+# A resume says what has changed; what is harmless may.
+$ sed -i 's/rate: 0.05/rate: 0.06/; s/every: 30/every: 10/' flowers.yaml
+$ tola train flowers.yaml --resume --quiet
+2> tola: flowers/checkpoint-60/run.json: the run was begun with another recipe: optimizer.rate was 0.05, is 0.06
+[exit 2]
+$ sed -i 's/steps: 60/steps: 70/' flowers.yaml; tola train flowers.yaml --resume --changed --quiet; ls flowers
+checkpoint-60
+checkpoint-70
+config.json
+log.jsonl
+model.safetensors
+$ echo '4.1,1.2,large' >> flowers.csv; tola train flowers.yaml --resume --quiet
+2> tola: flowers/checkpoint-70/run.json: the run was begun with another recipe: data was *, is * (glob)
+[exit 2]
+$ tola train flowers.yaml --changed
+2> tola: --changed is said beside --resume
+[exit 2]
+
+# Memory before a run: nothing is written.
+$ tola train flowers.yaml --out dry --dry-run; ls dry
+layers, 22 parameters; 7 rows, 2 for validation; 70 steps
+memory *: weights 88 B, gradients 4.10 kB, optimizer 512 B, activations *, program * (glob)
+2> ls: cannot access 'dry': No such file or directory
+[exit 2]
+
+# Recipes that are refused: line, key, the nearest that is known.
+$ bad() { cat > bad.yaml; tola train bad.yaml; }; declare -f bad > bad.sh
+$ . ./bad.sh; bad <<'END'
+> data: {train: flowers.csv}
+> model: {layers: [dense 3]}
+> training: {steps: 3, batsch: 2}
+> END
+2> tola: bad.yaml: line 3, column 22: training: unknown key 'batsch'; did you mean 'batch'?
+[exit 2]
+$ . ./bad.sh; bad <<'END'
+> data: {train: flowers.csv}
+> model:
+>   layers:
+>     - dense 3
+>     - rellu
+> training: {steps: 3}
+> END
+2> tola: bad.yaml: line 5, column 7: model.layers[1]: no layer is called 'rellu'; did you mean 'relu'?
+[exit 2]
+$ . ./bad.sh; printf 'data: {train: flowers.csv}\nmodel: {layers: [conv 3 5]}\ntraining: {steps: 3}\n' | bad
+2> tola: bad.yaml: line 2, column 18: model.layers[0]: a window of 5 x 5 does not fit into an image of 1 x 2
+[exit 2]
+$ . ./bad.sh; printf 'data: {train: flowers.csv}\nmodel: {layers: [dense]}\ntraining: {steps: 3}\n' | bad
+2> tola: bad.yaml: line 2, column 18: model.layers[0]: 'dense' wants how many outputs, a whole number from 1 to 16777216
+[exit 2]
+$ . ./bad.sh; printf 'data: {train: flowers.csv}\ntraining: {steps: 3}\n' | bad
+2> tola: bad.yaml: line 1, column 1: the key 'model' is missing
+[exit 2]
+$ . ./bad.sh; printf 'data: {train: flowers.csv}\nmodel: {}\ntraining: {steps: 3, epochs: 2}\n' | bad
+2> tola: bad.yaml: line 3, column 11: training: either 'steps' or 'epochs' says how long
+[exit 2]
+$ . ./bad.sh; printf 'data: {train: flowers.csv, validation: 9}\nmodel: {}\ntraining: {steps: 3}\n' | bad
+2> tola: bad.yaml: line 1, column 40: data.validation: 9 examples for validation leave none of 9 to train on
+[exit 2]
+$ . ./bad.sh; printf 'data: {train: flowers.csv}\nmodel: {architecture: lama}\ntraining: {steps: 3}\n' | bad
+2> tola: bad.yaml: line 2, column 23: model.architecture: 'lama' is none of llama, gpt2, mixtral, mistral, qwen2, qwen3; any other: 'config', a config.json
+[exit 2]
+$ . ./bad.sh; printf 'data: {train: flowers.csv}\nmodel: {architecture: llama}\ntraining: {steps: 3}\n' | bad
+2> tola: bad.yaml: line 2, column 8: model: a table is learned by 'layers'
+[exit 2]
+$ . ./bad.sh; printf 'data: {train: nothing.csv}\nmodel: {}\ntraining: {steps: 3}\n' | bad
+2> tola: cannot open nothing.csv: No such file or directory
+[exit 2]
+$ . ./bad.sh; : > empty.csv; printf 'data: {train: empty.csv}\nmodel: {}\ntraining: {steps: 3}\n' | bad
+2> tola: empty.csv: there is no row of data in it
+[exit 2]
+$ tola train flowers
+2> tola: flowers: its name gives no folder; say one with --out DIR
+[exit 2]
+$ rm -rf bad
+
+# Numbers that are none: the step, the tensor, and no checkpoint of broken weights.
+$ cat > wild.yaml <<'END'
+> data: {train: flowers.csv, scale: none}
+> model: {layers: [dense 3, tanh]}
+> training: {steps: 300, batch: 2}
+> optimizer: {method: sgd, rate: 1e+6, decay: 1000}
+> save: {every: 1}
+> END
+$ tola train wild.yaml --quiet
+2> tola: step 5: the update made the weight 'layers.0.weight' not finite (* of 6 elements); the last good checkpoint is wild/checkpoint-4. A smaller rate, a warm-up or clipping may help (glob)
+[exit 2]
+$ sed -i 's/every: 1/every: 100/' wild.yaml; tola train wild.yaml --quiet --force
+2> tola: step 6: the loss is nan, the gradient of 'layers.2.bias' is not finite (2 of 2 elements; so are those of 4 of 4 tensors), and so is the weight 'layers.0.weight'. Nothing was updated; there is no checkpoint yet. A smaller rate, a warm-up or clipping may help (glob)
+[exit 2]
+
+# A language model: its folder opens like any other.
+$ cat > tokenizer.json <<'END'
+> {"added_tokens":[{"id":5,"content":"<|endoftext|>","special":true,"normalized":false}],
+> "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":true},"decoder":{"type":"ByteLevel"},
+> "model":{"type":"BPE","vocab":{"a":0,"b":1,"c":2,"d":3,"\u0120":4},"merges":[]}}
+> END
+$ for i in $(seq 200); do printf 'abcd '; done > text.txt
+$ cat > words.yaml <<'END'
+> data: {train: text.txt, validation: 0.1}
+> tokenizer: {file: tokenizer.json}
+> model: {architecture: llama, width: 16, layers: 1, heads: 2, context: 16}
+> training: {steps: 80, batch: 4}
+> optimizer: {rate: 0.02, clip: 1}
+> schedule: {kind: cosine, warmup: 5}
+> END
+$ tola train words.yaml --quiet; ls words
+checkpoint-80
+config.json
+log.jsonl
+model.safetensors
+tokenizer.json
+train.tokens
+$ tola run words --raw -p 'abcd ab' -n 8 --temp 0
+cd abcd 
+$ printf 'a' > text.txt; tola train words.yaml --out one
+2> tola: text.txt: one token is there, and two are the least that can be learned from
+[exit 2]
+$ printf 'abcd e' > text.txt; echo '{"model_type":"llama","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":16,"vocab_size":3,"max_position_embeddings":64}' > config.json
+$ sed -i 's/architecture.*/config: config.json, context: 16}/' words.yaml; tola train words.yaml --out two
+2> tola: text.txt: the tokenizer gives token 3, and the model has 3 tokens
+[exit 2]
