@@ -8,7 +8,12 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { GROUP = 256 /* elements: every block type's blocks divide it */ };
+enum {
+    GROUP = 256,        /* elements: every block type's blocks divide it */
+    NEAR = 256 * 1024,  /* bytes of panels of an operand that are used again and again: a part of a second-level cache,
+                           and of what is translated without walking tables */
+    MOST_ROWS = 1024    /* of a task */
+};
 
 const gemm_kernel *gemm_kernel_get(gemm_precision precision, bool *rounds) {
     const cpu_features *cpu = cpu_get();
@@ -154,36 +159,36 @@ static bool b_in_groups(const gemm_problem *p) {
     return !p->b.transposed && tola_dtype_block_elements(p->b.dtype) > 1;
 }
 
-/* How long all tasks take on so many threads, in multiplications: packing an element is as long as eight of them. */
+/* How long all tasks take on so many threads, in multiplications: packing an element is as long as sixteen of them, and
+ * a tenth of a task is what a thread may be held up by. */
 static double predicted(const gemm_problem *p, const cut *c, unsigned threads) {
     const double m = (double)parts_of(p->m, c->row_parts), steps = (double)parts_of(p->n, c->column_step);
     const double n = ceil(steps / (double)c->column_parts) * (double)c->column_step;
     const double rounds = (double)parts_of(c->row_parts * c->column_parts, threads);
-    return rounds * (m * n + 8 * (m + n));
+    return (rounds + 0.1) * (m * n + 16 * (m + n));
 }
 
 static cut cut_of(const gemm_problem *p, unsigned threads) {
-    cut best = { .row_parts = 1, .column_parts = 1 };
+    cut best = { .column_parts = 1 };
     best.kernel = gemm_kernel_get(p->precision, &best.rounds);
-    const gemm_kernel *k = best.kernel;
-    best.column_step = b_in_groups(p) ? GROUP : k->columns;
-    best.row_parts = p->m ? parts_of(p->m, k->most_rows) : 1;
+    best.column_step = b_in_groups(p) ? GROUP : best.kernel->columns;
+    best.row_parts = p->m ? parts_of(p->m, MOST_ROWS) : 1;
     const double work = (double)p->m * (double)p->n * (double)p->k;
     if (threads == 1 || work < 0x1p17) return best;
-    /* Several tasks for each thread where that costs little, so that a thread that is held up holds up nobody. */
-    const size_t want = work < 0x1p24 ? threads : 4 * (size_t)threads, steps = parts_of(p->n, best.column_step);
-    const size_t row_steps = parts_of(p->m, k->row_step);
-    double least = INFINITY;
+    const size_t steps = parts_of(p->n, best.column_step), row_steps = parts_of(p->m, best.kernel->row_step);
+    const size_t most = work < 0x1p24 ? threads : 4 * (size_t)threads;
+    double shortest = INFINITY;
     cut c = best;
-    for (size_t some = best.row_parts; some <= best.row_parts * want && some <= row_steps; some += best.row_parts) {
-        c.row_parts = some;
-        c.column_parts = parts_of(want, some);
-        while (c.column_parts * some % threads != 0) c.column_parts++;
-        if (c.column_parts > steps) c.column_parts = steps;
-        const double time = predicted(p, &c, threads);
-        if (time < least) least = time, best = c;
-    }
-    return best;
+    for (size_t tasks = threads; tasks <= most; tasks *= 2)
+        for (size_t parts = 1; parts <= tasks && parts * best.row_parts <= row_steps; parts *= 2) {
+            cut now = best;
+            now.row_parts *= parts;
+            now.column_parts = parts_of(tasks, now.row_parts);
+            if (now.column_parts > steps) now.column_parts = steps;
+            const double time = predicted(p, &now, threads);
+            if (time < shortest) shortest = time, c = now;
+        }
+    return c;
 }
 
 size_t gemm_tasks(const gemm_problem *p, unsigned threads) {
@@ -192,23 +197,26 @@ size_t gemm_tasks(const gemm_problem *p, unsigned threads) {
     return c.row_parts * c.column_parts;
 }
 
+/* How a task's panels lie in its scratch. */
 typedef struct rooms {
-    size_t a, b, stage_a, bytes; /* offsets of stages and panels in the scratch; A's panels begin it */
+    size_t panel_a, panel_b;    /* bytes of one */
+    size_t near_a, near_b;      /* panels that are used again and again */
+    size_t columns, room, bytes; /* where the panels of B begin, where what is unpacked, where all ends */
 } rooms;
 
 static size_t line_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static rooms rooms_of(const gemm_problem *p, const cut *c) {
     const gemm_kernel *k = c->kernel;
+    rooms r = { .panel_a = k->rows * GEMM_DEPTH * 4, .panel_b = k->columns * GEMM_DEPTH * 4 };
     const size_t panels = parts_of(parts_of(p->m, c->row_parts), k->rows), depth = GEMM_DEPTH * k->unit;
-    rooms r;
-    r.b = line_up(panels * k->rows * GEMM_DEPTH * 4);
-    r.stage_a = r.b + line_up(k->columns * GEMM_DEPTH * 4);
-    r.a = r.stage_a;
-    r.bytes = r.stage_a;
+    r.near_a = parts_of(NEAR, r.panel_a);
+    r.near_b = panels > r.near_a ? parts_of(NEAR, r.panel_b) : 1;
+    r.columns = line_up(panels * r.panel_a);
+    r.room = r.columns + line_up(r.near_b * r.panel_b);
     const size_t a = stage_floats(&p->a, c->rounds, !p->a.transposed, k->rows, depth);
     const size_t b = stage_floats(&p->b, c->rounds, p->b.transposed, k->columns, depth);
-    r.bytes += line_up((a > b ? a : b) * sizeof(float)); /* A's part is packed when B's is unpacked */
+    r.bytes = r.room + line_up((a > b ? a : b) * sizeof(float)); /* A's part is packed when B's is unpacked */
     return r;
 }
 
@@ -218,12 +226,28 @@ size_t gemm_scratch_bytes(const gemm_problem *p, unsigned threads) {
     return rooms_of(p, &c).bytes;
 }
 
+/* ---- a task ---- */
+
+typedef struct work {
+    const gemm_problem *p;
+    const gemm_kernel *k;
+    rooms r;
+    char *scratch;
+    size_t row, rows, row_panels; /* of C: its part, in panels as even as the kernel lets them be */
+    uint16_t panel_row[MOST_ROWS + 1]; /* where each begins, and the last ends */
+    size_t col, col_end;
+    stage a, b;
+    gemm_ahead ahead[2]; /* for A, for B */
+} work;
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
 /* What the scales leave to be done with the sums. */
 static float sum_factor(const gemm_operand *o) { return o->round == TOLA_DTYPE_NONE ? o->scale : 1 / o->scale; }
 
-static void clear(const gemm_problem *p, size_t row, size_t rows, size_t col, size_t cols) {
-    if (p->accumulate) return;
-    for (size_t r = row; r < row + rows; r++) memset(p->c + r * p->c_stride + col, 0, cols * sizeof *p->c);
+static void clear(const work *w) {
+    for (size_t r = 0; r < w->rows && !w->p->accumulate; r++)
+        memset(w->p->c + (w->row + r) * w->p->c_stride + w->col, 0, (w->col_end - w->col) * sizeof *w->p->c);
 }
 
 /* Lines [at, at + width) of an operand, elements [e, e + depth) of each, packed. */
@@ -235,52 +259,95 @@ static void pack(stage *s, bool along, gemm_pack_fn pack_fn, size_t at, size_t w
     pack_fn(along, src, row_bytes, width, depth, panel);
 }
 
+static void pack_rows(work *w, size_t e, size_t depth) {
+    const gemm_problem *p = w->p;
+    for (size_t i = 0; i < w->row_panels; i++) {
+        const size_t from = w->panel_row[i], width = w->panel_row[i + 1] - from;
+        pack(&w->a, !p->a.transposed, w->k->pack_a, w->row + from, width, e, depth, p->a.transposed ? p->m : p->k,
+             w->scratch + i * w->r.panel_a);
+    }
+}
+
+/* Columns [at, end) of C. */
+static void pack_columns(work *w, size_t at, size_t end, size_t e, size_t depth) {
+    const gemm_problem *p = w->p;
+    char *panel = w->scratch + w->r.columns;
+    for (; at < end; at += w->k->columns, panel += w->r.panel_b)
+        pack(&w->b, p->b.transposed, w->k->pack_b, at, least(end - at, w->k->columns), e, depth,
+             p->b.transposed ? p->k : p->n, panel);
+}
+
+static void multiply(work *w, size_t at, size_t end, size_t e, size_t depth) {
+    const gemm_problem *p = w->p;
+    gemm_tile t = { .k = depth, .c_stride = p->c_stride, .add = p->accumulate || e > 0, .ahead = w->ahead,
+                    .alpha = sum_factor(&p->a) * sum_factor(&p->b) };
+    for (size_t first = 0; first < w->row_panels; first += w->r.near_a) {
+        const char *panel = w->scratch + w->r.columns;
+        for (size_t j = at; j < end; j += w->k->columns, panel += w->r.panel_b)
+            for (size_t i = first; i < least(first + w->r.near_a, w->row_panels); i++) {
+                const size_t from = w->panel_row[i];
+                t.a = w->scratch + i * w->r.panel_a, t.b = panel;
+                t.rows = w->panel_row[i + 1] - from, t.columns = least(end - j, w->k->columns);
+                t.c = p->c + (w->row + from) * p->c_stride + j;
+                w->k->tile(&t);
+            }
+    }
+}
+
+/* Prepares for asking for lines [at, at + width), elements [e, e + depth) of an operand, while `tiles` tiles with `now`
+ * elements of k are multiplied. */
+static void look_ahead(gemm_ahead *a, const gemm_operand *o, bool along, size_t at, size_t width, size_t e, size_t depth,
+                       size_t tiles, size_t now) {
+    const size_t block = tola_dtype_block_elements(o->dtype), block_bytes = tola_dtype_block_bytes(o->dtype);
+    const size_t row = along ? at : e, col = along ? e : at, cols = along ? depth : width;
+    const uintptr_t from = (uintptr_t)o->data + row * o->row_bytes + col / block * block_bytes;
+    a->each = 0;
+    a->rows = along ? width : depth;
+    if (a->rows == 0 || cols == 0) return;
+    a->at = (const char *)(from / 64 * 64);
+    a->row_lines = a->left = parts_of(from % 64 + parts_of(cols, block) * block_bytes, 64);
+    a->skip = o->row_bytes - 64 * a->row_lines;
+    a->each = parts_of(a->rows * a->row_lines, tiles * (now / GEMM_CHUNK + 1));
+}
+
 void gemm_run(const gemm_problem *p, unsigned threads, size_t task, void *scratch) {
     const cut c = cut_of(p, threads);
-    const gemm_kernel *k = c.kernel;
-    const rooms r = rooms_of(p, &c);
-    const size_t part = task / c.column_parts, steps = parts_of(p->n, c.column_step);
-    const size_t row = part_start(p->m, c.row_parts, part), rows = part_start(p->m, c.row_parts, part + 1) - row;
-    const size_t col = part_start(steps, c.column_parts, task % c.column_parts) * c.column_step;
-    size_t col_end = part_start(steps, c.column_parts, task % c.column_parts + 1) * c.column_step;
-    if (col_end > p->n) col_end = p->n;
+    const size_t part = task / c.column_parts, place = task % c.column_parts, steps = parts_of(p->n, c.column_step);
+    work w;
+    w.p = p, w.k = c.kernel, w.r = rooms_of(p, &c), w.scratch = scratch;
+    w.row = part_start(p->m, c.row_parts, part);
+    w.rows = part_start(p->m, c.row_parts, part + 1) - w.row;
+    w.row_panels = parts_of(w.rows, w.k->rows);
+    for (size_t i = 0, units = parts_of(w.rows, w.k->row_step); i <= w.row_panels; i++)
+        w.panel_row[i] = (uint16_t)least(part_start(units, w.row_panels, i) * w.k->row_step, w.rows);
+    w.col = part_start(steps, c.column_parts, place) * c.column_step;
+    w.col_end = least(part_start(steps, c.column_parts, place + 1) * c.column_step, p->n);
     if (p->k == 0) {
-        clear(p, row, rows, col, col_end - col);
+        clear(&w);
         return;
     }
-    char *const panels = scratch, *const panel_b = panels + r.b;
-    float *const room = (float *)(void *)(panels + r.a);
-    stage a = { .o = &p->a, .direct = is_direct(&p->a, c.rounds), .rounds = c.rounds, .room = room };
-    stage b = { .o = &p->b, .direct = is_direct(&p->b, c.rounds), .rounds = c.rounds, .room = room };
-    const size_t row_steps = parts_of(rows, k->row_step), row_panels = parts_of(rows, k->rows);
-    gemm_tile t = { .c_stride = p->c_stride, .alpha = sum_factor(&p->a) * sum_factor(&p->b), .add = p->accumulate };
-    if (k->begin) k->begin();
-    for (size_t e = 0; e < p->k; e += t.k, t.add = true) {
-        t.k = p->k - e < GEMM_DEPTH * k->unit ? p->k - e : GEMM_DEPTH * k->unit;
-        size_t first = 0;
-        a.rows = b.rows = 0; /* they share the room */
-        for (size_t i = 0; i < row_panels; i++) {
-            size_t end = part_start(row_steps, row_panels, i + 1) * k->row_step;
-            if (end > rows) end = rows;
-            pack(&a, !p->a.transposed, k->pack_a, row + first, end - first, e, t.k, p->a.transposed ? p->m : p->k,
-                 panels + i * k->rows * GEMM_DEPTH * 4);
-            first = end;
-        }
-        for (size_t at = col; at < col_end; at += k->columns) {
-            t.columns = col_end - at < k->columns ? col_end - at : k->columns;
-            pack(&b, p->b.transposed, k->pack_b, at, t.columns, e, t.k, p->b.transposed ? p->k : p->n, panel_b);
-            t.b = panel_b;
-            first = 0;
-            for (size_t i = 0; i < row_panels; i++) {
-                size_t end = part_start(row_steps, row_panels, i + 1) * k->row_step;
-                if (end > rows) end = rows;
-                t.a = panels + i * k->rows * GEMM_DEPTH * 4;
-                t.rows = end - first;
-                t.c = p->c + (row + first) * p->c_stride + at;
-                k->tile(&t);
-                first = end;
-            }
+    float *const room = (float *)(void *)(w.scratch + w.r.room);
+    w.a = (stage){ .o = &p->a, .direct = is_direct(&p->a, c.rounds), .rounds = c.rounds, .room = room };
+    w.b = (stage){ .o = &p->b, .direct = is_direct(&p->b, c.rounds), .rounds = c.rounds, .room = room };
+    const size_t group = w.r.near_b * w.k->columns, most = GEMM_DEPTH * w.k->unit;
+    if (w.k->begin) w.k->begin();
+    for (size_t e = 0, depth; e < p->k; e += depth) {
+        depth = least(p->k - e, most);
+        const size_t e_next = e + depth, depth_next = least(p->k - e_next, most);
+        w.a.rows = w.b.rows = 0; /* they share the room */
+        pack_rows(&w, e, depth);
+        look_ahead(&w.ahead[0], &p->a, !p->a.transposed, w.row, w.rows, e_next, depth_next,
+                   w.row_panels * parts_of(w.col_end - w.col, w.k->columns), depth);
+        for (size_t at = w.col; at < w.col_end; at += group) {
+            const size_t end = least(at + group, w.col_end), tiles = w.row_panels * parts_of(end - at, w.k->columns);
+            pack_columns(&w, at, end, e, depth);
+            if (end < w.col_end)
+                look_ahead(&w.ahead[1], &p->b, p->b.transposed, end, least(group, w.col_end - end), e, depth, tiles, depth);
+            else
+                look_ahead(&w.ahead[1], &p->b, p->b.transposed, w.col, least(group, w.col_end - w.col), e_next,
+                           depth_next, tiles, depth);
+            multiply(&w, at, end, e, depth);
         }
     }
-    if (k->end) k->end();
+    if (w.k->end) w.k->end();
 }

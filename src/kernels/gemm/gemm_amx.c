@@ -100,7 +100,7 @@ static void tile(const gemm_tile *t) {
     }
 }
 
-const gemm_kernel gemm_amx = { ROWS, COLUMNS, 16, 2, 1024, pack_a, pack_b, tile, begin, end };
+const gemm_kernel gemm_amx = { ROWS, COLUMNS, 16, 2, pack_a, pack_b, tile, begin, end };
 #else
 typedef int gemm_amx_is_empty;
 #endif

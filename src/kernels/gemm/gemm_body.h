@@ -52,6 +52,19 @@ static void pack_b(bool along, const char *src, size_t row_bytes, size_t width, 
 
 /* ---- tiles ---- */
 
+/* A unit of k: s[r][v] += a[r] b[v]. */
+INLINE void add_products(vf (*s)[VECTORS], const float *a, const float *b, int rows, int vectors) {
+    vf y[VECTORS];
+#pragma GCC unroll 16
+    for (int v = 0; v < vectors; v++) y[v] = v_load(b + v * LANES);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        vf x = v_set(a[r]);
+#pragma GCC unroll 16
+        for (int v = 0; v < vectors; v++) s[r][v] = unit_product(x, y[v], s[r][v]);
+    }
+}
+
 INLINE void multiply(const gemm_tile *t, int rows, int vectors) {
     const float *a = t->a, *b = t->b;
     vf s[ROWS][VECTORS];
@@ -59,17 +72,23 @@ INLINE void multiply(const gemm_tile *t, int rows, int vectors) {
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 16
         for (int v = 0; v < vectors; v++) s[r][v] = v_set(0);
-    for (size_t e = 0; e < t->k; e += GEMM_UNIT, a += ROWS, b += COLUMNS) {
-        vf y[VECTORS];
+    /* The tile of C is fetched row by row meanwhile, and what comes after. */
+    const size_t units = (t->k + GEMM_UNIT - 1) / GEMM_UNIT;
+    const float *c_row = t->c;
+    size_t e = 0;
+    for (; e + GEMM_CHUNK <= units; e += GEMM_CHUNK, a += GEMM_CHUNK * ROWS, b += GEMM_CHUNK * COLUMNS) {
+        if (e < (size_t)rows * GEMM_CHUNK) {
 #pragma GCC unroll 16
-        for (int v = 0; v < vectors; v++) y[v] = v_load(b + v * LANES);
-#pragma GCC unroll 16
-        for (int r = 0; r < rows; r++) {
-            vf x = v_set(a[r]);
-#pragma GCC unroll 16
-            for (int v = 0; v < vectors; v++) s[r][v] = unit_product(x, y[v], s[r][v]);
+            for (int v = 0; v < vectors * LANES; v += 16) __builtin_prefetch(c_row + v, 0, 3);
+            __builtin_prefetch(c_row + t->columns - 1, 0, 3);
+            c_row += t->c_stride;
         }
+        gemm_ask(&t->ahead[0]);
+        gemm_ask(&t->ahead[1]);
+#pragma GCC unroll 8
+        for (int i = 0; i < GEMM_CHUNK; i++) add_products(s, a + i * ROWS, b + i * COLUMNS, rows, vectors);
     }
+    for (; e < units; e++, a += ROWS, b += COLUMNS) add_products(s, a, b, rows, vectors);
     const vf alpha = v_set(t->alpha);
     if (t->columns == (size_t)(vectors * LANES)) {
         float *c = t->c;
@@ -119,4 +138,4 @@ static void tile(const gemm_tile *t) {
     }
 }
 
-const gemm_kernel GEMM_TABLE = { ROWS, COLUMNS, 1, GEMM_UNIT, 512, pack_a, pack_b, tile, NULL, NULL };
+const gemm_kernel GEMM_TABLE = { ROWS, COLUMNS, 1, GEMM_UNIT, pack_a, pack_b, tile, NULL, NULL };
