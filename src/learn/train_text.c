@@ -5,6 +5,8 @@
 #include "learn/decoder.h"
 #include "learn/shuffle.h"
 #include "learn/train.h"
+#include "text/bpe_train.h"
+#include "text/tokenizer.h"
 #include <tola/tokenizer.h>
 
 #include <errno.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define TEXT_PIECE ((uint64_t)4 << 20)
 #define MAX_COMPANION ((size_t)256 << 20)
 
 /* What goes beside the weights: of a given model all of these, of a new one what there is. */
@@ -141,7 +144,89 @@ static tola_status given_tokenizer(text_job *j, const char *path, tola_error *er
     return TOLA_OK;
 }
 
-static tola_status open_tokenizer(text_job *j, const training *t, tola_error *err);
+/* All documents, piece by piece: what is cut between two pieces is cut at white space, where words are cut anyway. */
+static tola_status feed_document(bpe_trainer *trainer, const data_text *text, uint64_t i, tola_error *err) {
+    buf piece;
+    bool end = false;
+    uint64_t at = 0;
+    buf_init(&piece, 0);
+    tola_status status = TOLA_OK;
+    while (!end && status == TOLA_OK) {
+        size_t held = piece.length;
+        status = data_text_read(text, i, at, TEXT_PIECE, &piece, &end, err);
+        if (status == TOLA_OK && piece.failed) status = err_nomem(err, "training a tokenizer");
+        if (status != TOLA_OK) break;
+        at += piece.length - held;
+        size_t n = piece.length;
+        if (!end) /* before the last white space that follows something else: a word takes the space before it */
+            while (n > 1 && !(piece.data[n - 1] == ' ' && piece.data[n - 2] != ' ')) n--;
+        if (!end && n > 1) n--;
+        if (n <= 1 && !end) continue; /* one long word: more of it */
+        status = bpe_train_add(trainer, (const char *)piece.data, n, err);
+        memmove(piece.data, piece.data + n, piece.length - n);
+        piece.length -= n;
+    }
+    buf_free(&piece);
+    return status;
+}
+
+static tola_status feed_all(text_job *j, bpe_trainer *trainer, tola_error *err) {
+    const recipe *r = j->r;
+    const data_text_options o = { .separator = r->data.separator, .field = r->data.field };
+    data_text *text;
+    TRY(data_text_open(r->data.train.paths, r->data.train.count, &o, &text, err));
+    tola_status status = TOLA_OK;
+    for (uint64_t i = 0; i < data_text_count(text) && status == TOLA_OK; i++)
+        status = feed_document(trainer, text, i, err);
+    data_text_close(text);
+    return status;
+}
+
+/* Byte-level BPE over the texts to train on, with one special token, which begins and ends texts as GPT-2's does. */
+static tola_status train_tokenizer(text_job *j, const training *t, tola_error *err) {
+    static const char *const specials[] = { "<|endoftext|>" };
+    const bpe_train_options o = { .vocabulary = j->r->tokenizer.vocabulary,
+                                  .least = 2,
+                                  .words = BPE_WORDS_GPT2,
+                                  .specials = specials,
+                                  .special_count = 1,
+                                  .begin = specials[0],
+                                  .end = specials[0],
+                                  .context = j->r->model.context,
+                                  .threads = t->o->threads };
+    bpe_trainer *trainer;
+    buf files[2];
+    uint32_t tokens;
+    TRY(bpe_train_create(&o, &trainer, err));
+    buf_init(&files[0], 0);
+    buf_init(&files[1], 0);
+    tola_status status = feed_all(j, trainer, err);
+    if (status == TOLA_OK) status = bpe_train_finish(trainer, &files[0], &files[1], &tokens, err);
+    bpe_train_free(trainer);
+    const tk_file named[] = { { "tokenizer.json", files[0].data, files[0].length },
+                              { "tokenizer_config.json", files[1].data, files[1].length } };
+    const tk_files both = { named, 2 };
+    if (status == TOLA_OK) status = tk_open_files(&both, &j->tokenizer, err);
+    for (size_t i = 0; i < 2 && status == TOLA_OK; i++)
+        status = copy_companion(j, named[i].name, named[i].data, named[i].bytes, err);
+    buf_free(&files[0]);
+    buf_free(&files[1]);
+    return status;
+}
+
+/* Given; the model's own; what an earlier part of this run has trained; trained now. */
+static tola_status open_tokenizer(text_job *j, const training *t, tola_error *err) {
+    const recipe *r = j->r;
+    char *last = NULL;
+    uint64_t step;
+    if (r->tokenizer.file) return given_tokenizer(j, r->tokenizer.file, err);
+    if (r->model.weights) return TOLA_OK;
+    if (t->o->resume && t->o->out && !t->o->other_recipe) TRY(learn_last_checkpoint(t->o->out, &last, &step, err));
+    if (!last) return train_tokenizer(j, t, err);
+    tola_status status = given_tokenizer(j, last, err);
+    mem_free(last);
+    return status;
+}
 
 /* ---- data ---- */
 
@@ -315,12 +400,4 @@ tola_status train_on_text(training *t, tola_error *err) {
     t->own = j;
     t->close = close_job;
     return fill(t, j, err);
-}
-
-static tola_status open_tokenizer(text_job *j, const training *t, tola_error *err) {
-    const recipe *r = j->r;
-    (void)t;
-    if (r->tokenizer.file) return given_tokenizer(j, r->tokenizer.file, err);
-    if (r->model.weights) return TOLA_OK; /* the model's own */
-    return yaml_error(r->model.node, err, "a new model wants a tokenizer");
 }

@@ -146,6 +146,33 @@ tola_status tola_tokenizer_from_checkpoint(const tola_checkpoint *ck, tola_token
     return status;
 }
 
+/* ---- files in memory ---- */
+
+static tola_status fetch_memory(const void *where, const char *name, void **data, size_t *bytes, tola_error *err) {
+    const tk_files *files = where;
+    for (size_t i = 0; i < files->count; i++) {
+        const tk_file *f = &files->items[i];
+        if (strcmp(f->name, name) != 0) continue;
+        char *copy = mem_alloc(f->bytes + 1);
+        if (!copy) return err_nomem(err, "opening a tokenizer");
+        memcpy(copy, f->data, f->bytes);
+        copy[f->bytes] = '\0';
+        *data = copy;
+        *bytes = f->bytes;
+        return TOLA_OK;
+    }
+    return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "%s is not there", name);
+}
+
+tola_status tk_open_files(const tk_files *files, tola_tokenizer **out, tola_error *err) {
+    tola_tokenizer *t;
+    TRY(tk_create(&t, err));
+    tola_status status = load_beside(t, fetch_memory, files, err);
+    if (status == TOLA_OK) *out = t;
+    else tola_tokenizer_free(t);
+    return status;
+}
+
 /* ---- a path ---- */
 
 static bool is_folder(const char *path) {

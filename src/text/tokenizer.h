@@ -181,6 +181,19 @@ tola_status tk_load_tiktoken(tola_tokenizer *t, const char *text, size_t bytes, 
 
 tola_status tk_load_gguf(tola_tokenizer *t, const tola_value *metadata, tola_error *err);
 
+/* The files of a folder, in memory. */
+typedef struct tk_file {
+    const char *name;
+    const void *data;
+    size_t bytes;
+} tk_file;
+typedef struct tk_files {
+    const tk_file *items;
+    size_t count;
+} tk_files;
+/* As tola_tokenizer_open of a folder that holds them. */
+tola_status tk_open_files(const tk_files *files, tola_tokenizer **out, tola_error *err);
+
 /* ---- special ids (specials.c) ---- */
 
 /* Ids beyond the vocabulary or without a text are none. */

@@ -184,3 +184,23 @@ $ printf 'abcd e' > text.txt; echo '{"model_type":"llama","hidden_size":16,"num_
 $ sed -i 's/architecture.*/config: config.json, context: 16}/' words.yaml; tola train words.yaml --out two
 2> tola: text.txt: the tokenizer gives token 3, and the model has 3 tokens
 [exit 2]
+
+# A tokenizer of its own.
+$ for i in $(seq 300); do printf 'the cat sat on the mat. '; done > cats.txt
+$ cat > cats.yaml <<'END'
+> data: {train: cats.txt}
+> tokenizer: {vocabulary: 262}
+> model: {architecture: gpt2, width: 16, layers: 1, heads: 2, context: 16}
+> training: {steps: 60, batch: 4}
+> optimizer: {rate: 0.02, clip: 1}
+> END
+$ tola train cats.yaml --quiet; ls cats
+checkpoint-60
+config.json
+log.jsonl
+model.safetensors
+tokenizer.json
+tokenizer_config.json
+train.tokens
+$ tola run cats --raw -p 'the cat' -n 6 --temp 0
+...

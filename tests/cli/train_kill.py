@@ -31,14 +31,17 @@ save: {every: 23, keep: 2}
 TEXT = """
 seed: 5
 data: {train: text.txt, validation: 0.1}
-tokenizer: {file: tokenizer.json}
+tokenizer: {%s}
 model: {architecture: %s, width: 32, layers: 2, heads: 4, context: 32}
-training: {steps: 60, batch: 4}
+training: {steps: 60, batch: 4, recompute: %s}
 optimizer: {rate: 0.003, clip: 1}
 schedule: {kind: wsd, warmup: 5, decay_steps: 20}
 validation: {every: 20, batches: 2}
 save: {every: 7, keep: 1}
 """
+
+
+GIVEN, TRAINED = "file: tokenizer.json", "vocabulary: 270"
 
 
 def make_data(folder, rng):
@@ -70,14 +73,15 @@ def losses(path):
 
 
 def killed_run(command, rng, kills, longest):
-    """Kills the command `kills` times at random moments, then lets it end."""
+    """Kills the command `kills` times at random moments (now and then with Ctrl-C's signal, which writes a checkpoint),
+    then lets it end."""
     for _ in range(kills):
         process = subprocess.Popen(command + ["--threads", str(rng.randint(1, 3))], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.PIPE)
         try:
             process.wait(rng.uniform(0.01, longest))
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGINT]))
         message = process.communicate()[1].decode()
         if process.returncode not in (0, -signal.SIGKILL):
             return f"exit {process.returncode}: {message.strip()}"
@@ -116,8 +120,9 @@ def main():
     make_data(folder, rng)
     passed = failed = 0
     for name, recipe in (("table-adamw", TABLE % "adamw"), ("table-adamw8", TABLE % "adamw8"),
-                         ("table-sgd", TABLE % "sgd, momentum: 0.9"), ("text-llama", TEXT % "llama"),
-                         ("text-gpt2", TEXT % "gpt2"), ("text-mixtral", TEXT % "mixtral, experts: 4")):
+                         ("table-sgd", TABLE % "sgd, momentum: 0.9"), ("text-llama", TEXT % (GIVEN, "llama", "false")),
+                         ("text-gpt2", TEXT % (TRAINED, "gpt2", "true")),
+                         ("text-mixtral", TEXT % (GIVEN, "mixtral, experts: 4", "false"))):
         bad = list(check(tola, folder, name, recipe, rng, kills))
         for line in bad:
             print(line)
