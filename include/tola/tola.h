@@ -15,6 +15,7 @@
 #include <tola/quantize.h>
 #include <tola/run.h>
 #include <tola/sampling.h>
+#include <tola/scan.h>
 #include <tola/tensor.h>
 #include <tola/tokenizer.h>
 #include <tola/transform.h>

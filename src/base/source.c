@@ -136,6 +136,8 @@ static void file_close(source *s) {
 
 static const source_ops file_ops = { file_read, file_map, file_release, file_close };
 
+int source_descriptor(const source *s) { return s->ops == &file_ops ? ((const file_source *)s)->fd : -1; }
+
 static const char *kind_of_file(mode_t mode) {
     if (S_ISDIR(mode)) return "a folder";
     if (S_ISFIFO(mode)) return "a named pipe";

@@ -31,6 +31,8 @@ tola_status source_open_file(const char *path, source **out, tola_error *err);
 void source_expect_files(size_t count);
 /* Bytes in memory, borrowed until close. */
 tola_status source_open_memory(const char *name, const void *data, size_t bytes, source **out, tola_error *err);
+/* The descriptor of a file, which stays the source's own; -1 for other sources. */
+int source_descriptor(const source *s);
 /* Is it bytes in memory, whose path is only a name for messages? Then no file lies beside it. */
 bool source_in_memory(const source *s);
 /* Range-checked read: beyond the end is TOLA_E_FORMAT "truncated: ... N bytes missing". Error carries no path. */

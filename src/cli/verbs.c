@@ -5,6 +5,7 @@ extern const cli_verb cmd_inspect, cmd_stats, cmd_diff;
 extern const cli_verb cmd_run;
 extern const cli_verb cmd_convert, cmd_quantize, cmd_merge;
 extern const cli_verb cmd_train;
+extern const cli_verb cmd_scan;
 extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
 
 const cli_verb *const cli_verbs[] = {
@@ -20,5 +21,6 @@ const cli_verb *const cli_verbs[] = {
     &cmd_embed,
     &cmd_eval,
     &cmd_bench,
+    &cmd_scan,
     NULL,
 };

@@ -117,6 +117,9 @@ tola_status pickle_load_linked(reader *r, unsigned flags, arena *a, pickle_value
 /* The entry of the list, or one made in `a` with ROLE_UNKNOWN. NULL when out of memory. */
 const pickle_global *pickle_find_global(const char *module, const char *name, unsigned flags, arena *a);
 
+/* Is the name on the list, or one of a TorchScript archive's own where `flags` allow those? */
+bool pickle_lists_global(const char *module, const char *name, unsigned flags);
+
 /* ---- looking at values ---- */
 bool pickle_is_text(const pickle_value *v, const char *text);
 bool pickle_u64(const pickle_value *v, uint64_t *out); /* an int that is not negative, or a bool */

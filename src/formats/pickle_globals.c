@@ -201,20 +201,32 @@ static const pickle_global *find_in(const pickle_global *list, size_t count, con
     return NULL;
 }
 
-const pickle_global *pickle_find_global(const char *module, const char *name, unsigned flags, arena *a) {
-    const char *known = module;
+static const pickle_global *find_listed(const char *module, const char *name, unsigned flags) {
     for (size_t i = 0; i < sizeof renamed_modules / sizeof *renamed_modules; i++)
-        if (strcmp(module, renamed_modules[i][0]) == 0) known = renamed_modules[i][1];
-    const pickle_global *g = find_in(globals, sizeof globals / sizeof *globals, known, name);
-    bool script = flags & PICKLE_TORCHSCRIPT;
-    if (!g && script) g = find_in(script_globals, sizeof script_globals / sizeof *script_globals, known, name);
+        if (strcmp(module, renamed_modules[i][0]) == 0) module = renamed_modules[i][1];
+    const pickle_global *g = find_in(globals, sizeof globals / sizeof *globals, module, name);
+    if (!g && (flags & PICKLE_TORCHSCRIPT))
+        g = find_in(script_globals, sizeof script_globals / sizeof *script_globals, module, name);
+    return g;
+}
+
+/* A class of a TorchScript archive's own code. */
+static bool is_own_class(const char *module, unsigned flags) {
+    return (flags & PICKLE_TORCHSCRIPT) && (strcmp(module, "__torch__") == 0 || strncmp(module, "__torch__.", 10) == 0);
+}
+
+const pickle_global *pickle_find_global(const char *module, const char *name, unsigned flags, arena *a) {
+    const pickle_global *g = find_listed(module, name, flags);
     if (g) return g;
     pickle_global *made = arena_alloc(a, sizeof *made);
     if (!made) return NULL;
-    bool own_class = script && (strcmp(module, "__torch__") == 0 || strncmp(module, "__torch__.", 10) == 0);
     *made = (pickle_global){ arena_strndup(a, module, strlen(module)), arena_strndup(a, name, strlen(name)),
-                             own_class ? ROLE_MODULE_CLASS : ROLE_UNKNOWN, TOLA_DTYPE_NONE, false };
+                             is_own_class(module, flags) ? ROLE_MODULE_CLASS : ROLE_UNKNOWN, TOLA_DTYPE_NONE, false };
     return made->module && made->name ? made : NULL;
+}
+
+bool pickle_lists_global(const char *module, const char *name, unsigned flags) {
+    return find_listed(module, name, flags) || is_own_class(module, flags);
 }
 
 const char *pickle_name(char *dst, size_t cap, const pickle_global *g) {

