@@ -216,6 +216,9 @@ bool sandbox_enter(int input, int output, bool asks, uint64_t memory, uint64_t s
 
 #endif
 
+pid_t sandbox_fork(void) { return fork(); }
+void sandbox_leave(int code) { _exit(code); }
+
 /* ---- sources that are asked for ---- */
 
 typedef struct asking_source {

@@ -2,10 +2,17 @@
 #ifndef TRUST_SANDBOX_H
 #define TRUST_SANDBOX_H
 
+#include <sys/types.h>
+
 #include "base/source.h"
 
 /* Has the system the filter for system calls? */
 bool sandbox_available(void);
+
+/* A child: its number in the parent, 0 in the child, -1 with errno. And the child's end, which runs nothing of the
+ * parent's. Only here does the library do either. */
+pid_t sandbox_fork(void);
+void sandbox_leave(int code) __attribute__((noreturn));
 
 /* In the child, right after fork: limits on memory (bytes), time and everything else, and the filter. `input` is read
  * (-1: none), `output` written and, where `asks`, read. False where the filter could not be set. */

@@ -240,16 +240,16 @@ static void be_child(source *src, const char *path, int fd, bool asks, unsigned 
     tola_error err = TOLA_ERROR_INIT;
     uint64_t size = src->size;
     int input = source_descriptor(src);
-    if (asks && sandbox_open_asking(fd, path, size, src->remote, &src, &err) != TOLA_OK) _exit(1);
-    if (!sandbox_enter(input, fd, asks, CHILD_MEMORY, CHILD_SECONDS + size / 50000000)) _exit(CHILD_NO_FILTER);
+    if (asks && sandbox_open_asking(fd, path, size, src->remote, &src, &err) != TOLA_OK) sandbox_leave(1);
+    if (!sandbox_enter(input, fd, asks, CHILD_MEMORY, CHILD_SECONDS + size / 50000000)) sandbox_leave(CHILD_NO_FILTER);
     arena_init(&a, 0);
     buf_init(&out, CHILD_REPORT);
     scan_job_init(&job, &a);
     job.sandboxed = true;
     job.loaded = loaded;
     scan_source(&job, src, path);
-    if (scan_encode(&job, &out, &err) != TOLA_OK || !write_report(fd, &out, asks)) _exit(1);
-    _exit(0);
+    if (scan_encode(&job, &out, &err) != TOLA_OK || !write_report(fd, &out, asks)) sandbox_leave(1);
+    sandbox_leave(0);
 }
 
 static tola_status start_child(children *c, child *place, size_t file, source *src, unsigned loaded, tola_error *err) {
@@ -258,7 +258,7 @@ static tola_status start_child(children *c, child *place, size_t file, source *s
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         return err_errno(err, errno, "cannot make a pipe for", c->o->files[file].path);
     if (loaded & SCAN_NEEDS_ARCHIVE) libarchive_get(NULL);
-    pid_t pid = fork();
+    pid_t pid = sandbox_fork();
     if (pid == 0) {
         close(ends[0]);
         be_child(src, c->o->files[file].path, ends[1], asks, loaded);
