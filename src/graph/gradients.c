@@ -284,7 +284,7 @@ static void dora_gradient(graph_backward *b, graph_value v, graph_value d) {
 /* ---- losses: d has one column ---- */
 
 static void cross_entropy_gradient(graph_backward *b, graph_value v, graph_value d) {
-    give(b, v, 0, OP_CROSS_ENTROPY_BACK, input(b, v, 0), d, GRAPH_NONE);
+    give(b, v, 0, OP_CROSS_ENTROPY_BACK, input(b, v, 0), back_value(b, v), d);
 }
 
 static void squared_error_gradient(graph_backward *b, graph_value v, graph_value d) {

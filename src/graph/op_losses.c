@@ -12,38 +12,46 @@ static size_t scratch_row(const graph_node *n, const graph_plan *p) {
 
 static size_t row_tasks(const op_call *c) { return c->rows; }
 
-/* ---- cross-entropy: (1 - s) (lse - x[target]) + s (lse - mean(x)) ---- */
+/* ---- cross-entropy: (1 - s) (lse - x[target]) + s (lse - mean(x)); parts of the value: losses, lse ---- */
+
+static uint32_t cross_entropy_part(const graph_node *n, unsigned part) {
+    (void)n;
+    return part < 2 ? 1 : 0;
+}
 
 static void cross_entropy(const op_call *c, size_t r, void *scratch) {
     const float *x = in_row(c, 0, r), weight = c->batch->learn->row_weights[r];
     const size_t n = c->in_cols[0];
-    float *out = (float *)c->out + r;
-    *out = 0;
+    float *loss = part_of(c->plan, c->node, c->out, 0) + r, *lse = part_of(c->plan, c->node, c->out, 1) + r;
+    *loss = *lse = 0;
     if (weight == 0) return;
     const float most = rows_get()->max(x, n);
     const double log_sum = log((double)rows_get()->exp_sum(x, most, scratch, n)) + (double)most;
     const double s = (double)c->node->u.loss.factor;
-    double loss = (1 - s) * (log_sum - (double)x[c->batch->learn->targets[r]]);
+    double off = (1 - s) * (log_sum - (double)x[c->batch->learn->targets[r]]);
     if (s > 0) {
         double sum = 0;
         for (size_t i = 0; i < n; i++) sum += (double)x[i];
-        loss += s * (log_sum - sum / (double)n);
+        off += s * (log_sum - sum / (double)n);
     }
-    *out = (float)((double)weight * loss);
+    *loss = (float)((double)weight * off);
+    *lse = (float)log_sum;
 }
 const graph_op_row op_cross_entropy = { .name = "cross-entropy", .scratch = scratch_row, .tasks = row_tasks,
-                                        .run = cross_entropy };
+                                        .run = cross_entropy, .part_cols = cross_entropy_part };
 
-/* x' = weight d (softmax(x) - (1 - s) [target] - s / n); in: x, d */
+/* x' = weight d (softmax(x) - (1 - s) [target] - s / n); in: x, the forward's value, d */
 static void cross_entropy_back(const op_call *c, size_t r, float *y) {
-    const float *x = in_row(c, 0, r), factor = c->batch->learn->row_weights[r] * *in_row(c, 1, r);
+    const graph_node *forward = &c->plan->g->nodes[c->node->in[1]];
+    const float *x = in_row(c, 0, r), factor = c->batch->learn->row_weights[r] * *in_row(c, 2, r);
     const size_t n = c->cols;
     if (factor == 0) {
         memset(y, 0, n * sizeof *y);
         return;
     }
-    const float s = c->node->u.loss.factor, sum = rows_get()->exp_sum(x, rows_get()->max(x, n), y, n);
-    rows_get()->scale(factor / sum, y, y, n);
+    const float s = c->node->u.loss.factor;
+    (void)rows_get()->exp_sum(x, part_of(c->plan, forward, c->in[1], 1)[r], y, n);
+    rows_get()->scale(factor, y, y, n);
     if (s > 0)
         for (size_t i = 0; i < n; i++) y[i] -= factor * s / (float)n;
     y[c->batch->learn->targets[r]] -= factor * (1 - s);

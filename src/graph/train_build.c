@@ -129,9 +129,10 @@ graph_value graph_dropout(graph *g, float p, graph_value x) {
 static graph_value loss(graph *g, graph_op op, const char *name, float factor, graph_value x) {
     if (!in_training(g, name) || !build_given(g, name, x)) return GRAPH_NONE;
     if (!build_expect(g, g->nodes[x].per_token == 1, name, "rows a token", g->nodes[x].per_token, 1)) return GRAPH_NONE;
-    graph_node n = build_over(g, op, 1, x);
+    graph_node n = build_over(g, op, op_table[op]->part_cols ? 0 : 1, x);
     n.u.loss.factor = factor;
-    return build_add(g, &n);
+    const graph_value v = build_add(g, &n);
+    return op_table[op]->part_cols ? train_part(g, v, 0) : v;
 }
 
 graph_value graph_cross_entropy(graph *g, float smoothing, graph_value logits) {

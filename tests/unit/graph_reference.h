@@ -377,7 +377,9 @@ static double reference_run(const graph *g, const graph_batch *b, const float *m
         if (n->op == OP_DEAD || n->op == OP_LARGEST || n->op == OP_LARGEST_WEIGHT || n->op == OP_EXPERT_SORT ||
             n->op == OP_DORA_LENGTHS)
             continue;
-        const size_t cols = n->op == OP_SELF_ATTEND ? n->u.attend.a.heads * n->u.attend.a.value_dim : n->cols;
+        const size_t cols = n->op == OP_SELF_ATTEND     ? n->u.attend.a.heads * n->u.attend.a.value_dim
+                            : n->op == OP_CROSS_ENTROPY ? 1
+                                                        : n->cols;
         f.rows[v] = node_rows(n, b->tokens, b->output_count);
         f.values[v] = calloc(f.rows[v] * cols + 1, sizeof(double));
         if (!f.values[v]) abort();
