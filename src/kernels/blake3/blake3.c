@@ -1,0 +1,168 @@
+/* The definition of BLAKE3, word by word, the tree over its chunks, and the choice of instruction set. */
+#include "kernels/blake3/blake3.h"
+
+#include "base/cpu.h"
+
+typedef uint32_t word;
+
+#include "kernels/blake3/rounds.h"
+
+/* One block into the chaining value h. */
+static void compress(uint32_t h[8], const uint8_t *block, size_t bytes, uint64_t counter, uint32_t flags) {
+    uint32_t m[16] = { 0 }, v[16];
+    for (size_t i = 0; i < bytes; i++) m[i / 4] |= (uint32_t)block[i] << (8 * (i % 4));
+    memcpy(v, h, 8 * sizeof *v);
+    memcpy(v + 8, initial, 4 * sizeof *v);
+    v[12] = (uint32_t)counter;
+    v[13] = (uint32_t)(counter >> 32);
+    v[14] = (uint32_t)bytes;
+    v[15] = flags;
+    for (int round = 0; round < 7; round++) mix_all(v, m, schedule[round]);
+    for (int i = 0; i < 8; i++) h[i] = v[i] ^ v[i + 8];
+}
+
+void blake3_many_scalar(const blake3_job *job, uint32_t (*out)[8]) {
+    for (size_t i = 0; i < job->count; i++) {
+        memcpy(out[i], initial, sizeof initial);
+        for (size_t b = 0; b < job->blocks; b++) {
+            uint32_t flags = job->flags | (b == 0 ? job->first_flags : 0) | (b == job->blocks - 1 ? job->last_flags : 0);
+            compress(out[i], job->data + i * job->stride + b * BLAKE3_BLOCK, BLAKE3_BLOCK, job->counter + i * job->step,
+                     flags);
+        }
+    }
+}
+
+static void hash_many(const blake3_job *job, uint32_t (*out)[8]) {
+    switch (cpu_get()->level) {
+#if defined(__x86_64__)
+    case CPU_AVX512: blake3_many_avx512(job, out); return;
+    case CPU_AVX2: blake3_many_avx2(job, out); return;
+#endif
+    case CPU_NEON: blake3_many_vector(job, out); return;
+    default: blake3_many_scalar(job, out); return;
+    }
+}
+
+static void to_bytes(const uint32_t h[8], uint8_t *out) {
+    for (int i = 0; i < BLAKE3_BYTES; i++) out[i] = (uint8_t)(h[i / 4] >> (8 * (i % 4)));
+}
+
+static void to_words(const uint8_t *bytes, uint32_t h[8]) {
+    memset(h, 0, 8 * sizeof *h);
+    for (int i = 0; i < BLAKE3_BYTES; i++) h[i / 4] |= (uint32_t)bytes[i] << (8 * (i % 4));
+}
+
+/* The chaining value of the parent of `left` and `right`, into `right`. */
+static void join_two(const uint32_t left[8], uint32_t right[8], uint32_t flags) {
+    uint8_t block[BLAKE3_BLOCK];
+    to_bytes(left, block);
+    to_bytes(right, block + BLAKE3_BYTES);
+    memcpy(right, initial, sizeof initial);
+    compress(right, block, sizeof block, 0, PARENT | flags);
+}
+
+/* ---- the stack of complete subtrees ---- */
+
+/* Pushes a subtree, after which `done` of them (of its size) are complete: equal neighbours become one. */
+static void push(blake3_state *s, const uint32_t cv[8], uint64_t done) {
+    uint32_t joined[8];
+    memcpy(joined, cv, sizeof joined);
+    for (; !(done & 1); done >>= 1) join_two(s->stack[--s->depth], joined, 0);
+    memcpy(s->stack[s->depth++], joined, sizeof joined);
+}
+
+/* Folds the stack over the last branch `h`. */
+static void fold(blake3_state *s, bool root, uint32_t h[8]) {
+    while (s->depth > 0) {
+        s->depth--;
+        join_two(s->stack[s->depth], h, root && s->depth == 0 ? ROOT : 0);
+    }
+}
+
+/* ---- chunks ---- */
+
+enum { AT_ONCE = 128 }; /* chunks; their chaining values stay in the first cache */
+
+/* The subtree over `chunks` (a power of two, at most AT_ONCE) whole chunks. */
+static void subtree(const uint8_t *data, size_t chunks, uint64_t first, uint32_t out[8]) {
+    uint32_t a[AT_ONCE][8], b[AT_ONCE / 2][8];
+    hash_many(&(blake3_job){ data, BLAKE3_CHUNK, chunks, BLAKE3_CHUNK / BLAKE3_BLOCK, first, 1, 0, CHUNK_START, CHUNK_END },
+              a);
+    uint32_t(*from)[8] = a, (*to)[8] = b;
+    for (; chunks > 1; chunks /= 2) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#error "chaining values are hashed as they lie in memory"
+#endif
+        hash_many(&(blake3_job){ (const uint8_t *)from, BLAKE3_BLOCK, chunks / 2, 1, 0, 0, PARENT, 0, 0 }, to);
+        uint32_t(*swap)[8] = from;
+        from = to;
+        to = swap;
+    }
+    memcpy(out, from[0], 8 * sizeof *out);
+}
+
+void blake3_begin(blake3_state *s, uint64_t first_chunk) {
+    s->depth = 0;
+    s->first = first_chunk;
+    s->done = 0;
+    s->held_bytes = 0;
+}
+
+void blake3_update(blake3_state *s, const void *data, size_t bytes) {
+    const uint8_t *p = data;
+    while (bytes > 0) {
+        if (s->held_bytes == 0 && bytes > BLAKE3_CHUNK) {
+            size_t n = AT_ONCE;
+            while (n > (bytes - 1) / BLAKE3_CHUNK || (s->done & (n - 1))) n /= 2;
+            uint32_t cv[8];
+            subtree(p, n, s->first + s->done, cv);
+            s->done += n;
+            push(s, cv, s->done / n);
+            p += n * BLAKE3_CHUNK;
+            bytes -= n * BLAKE3_CHUNK;
+            continue;
+        }
+        if (s->held_bytes == BLAKE3_CHUNK) { /* it is not the last: more comes */
+            uint32_t cv[8];
+            subtree(s->held, 1, s->first + s->done, cv);
+            push(s, cv, ++s->done);
+            s->held_bytes = 0;
+            continue;
+        }
+        size_t n = BLAKE3_CHUNK - s->held_bytes;
+        if (n > bytes) n = bytes;
+        memcpy(s->held + s->held_bytes, p, n);
+        s->held_bytes += n;
+        p += n;
+        bytes -= n;
+    }
+}
+
+void blake3_finish(blake3_state *s, bool root, uint8_t out[BLAKE3_BYTES]) {
+    uint32_t h[8];
+    memcpy(h, initial, sizeof h);
+    size_t at = 0;
+    do { /* the last chunk: at least one block, which may be empty */
+        size_t n = s->held_bytes - at < BLAKE3_BLOCK ? s->held_bytes - at : BLAKE3_BLOCK;
+        bool last = at + n == s->held_bytes;
+        uint32_t flags = (at == 0 ? CHUNK_START : 0) | (last ? CHUNK_END : 0);
+        if (last && root && s->depth == 0) flags |= ROOT;
+        compress(h, s->held + at, n, s->first + s->done, flags);
+        at += n;
+    } while (at < s->held_bytes);
+    fold(s, root, h);
+    to_bytes(h, out);
+}
+
+void blake3_join(const uint8_t (*branches)[BLAKE3_BYTES], size_t count, uint8_t out[BLAKE3_BYTES]) {
+    blake3_state s;
+    blake3_begin(&s, 0);
+    uint32_t h[8];
+    for (size_t i = 0; i + 1 < count; i++) {
+        to_words(branches[i], h);
+        push(&s, h, i + 1);
+    }
+    to_words(branches[count - 1], h);
+    fold(&s, true, h);
+    to_bytes(h, out);
+}

@@ -1,0 +1,53 @@
+/* BLAKE3: a hash that is a tree, so that lanes of a vector and threads each take branches of their own.
+ *
+ * Plain hashing only: no keys, no derivation, 32 bytes of output. Every instruction set gives the same digest.
+ * Specification: https://github.com/BLAKE3-team/BLAKE3-specs/blob/master/blake3.pdf */
+#ifndef KERNELS_BLAKE3_H
+#define KERNELS_BLAKE3_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BLAKE3_BYTES = 32,
+    BLAKE3_CHUNK = 1024, /* bytes of a leaf */
+    BLAKE3_BLOCK = 64,
+    BLAKE3_DEPTH = 54 /* of a tree over 2^64 bytes */
+};
+
+/* A run of whole chunks as it comes in, from chunk `first` of the input on. */
+typedef struct blake3_state {
+    uint32_t stack[BLAKE3_DEPTH][8]; /* chaining values of complete subtrees, the largest first */
+    unsigned depth;
+    uint64_t first, done; /* chunks */
+    uint8_t held[BLAKE3_CHUNK]; /* the last bytes, always kept back: only the end says which chunk is the last */
+    size_t held_bytes;
+} blake3_state;
+
+/* `first_chunk`: of a branch that is hashed on its own, a multiple of its (power of two) chunks; else 0. */
+void blake3_begin(blake3_state *s, uint64_t first_chunk);
+void blake3_update(blake3_state *s, const void *data, size_t bytes);
+/* The digest of everything where `root`, else the chaining value of the branch. */
+void blake3_finish(blake3_state *s, bool root, uint8_t out[BLAKE3_BYTES]);
+/* The digest of an input that was cut into `count` > 1 branches of the same power of two of chunks, the last may be
+ * shorter. */
+void blake3_join(const uint8_t (*branches)[BLAKE3_BYTES], size_t count, uint8_t out[BLAKE3_BYTES]);
+
+/* ---- instruction sets ---- */
+/* `count` inputs of `blocks` blocks each, `stride` bytes apart -> their chaining values, behind each other. `counter` is
+ * that of the first, `step` its difference to the next; `first_flags` and `last_flags` are added to those blocks. */
+typedef struct blake3_job {
+    const uint8_t *data;
+    size_t stride, count, blocks;
+    uint64_t counter, step;
+    uint32_t flags, first_flags, last_flags;
+} blake3_job;
+typedef void (*blake3_many)(const blake3_job *job, uint32_t (*out)[8]);
+
+void blake3_many_scalar(const blake3_job *job, uint32_t (*out)[8]); /* the definition */
+void blake3_many_vector(const blake3_job *job, uint32_t (*out)[8]); /* 4 lanes: SSE2, NEON */
+void blake3_many_avx2(const blake3_job *job, uint32_t (*out)[8]);
+void blake3_many_avx512(const blake3_job *job, uint32_t (*out)[8]);
+
+#endif
