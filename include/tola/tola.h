@@ -16,6 +16,7 @@
 #include <tola/run.h>
 #include <tola/sampling.h>
 #include <tola/scan.h>
+#include <tola/sign.h>
 #include <tola/tensor.h>
 #include <tola/tokenizer.h>
 #include <tola/transform.h>

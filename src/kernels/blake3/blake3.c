@@ -25,7 +25,8 @@ void blake3_many_scalar(const blake3_job *job, uint32_t (*out)[8]) {
     for (size_t i = 0; i < job->count; i++) {
         memcpy(out[i], initial, sizeof initial);
         for (size_t b = 0; b < job->blocks; b++) {
-            uint32_t flags = job->flags | (b == 0 ? job->first_flags : 0) | (b == job->blocks - 1 ? job->last_flags : 0);
+            uint32_t flags =
+                job->flags | (b == 0 ? job->first_flags : 0) | (b == job->blocks - 1 ? job->last_flags : 0);
             compress(out[i], job->data + i * job->stride + b * BLAKE3_BLOCK, BLAKE3_BLOCK, job->counter + i * job->step,
                      flags);
         }
@@ -86,8 +87,9 @@ enum { AT_ONCE = 128 }; /* chunks; their chaining values stay in the first cache
 /* The subtree over `chunks` (a power of two, at most AT_ONCE) whole chunks. */
 static void subtree(const uint8_t *data, size_t chunks, uint64_t first, uint32_t out[8]) {
     uint32_t a[AT_ONCE][8], b[AT_ONCE / 2][8];
-    hash_many(&(blake3_job){ data, BLAKE3_CHUNK, chunks, BLAKE3_CHUNK / BLAKE3_BLOCK, first, 1, 0, CHUNK_START, CHUNK_END },
-              a);
+    hash_many(
+        &(blake3_job){ data, BLAKE3_CHUNK, chunks, BLAKE3_CHUNK / BLAKE3_BLOCK, first, 1, 0, CHUNK_START, CHUNK_END },
+        a);
     uint32_t(*from)[8] = a, (*to)[8] = b;
     for (; chunks > 1; chunks /= 2) {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -154,15 +156,15 @@ void blake3_finish(blake3_state *s, bool root, uint8_t out[BLAKE3_BYTES]) {
     to_bytes(h, out);
 }
 
-void blake3_join(const uint8_t (*branches)[BLAKE3_BYTES], size_t count, uint8_t out[BLAKE3_BYTES]) {
-    blake3_state s;
-    blake3_begin(&s, 0);
+void blake3_push(blake3_state *s, const uint8_t branch[BLAKE3_BYTES], uint64_t count) {
     uint32_t h[8];
-    for (size_t i = 0; i + 1 < count; i++) {
-        to_words(branches[i], h);
-        push(&s, h, i + 1);
-    }
-    to_words(branches[count - 1], h);
-    fold(&s, true, h);
+    to_words(branch, h);
+    push(s, h, count);
+}
+
+void blake3_fold(blake3_state *s, const uint8_t last[BLAKE3_BYTES], uint8_t out[BLAKE3_BYTES]) {
+    uint32_t h[8];
+    to_words(last, h);
+    fold(s, true, h);
     to_bytes(h, out);
 }

@@ -20,7 +20,7 @@ enum {
 typedef struct blake3_state {
     uint32_t stack[BLAKE3_DEPTH][8]; /* chaining values of complete subtrees, the largest first */
     unsigned depth;
-    uint64_t first, done; /* chunks */
+    uint64_t first, done;       /* chunks */
     uint8_t held[BLAKE3_CHUNK]; /* the last bytes, always kept back: only the end says which chunk is the last */
     size_t held_bytes;
 } blake3_state;
@@ -30,13 +30,15 @@ void blake3_begin(blake3_state *s, uint64_t first_chunk);
 void blake3_update(blake3_state *s, const void *data, size_t bytes);
 /* The digest of everything where `root`, else the chaining value of the branch. */
 void blake3_finish(blake3_state *s, bool root, uint8_t out[BLAKE3_BYTES]);
-/* The digest of an input that was cut into `count` > 1 branches of the same power of two of chunks, the last may be
- * shorter. */
-void blake3_join(const uint8_t (*branches)[BLAKE3_BYTES], size_t count, uint8_t out[BLAKE3_BYTES]);
+/* The digest of an input that was cut into several branches of the same power of two of chunks, of which the last may
+ * be shorter: after blake3_begin, all but the last in their order, `count` being how many there are then; then the
+ * last. */
+void blake3_push(blake3_state *s, const uint8_t branch[BLAKE3_BYTES], uint64_t count);
+void blake3_fold(blake3_state *s, const uint8_t last[BLAKE3_BYTES], uint8_t out[BLAKE3_BYTES]);
 
 /* ---- instruction sets ---- */
-/* `count` inputs of `blocks` blocks each, `stride` bytes apart -> their chaining values, behind each other. `counter` is
- * that of the first, `step` its difference to the next; `first_flags` and `last_flags` are added to those blocks. */
+/* `count` inputs of `blocks` blocks each, `stride` bytes apart -> their chaining values, behind each other. `counter`
+ * is that of the first, `step` its difference to the next; `first_flags` and `last_flags` are added to those blocks. */
 typedef struct blake3_job {
     const uint8_t *data;
     size_t stride, count, blocks;

@@ -1,5 +1,5 @@
-/* LANES inputs at once, one in each lane of a vector, by gcc's and clang's vectors: LANES, MANY (the function's name) and
- * REST (who takes fewer inputs than lanes) are defined by the file that includes this. */
+/* LANES inputs at once, one in each lane of a vector, by gcc's and clang's vectors: LANES, MANY (the function's name)
+ * and REST (who takes fewer inputs than lanes) are defined by the file that includes this. */
 #include "kernels/blake3/blake3.h"
 
 typedef uint32_t word __attribute__((vector_size(4 * LANES)));
