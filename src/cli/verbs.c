@@ -6,7 +6,6 @@ extern const cli_verb cmd_run;
 extern const cli_verb cmd_convert, cmd_quantize, cmd_merge;
 extern const cli_verb cmd_train;
 extern const cli_verb cmd_scan;
-extern const cli_verb cmd_convert, cmd_quantize;
 extern const cli_verb cmd_sign, cmd_verify;
 extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
 
