@@ -295,6 +295,7 @@ static tola_status take_row(opening *o, uint64_t at) {
     } else if (o->label != NO_COLUMN) {
         if (!mem_grow(&o->label_of, &o->label_cap, info->count + 1, sizeof *o->label_of)) return no_memory(o);
         uint32_t label = label_number(o, csv_field(p, o->label));
+        if (label == NO_COLUMN && o->labels.count < DATA_MAX_CLASSES) return no_memory(o);
         if (label == NO_COLUMN)
             return data_line_error(o->err, TOLA_E_LIMIT, o->path, p->row_line,
                                    "more than %u different labels; is it a number to be predicted?", DATA_MAX_CLASSES);
@@ -391,7 +392,9 @@ static tola_status read_csv(const data_table *t, uint64_t example, float *featur
             good = field_number(p.text + p.fields[own->columns[c]], &x);
             features[c] = (float)x;
         }
-        if (!good) {
+        if (!good && p.status == TOLA_E_NOMEM) {
+            status = err_nomem(err, "reading CSV");
+        } else if (!good) {
             err_set(err, TOLA_E_FORMAT, own->rows[example], "the row is another than when the file was opened");
             status = err_in_file(err, TOLA_E_FORMAT, path);
         }
