@@ -95,6 +95,23 @@ TOLA_API TOLA_MUST_CHECK tola_status tola_train(const char *path, const tola_tra
                                                 tola_train_summary *summary, tola_learn_result *result,
                                                 tola_error *err);
 
+/* ---- the log of a run ---- */
+
+/* What log.jsonl says of one number: its value at steps that ascend. Borrowed from the log. */
+typedef struct tola_learn_series {
+    const char *name; /* "loss", "lr", "validation.loss", ... */
+    const double *steps, *values;
+    size_t count;
+} tola_learn_series;
+typedef struct tola_learn_log tola_learn_log;
+/* FOLDER/log.jsonl. A last line that a kill cut short is left out; any other that is no line of a log is
+ * TOLA_E_FORMAT. Values that are null (no number) are NaN. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_learn_log_open(const char *folder, tola_learn_log **out, tola_error *err);
+TOLA_API void tola_learn_log_close(tola_learn_log *log); /* NULL is fine */
+TOLA_API size_t tola_learn_log_count(const tola_learn_log *log);
+/* Series `i` in the order in which their names came; false beyond the end. */
+TOLA_API bool tola_learn_log_get(const tola_learn_log *log, size_t i, tola_learn_series *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -30,6 +30,11 @@ typedef struct cairo_api {
     void (*set_source_rgb)(void *cr, double r, double g, double b);
     void (*rectangle)(void *cr, double x, double y, double width, double height);
     void (*fill)(void *cr);
+    void (*set_line_width)(void *cr, double width);
+    void (*set_line_cap)(void *cr, int cap);
+    void (*set_line_join)(void *cr, int join);
+    void (*line_to)(void *cr, double x, double y);
+    void (*stroke)(void *cr);
     void (*select_font_face)(void *cr, const char *family, int slant, int weight);
     void (*set_font_size)(void *cr, double size);
     void (*text_extents)(void *cr, const char *text, cairo_extents *out);
@@ -71,7 +76,8 @@ static void put_format(canvas *c, const char *format, ...) {
 static bool load_cairo(cairo_api *api) {
     static const char *const names[] = {
         "cairo_image_surface_create", "cairo_create", "cairo_destroy", "cairo_surface_destroy", "cairo_surface_status",
-        "cairo_scale", "cairo_set_source_rgb", "cairo_rectangle", "cairo_fill", "cairo_select_font_face",
+        "cairo_scale", "cairo_set_source_rgb", "cairo_rectangle", "cairo_fill", "cairo_set_line_width",
+        "cairo_set_line_cap", "cairo_set_line_join", "cairo_line_to", "cairo_stroke", "cairo_select_font_face",
         "cairo_set_font_size", "cairo_text_extents", "cairo_move_to", "cairo_show_text",
         "cairo_surface_write_to_png_stream" };
     void *library = dlopen("libcairo.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -121,14 +127,18 @@ static void free_canvas(canvas *c) {
     free(c);
 }
 
-bool canvas_can(const char *path) {
+bool canvas_png(void) {
+    cairo_api unused;
+    return load_cairo(&unused);
+}
+
+static bool can_draw(const char *path) {
     cairo_api unused;
     bool png = ends_with(path, ".png");
     if (!png && !ends_with(path, ".svg")) {
         cli_fail("%s: a plot is written as .svg or .png", path);
         return false;
     }
-    if (!frame_may_write(path)) return false;
     if (png && !load_cairo(&unused)) {
         cli_fail("PNG needs libcairo.so.2, which is not installed; a file that ends in .svg needs nothing");
         return false;
@@ -136,8 +146,14 @@ bool canvas_can(const char *path) {
     return true;
 }
 
+bool canvas_can(const char *path) { return can_draw(path) && frame_may_write(path); }
+
 canvas *canvas_open(const char *path, double width, double height) {
-    if (!canvas_can(path)) return NULL;
+    return frame_may_write(path) ? canvas_replace(path, width, height) : NULL;
+}
+
+canvas *canvas_replace(const char *path, double width, double height) {
+    if (!can_draw(path)) return NULL;
     bool png = ends_with(path, ".png");
     canvas *c = frame_alloc(sizeof *c);
     memset(c, 0, sizeof *c);
@@ -164,6 +180,26 @@ void canvas_rect(canvas *c, double x, double y, double width, double height, uns
     } else {
         put_format(c, "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\" fill=\"#%06x\"/>\n", x, y, width, height, colour);
     }
+}
+
+void canvas_line(canvas *c, const double *points, size_t count, double width, unsigned colour) {
+    if (count < 2) return;
+    if (c->cr) {
+        png_colour(c, colour);
+        c->cairo.set_line_width(c->cr, width);
+        c->cairo.set_line_cap(c->cr, 1 /* round */);
+        c->cairo.set_line_join(c->cr, 1 /* round */);
+        c->cairo.move_to(c->cr, points[0], points[1]);
+        for (size_t i = 1; i < count; i++) c->cairo.line_to(c->cr, points[2 * i], points[2 * i + 1]);
+        c->cairo.stroke(c->cr);
+        return;
+    }
+    put_format(c,
+               "<polyline fill=\"none\" stroke=\"#%06x\" stroke-width=\"%g\" stroke-linecap=\"round\" "
+               "stroke-linejoin=\"round\" points=\"",
+               colour, width);
+    for (size_t i = 0; i < count; i++) put_format(c, "%s%.1f,%.1f", i ? " " : "", points[2 * i], points[2 * i + 1]);
+    put_format(c, "\"/>\n");
 }
 
 /* Text of XML: markup escaped; frame_quote has made control bytes and bad UTF-8 visible before. */

@@ -86,6 +86,7 @@ static int run(const void *settings_, char **args, int n_args) {
     tola_status status = tola_train(args[0], &o, &summary, &result, &err);
     cli_progress_end();
     int code = CLI_YES;
+    if (status == TOLA_OK && !s->dry) code = learning_curves(out);
     if (status != TOLA_OK) {
         code = cli_fail_error(&err);
     } else if (cli.json) {

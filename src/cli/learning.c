@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* "1:23:45", "4:05" */
 static const char *duration(char *buf, size_t n, double seconds) {
@@ -106,6 +107,16 @@ void learning_text(const tola_learn_result *r, const char *out) {
         out_printf("%s holds a checkpoint; --resume goes on with it\n", out);
     else
         out_printf("%s holds the model\n", out);
+}
+
+int learning_curves(const char *out) {
+    size_t length = strlen(out);
+    while (length > 1 && out[length - 1] == '/') length--;
+    size_t begin = length;
+    while (begin > 0 && out[begin - 1] != '/') begin--;
+    char name[200];
+    snprintf(name, sizeof name, "%.*s", (int)(length - begin), out + begin);
+    return curves_of_run(out, name, !cli.json && !cli.quiet && isatty(STDOUT_FILENO));
 }
 
 void learning_json(tola_json *j, const tola_learn_result *r, const char *out) {

@@ -3,6 +3,7 @@
 #define CLI_LEARNING_H
 
 #include "cli.h"
+#include "curves.h"
 #include "measure.h"
 
 typedef struct learning_show {
@@ -16,6 +17,8 @@ typedef struct learning_show {
 bool learning_event(void *user, const tola_learn_event *event);
 void learning_memory(const tola_learn_memory *memory);
 void learning_text(const tola_learn_result *result, const char *out);
+/* The curves of the run as a picture in `out` and, where somebody looks, on the terminal. */
+int learning_curves(const char *out);
 /* Members of the summary's object; out NULL: nothing was run. */
 void learning_json(tola_json *json, const tola_learn_result *result, const char *out);
 

@@ -18,7 +18,6 @@
 #define RIGHT 200.0 /* room of the legend */
 #define TOP 56.0
 #define BOTTOM 52.0
-#define LINE_STEP 1.5 /* pixels between the squares that a line is made of */
 
 /* Colours that differ for most eyes (Okabe and Ito 2008), then darker ones of the same. */
 static const unsigned colours[] = { 0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9,
@@ -84,26 +83,19 @@ static void draw_axes(canvas *c, const frame_of *f) {
     canvas_text(c, 12, TOP - 12, 12, CANVAS_LEFT, 0x222222, "signal to noise, dB (higher is better)");
 }
 
-/* The canvas knows rectangles: a line is a row of small ones. */
-static void draw_line(canvas *c, double x0, double y0, double x1, double y1) {
-    int steps = (int)(hypot(x1 - x0, y1 - y0) / LINE_STEP) + 1;
-    for (int i = 0; i <= steps; i++) {
-        double s = (double)i / steps;
-        canvas_rect(c, x0 + (x1 - x0) * s - 0.6, y0 + (y1 - y0) * s - 0.6, 1.2, 1.2, 0xb0b0b0);
-    }
-}
-
 /* The types that no other beats at their size, joined; all of them marked and named. */
 static void draw_candidates(canvas *c, const frame_of *f, const tola_quantize_result *r) {
-    double best = -INFINITY, x0 = 0, y0 = 0;
+    double best = -INFINITY, line[4] = { 0 };
     for (size_t i = 0; i < r->candidate_count; i++) { /* by bits */
         const tola_quantize_candidate *k = &r->candidates[i];
         if (!drawable(&k->error) || k->error.snr_db <= best) continue;
         double x = x_of(f, k->bits_per_weight), y = y_of(f, k->error.snr_db);
-        if (best > -INFINITY) draw_line(c, x0, y0, x, y);
+        line[2] = x;
+        line[3] = y;
+        if (best > -INFINITY) canvas_line(c, line, 2, 1.2, 0xb0b0b0);
         best = k->error.snr_db;
-        x0 = x;
-        y0 = y;
+        line[0] = x;
+        line[1] = y;
     }
     for (size_t i = 0; i < r->candidate_count; i++) {
         const tola_quantize_candidate *k = &r->candidates[i];

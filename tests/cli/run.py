@@ -120,6 +120,8 @@ class Runner:
 
     def environment(self, folder):
         keep = {k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "UBSAN_", "LSAN_", "TSAN_", "TOLA_CPU"))}
+        # fontconfig, which cairo loads for the letters of a PNG, keeps what it has read until the process ends
+        keep.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions=" + os.path.join(ROOT, "tests/cli/leaks.supp"))
         return {**keep, "PATH": self.bin + ":" + os.environ.get("PATH", "/usr/bin:/bin"), "HOME": folder,
                 "LC_ALL": "C.UTF-8", "TERM": "dumb", "TZ": "UTC", "FIXTURES": self.fixtures,
                 "DATA": self.data or "", "DIR": folder, "ROOT": ROOT, "PYTHON": sys.executable}

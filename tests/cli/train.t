@@ -28,7 +28,7 @@ step 60: validation loss 0.0*, accuracy 100.00 % (glob)
 done: 60 steps in * s, loss 0.*; validation loss 0.0*, accuracy 100.00 % (glob)
 memory at most * (* were predicted) (glob)
 flowers holds the model
-$ ls flowers flowers/checkpoint-60; wc -l < flowers/log.jsonl
+$ ls -I 'loss.*' flowers flowers/checkpoint-60; wc -l < flowers/log.jsonl
 flowers:
 checkpoint-40
 checkpoint-60
@@ -63,11 +63,15 @@ $ tola train flowers.yaml --resume --json | grep -E '"(schema|steps|resumed_from
   "stopped": false,
 
 # A resume says what has changed; what is harmless may.
+# The curves of the run: a PNG, or an SVG where there is no cairo.
+$ ls flowers | grep -c '^loss\.'; head -c 4 flowers/loss.* | grep -a -c -e PNG -e '<svg'
+1
+1
 $ sed -i 's/rate: 0.05/rate: 0.06/; s/every: 30/every: 10/' flowers.yaml
 $ tola train flowers.yaml --resume --quiet
 2> tola: flowers/checkpoint-60/run.json: the run was begun with another recipe: optimizer.rate was 0.05, is 0.06
 [exit 2]
-$ sed -i 's/steps: 60/steps: 70/' flowers.yaml; tola train flowers.yaml --resume --changed --quiet; ls flowers
+$ sed -i 's/steps: 60/steps: 70/' flowers.yaml; tola train flowers.yaml --resume --changed --quiet; ls -I 'loss.*' flowers
 checkpoint-60
 checkpoint-70
 config.json
@@ -168,7 +172,7 @@ $ cat > words.yaml <<'END'
 > optimizer: {rate: 0.02, clip: 1}
 > schedule: {kind: cosine, warmup: 5}
 > END
-$ tola train words.yaml --quiet; ls words
+$ tola train words.yaml --quiet; ls -I 'loss.*' words
 checkpoint-80
 config.json
 log.jsonl
