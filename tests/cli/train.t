@@ -198,7 +198,7 @@ $ cat > cats.yaml <<'END'
 > training: {steps: 60, batch: 4}
 > optimizer: {rate: 0.02, clip: 1}
 > END
-$ tola train cats.yaml --quiet; ls cats
+$ tola train cats.yaml --quiet; ls -I 'loss.*' cats
 checkpoint-60
 config.json
 log.jsonl
