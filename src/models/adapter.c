@@ -18,39 +18,6 @@
 #define MAX_RANK 65536u
 #define NAME_MAX_LENGTH 255
 
-enum { DOWN, UP, MAGNITUDE, PARTS };
-
-typedef struct pair {
-    const char *name; /* for messages: the tensor that came first */
-    const name_row *row;
-    uint32_t layer;
-    size_t tensors[PARTS]; /* SIZE_MAX: none */
-    graph_weight weights[PARTS];
-    const void *data[PARTS];
-    float scale;
-    bool used;
-} pair;
-
-/* Lengths of rows that were asked for. */
-typedef struct lengths {
-    struct lengths *next;
-    const graph_weight *of;
-    graph_weight weight;
-    const void *data;
-} lengths;
-
-struct model_adapter {
-    const tola_checkpoint *ck;
-    const model_description *base;
-    arena arena;
-    pair *pairs;
-    size_t count, cap;
-    void **blocks;
-    size_t block_count, block_cap;
-    lengths *lengths;
-    bool gguf;
-};
-
 static tola_status refuse(const tola_checkpoint *ck, const char *name, tola_status status, const char *why,
                           tola_error *err) {
     err_in_tensor(err, err_set(err, status, TOLA_NO_OFFSET, "%s", why), name);
@@ -63,6 +30,8 @@ void model_adapter_free(model_adapter *a) {
     for (size_t i = 0; i < a->block_count; i++) mem_free(a->blocks[i]);
     mem_free(a->blocks);
     mem_free(a->pairs);
+    mem_free(a->learned);
+    mem_free(a->modules);
     arena_free(&a->arena);
     mem_free(a);
 }
@@ -104,11 +73,13 @@ static bool split_gguf(const char *name, char *weight, size_t cap, int *half, co
     return false;
 }
 
-static pair *pair_of(model_adapter *a, const name_match *m) {
+pair *adapter_pair(model_adapter *a, const name_match *m) {
     for (size_t i = 0; i < a->count; i++)
-        if (a->pairs[i].row == m->row && a->pairs[i].layer == m->layer) return &a->pairs[i];
+        if (a->pairs[i]->row == m->row && a->pairs[i]->layer == m->layer) return a->pairs[i];
     if (!mem_grow(&a->pairs, &a->cap, a->count + 1, sizeof *a->pairs)) return NULL;
-    pair *p = &a->pairs[a->count++];
+    pair *p = arena_alloc(&a->arena, sizeof *p);
+    if (p == NULL) return NULL;
+    a->pairs[a->count++] = p;
     *p = (pair){ .row = m->row, .layer = m->layer, .tensors = { SIZE_MAX, SIZE_MAX, SIZE_MAX } };
     return p;
 }
@@ -129,7 +100,7 @@ static tola_status take_name(model_adapter *a, size_t tensor, tola_error *err) {
         return refuse(a->ck, t->name, TOLA_E_UNSUPPORTED, "adapters of experts are not known", err);
     if (strcmp(m.row->gguf, "token_embd.weight") == 0)
         return refuse(a->ck, t->name, TOLA_E_UNSUPPORTED, "adapters of embeddings are not known", err);
-    pair *p = pair_of(a, &m);
+    pair *p = adapter_pair(a, &m);
     if (p == NULL) return err_nomem(err, "opening an adapter");
     if (p->tensors[half] != SIZE_MAX) return refuse(a->ck, t->name, TOLA_E_FORMAT, "a second one for its weight", err);
     p->tensors[half] = tensor;
@@ -338,13 +309,13 @@ static tola_status open_pairs(model_adapter *a, float scale, tola_error *err) {
     for (size_t i = 0; i < tensors; i++) TRY(take_name(a, i, err));
     if (a->count == 0) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "an adapter without tensors");
     for (size_t i = 0; i < a->count; i++) {
-        pair *p = &a->pairs[i];
+        pair *p = a->pairs[i];
         TRY(finish_pair(a, p, err));
         p->scale *= scale;
         if (!isfinite(p->scale)) return refuse(a->ck, p->name, TOLA_E_FORMAT, "its scale is no number", err);
     }
     for (size_t i = 0; i < a->count; i++) /* the list grows no more */
-        for (int part = 0; part < PARTS; part++) a->pairs[i].weights[part].data = &a->pairs[i].data[part];
+        for (int part = 0; part < PARTS; part++) a->pairs[i]->weights[part].data = &a->pairs[i]->data[part];
     return TOLA_OK;
 }
 
@@ -370,17 +341,16 @@ tola_status model_adapter_open(const tola_checkpoint *ck, const model_descriptio
 static pair *named(model_adapter *a, const char *word, uint32_t layer) {
     static const char blk[] = "blk.%d.";
     for (size_t i = 0; i < a->count; i++) {
-        const char *gguf = a->pairs[i].row->gguf;
+        const char *gguf = a->pairs[i]->row->gguf;
         if (strncmp(gguf, blk, sizeof blk - 1) == 0) gguf += sizeof blk - 1;
-        if (a->pairs[i].layer == layer && strcmp(gguf, word) == 0) return &a->pairs[i];
+        if (a->pairs[i]->layer == layer && strcmp(gguf, word) == 0) return a->pairs[i];
     }
     return NULL;
 }
 
 size_t model_adapter_count(const model_adapter *a) { return a->count; }
 
-model_pair model_adapter_at(const model_adapter *a, size_t i) {
-    const pair *p = &a->pairs[i];
+static model_pair pair_seen(const pair *p) {
     return (model_pair){ .name = p->name,
                          .word = p->row->gguf,
                          .layer = p->layer,
@@ -390,8 +360,9 @@ model_pair model_adapter_at(const model_adapter *a, size_t i) {
                          .scale = p->scale };
 }
 
-/* Rows [first, first + rows) of B. */
-static const graph_weight *some_rows(model_adapter *a, const pair *p, uint64_t first, uint64_t rows) {
+model_pair model_adapter_at(const model_adapter *a, size_t i) { return pair_seen(a->pairs[i]); }
+
+const graph_weight *adapter_rows(model_adapter *a, const pair *p, uint64_t first, uint64_t rows) {
     struct {
         graph_weight weight;
         const void *data;
@@ -413,7 +384,7 @@ tola_status model_adapter_find(model_adapter *a, const model_want *want, model_p
         first = want->fused_first;
         rows = want->fused_rows;
     }
-    if (p == NULL) return TOLA_OK;
+    if (p == NULL) return a->learns ? adapter_learn(a, want, out, err) : TOLA_OK;
     if (p->weights[DOWN].cols != want->cols || p->weights[UP].rows != rows) {
         char why[128];
         snprintf(why, sizeof why, "a pair from %llu to %llu columns, but the weight goes from %llu to %llu",
@@ -422,8 +393,9 @@ tola_status model_adapter_find(model_adapter *a, const model_want *want, model_p
         return refuse(a->ck, p->name, TOLA_E_FORMAT, why, err);
     }
     p->used = true;
-    model_pair found = model_adapter_at(a, (size_t)(p - a->pairs));
-    if (rows != want->rows) found.up = some_rows(a, p, first, want->rows);
+    if (a->learns) return adapter_learn(a, want, out, err);
+    model_pair found = pair_seen(p);
+    if (rows != want->rows) found.up = adapter_rows(a, p, first, want->rows);
     if (found.up == NULL) return err_nomem(err, "adapters");
     if (found.magnitude != NULL) found.magnitude += first;
     *out = found;
@@ -484,6 +456,6 @@ tola_status model_adapter_lengths(model_adapter *a, const model_pair *changed, c
 
 const char *model_adapter_unused(const model_adapter *a) {
     for (size_t i = 0; i < a->count; i++)
-        if (!a->pairs[i].used) return a->pairs[i].name;
+        if (!a->pairs[i]->used) return a->pairs[i]->name;
     return NULL;
 }

@@ -40,8 +40,6 @@ typedef struct writing_adapter {
     float *spare; /* of one tensor that changes its order or size */
 } writing_adapter;
 
-enum { DOWN, UP, MAGNITUDE };
-
 /* ---- what is said of the pairs ---- */
 
 static tola_status find_row(writing_adapter *w, item *it, const model_pair *p, tola_error *err) {

@@ -72,6 +72,7 @@ static const graph_weight *bias_of(build *b, const char *name, part p, uint64_t 
  * the magnitude over the length of the changed row. */
 static graph_value change_of(build *b, model_adapter *adapter, const model_pair *p, const graph_weight *weight,
                              graph_value x, graph_value y) {
+    if (p->dropout > 0) x = graph_dropout(b->g, p->dropout, x);
     graph_value change = graph_linear(b->g, p->up, NULL, graph_linear(b->g, p->down, NULL, x));
     change = graph_scale(b->g, p->scale, change);
     if (p->magnitude == NULL || graph_failed(b->g)) return change;

@@ -214,6 +214,9 @@ typedef struct model_pair {
     const graph_weight *down, *up; /* A [rank, cols] and B [rows, rank], f32; down NULL: the weight is left alone */
     const float *magnitude;        /* of each row; NULL: no DoRA */
     float scale;
+    /* of adapters that are learned */
+    const graph_weight *magnitudes; /* the same as a weight of one row */
+    float dropout;                  /* of A's input */
 } model_pair;
 /* The pair for a weight. TOLA_E_FORMAT where its shapes are not the weight's. */
 tola_status model_adapter_find(model_adapter *a, const model_want *want, model_pair *out, tola_error *err);
@@ -226,6 +229,35 @@ tola_status model_adapter_lengths(model_adapter *a, const model_pair *changed, c
                                   const graph_weight **out, tola_error *err);
 /* A pair that nothing has asked for (a layer too many); NULL: all have been. */
 const char *model_adapter_unused(const model_adapter *a);
+
+/* ---- adapter_learn.c ---- */
+
+/* An adapter that is learned: it has a pair for each weight of its targets that the builder asks for. */
+typedef struct model_adapter_options {
+    uint32_t rank;
+    float scale, dropout;
+    bool magnitudes; /* DoRA */
+    /* PEFT's target_modules: endings of modules' names ("q_proj", "layers.0.mlp.up_proj"), or GGUF's words ("attn_q");
+     * NULL-terminated. NULL: every matrix of attention and dense feed-forward layers. Borrowed. */
+    const char *const *targets;
+} model_adapter_options;
+/* Pairs are made when they are asked for: zeros, but that magnitudes are the lengths of the weight's rows. */
+tola_status model_adapter_create(const model_description *base, const model_adapter_options *o, model_adapter **out,
+                                 tola_error *err);
+/* After building: TOLA_E_ARG for a target that is no weight's (with the nearest that is), or where there is none at all. */
+tola_status model_adapter_check(const model_adapter *a, tola_error *err);
+/* What is learned. Several weights of one fused matrix share A; each has its rows of B. */
+typedef enum model_learned_part { MODEL_LEARNED_DOWN, MODEL_LEARNED_UP, MODEL_LEARNED_MAGNITUDE } model_learned_part;
+typedef struct model_learned {
+    const char *name; /* unique: "model.layers.0.self_attn.q_proj.lora_A.weight" */
+    model_learned_part part;
+    const graph_weight *weight;
+    float *const *values;
+} model_learned;
+size_t model_adapter_learned_count(const model_adapter *a);
+const model_learned *model_adapter_learned_at(const model_adapter *a, size_t i);
+/* Sets a pair's magnitudes to the lengths of w's rows where they are to be learned. */
+tola_status model_adapter_begin(model_adapter *a, const model_pair *p, const graph_weight *w, tola_error *err);
 
 /* ---- adapter_write.c ---- */
 
