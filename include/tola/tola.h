@@ -8,6 +8,7 @@
 #include <tola/checkpoint.h>
 #include <tola/embed.h>
 #include <tola/eval.h>
+#include <tola/finetune.h>
 #include <tola/insight.h>
 #include <tola/json.h>
 #include <tola/learn.h>

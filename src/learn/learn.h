@@ -163,6 +163,9 @@ typedef struct learn_task {
     /* The gradients of step `step` are there, divided by its weight, not yet clipped: may add to them (EWC), and to the
      * loss. */
     tola_status (*adjust)(void *user, uint64_t step, double *loss, tola_error *err);
+    /* Before the first step of a process, when weights and state are as it begins: `step` steps are done. May run batches
+     * and use the gradients, which are zeroed afterwards. */
+    tola_status (*begin)(void *user, learn_trainer *t, uint64_t step, tola_error *err);
     /* Beside each validation (before the first step, every validate_every, after the last): numbers for the log; *stop
      * with a static `why` ends the run after a checkpoint. learn_trainer_evaluate may be used. */
     tola_status (*measure)(void *user, learn_trainer *t, uint64_t step, learn_measures *m, bool *stop, const char **why,

@@ -457,6 +457,7 @@ static bool due(uint64_t every, uint64_t step) { return every != 0 && step % eve
 static tola_status loop(learn_trainer *t, tola_error *err) {
     const learn_options *o = t->o;
     uint64_t first = t->step;
+    if (t->task->begin) TRY(t->task->begin(t->task->user, t, t->step, err));
     if (t->step == 0) TRY(validate(t, err));
     while (t->step < o->steps && !t->stop) {
         uint64_t before = t->step;

@@ -68,6 +68,21 @@ static const graph_weight *bias_of(build *b, const char *name, part p, uint64_t 
     return bias == MODEL_BIAS_NONE ? NULL : vector(b, name, "bias", p, n, bias == MODEL_BIAS_IF_THERE);
 }
 
+/* The same of magnitudes that are learned, lengths being those of the present weights. */
+static graph_value learned_dora(build *b, model_adapter *adapter, const model_pair *p, const graph_weight *weight,
+                                graph_value y, graph_value change) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_status status = model_adapter_begin(adapter, p, weight, &err);
+    if (status == TOLA_OK && p->magnitudes == NULL)
+        status = err_set(&err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "magnitudes that are given are not learned");
+    if (status != TOLA_OK) {
+        graph_fail(b->g, status, "%s", err.message);
+        return GRAPH_NONE;
+    }
+    change = graph_dora(b->g, weight, p->down, p->up, p->scale, p->magnitudes, NULL, y, change);
+    return graph_add(b->g, change, graph_scale(b->g, -1, y));
+}
+
 /* What an adapter adds to a product y without bias: scale B (A x); with magnitudes (c - 1) y + c scale B (A x), c being
  * the magnitude over the length of the changed row. */
 static graph_value change_of(build *b, model_adapter *adapter, const model_pair *p, const graph_weight *weight,
@@ -76,6 +91,7 @@ static graph_value change_of(build *b, model_adapter *adapter, const model_pair 
     graph_value change = graph_linear(b->g, p->up, NULL, graph_linear(b->g, p->down, NULL, x));
     change = graph_scale(b->g, p->scale, change);
     if (p->magnitude == NULL || graph_failed(b->g)) return change;
+    if (graph_is_training(b->g)) return learned_dora(b, adapter, p, weight, y, change);
     const graph_weight *lengths = NULL;
     tola_error err = TOLA_ERROR_INIT;
     tola_status status = model_adapter_lengths(adapter, p, weight, &lengths, &err);

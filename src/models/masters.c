@@ -260,6 +260,17 @@ tola_status masters_take(model_weights *w, const model_want *want, graph_weight 
     return fill(w, first, values[0], err);
 }
 
+tola_status model_weights_reset(model_weights *w, tola_error *err) {
+    float *work = mem_alloc_aligned(64, LOAD_ELEMENTS * sizeof *work);
+    if (work == NULL) return err_nomem(err, "weights");
+    tola_status status = TOLA_OK;
+    for (size_t i = 0; i < w->origin_count && status == TOLA_OK; i++)
+        if (!w->origins[i].follows)
+            status = load(w, &w->origins[i], w->masters[w->origins[i].master].values[0], work, err);
+    mem_free(work);
+    return status;
+}
+
 /* ---- the way back ---- */
 
 static tola_status read_changed(void *user, size_t tensor, uint64_t first, uint64_t count, float *dst, tola_error *err) {

@@ -180,6 +180,8 @@ typedef struct model_master {
 /* In the order in which they were first asked for, the same each time the same graph is built. */
 size_t model_master_count(const model_weights *w);
 const model_master *model_master_at(const model_weights *w, size_t i);
+/* Every master holds again what the checkpoint holds. */
+tola_status model_weights_reset(model_weights *w, tola_error *err);
 /* The checkpoint with what the masters hold whenever it is read: the same names, shapes and companions, to be given to
  * tola_convert or tola_quantize. Changed tensors are of `dtype`; with TOLA_DTYPE_NONE of their own one, f32 where that is
  * no float of 16 bits or more. Borrows w. */
