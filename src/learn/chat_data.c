@@ -156,6 +156,7 @@ static tola_status take_messages(record *r, const tola_value *messages, tola_err
 
 /* A question and its answer: as two messages where there is a template, else one behind the other. */
 static tola_status take_pair(record *r, tola_string question, tola_string reply, tola_error *err) {
+    if (reply.length == 0) return REFUSE(r, "the answer is empty: there is nothing to learn from");
     if (r->o->chat_template) {
         tola_member *members = arena_alloc_array(r->a, 4, sizeof *members);
         tola_value *messages = arena_alloc_array(r->a, 2, sizeof *messages);
@@ -209,6 +210,7 @@ static tola_status take_named(record *r, const tola_value *object, const char *q
 static tola_status take_text(record *r, const tola_value *object, tola_error *err) {
     tola_string text;
     TRY(jsonl_text(r->file, r->index, object, "text", &text, err));
+    if (text.length == 0) return REFUSE(r, "the text is empty: there is nothing to learn from");
     r->text = arena_strndup(r->a, text.data, text.length);
     r->length = text.length;
     r->answers = arena_alloc(r->a, sizeof *r->answers);

@@ -600,9 +600,9 @@ static tola_status prepare(finetuning *f, tola_error *err) {
     TRY(check_options(f->o, err));
     TRY(open_model(f, err));
     TRY(open_examples(f, err));
+    TRY(build_graph(f, err));
     if (out && !f->o->dry_run && mkdir(out, 0777) != 0 && errno != EEXIST)
         return err_errno(err, errno, "cannot create folder", out);
-    TRY(build_graph(f, err));
     TRY(open_anchor(f, err));
     TRY(take_batch(f, err));
     TRY(make_run(f, err));
