@@ -2,9 +2,11 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "formats/open.h"
 #include <tola/json.h>
 #include <tola/tokenizer.h>
+#include <tola/transform.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -283,9 +285,30 @@ static tola_status write_view(const tola_checkpoint *ck, const char *folder, con
     return status;
 }
 
+/* A given model in the layout and the dtypes that it has, with all that lies beside it. */
+static tola_status write_given(const decoder *d, const char *folder, tola_error *err) {
+    tola_convert_options o = TOLA_CONVERT_OPTIONS_INIT;
+    tola_checkpoint *view;
+    const bool gguf = d->description->gguf;
+    o.folder = !gguf;
+    o.overwrite = true;
+    o.format = gguf ? "gguf" : "safetensors";
+    o.threads = d->threads;
+    char *path = gguf ? path_join(folder, "model.gguf") : mem_strdup(folder);
+    if (!path) return err_nomem(err, "writing the model");
+    tola_status status = model_weights_view(d->weights, TOLA_DTYPE_NONE, &view, err);
+    if (status == TOLA_OK) {
+        status = tola_convert(view, path, &o, NULL, err);
+        tola_checkpoint_close(view);
+    }
+    mem_free(path);
+    return status;
+}
+
 tola_status decoder_write(const decoder *d, const char *folder, const learn_companion *companions, size_t count,
                           tola_error *err) {
     tola_checkpoint *view;
+    if (!d->config) return write_given(d, folder, err);
     TRY(model_weights_view(d->weights, TOLA_DTYPE_F32, &view, err));
     tola_status status = write_view(view, folder, companions, count, err);
     tola_checkpoint_close(view);

@@ -11,8 +11,9 @@ typedef struct decoder {
     tola_checkpoint *checkpoint;
     model_description *description;
     model_weights *weights;
-    char *config; /* config.json of a new model; NULL: of the checkpoint */
+    char *config; /* config.json of a new model; NULL: the model was given */
     size_t config_length;
+    unsigned threads; /* for writing; 0: all */
     struct decoder_draw {
         uint64_t seed;
         double deviation;
@@ -32,7 +33,8 @@ tola_status decoder_open(const recipe *r, const decoder_tokens *tokens, decoder 
 void decoder_close(decoder *d);
 /* Adds the parameters and builds the graph: outputs [0] loss, [1] logits. */
 tola_status decoder_build(const decoder *d, const recipe *r, learn_parameters *p, graph **out, tola_error *err);
-/* As a folder in Hugging Face's layout. */
+/* A new model as a folder in Hugging Face's layout with these files beside the weights; a given one as it was given,
+ * with its own. */
 tola_status decoder_write(const decoder *d, const char *folder, const learn_companion *companions, size_t count,
                           tola_error *err);
 

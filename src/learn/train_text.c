@@ -17,7 +17,7 @@
 #define TEXT_PIECE ((uint64_t)4 << 20)
 #define MAX_COMPANION ((size_t)256 << 20)
 
-/* What goes beside the weights: of a given model all of these, of a new one what there is. */
+/* What goes beside the weights of a new model, where there is one. */
 static const char *const companion_names[] = { "config.json",
                                                "tokenizer.json",
                                                "tokenizer_config.json",
@@ -81,31 +81,12 @@ static void keep_companion(text_job *j, const char *name, void *data, size_t byt
     j->companion_data[j->companion_count++] = data;
 }
 
-static bool has_companion(const text_job *j, const char *name) {
-    for (size_t i = 0; i < j->companion_count; i++)
-        if (strcmp(j->companions[i].name, name) == 0) return true;
-    return false;
-}
-
 /* A copy that tola_free takes. */
 static tola_status copy_companion(text_job *j, const char *name, const void *data, size_t bytes, tola_error *err) {
     void *copy = mem_alloc(bytes + 1);
     if (!copy) return err_nomem(err, "the model's files");
     memcpy(copy, data, bytes);
     keep_companion(j, name, copy, bytes);
-    return TOLA_OK;
-}
-
-static tola_status companions_of(text_job *j, const tola_checkpoint *ck, tola_error *err) {
-    for (size_t i = 0; i < COMPANIONS; i++) {
-        void *data;
-        size_t bytes;
-        if (has_companion(j, companion_names[i])) continue;
-        tola_status status = tola_checkpoint_companion(ck, companion_names[i], &data, &bytes, err);
-        if (status == TOLA_E_NOT_FOUND) continue;
-        TRY(status);
-        keep_companion(j, companion_names[i], data, bytes);
-    }
     return TOLA_OK;
 }
 
@@ -339,7 +320,7 @@ static tola_status write_model(void *user, const char *folder, tola_error *err) 
 
 /* ---- together ---- */
 
-static tola_status open_model(text_job *j, tola_error *err) {
+static tola_status open_model(text_job *j, const training *t, tola_error *err) {
     const recipe *r = j->r;
     const decoder_tokens tokens = {
         .vocabulary = j->tokenizer ? tola_tokenizer_size(j->tokenizer) : 0,
@@ -347,11 +328,9 @@ static tola_status open_model(text_job *j, tola_error *err) {
         .eos = j->tokenizer ? tola_tokenizer_special(j->tokenizer, TOLA_SPECIAL_EOS) : TOLA_NO_TOKEN
     };
     TRY(decoder_open(r, &tokens, &j->model, err));
+    j->model.threads = t->o->threads;
     const model_description *d = j->model.description;
-    if (j->model.config)
-        TRY(copy_companion(j, "config.json", j->model.config, j->model.config_length, err));
-    else
-        TRY(companions_of(j, j->model.checkpoint, err));
+    if (j->model.config) TRY(copy_companion(j, "config.json", j->model.config, j->model.config_length, err));
     if (!j->tokenizer) TRY(tola_tokenizer_from_checkpoint(j->model.checkpoint, &j->tokenizer, err));
     bool said = yaml_get(r->model.node, "context") != NULL;
     j->context = said || d->context > 1024 ? r->model.context : d->context;
@@ -365,7 +344,7 @@ static tola_status fill(training *t, text_job *j, tola_error *err) {
     if (!r->model.architecture && !r->model.config && !r->model.weights)
         return yaml_error(r->model.node, err, "texts are learned by a language model: 'architecture: llama', say");
     TRY(open_tokenizer(j, t, err));
-    TRY(open_model(j, err));
+    TRY(open_model(j, t, err));
     TRY(open_data(j, t, err));
     TRY(learn_parameters_create(&t->parameters, err));
     j->parameters = t->parameters;
