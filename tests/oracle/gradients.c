@@ -1,6 +1,6 @@
-/* tola_train: a model trained on one batch, for the oracle test.
+/* tola_gradients: a model trained on one batch, for the oracle test.
  *
- *   tola_train MODEL IDS OUT [--sequence N] [--context N] [--threads N] [--recompute 1] [--precision bf16|fp8]
+ *   tola_gradients MODEL IDS OUT [--sequence N] [--context N] [--threads N] [--recompute 1] [--precision bf16|fp8]
  *              [--steps N] [--rate F] [--decay F]
  *
  * IDS has one id a line, in sequences of N (all are one). The loss of decoders is the mean cross-entropy of each
@@ -177,7 +177,7 @@ int main(int argc, char **argv) {
     static state t;
     settings s;
     if (!parse(argc, argv, &s)) {
-        fprintf(stderr, "tola_train MODEL IDS OUT [--sequence N] [--threads N] [--steps N] ...\n");
+        fprintf(stderr, "tola_gradients MODEL IDS OUT [--sequence N] [--threads N] [--steps N] ...\n");
         return 1;
     }
     size_t n = 0;
