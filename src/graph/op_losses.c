@@ -81,64 +81,86 @@ const graph_op_row op_squared_error_back = { .name = "gradient of squared error"
 
 /* ---- T^2 KL(p || q), q = softmax(x / T) over the columns that the reference has ---- */
 
-/* Column of the reference's entry i. */
-static size_t column(const graph_learn_batch *b, size_t r, size_t i) {
-    return b->reference_ids ? b->reference_ids[r * b->reference_top + i] : i;
-}
+/* A row and its reference, gone through a room at a time. */
+enum { ROOM = 256 };
 
-/* What log-probabilities of p and logits x / T have to be lessened by to be normalized over n entries. */
-static void normal(const op_call *c, size_t r, const float *x, size_t n, double *of_p, double *of_q) {
+typedef struct entries {
+    const uint32_t *ids; /* NULL: all columns */
+    const float *x, *reference;
+    size_t n;
+    float temperature;
+} entries;
+
+static entries entries_of(const op_call *c, size_t r, size_t cols) {
     const graph_learn_batch *b = c->batch->learn;
-    const double t = (double)c->node->u.loss.factor;
-    const float *reference = b->reference + r * n;
-    double most_p = -INFINITY, most_q = -INFINITY, p = 0, q = 0;
-    for (size_t i = 0; i < n; i++) {
-        most_p = fmax(most_p, (double)reference[i]);
-        most_q = fmax(most_q, (double)x[column(b, r, i)] / t);
-    }
-    for (size_t i = 0; i < n; i++) {
-        p += exp((double)reference[i] - most_p);
-        q += exp((double)x[column(b, r, i)] / t - most_q);
-    }
-    *of_p = most_p + log(p);
-    *of_q = most_q + log(q);
+    const size_t n = b->reference_ids ? b->reference_top : cols;
+    return (entries){ b->reference_ids ? b->reference_ids + r * n : NULL, in_row(c, 0, r), b->reference + r * n, n,
+                      c->node->u.loss.factor };
 }
 
-static size_t entries(const op_call *c, size_t cols) {
-    return c->batch->learn->reference_ids ? c->batch->learn->reference_top : cols;
+/* x / T of entries from `first` on into q; how many. */
+static size_t take(const entries *e, size_t first, float *q) {
+    const size_t n = e->n - first < ROOM ? e->n - first : ROOM;
+    for (size_t i = 0; i < n; i++) q[i] = e->x[e->ids ? e->ids[first + i] : first + i] / e->temperature;
+    return n;
+}
+
+/* What log-probabilities of p and logits x / T have to be lessened by to be normalized. */
+static void normal(const entries *e, float *of_p, float *of_q) {
+    const rows_kernels *k = rows_get();
+    const float most_p = k->max(e->reference, e->n);
+    float most_q = -INFINITY, room[ROOM];
+    double p = 0, q = 0;
+    for (size_t i = 0, n; i < e->n; i += n) {
+        n = take(e, i, room);
+        most_q = fmaxf(most_q, k->max(room, n));
+    }
+    for (size_t i = 0, n; i < e->n; i += n) {
+        n = take(e, i, room);
+        q += (double)k->exp_sum(room, most_q, room, n);
+        p += (double)k->exp_sum(e->reference + i, most_p, room, n);
+    }
+    *of_p = (float)((double)most_p + log(p));
+    *of_q = (float)((double)most_q + log(q));
 }
 
 static void divergence(const op_call *c, size_t r, void *scratch) {
     (void)scratch;
-    const graph_learn_batch *b = c->batch->learn;
-    const size_t n = entries(c, c->in_cols[0]);
-    const float *x = in_row(c, 0, r), *reference = b->reference + r * n;
-    const double t = (double)c->node->u.loss.factor;
-    double of_p, of_q, sum = 0;
+    const entries e = entries_of(c, r, c->in_cols[0]);
+    const float weight = c->batch->learn->row_weights[r];
+    float of_p, of_q, p[ROOM], q[ROOM];
+    double sum = 0;
     ((float *)c->out)[r] = 0;
-    if (b->row_weights[r] == 0) return;
-    normal(c, r, x, n, &of_p, &of_q);
-    for (size_t i = 0; i < n; i++) {
-        const double log_p = (double)reference[i] - of_p, log_q = (double)x[column(b, r, i)] / t - of_q;
-        if (reference[i] > -INFINITY) sum += exp(log_p) * (log_p - log_q);
+    if (weight == 0) return;
+    normal(&e, &of_p, &of_q);
+    for (size_t i = 0, n; i < e.n; i += n) {
+        n = take(&e, i, q);
+        (void)rows_get()->exp_sum(e.reference + i, of_p, p, n);
+        for (size_t j = 0; j < n; j++)
+            if (p[j] > 0) sum += (double)p[j] * (double)(e.reference[i + j] - of_p - (q[j] - of_q));
     }
-    ((float *)c->out)[r] = (float)((double)b->row_weights[r] * t * t * sum);
+    ((float *)c->out)[r] = (float)((double)weight * (double)e.temperature * (double)e.temperature * sum);
 }
 const graph_op_row op_divergence = { .name = "divergence", .tasks = row_tasks, .run = divergence };
 
 /* x' = weight d T (q - p); in: x, d. Not in place, as x is read by id. */
 static void divergence_back(const op_call *c, size_t r, float *y) {
-    const graph_learn_batch *b = c->batch->learn;
-    const size_t n = entries(c, c->cols);
-    const float *x = in_row(c, 0, r), *reference = b->reference + r * n;
-    const double t = (double)c->node->u.loss.factor, factor = (double)b->row_weights[r] * (double)*in_row(c, 1, r) * t;
-    double of_p, of_q;
-    memset(y, 0, c->cols * sizeof *y);
+    const entries e = entries_of(c, r, c->cols);
+    const float factor = c->batch->learn->row_weights[r] * *in_row(c, 1, r) * e.temperature;
+    float of_p, of_q, p[ROOM], q[ROOM];
+    if (e.ids || factor == 0) memset(y, 0, c->cols * sizeof *y);
     if (factor == 0) return;
-    normal(c, r, x, n, &of_p, &of_q);
-    for (size_t i = 0; i < n; i++) {
-        const size_t at = column(b, r, i);
-        y[at] += (float)(factor * (exp((double)x[at] / t - of_q) - exp((double)reference[i] - of_p)));
+    normal(&e, &of_p, &of_q);
+    for (size_t i = 0, n; i < e.n; i += n) {
+        n = take(&e, i, q);
+        (void)rows_get()->exp_sum(e.reference + i, of_p, p, n);
+        (void)rows_get()->exp_sum(q, of_q, q, n);
+        for (size_t j = 0; j < n; j++) {
+            if (e.ids)
+                y[e.ids[i + j]] += factor * (q[j] - p[j]);
+            else
+                y[i + j] = factor * (q[j] - p[j]);
+        }
     }
 }
 const graph_op_row op_divergence_back = { .name = "gradient of divergence", .row = divergence_back };

@@ -157,6 +157,7 @@ static void go_back(graph_backward *b, bool again) {
         if (d == GRAPH_NONE) continue;
         const size_t layer = again ? layer_of(g, v) : g->mark_count;
         if (layer != g->mark_count && layer != copied) copy_layer(b, copied = layer);
+        if (graph_failed(g)) return;
         const uint8_t op = g->nodes[v].op;
         if (gradient_table[op])
             gradient_table[op](b, v, d);

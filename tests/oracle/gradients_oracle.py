@@ -182,7 +182,8 @@ def main():
             except common.Refused as error:
                 tally.check(name, False, str(error))
         if not names:
-            make_models.MODELS["one"] = ("LlamaForCausalLM", "LlamaConfig", dict(make_models.SMALL, num_hidden_layers=1))
+            one = dict(make_models.SMALL, num_hidden_layers=1)
+            make_models.MODELS["one"] = ("LlamaForCausalLM", "LlamaConfig", one)
             make_models.make("one", folder)
             precision(folder, "one", "bf16", to_bf16)
             precision(folder, "one", "fp8", to_fp8)

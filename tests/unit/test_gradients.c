@@ -624,11 +624,42 @@ static void test_building(void **state) {
     release(&n);
 }
 
+/* Memory that runs out is told, wherever it does. */
+static void test_no_memory(void **state) {
+    (void)state;
+    static const size_t looked_at[] = { CASES - 1, 19 /* experts */ };
+    for (size_t k = 0; k < 2; k++) {
+        tola_status status = TOLA_E_NOMEM;
+        for (uint64_t after = 0; status != TOLA_OK; after++) {
+            tola_error err = TOLA_ERROR_INIT;
+            graph_parameter parameters[MOST_WEIGHTS];
+            graph_plan *p = NULL;
+            size_t count = 0;
+            net n = { .tokens = TOKENS };
+            assert_true(after < 10000);
+            fault_arm(FAULT_ALLOC, after, true);
+            status = graph_create_training(&n.g, &err);
+            if (status == TOLA_OK) {
+                graph_value loss = cases[looked_at[k]].build(&n);
+                for (size_t i = 0; i < n.count; i++)
+                    if (n.learned[i]) parameters[count++] = (graph_parameter){ &n.w[i], n.gradient[i] };
+                graph_differentiate(n.g, parameters, count, &loss, 1, GRAPH_RECOMPUTE_LAYERS);
+                status = graph_finish(n.g, &loss, 1, &err);
+            }
+            if (status == TOLA_OK) status = plan_create_training(n.g, TOKENS, TOKENS, 2, GRAPH_F32, &p, &err);
+            fault_disarm();
+            assert_true(status == TOLA_OK || status == TOLA_E_NOMEM);
+            plan_free(p);
+            release(&n);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_differences),   cmocka_unit_test(test_bits),      cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_accumulation),  cmocka_unit_test(test_precision), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_building),
+        cmocka_unit_test(test_building),      cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
