@@ -83,5 +83,6 @@ if stage build-tsan build tsan; then
     stage unit-tsan tests/run_tests.py unit build/tsan
     stage cli-tsan tests/cli/run.py --tola build/tsan/tola
 fi
+stage mpi tests/checks/mpi.sh
 stage aarch64 tests/checks/aarch64.sh
 finish

@@ -94,6 +94,12 @@ typedef struct tola_train_summary {
 TOLA_API TOLA_MUST_CHECK tola_status tola_train(const char *path, const tola_train_options *options,
                                                 tola_train_summary *summary, tola_learn_result *result,
                                                 tola_error *err);
+/* Built with MPI and started by mpirun, the processes train one model together: tola_train joins the others, and one
+ * process leads: events and files are its own. At the program's end each leaves. tola_train_leads: is this the one to
+ * tell how it went? (Also one that failed alone, which ends the others when it leaves.) Without MPI the only process
+ * leads. */
+TOLA_API bool tola_train_leads(bool failed);
+TOLA_API void tola_train_leave(bool failed);
 
 /* ---- the log of a run ---- */
 

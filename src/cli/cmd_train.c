@@ -86,8 +86,11 @@ static int run(const void *settings_, char **args, int n_args) {
     tola_status status = tola_train(args[0], &o, &summary, &result, &err);
     cli_progress_end();
     int code = CLI_YES;
-    if (status == TOLA_OK && !s->dry) code = learning_curves(out);
-    if (status != TOLA_OK) {
+    const bool tells = tola_train_leads(status != TOLA_OK);
+    if (status == TOLA_OK && !s->dry && tells) code = learning_curves(out);
+    if (!tells) {
+        code = status == TOLA_OK ? CLI_YES : CLI_ERROR; /* another process does */
+    } else if (status != TOLA_OK) {
         code = cli_fail_error(&err);
     } else if (cli.json) {
         write_json(&summary, &result, s->dry ? NULL : out);
@@ -97,6 +100,7 @@ static int run(const void *settings_, char **args, int n_args) {
     } else {
         learning_text(&result, out);
     }
+    tola_train_leave(code != CLI_YES);
     free(own);
     return code;
 }

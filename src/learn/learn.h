@@ -114,6 +114,10 @@ double learn_gradient_norm(const learn_parameters *p, double scale, pool *thread
 void learn_update(const learn_optimizer *o, learn_parameters *p, uint64_t step, double scale, double factor,
                   pool *threads);
 
+/* With several ranks (ranks.h) the norm is that of the own range of gradients, an update is one of the own range of
+ * values, and this gives the others' to everyone, over the gradients' memory. */
+tola_status learn_share_values(learn_parameters *p, pool *threads, tola_error *err);
+
 /* ---- what is trained ---- */
 
 /* A batch and what it weighs. The loss and the gradient of a step are the sums over its batches divided by the sum of

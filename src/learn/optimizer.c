@@ -4,6 +4,7 @@
  * Formulas as torch.optim computes them (torch/optim/{sgd,adam,adamw}.py, the single-tensor paths): coefficients in
  * double, elements in f32. */
 #include "learn/parameters.h"
+#include "learn/ranks.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@ typedef struct work {
     float scale;               /* of gradients */
     double factor;             /* of the rate */
     double correct1, correct2; /* 1 - beta^t */
+    uint64_t first;            /* chunk */
     void (*piece)(const struct work *w, const learn_segment *s, uint64_t first, uint64_t count, uint64_t chunk);
 } work;
 
@@ -24,7 +26,7 @@ static tola_status one_chunk(void *context, size_t task, unsigned worker, tola_e
     const work *w = context;
     const learn_state *state = w->p->state;
     (void)worker, (void)err;
-    uint64_t begin = (uint64_t)task * LEARN_CHUNK, end = begin + LEARN_CHUNK;
+    const uint64_t chunk = w->first + task, begin = chunk * LEARN_CHUNK, end = begin + LEARN_CHUNK;
     size_t low = 0, high = state->count; /* the last segment that begins at or before `begin` */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -37,14 +39,19 @@ static tola_status one_chunk(void *context, size_t task, unsigned worker, tola_e
         const learn_segment *s = &state->segments[i];
         uint64_t first = begin > s->place ? begin - s->place : 0;
         uint64_t last = end - s->place < s->count ? end - s->place : s->count;
-        if (first < last) w->piece(w, s, first, last - first, task);
+        if (first < last) w->piece(w, s, first, last - first, chunk);
     }
     return TOLA_OK;
 }
 
+typedef enum extent { EVERYTHING, OWN_RANGE /* of this rank: ranks.h */ } extent;
+
 /* Little work is done here: waking threads costs more. */
-static void over_chunks(work *w, pool *threads) {
-    size_t chunks = (size_t)((w->p->elements + LEARN_CHUNK - 1) / LEARN_CHUNK);
+static void over_chunks(work *w, extent what, pool *threads) {
+    uint64_t first = 0, end = w->p->elements;
+    if (what == OWN_RANGE) ranks_range(ranks_own(), w->p->elements, LEARN_CHUNK, &first, &end);
+    w->first = first / LEARN_CHUNK;
+    const size_t chunks = (size_t)((end - first + LEARN_CHUNK - 1) / LEARN_CHUNK);
     if (threads && chunks > 1) {
         if (pool_run(threads, chunks, one_chunk, w, NULL) == TOLA_OK) return;
     }
@@ -62,7 +69,7 @@ static void scale_piece(const work *w, const learn_segment *s, uint64_t first, u
 
 void learn_scale_gradients(learn_parameters *p, double scale, pool *threads) {
     work w = { .p = p, .scale = (float)scale, .piece = scale_piece };
-    over_chunks(&w, threads);
+    over_chunks(&w, EVERYTHING, threads);
 }
 
 static void sum_piece(const work *w, const learn_segment *s, uint64_t first, uint64_t count, uint64_t chunk) {
@@ -88,7 +95,7 @@ double learn_gradient_norm(const learn_parameters *p, double scale, pool *thread
     learn_state *state = p->state;
     size_t chunks = (size_t)((p->elements + LEARN_CHUNK - 1) / LEARN_CHUNK);
     for (size_t i = 0; i < chunks; i++) state->sums[i] = 0;
-    over_chunks(&w, threads);
+    over_chunks(&w, OWN_RANGE, threads);
     double sum = 0;
     for (size_t i = 0; i < chunks; i++) sum += state->sums[i];
     return sqrt(sum);
@@ -251,5 +258,26 @@ void learn_update(const learn_optimizer *o, learn_parameters *p, uint64_t step, 
                .correct1 = 1 - pow(o->beta1, (double)step + 1),
                .correct2 = 1 - pow(o->beta2, (double)step + 1),
                .piece = o->method == LEARN_SGD ? sgd : adam };
-    over_chunks(&w, threads);
+    over_chunks(&w, OWN_RANGE, threads);
+}
+
+/* ---- several ranks ---- */
+
+static void give_piece(const work *w, const learn_segment *s, uint64_t first, uint64_t count, uint64_t chunk) {
+    (void)w, (void)chunk;
+    memcpy(s->gradient + first, s->values + first, (size_t)count * sizeof(float));
+}
+
+static void take_piece(const work *w, const learn_segment *s, uint64_t first, uint64_t count, uint64_t chunk) {
+    (void)w, (void)chunk;
+    memcpy(s->values + first, s->gradient + first, (size_t)count * sizeof(float));
+}
+
+tola_status learn_share_values(learn_parameters *p, pool *threads, tola_error *err) {
+    work give = { .p = p, .piece = give_piece }, take = { .p = p, .piece = take_piece };
+    if (ranks_count() == 1) return TOLA_OK;
+    over_chunks(&give, OWN_RANGE, threads);
+    TRY(ranks_share_ranges(p->gradients, p->elements, LEARN_CHUNK, err));
+    over_chunks(&take, EVERYTHING, threads);
+    return TOLA_OK;
 }

@@ -3,9 +3,12 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "learn/ranks.h"
 
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define MAX_ELEMENTS ((uint64_t)1 << 40) /* 16 TiB of state */
 
@@ -101,11 +104,10 @@ tola_status learn_parameters_allocate(learn_parameters *p, const learn_optimizer
     if (!s->segments || !s->sums || p->elements > SIZE_MAX / 8 || bytes > SIZE_MAX / 2)
         return err_nomem(err, "optimizer state");
     p->gradients = mem_alloc_aligned(64, (size_t)p->elements * sizeof(float) + 64);
-    s->memory = mem_alloc_aligned(64, (size_t)bytes + 64);
+    s->memory = mem_calloc(1, (size_t)bytes + 64); /* zeroed by the system: what is another rank's is never there */
     if (!p->gradients || !s->memory) return err_nomem(err, "gradients and optimizer state");
     memset(p->gradients, 0, (size_t)p->elements * sizeof(float));
-    memset(s->memory, 0, (size_t)bytes);
-    uint8_t *at = s->memory;
+    uint8_t *at = s->memory + (64 - (uintptr_t)s->memory % 64) % 64;
     for (size_t i = 0; i < p->count; i++) {
         learn_parameter *q = &p->items[i];
         uint64_t part = learn_part(q);
@@ -122,6 +124,48 @@ tola_status learn_parameters_allocate(learn_parameters *p, const learn_optimizer
         }
     }
     return TOLA_OK;
+}
+
+/* ---- several ranks ---- */
+
+typedef tola_status (*moments_fn)(unsigned rank, void *data, uint64_t bytes, tola_error *err);
+
+/* The moments of rank r's range, run by run. */
+static tola_status over_moments(const learn_parameters *p, unsigned r, moments_fn run, tola_error *err) {
+    const learn_state *state = p->state;
+    uint64_t first, end;
+    ranks_range(r, p->elements, LEARN_CHUNK, &first, &end);
+    for (size_t i = 0; i < state->count; i++) {
+        const learn_segment *s = &state->segments[i];
+        const uint64_t from = first > s->place ? first - s->place : 0;
+        const uint64_t to = end > s->place ? (end - s->place < s->count ? end - s->place : s->count) : 0;
+        for (unsigned m = 0; m < 2 && from < to && s->moment[m]; m++) {
+            const uint64_t size = s->eight ? 1 : sizeof(float);
+            TRY(run(r, (uint8_t *)s->moment[m] + from * size, (to - from) * size, err));
+            if (s->eight) /* ranges begin at blocks */
+                TRY(run(r, s->scale[m] + from / LEARN_BLOCK, learn_blocks(to - from) * sizeof(float), err));
+        }
+    }
+    return TOLA_OK;
+}
+
+/* Gives whole pages back to the system. */
+static tola_status drop(unsigned rank, void *data, uint64_t bytes, tola_error *err) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)data + page - 1) / page * page,
+                    end = ((uintptr_t)data + bytes) / page * page;
+    (void)rank, (void)err;
+    if (first < end) (void)madvise((void *)first, end - first, MADV_DONTNEED); /* an advice */
+    return TOLA_OK;
+}
+
+tola_status learn_state_collect(const learn_parameters *p, tola_error *err) {
+    for (unsigned r = 1; r < ranks_count(); r++) TRY(over_moments(p, r, ranks_collect, err));
+    return TOLA_OK;
+}
+
+void learn_state_drop_others(const learn_parameters *p) {
+    for (unsigned r = 0; r < ranks_count(); r++)
+        if (r != ranks_own()) (void)over_moments(p, r, drop, NULL);
 }
 
 /* ---- initial values ---- */

@@ -40,6 +40,11 @@ static inline bool learn_eight(const learn_optimizer *o, const learn_parameter *
 static inline uint64_t learn_part(const learn_parameter *p) { return p->weight->rows * p->weight->cols; }
 static inline uint64_t learn_blocks(uint64_t elements) { return (elements + LEARN_BLOCK - 1) / LEARN_BLOCK; }
 
+/* Each rank keeps the moments of its own range of elements (ranks.h). Rank 0 gets those of all, for a checkpoint; and
+ * gives the memory of others' back. */
+tola_status learn_state_collect(const learn_parameters *p, tola_error *err);
+void learn_state_drop_others(const learn_parameters *p);
+
 /* The chunks into which work over all elements is cut, whatever the threads. */
 #define LEARN_CHUNK 65536u
 

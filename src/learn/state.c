@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "learn/parameters.h"
+#include "learn/ranks.h"
 #include <tola/checkpoint.h>
 #include <tola/json.h>
 
@@ -381,8 +382,8 @@ static void sync_folder(const char *path) {
     close(fd);
 }
 
-tola_status state_save(const learn_task *task, const learn_options *o, const run_place *at, char **folder,
-                       tola_error *err) {
+static tola_status save(const learn_task *task, const learn_options *o, const run_place *at, char **folder,
+                        tola_error *err) {
     char *part = folder_of(o->out, at->step, true), *whole = folder_of(o->out, at->step, false);
     tola_status status = part && whole ? TOLA_OK : err_nomem(err, "writing a checkpoint");
     if (status == TOLA_OK) {
@@ -410,6 +411,15 @@ tola_status state_save(const learn_task *task, const learn_options *o, const run
     else
         mem_free(whole);
     return status;
+}
+
+tola_status state_save(const learn_task *task, const learn_options *o, const run_place *at, char **folder,
+                       tola_error *err) {
+    *folder = NULL;
+    TRY(learn_state_collect(task->parameters, err));
+    tola_status status = ranks_own() == 0 ? save(task, o, at, folder, err) : TOLA_OK;
+    learn_state_drop_others(task->parameters);
+    return ranks_agree(status, err);
 }
 
 static tola_status load_tensors(const learn_task *task, const learn_options *o, const char *folder, tola_error *err) {
@@ -441,7 +451,9 @@ tola_status state_load(const learn_task *task, const learn_options *o, const cha
     if (status == TOLA_OK) status = check_run(task, o, path, text, length, at, err);
     mem_free(text);
     mem_free(path);
-    return status == TOLA_OK ? load_tensors(task, o, folder, err) : status;
+    if (status == TOLA_OK) status = load_tensors(task, o, folder, err);
+    learn_state_drop_others(task->parameters);
+    return status;
 }
 
 /* ---- models whose parameters are all there is ---- */

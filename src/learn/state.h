@@ -12,7 +12,8 @@ typedef struct run_place {
 } run_place;
 
 /* OUT/checkpoint-<step>: written beside it and renamed, so that it is there whole or not at all; a checkpoint of the
- * same step is replaced. *folder is freed with mem_free. On failure nothing of it stays, and the ones before do. */
+ * same step is replaced. *folder is freed with mem_free; NULL in ranks that do
+ * not write (ranks.h). On failure nothing of it stays, and the ones before do. */
 tola_status state_save(const learn_task *task, const learn_options *o, const run_place *at, char **folder,
                        tola_error *err);
 /* Reads masters and moments back. TOLA_E_FORMAT where the facts are others (all of them named), unless

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/options.h"
+#include "learn/ranks.h"
 
 #include <errno.h>
 #include <math.h>
@@ -79,14 +80,45 @@ static void describe(const training *t, const learn_options *o, tola_train_summa
     snprintf(out->network, sizeof out->network, "%s", t->network);
 }
 
+static uint64_t common_divisor(uint64_t a, uint64_t b) {
+    while (b) {
+        const uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Every rank takes as many batches of a step: where there are too few, they are cut. */
+static tola_status share_batches(recipe *r, tola_error *err) {
+    const uint64_t factor = ranks_count() / common_divisor(ranks_count(), r->training.accumulate);
+    if (r->training.batch % factor != 0)
+        return yaml_error(yaml_get(yaml_root(r->file), "training"), err,
+                          "%u batches of %u rows cannot be shared out evenly to %u processes", r->training.accumulate,
+                          r->training.batch, ranks_count());
+    r->training.batch /= (uint32_t)factor;
+    r->training.accumulate *= (uint32_t)factor;
+    r->validation_batches *= (uint32_t)factor;
+    return TOLA_OK;
+}
+
+static tola_status open_task(training *t, tola_error *err) {
+    const bool text = t->r->data.format == RECIPE_TEXT || t->r->data.format == RECIPE_JSONL;
+    if (t->o->out && !t->o->dry_run && mkdir(t->o->out, 0777) != 0 && errno != EEXIST)
+        return err_errno(err, errno, "cannot create folder", t->o->out);
+    return text ? train_on_text(t, err) : train_on_table(t, err);
+}
+
 static tola_status run(training *t, const char *path, tola_train_summary *summary, tola_learn_result *result,
                        tola_error *err) {
     learn_options o;
-    TRY(recipe_open(path, &t->r, err));
-    bool text = t->r->data.format == RECIPE_TEXT || t->r->data.format == RECIPE_JSONL;
-    if (t->o->out && !t->o->dry_run && mkdir(t->o->out, 0777) != 0 && errno != EEXIST)
-        return err_errno(err, errno, "cannot create folder", t->o->out);
-    TRY(text ? train_on_text(t, err) : train_on_table(t, err));
+    tola_status status = recipe_open(path, &t->r, err);
+    if (status == TOLA_OK) status = share_batches(t->r, err);
+    TRY(ranks_agree(status, err));
+    for (unsigned turn = 0; turn < 2; turn++) { /* the first rank writes the tokens that the others read */
+        const bool mine = (ranks_own() == 0) == (turn == 0);
+        TRY(ranks_agree(mine ? open_task(t, err) : TOLA_OK, err));
+    }
     TRY(make_options(t, &o, err));
     TRY(add_facts(t, err));
     if (summary) describe(t, &o, summary);
@@ -95,12 +127,16 @@ static tola_status run(training *t, const char *path, tola_train_summary *summar
     return learn_predict(&t->task, &o, &result->predicted, err);
 }
 
+bool tola_train_leads(bool failed) { return ranks_speaks(failed); }
+void tola_train_leave(bool failed) { ranks_stop(failed); }
+
 tola_status tola_train(const char *path, const tola_train_options *options, tola_train_summary *summary,
                        tola_learn_result *result, tola_error *err) {
     tola_train_options o = TOLA_TRAIN_OPTIONS_INIT;
     training t = { .o = &o };
     TRY(options_take(&o, sizeof o, options, err));
     if (!o.out && !o.dry_run) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a run wants a folder (out)");
+    TRY(ranks_start(err));
     tola_status status = run(&t, path, summary, result, err);
     graph_free(t.graph);
     learn_parameters_free(t.parameters);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "learn/parameters.h"
+#include "learn/ranks.h"
 #include "learn/state.h"
 #include <tola/json.h>
 
@@ -34,6 +35,7 @@ struct learn_trainer {
     double speed;            /* tokens a second, smoothed */
     double step_seconds;     /* smoothed */
     bool stop;
+    uint64_t *row_ids; /* of a batch's rows within the step: what dropout depends on, however a step is cut */
 };
 
 graph_plan *learn_trainer_plan(learn_trainer *t) { return t->plan; }
@@ -71,7 +73,7 @@ tola_status learn_predict(const learn_task *task, const learn_options *o, learn_
     }
     for (size_t i = 0; i < p->count; i++) m.weights += p->items[i].elements * sizeof(float);
     m.gradients = p->elements * sizeof(float);
-    m.optimizer = learn_optimizer_bytes(&o->optimizer, p);
+    m.optimizer = learn_optimizer_bytes(&o->optimizer, p) / ranks_count();
     TRY(plan_predict(task->graph, task->max_tokens, task->max_outputs, count, o->precision, &m.activations, err));
     uint64_t resident = process_bytes("VmRSS"), known = m.weights + m.data;
     m.program = resident > known ? resident - known : 0;
@@ -137,7 +139,7 @@ static tola_status log_line(learn_trainer *t, const learn_measures *measures, to
 static void tell(learn_trainer *t, learn_event_kind kind, const learn_measures *measures, const char *path) {
     double now = clock_seconds();
     t->last_event = now;
-    if (!t->o->event) return;
+    if (!t->o->event || ranks_own() != 0) return;
     learn_event e = { .kind = kind,
                       .step = t->step,
                       .steps = t->o->steps,
@@ -155,8 +157,8 @@ static void tell(learn_trainer *t, learn_event_kind kind, const learn_measures *
 
 /* ---- batches ---- */
 
-static uint64_t seed_of(const learn_trainer *t, uint64_t step, uint32_t part) {
-    uint64_t x = t->o->seed + 0x9e3779b97f4a7c15u * (step * t->o->parts + part + 1);
+static uint64_t seed_of(const learn_trainer *t, uint64_t step) {
+    uint64_t x = t->o->seed + 0x9e3779b97f4a7c15u * (step + 1);
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
     return x ^ x >> 31;
@@ -262,23 +264,36 @@ static tola_status check_weights(const learn_trainer *t, tola_error *err) {
     return TOLA_OK;
 }
 
+/* The sums of all ranks: of gradients, those of the own range. */
+static tola_status join_ranks(const learn_trainer *t, double *loss, double *weight, uint64_t *tokens, tola_error *err) {
+    const learn_parameters *p = t->task->parameters;
+    if (ranks_count() == 1) return TOLA_OK;
+    double sums[] = { *loss, *weight, (double)*tokens };
+    TRY(ranks_sum(sums, 3, err));
+    *loss = sums[0], *weight = sums[1], *tokens = (uint64_t)sums[2];
+    return ranks_sum_ranges(p->gradients, p->elements, LEARN_CHUNK, err);
+}
+
 static tola_status one_step(learn_trainer *t, tola_error *err) {
     const learn_task *task = t->task;
     const learn_options *o = t->o;
     double loss = 0, weight = 0, began = clock_seconds();
     uint64_t tokens = 0;
     learn_scale_gradients(task->parameters, 0, t->threads);
-    for (uint32_t part = 0; part < o->parts; part++) {
+    for (uint32_t part = ranks_own(); part < o->parts; part += ranks_count()) {
         learn_batch b = { .weight = 0 };
         TRY(task->batch(task->user, t->step, part, &b, err));
-        TRY(run_batch(t, &b, false, seed_of(t, t->step, part), &loss, err));
+        for (size_t i = 0; i < b.graph.tokens; i++) t->row_ids[i] = (uint64_t)part * task->max_tokens + i;
+        b.learn.row_ids = t->row_ids;
+        TRY(run_batch(t, &b, false, seed_of(t, t->step), &loss, err));
         weight += b.weight;
         tokens += b.tokens;
-        if (part + 1 < o->parts && clock_seconds() - t->last_event > 0.2) {
+        if (ranks_count() == 1 && part + 1 < o->parts && clock_seconds() - t->last_event > 0.2) {
             tell(t, TOLA_LEARN_WORKING, NULL, NULL);
             if (t->stop) return TOLA_OK; /* the step is not counted: it will be made again */
         }
     }
+    TRY(join_ranks(t, &loss, &weight, &tokens, err));
     double scale = weight > 0 ? 1 / weight : 1;
     loss *= scale;
     if (task->adjust) {
@@ -287,10 +302,16 @@ static tola_status one_step(learn_trainer *t, tola_error *err) {
         TRY(task->adjust(task->user, t->step, &loss, err));
     }
     double norm = learn_gradient_norm(task->parameters, scale, t->threads);
+    if (ranks_count() > 1) {
+        norm *= norm;
+        TRY(ranks_sum(&norm, 1, err));
+        norm = sqrt(norm);
+    }
     if (!isfinite(loss) || !isfinite(norm)) return diagnose(t, loss, err);
     double clip = o->optimizer.clip > 0 ? o->optimizer.clip / (norm + 1e-6) : 1; /* torch's clip_grad_norm_ */
     double factor = learn_schedule_factor(&o->schedule, t->step);
     learn_update(&o->optimizer, task->parameters, t->step, scale * (clip < 1 ? clip : 1), factor, t->threads);
+    TRY(learn_share_values(task->parameters, t->threads, err));
     double seconds = clock_seconds() - began;
     double speed = (double)tokens / (seconds > 1e-9 ? seconds : 1e-9);
     t->speed = t->speed > 0 ? 0.9 * t->speed + 0.1 * speed : speed;
@@ -323,6 +344,7 @@ static tola_status validate(learn_trainer *t, tola_error *err) {
     const learn_task *task = t->task;
     learn_measures m = { .count = 0 };
     double loss = 0, weight = 0, right = 0, all = 0;
+    if (ranks_own() != 0) return TOLA_OK; /* every rank has all weights: the others wait */
     for (uint32_t i = 0; task->validation && i < task->validation_batches; i++) {
         learn_batch b = { .weight = 0 };
         TRY(task->validation(task->user, 0, i, &b, err));
@@ -361,8 +383,9 @@ static tola_status save(learn_trainer *t, tola_error *err) {
     if (t->log >= 0 && fsync(t->log) != 0) return err_errno(err, errno, "cannot sync", "log.jsonl");
     run_place at = { .step = t->step, .tokens = t->tokens, .log_bytes = t->log_bytes };
     TRY(state_save(t->task, t->o, &at, &folder, err));
-    state_prune(t->o->out, t->o->keep ? t->o->keep : 1);
     t->saved = t->step;
+    if (ranks_own() != 0) return TOLA_OK;
+    state_prune(t->o->out, t->o->keep ? t->o->keep : 1);
     tell(t, TOLA_LEARN_CHECKPOINT, NULL, folder);
     mem_free(folder);
     return TOLA_OK;
@@ -409,7 +432,7 @@ static tola_status check_folder(const learn_options *o, tola_error *err) {
     return err_in_file(err, TOLA_E_EXISTS, o->out);
 }
 
-static tola_status begin_folder(learn_trainer *t, tola_error *err) {
+static tola_status enter_folder(learn_trainer *t, tola_error *err) {
     const learn_options *o = t->o;
     char *last = NULL;
     run_place at = { .step = 0 };
@@ -427,23 +450,40 @@ static tola_status begin_folder(learn_trainer *t, tola_error *err) {
     return open_log(t, at.log_bytes, err);
 }
 
+/* The first rank makes the folder what it has to be, the others read what is there. */
+static tola_status begin_folder(learn_trainer *t, tola_error *err) {
+    char *last = NULL;
+    run_place at;
+    if (ranks_own() == 0) return ranks_agree(enter_folder(t, err), err);
+    TRY(ranks_agree(TOLA_OK, err));
+    TRY(learn_last_checkpoint(t->o->out, &last, &at.step, err));
+    if (!last) return TOLA_OK;
+    tola_status status = state_load(t->task, t->o, last, &at, err);
+    mem_free(last);
+    t->step = t->saved = at.step;
+    t->tokens = at.tokens;
+    return status;
+}
+
 static tola_status check_options(const learn_task *task, const learn_options *o, tola_error *err) {
     if (o->parts == 0 || task->parameters->count == 0 || !task->batch || (o->out && !task->write_model))
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a run needs parameters, batches and a way to write the model");
-    return TOLA_OK;
+    return ranks_check(err);
 }
 
 static tola_status begin(learn_trainer *t, tola_error *err) {
     const learn_task *task = t->task;
     const learn_options *o = t->o;
     TRY(check_options(task, o, err));
-    if (o->out) TRY(check_folder(o, err));
+    if (o->out) TRY(ranks_agree(ranks_own() == 0 ? check_folder(o, err) : TOLA_OK, err));
     TRY(learn_predict(task, o, &t->result->predicted, err));
     TRY(pool_create(o->threads, &t->threads, err));
     tell(t, TOLA_LEARN_BEGIN, NULL, NULL);
     if (!task->parameters->state) TRY(learn_parameters_allocate(task->parameters, &o->optimizer, err));
     TRY(plan_create_training(task->graph, task->max_tokens, task->max_outputs, pool_threads(t->threads), o->precision,
                              &t->plan, err));
+    t->row_ids = mem_alloc(task->max_tokens * sizeof *t->row_ids);
+    if (!t->row_ids) return err_nomem(err, "training");
     if (o->out) TRY(begin_folder(t, err));
     t->result->resumed_from = t->step;
     t->tokens_at_start = t->tokens;
@@ -459,6 +499,7 @@ static tola_status loop(learn_trainer *t, tola_error *err) {
     uint64_t first = t->step;
     if (t->task->begin) TRY(t->task->begin(t->task->user, t, t->step, err));
     if (t->step == 0) TRY(validate(t, err));
+    TRY(ranks_any(&t->stop, err));
     while (t->step < o->steps && !t->stop) {
         uint64_t before = t->step;
         TRY(one_step(t, err));
@@ -468,6 +509,7 @@ static tola_status loop(learn_trainer *t, tola_error *err) {
         if (due(o->log_every ? o->log_every : 1, t->step) || last) TRY(log_line(t, NULL, err));
         tell(t, TOLA_LEARN_STEP, NULL, NULL);
         if (due(o->validate_every, t->step) || last) TRY(validate(t, err));
+        TRY(ranks_any(&t->stop, err));
         if (due(o->save_every, t->step)) TRY(save(t, err));
     }
     return TOLA_OK;
@@ -486,7 +528,8 @@ static tola_status run(learn_trainer *t, tola_error *err) {
     r->peak_bytes = process_bytes("VmHWM");
     if (!t->o->out) return TOLA_OK;
     TRY(save(t, err));
-    return r->stopped && !r->why[0] ? TOLA_OK : t->task->write_model(t->task->user, t->o->out, err);
+    if (ranks_own() != 0 || (r->stopped && !r->why[0])) return TOLA_OK;
+    return t->task->write_model(t->task->user, t->o->out, err);
 }
 
 tola_status learn_run(const learn_task *task, const learn_options *options, learn_result *result, tola_error *err) {
@@ -499,5 +542,6 @@ tola_status learn_run(const learn_task *task, const learn_options *options, lear
         status = err_errno(err, errno, "cannot close", "log.jsonl");
     plan_free(t.plan);
     pool_free(t.threads);
+    mem_free(t.row_ids);
     return status;
 }
