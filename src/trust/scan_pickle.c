@@ -11,7 +11,7 @@
 #include "base/text.h"
 
 #define WINDOW (256u << 10)
-#define DENSE_MEMO (1u << 20) /* memo numbers below it are an array; real pickles count from 0 */
+#define DENSE_MEMO (1u << 16) /* memo numbers up to this far beyond the count of entries are an array */
 #define MAX_NOTES 256
 
 typedef struct sparse_slot {
@@ -390,10 +390,15 @@ static void sparse_put(pickle_machine *m, uint64_t key, pm_value v) {
     *slot = (sparse_slot){ key + 1, v };
 }
 
+/* The array may have grown over an entry of the table; it counts once, and the array's is the newer one. */
+static bool sparse_has(pickle_machine *m, uint64_t key) {
+    return m->sparse_count && sparse_find(m->sparse, m->sparse_cap, key)->key;
+}
+
 static void memo_put(pickle_machine *m, uint64_t key) {
     pm_value *v = top(m);
     if (!v) return;
-    if (key >= DENSE_MEMO) {
+    if (key >= m->memo_cap && key > m->memo_count + DENSE_MEMO) {
         sparse_put(m, key, *v);
         return;
     }
@@ -405,7 +410,7 @@ static void memo_put(pickle_machine *m, uint64_t key) {
         }
         memset(m->memo + old, 0, (m->memo_cap - old) * sizeof *m->memo);
     }
-    if (!m->memo[key].spare) m->memo_count++;
+    if (!m->memo[key].spare && !sparse_has(m, key)) m->memo_count++;
     m->memo[key] = *v;
     m->memo[key].spare = 1;
     if (key >= m->memo_used) m->memo_used = (size_t)key + 1;
@@ -414,8 +419,9 @@ static void memo_put(pickle_machine *m, uint64_t key) {
 static void memo_get(pickle_machine *m, uint64_t key) {
     pm_value v = { .kind = PM_OTHER };
     bool found = false;
-    if (key < DENSE_MEMO) {
-        if ((found = key < m->memo_cap && m->memo[key].spare)) v = m->memo[key];
+    if (key < m->memo_cap && m->memo[key].spare) {
+        found = true;
+        v = m->memo[key];
     } else if (m->sparse_cap) {
         sparse_slot *slot = sparse_find(m->sparse, m->sparse_cap, key);
         if ((found = slot->key)) v = slot->value;

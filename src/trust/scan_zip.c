@@ -44,7 +44,7 @@ typedef struct zscan {
     zmember *members;
     size_t count, cap;
     arena names;
-    bool torchscript;
+    bool torch, torchscript;
 } zscan;
 
 static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
@@ -545,6 +545,7 @@ static void check_names(zscan *z) {
         constants |= strcmp(last, "constants.pkl") == 0;
         code |= (strstr(name, "/code/") || strncmp(name, "code/", 5) == 0) && text_ends_with(name, ".py");
     }
+    z->torch = pickles;
     z->torchscript = constants || (code && pickles);
     if (z->torchscript)
         scan_find(z->job, z->part, TOLA_UNKNOWN, "torchscript", TOLA_NO_OFFSET,
@@ -567,6 +568,8 @@ void scan_zip(scan_job *job, const scan_part *part) {
             job->torchscript = z.torchscript;
             scan_members(&z);
             job->torchscript = outer;
+            /* do the storages hold what the pickle says of them? A view beyond its storage reads other memory */
+            if (z.torch && !z.torchscript && job->verdict == TOLA_SAFE) scan_structure(job, part);
         } else if (scan_running(job)) {
             scan_headers_only(&z);
         }

@@ -213,6 +213,13 @@ def zipped(members, method=zipfile.ZIP_STORED):
     return out.getvalue()
 
 
+def torch_tensor(numel, size):
+    """{"w": a tensor of `size` elements in a storage of `numel`}."""
+    return (b"\x80\x02}X\1\0\0\0w" + global_("torch._utils", "_rebuild_tensor_v2") + b"((X\7\0\0\0storage" +
+            global_("torch", "FloatStorage") + b"X\1\0\0\x000X\3\0\0\0cpuJ" + struct.pack("<i", numel) + b"tQK\0J" +
+            struct.pack("<i", size) + b"\x85K\1\x85\x89" + global_("collections", "OrderedDict") + b")RtRs.")
+
+
 def patched(data, *changes):
     data = bytearray(data)
     for at, value in changes:
@@ -257,6 +264,10 @@ def containers():
     z = zipped([("data.pkl", EVAL)])
     local_flags, central = 6, z.index(b"PK\1\2")
     yield "zip", "model.zip", z, D
+    yield "torch-view-beyond-storage-CVE-2026-24747", "model.pt", zipped([
+        ("archive/data.pkl", torch_tensor(numel=4, size=1000)), ("archive/version", b"3\n"), ("archive/data/0", b"\0" * 16)]), U
+    yield "torch-storage-too-small", "model.pt", zipped([
+        ("archive/data.pkl", torch_tensor(numel=400, size=4)), ("archive/version", b"3\n"), ("archive/data/0", b"\0" * 16)]), U
     yield "torch-zip", "model.pt", zipped([("archive/data.pkl", SYSTEM), ("archive/version", b"3\n")]), D
     yield "zip-deflated", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_DEFLATED), D
     yield "zip-bzip2", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_BZIP2), D
@@ -489,6 +500,7 @@ def harmless():
     yield "h5", "m.h5", h5({"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}})
     yield "text", "readme.md", "# Ein Modell für alle\n".encode()
     yield "json", "config.json", b'{"architectures": ["LlamaForCausalLM"]}'
+    yield "torch-zip", "m.pt", zipped([("archive/data.pkl", torch_tensor(4, 4)), ("archive/version", b"3\n"), ("archive/data/0", b"\0" * 16)])
     yield "zip", "a.zip", zipped([("a.txt", b"x"), ("b/", b"")])
     yield "gzip", "a.gz", gzip.compress(b"text")
     yield "empty", "a.bin", b""

@@ -78,6 +78,24 @@ def check_corpora():
                 tally.check(f"corpus {folder.parts[-3]}/{name}", good, f"is {got['verdict']} ({told(got)})")
 
 
+def check_fickling():
+    """Every import that fickling's lists name, called with nothing."""
+    try:
+        from fickling.analysis import UnsafeImportsML
+    except ImportError:
+        tally.skip("fickling's list of imports: fickling is not installed")
+        return
+    names = [(module, "dangerous") for module in UnsafeImportsML.UNSAFE_MODULES if module != "builtins"]
+    names += [(m, f) for m, functions in UnsafeImportsML.UNSAFE_IMPORTS.items() for f in functions]
+    with common.folder() as folder:
+        for i, name in enumerate(names):
+            (pathlib.Path(folder) / f"{i}.pkl").write_bytes(scan_attacks.call(*name))
+        reports = scan(folder)
+        for i, (module, name) in enumerate(names):
+            got = reports[str(pathlib.Path(folder) / f"{i}.pkl")]
+            tally.check(f"fickling {module}.{name}", got["verdict"] != "safe")
+
+
 # ---- real files ----
 
 def carries_code(path, got):
@@ -276,6 +294,7 @@ def check_interpreter(count=1500):
 check_made("attack", scan_attacks.attacks())
 check_made("harmless", scan_attacks.harmless())
 check_corpora()
+check_fickling()
 check_data()
 check_interpreter()
 tally.finish()
