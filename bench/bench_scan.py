@@ -7,6 +7,7 @@ Weights: a safetensors file, a torch zip (stored; its checksums are compared) an
 the file. Pickles: one of protocol 4 with 100,000 entries of numbers, texts and tuples, and torch's with 10,000 tensors,
 against `picklescan -p` (TOLA_PYTHON's); both with the start of their programs, and without (the same over an empty
 pickle taken off). Sandbox: an empty pickle with and without."""
+
 import argparse
 import json
 import os
@@ -58,7 +59,7 @@ def tensor_file(path, size):
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(header)) + header)
         for at in range(0, size, len(block)):
-            f.write(block[:size - at])
+            f.write(block[: size - at])
 
 
 def torch_file(path, count, each):
@@ -66,9 +67,17 @@ def torch_file(path, count, each):
     body = b"\x80\x02}q\0("
     for i in range(count):
         key = f"layer.{i}.weight".encode()
-        body += (b"X" + struct.pack("<I", len(key)) + key + b"ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage"
-                 b"ctorch\nByteStorage\nX" + struct.pack("<I", len(str(i))) + str(i).encode() + b"X\3\0\0\0cpuJ" +
-                 struct.pack("<i", each) + b"tQK\0J" + struct.pack("<i", each) + b"\x85K\1\x85\x89ccollections\nOrderedDict\n)RtR")
+        body += (
+            b"X" + struct.pack("<I", len(key)) + key + b"ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage"
+            b"ctorch\nByteStorage\nX"
+            + struct.pack("<I", len(str(i)))
+            + str(i).encode()
+            + b"X\3\0\0\0cpuJ"
+            + struct.pack("<i", each)
+            + b"tQK\0J"
+            + struct.pack("<i", each)
+            + b"\x85K\1\x85\x89ccollections\nOrderedDict\n)RtR"
+        )
     with zipfile.ZipFile(path, "w") as z:
         z.writestr("archive/data.pkl", body + b"u.")
         block = os.urandom(each)
@@ -81,10 +90,12 @@ def npz_file(path, size):
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (%d,), }" % size
     header += b" " * (-(10 + len(header) + 1) % 64) + b"\n"
     block = bytes(range(256)) * 4096
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z, z.open("a.npy", "w", force_zip64=True) as f:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z, z.open(
+        "a.npy", "w", force_zip64=True
+    ) as f:
         f.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header)
         for at in range(0, size, len(block)):
-            f.write(block[:size - at])
+            f.write(block[: size - at])
 
 
 def main():
@@ -107,20 +118,31 @@ def main():
             (folder / name).unlink()
 
         boxed = alternate([[TOLA, "scan", "--sandbox", how, empty] for how in ("always", "never")], args.pairs)
-        print(f"sandbox: {spread([1e3 * (a - b) for a, b in zip(*boxed)])} ms a file; with it {spread([1e3 * t for t in boxed[0]])} ms")
+        print(
+            f"sandbox: {spread([1e3 * (a - b) for a, b in zip(*boxed)])} ms a file; with it {spread([1e3 * t for t in boxed[0]])} ms"
+        )
 
-        (folder / "p.pkl").write_bytes(pickle.dumps({f"k{i}": [i, float(i), str(i) * 3, (i, i + 1)] for i in range(100000)}, 4))
+        (folder / "p.pkl").write_bytes(
+            pickle.dumps({f"k{i}": [i, float(i), str(i) * 3, (i, i + 1)] for i in range(100000)}, 4)
+        )
         torch_file(folder / "p.pt", 10000, 16)
         if subprocess.run([PYTHON, "-c", "import picklescan"], capture_output=True).returncode:
             print("skipped: picklescan is not installed")
             return
         for name in ("p.pkl", "p.pt"):
-            commands = [[TOLA, "scan", folder / name], [*PICKLESCAN, folder / name], [TOLA, "scan", empty], [*PICKLESCAN, empty]]
+            commands = [
+                [TOLA, "scan", folder / name],
+                [*PICKLESCAN, folder / name],
+                [TOLA, "scan", empty],
+                [*PICKLESCAN, empty],
+            ]
             ours, theirs, our_start, their_start = alternate(commands, args.pairs)
             whole = [b / a for a, b in zip(ours, theirs)]
             bare = [(b - y) / max(a - x, 1e-4) for a, b, x, y in zip(ours, theirs, our_start, their_start)]
-            print(f"{name}, {(folder / name).stat().st_size / 1e6:.1f} MB: {spread([1e3 * t for t in ours])} ms, picklescan "
-                  f"{spread([1e3 * t for t in theirs])} ms, ratio {spread(whole)}; without start {spread(bare)}")
+            print(
+                f"{name}, {(folder / name).stat().st_size / 1e6:.1f} MB: {spread([1e3 * t for t in ours])} ms, picklescan "
+                f"{spread([1e3 * t for t in theirs])} ms, ratio {spread(whole)}; without start {spread(bare)}"
+            )
 
 
 main()

@@ -1,6 +1,7 @@
 """Makes fuzz/corpus/scan and scan_pickle from the attacks of tests/oracle/scan_attacks.py: small ones of each kind.
 
 The first byte of those in scan chooses the name under which fuzz_scan gives the rest to the scanner."""
+
 import pathlib
 import sys
 import warnings

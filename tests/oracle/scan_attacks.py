@@ -3,6 +3,7 @@
 Nothing of this is ever loaded: the bytes are written to a file and `tola scan` reads them. Sources: the tests and
 advisories of picklescan (GHSA-...), fickling (test/test_bypasses.py) and ModelScan, huggingface/safetensors' attacks/,
 the CVEs of the loaders. attacks() yields (name, file name, bytes, the least verdict it must get)."""
+
 import base64
 import bz2
 import gzip
@@ -18,6 +19,7 @@ U, D = "unknown", "dangerous"
 
 
 # ---- pickles ----
+
 
 def text(s):
     data = s.encode()
@@ -155,13 +157,19 @@ def pickles():
     yield "newobj", "model.pkl", b"\x80\x02csubprocess\nPopen\nX\2\0\0\0id\x85\x81.", D
     yield "newobj-ex", "model.pkl", b"\x80\x04csubprocess\nPopen\nX\2\0\0\0id\x85}\x92.", D
     yield "import-only", "model.pkl", b"\x80\x04cos\nsystem\n0N.", D
-    yield "sour-pickles", "model.pkl", (b"c__builtin__\nglobals\n(tRp100\n0c__builtin__\ncompile\n(S'x=1;'\nS''\nS'exec'\ntRp101\n0"
-                                        b"c__builtin__\neval\n(g101\ng100\ntR."), D
-    yield "ctf-memo-shuffle", "model.pkl", (b"Vos\np2\n0Vsystem\np3\n0Vtorch\np0\n0VLongStorage\np1\n0g2\ng3\n\x93(Vcat f\ntR."), D
+    yield "sour-pickles", "model.pkl", (
+        b"c__builtin__\nglobals\n(tRp100\n0c__builtin__\ncompile\n(S'x=1;'\nS''\nS'exec'\ntRp101\n0"
+        b"c__builtin__\neval\n(g101\ng100\ntR."
+    ), D
+    yield "ctf-memo-shuffle", "model.pkl", (
+        b"Vos\np2\n0Vsystem\np3\n0Vtorch\np0\n0VLongStorage\np1\n0g2\ng3\n\x93(Vcat f\ntR."
+    ), D
     yield "ctf-with-bytes-behind", "model.pkl", (b"Vos\np2\n0Vsystem\np3\n0g2\ng3\n\x93(Vcat f\ntR.\n\n\t\t"), D
     yield "memo-desync", "model.pkl", b"\x80\x04Vcollections\np0\n0Vos\np0\n0VOrderedDict\np1\n0Vsystem\np1\n0g0\ng1\n\x93Vid\n\x85R.", D
     yield "memo-number-with-underscore", "model.bin", b"Vos\np1_0\n0Vsystem\np11\n0g10\ng+11\n\x93Vid\n\x85R.", D
-    yield "memo-far-away", "model.pkl", b"\x80\x04" + text("os") + b"r\xff\xff\xff\x7f0j\xff\xff\xff\x7f" + text("system") + b"\x93" + text("x") + b"\x85R.", D
+    yield "memo-far-away", "model.pkl", b"\x80\x04" + text("os") + b"r\xff\xff\xff\x7f0j\xff\xff\xff\x7f" + text(
+        "system"
+    ) + b"\x93" + text("x") + b"\x85R.", D
     yield "escaped-name", "model.pkl", b"S'\\x6fs'\nS'\\163ystem'\n\x93S'ls'\n\x85R.", D
     yield "unicode-escaped-name", "model.pkl", b"V\\u006fs\nV\\U00000073ystem\n\x93S'ls'\n\x85R.", D
     yield "memo-keyerror", "model.pkl", b"\x80\x04" + HIDDEN + b"0\x8c\x02os\x94h\x03h\x00\x93KB.", D
@@ -173,25 +181,53 @@ def pickles():
     yield "two-pickles", "model.pkl", b"]." + SYSTEM, D
     yield "third-pickle", "model.pkl", b"\x80\x04].\x80\x04}." + SYSTEM, D
     yield "pickle-in-pickle", "model.pkl", call("pickle", "loads", b"C" + bytes([len(SYSTEM)]) + SYSTEM), D
-    yield "marshal-and-functiontype", "model.pkl", (b"\x80\x04" + global_("types", "FunctionType") + global_("marshal", "loads") +
-                                                    b"C\x02N.\x85R}\x86R)R."), D
-    yield "getattr-of-import", "model.pkl", (b"\x80\x04" + global_("builtins", "getattr") + global_("builtins", "__import__") +
-                                             text("os") + b"\x85R" + text("system") + b"\x86R" + text("id") + b"\x85R."), D
-    yield "computed-name", "model.pkl", b"\x80\x04" + global_("builtins", "bytes") + b")R" + text("system") + b"\x93.", D
-    yield "frame-straddled", "model.pkl", (b"\x80\x05NV" + b"a" * (8192 * 16 - 17) + b"\n0(\x95" + struct.pack("<Q", 2) +
-                                           b"B\x07\x01\0\0\0\0" + (HIDDEN + b"(").ljust(261, b"N") + b"1."), U
-    for kind, body in {"binbytes": b"B" + struct.pack("<I", 20) + b"A" * 20, "binunicode": b"\x8c\x14" + b"A" * 20,
-                       "unicode": b"Vhello world\n", "binint": b"J\7\0\0\0"}.items():
+    yield "marshal-and-functiontype", "model.pkl", (
+        b"\x80\x04" + global_("types", "FunctionType") + global_("marshal", "loads") + b"C\x02N.\x85R}\x86R)R."
+    ), D
+    yield "getattr-of-import", "model.pkl", (
+        b"\x80\x04"
+        + global_("builtins", "getattr")
+        + global_("builtins", "__import__")
+        + text("os")
+        + b"\x85R"
+        + text("system")
+        + b"\x86R"
+        + text("id")
+        + b"\x85R."
+    ), D
+    yield "computed-name", "model.pkl", b"\x80\x04" + global_("builtins", "bytes") + b")R" + text(
+        "system"
+    ) + b"\x93.", D
+    yield "frame-straddled", "model.pkl", (
+        b"\x80\x05NV"
+        + b"a" * (8192 * 16 - 17)
+        + b"\n0(\x95"
+        + struct.pack("<Q", 2)
+        + b"B\x07\x01\0\0\0\0"
+        + (HIDDEN + b"(").ljust(261, b"N")
+        + b"1."
+    ), U
+    for kind, body in {
+        "binbytes": b"B" + struct.pack("<I", 20) + b"A" * 20,
+        "binunicode": b"\x8c\x14" + b"A" * 20,
+        "unicode": b"Vhello world\n",
+        "binint": b"J\7\0\0\0",
+    }.items():
         yield f"frame-straddled-{kind}", "model.pkl", b"\x80\x05\x95" + struct.pack("<Q", 3) + body + b".", U
-    yield "frame-in-frame", "model.pkl", b"\x80\x05\x95" + struct.pack("<Q", 30) + b"N\x95" + struct.pack("<Q", 2) + b"N.", U
+    yield "frame-in-frame", "model.pkl", b"\x80\x05\x95" + struct.pack("<Q", 30) + b"N\x95" + struct.pack(
+        "<Q", 2
+    ) + b"N.", U
     yield "frame-beyond-the-end", "model.pkl", b"\x80\x05\x95" + struct.pack("<Q", 3000) + b"N.", U
     yield "unknown-module", "model.pkl", call("evil_package", "run", text("x")), U
-    yield "module-override", "model.pkl", (b"\x80\x04" + global_("torch._utils", "_rebuild_tensor_v2") + b"}" + text("__class__") +
-                                           text("x") + b"sb."), U
+    yield "module-override", "model.pkl", (
+        b"\x80\x04" + global_("torch._utils", "_rebuild_tensor_v2") + b"}" + text("__class__") + text("x") + b"sb."
+    ), U
     yield "extension-registry", "model.pkl", b"\x80\x02\x82\x01)R.", U
     yield "wrong-extension", "readme.txt", SYSTEM, D
     yield "no-header-wrong-extension", "readme.txt", SYSTEM0, D
-    yield "torch-magic-by-eval", "model.pt", (b"\x80\x02c__builtin__\neval\nX\4\0\0\x00True\x85R.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02]." + SYSTEM), D
+    yield "torch-magic-by-eval", "model.pt", (
+        b"\x80\x02c__builtin__\neval\nX\4\0\0\x00True\x85R.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02]." + SYSTEM
+    ), D
     magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
     yield "old-torch-object", "model.pt", magic + b"\x80\x02M\xe9\x03.\x80\x02}." + SYSTEM + b"\x80\x02].", D
     yield "old-torch-keys", "model.pt", magic + b"\x80\x02M\xe9\x03.\x80\x02}.\x80\x02}." + SYSTEM, D
@@ -205,6 +241,7 @@ def pickles():
 
 # ---- containers ----
 
+
 def zipped(members, method=zipfile.ZIP_STORED):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as z:
@@ -215,15 +252,25 @@ def zipped(members, method=zipfile.ZIP_STORED):
 
 def torch_tensor(numel, size):
     """{"w": a tensor of `size` elements in a storage of `numel`}."""
-    return (b"\x80\x02}X\1\0\0\0w" + global_("torch._utils", "_rebuild_tensor_v2") + b"((X\7\0\0\0storage" +
-            global_("torch", "FloatStorage") + b"X\1\0\0\x000X\3\0\0\0cpuJ" + struct.pack("<i", numel) + b"tQK\0J" +
-            struct.pack("<i", size) + b"\x85K\1\x85\x89" + global_("collections", "OrderedDict") + b")RtRs.")
+    return (
+        b"\x80\x02}X\1\0\0\0w"
+        + global_("torch._utils", "_rebuild_tensor_v2")
+        + b"((X\7\0\0\0storage"
+        + global_("torch", "FloatStorage")
+        + b"X\1\0\0\x000X\3\0\0\0cpuJ"
+        + struct.pack("<i", numel)
+        + b"tQK\0J"
+        + struct.pack("<i", size)
+        + b"\x85K\1\x85\x89"
+        + global_("collections", "OrderedDict")
+        + b")RtRs."
+    )
 
 
 def patched(data, *changes):
     data = bytearray(data)
     for at, value in changes:
-        data[at:at + len(value)] = value
+        data[at : at + len(value)] = value
     return bytes(data)
 
 
@@ -248,26 +295,44 @@ def lz4_frame(data):
     head = b"\x60\x40"
 
     def xxh32(b):
-        h = (374761393 + len(b)) & 0xffffffff
+        h = (374761393 + len(b)) & 0xFFFFFFFF
         for c in b:
-            h = (h + c * 374761393) & 0xffffffff
-            h = ((h << 11 | h >> 21) * 2654435761) & 0xffffffff
+            h = (h + c * 374761393) & 0xFFFFFFFF
+            h = ((h << 11 | h >> 21) * 2654435761) & 0xFFFFFFFF
         h ^= h >> 15
-        h = h * 2246822519 & 0xffffffff
+        h = h * 2246822519 & 0xFFFFFFFF
         h ^= h >> 13
-        h = h * 3266489917 & 0xffffffff
+        h = h * 3266489917 & 0xFFFFFFFF
         return h ^ h >> 16
-    return b"\x04\x22\x4d\x18" + head + bytes([xxh32(head) >> 8 & 255]) + struct.pack("<I", len(data) | 1 << 31) + data + b"\0" * 4
+
+    return (
+        b"\x04\x22\x4d\x18"
+        + head
+        + bytes([xxh32(head) >> 8 & 255])
+        + struct.pack("<I", len(data) | 1 << 31)
+        + data
+        + b"\0" * 4
+    )
 
 
 def containers():
     z = zipped([("data.pkl", EVAL)])
     local_flags, central = 6, z.index(b"PK\1\2")
     yield "zip", "model.zip", z, D
-    yield "torch-view-beyond-storage-CVE-2026-24747", "model.pt", zipped([
-        ("archive/data.pkl", torch_tensor(numel=4, size=1000)), ("archive/version", b"3\n"), ("archive/data/0", b"\0" * 16)]), U
-    yield "torch-storage-too-small", "model.pt", zipped([
-        ("archive/data.pkl", torch_tensor(numel=400, size=4)), ("archive/version", b"3\n"), ("archive/data/0", b"\0" * 16)]), U
+    yield "torch-view-beyond-storage-CVE-2026-24747", "model.pt", zipped(
+        [
+            ("archive/data.pkl", torch_tensor(numel=4, size=1000)),
+            ("archive/version", b"3\n"),
+            ("archive/data/0", b"\0" * 16),
+        ]
+    ), U
+    yield "torch-storage-too-small", "model.pt", zipped(
+        [
+            ("archive/data.pkl", torch_tensor(numel=400, size=4)),
+            ("archive/version", b"3\n"),
+            ("archive/data/0", b"\0" * 16),
+        ]
+    ), U
     yield "torch-zip", "model.pt", zipped([("archive/data.pkl", SYSTEM), ("archive/version", b"3\n")]), D
     yield "zip-deflated", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_DEFLATED), D
     yield "zip-bzip2", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_BZIP2), D
@@ -295,12 +360,20 @@ def containers():
     yield "zip-two-of-a-name", "model.zip", zipped([("data.pkl", b"\x80\x04N."), ("data.pkl", EVAL)]), D
     yield "zip-without-directory", "model.zip", z[:central], D
     yield "zip-path-traversal", "model.zip", zipped([("../../etc/x", b"text")]), D
-    yield "zip-bomb-numpy-dos", "model.npz", zipped([("a.npy", npy(b"\0" * (1 << 16), "<f8", "(1000000000000,)"))], zipfile.ZIP_DEFLATED), U
-    yield "zip-storage-is-a-pickle", "model.pt", zipped([("archive/data.pkl", b"\x80\x02}."), ("archive/data/0", SYSTEM)]), D
+    yield "zip-bomb-numpy-dos", "model.npz", zipped(
+        [("a.npy", npy(b"\0" * (1 << 16), "<f8", "(1000000000000,)"))], zipfile.ZIP_DEFLATED
+    ), U
+    yield "zip-storage-is-a-pickle", "model.pt", zipped(
+        [("archive/data.pkl", b"\x80\x02}."), ("archive/data/0", SYSTEM)]
+    ), D
     yield "zip-password", "model.zip", patched(zipped([("a.pkl", bytes(range(40)))]), (6, b"\1\0")), U
     yield "tar", "model.tar", tarred([("a/data.bin", SYSTEM)]), D
-    yield "tar-torch", "model.tar", tarred([("sys_info", b"\x80\x02}."), ("pickle", SYSTEM), ("storages", b"\x80\x02K\0."), ("tensors", b"\x80\x02K\0.")]), D
-    yield "tar-torch-storages", "model.tar", tarred([("pickle", b"\x80\x02}."), ("storages", b"\x80\x02K\1." + SYSTEM)]), D
+    yield "tar-torch", "model.tar", tarred(
+        [("sys_info", b"\x80\x02}."), ("pickle", SYSTEM), ("storages", b"\x80\x02K\0."), ("tensors", b"\x80\x02K\0.")]
+    ), D
+    yield "tar-torch-storages", "model.tar", tarred(
+        [("pickle", b"\x80\x02}."), ("storages", b"\x80\x02K\1." + SYSTEM)]
+    ), D
     yield "tar-link", "model.tar", (lambda t: t[:156] + b"2" + t[157:])(tarred([("a", b"")])), U
     yield "tar-traversal", "model.tar", tarred([("../../a", b"fine")]), D
     yield "tar-gz", "model.tgz", gzip.compress(tarred([("a/data.bin", SYSTEM)])), D
@@ -324,16 +397,31 @@ def containers():
     yield "npz-objects", "a.npz", zipped([("arr_0.npy", npy(SYSTEM))]), D
     yield "npz-objects-deflated", "a.npz", zipped([("arr_0.npy", npy(SYSTEM))], zipfile.ZIP_DEFLATED), D
     yield "npy-damaged-header", "a.npy", b"\x93NUMPY\1\0\x20\0{'descr': __import__('os')}       \n" + SYSTEM, U
-    wrapper = (b"\x80\x04" + global_("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81}(" + text("shape") + b"K\1\x85" + text("dtype") +
-               global_("numpy", "dtype") + text("O8") + b"\x89\x88\x87R" + text("order") + text("C") + b"ub")
+    wrapper = (
+        b"\x80\x04"
+        + global_("joblib.numpy_pickle", "NumpyArrayWrapper")
+        + b")\x81}("
+        + text("shape")
+        + b"K\1\x85"
+        + text("dtype")
+        + global_("numpy", "dtype")
+        + text("O8")
+        + b"\x89\x88\x87R"
+        + text("order")
+        + text("C")
+        + b"ub"
+    )
     yield "joblib-objects", "model.joblib", wrapper + SYSTEM + b".", D
     wrapper = wrapper.replace(b"\x8c\x02O8", b"\x8c\x02f8")
     yield "joblib-code-behind-array", "model.joblib", wrapper + b"\0" * 8 + HIDDEN + b".", D
     yield "joblib-hidden-by-array", "model.joblib", wrapper + b"." * 8 + HIDDEN + b".", D
-    yield "joblib-cache-hijack", "model.joblib", call("joblib.numpy_pickle_compat", "NDArrayWrapper", text("../x.npy")), U
+    yield "joblib-cache-hijack", "model.joblib", call(
+        "joblib.numpy_pickle_compat", "NDArrayWrapper", text("../x.npy")
+    ), U
 
 
 # ---- models of other kinds ----
+
 
 def safetensors(header, data=b""):
     header = header if isinstance(header, bytes) else json.dumps(header).encode()
@@ -360,6 +448,7 @@ def pb(number, data):
             out += bytes([n & 127 | 128])
             n >>= 7
         return out + bytes([n])
+
     if isinstance(data, int):
         return varint(number << 3) + varint(data)
     data = data.encode() if isinstance(data, str) else data
@@ -389,42 +478,81 @@ def h5(config):
     return b"\x89HDF\r\n\x1a\n" + b"\0" * 88 + b"model_config\0\0\0\0" + json.dumps(config).encode() + b"\0" * 300
 
 
-LAMBDA = {"class_name": "Sequential", "config": {"layers": [
-    {"class_name": "Lambda", "config": {"function": ["4wEAAAAAAAAAAQ==\n", None, None], "function_type": "lambda"}}]}}
+LAMBDA = {
+    "class_name": "Sequential",
+    "config": {
+        "layers": [
+            {
+                "class_name": "Lambda",
+                "config": {"function": ["4wEAAAAAAAAAAQ==\n", None, None], "function_type": "lambda"},
+            }
+        ]
+    },
+}
 
 
 def models():
     tensor = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
     yield "safetensors-bytes-behind", "m.safetensors", safetensors(tensor, b"\0\0\0\0" + SYSTEM), D
-    yield "safetensors-bytes-between", "m.safetensors", safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
-                                                                   "b": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}}, b"x" * 12), U
+    yield "safetensors-bytes-between", "m.safetensors", safetensors(
+        {
+            "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+            "b": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]},
+        },
+        b"x" * 12,
+    ), U
     yield "safetensors-duplicate-keys", "m.safetensors", safetensors(
-        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"\0" * 4), U
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        b"\0" * 4,
+    ), U
     yield "safetensors-zip-behind", "m.safetensors", safetensors(tensor, b"\0\0\0\0" + zipped([("data.pkl", EVAL)])), D
-    yield "safetensors-zip-in-tensor", "m.safetensors", (lambda z: safetensors(
-        {"a": {"dtype": "U8", "shape": [len(z)], "data_offsets": [0, len(z)]}}, z))(zipped([("data.pkl", EVAL)])), D
-    yield "safetensors-abuse-overlap", "m.safetensors", safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
-                                                                  "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 4), U
-    yield "safetensors-abuse-huge-header", "m.safetensors", struct.pack("<Q", 2 ** 40) + b"{}", U
-    yield "safetensors-abuse-beyond-the-end", "m.safetensors", safetensors({"a": {"dtype": "F32", "shape": [1 << 30], "data_offsets": [0, 1 << 32]}}), U
-    yield "gguf-negative-count-CVE-2024-23496", "m.gguf", gguf(2 ** 64 - 1, 0), U
-    yield "gguf-huge-values-CVE-2024-21802", "m.gguf", gguf(0, 2 ** 62), U
-    yield "gguf-string-length-2^63", "m.gguf", gguf(0, 1, struct.pack("<Q", 2 ** 63) + b"x"), U
-    yield "gguf-dims-ffffffff", "m.gguf", gguf(1, 0, gtext("t") + struct.pack("<I", 0xffffffff)), U
-    yield "gguf-beyond-the-end-CVE-2025-53630", "m.gguf", gguf(1, 0, gtext("t") + struct.pack("<IQIQ", 1, 2 ** 40, 0, 0) + b"\0" * 64), U
+    yield "safetensors-zip-in-tensor", "m.safetensors", (
+        lambda z: safetensors({"a": {"dtype": "U8", "shape": [len(z)], "data_offsets": [0, len(z)]}}, z)
+    )(zipped([("data.pkl", EVAL)])), D
+    yield "safetensors-abuse-overlap", "m.safetensors", safetensors(
+        {
+            "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+            "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+        },
+        b"\0" * 4,
+    ), U
+    yield "safetensors-abuse-huge-header", "m.safetensors", struct.pack("<Q", 2**40) + b"{}", U
+    yield "safetensors-abuse-beyond-the-end", "m.safetensors", safetensors(
+        {"a": {"dtype": "F32", "shape": [1 << 30], "data_offsets": [0, 1 << 32]}}
+    ), U
+    yield "gguf-negative-count-CVE-2024-23496", "m.gguf", gguf(2**64 - 1, 0), U
+    yield "gguf-huge-values-CVE-2024-21802", "m.gguf", gguf(0, 2**62), U
+    yield "gguf-string-length-2^63", "m.gguf", gguf(0, 1, struct.pack("<Q", 2**63) + b"x"), U
+    yield "gguf-dims-ffffffff", "m.gguf", gguf(1, 0, gtext("t") + struct.pack("<I", 0xFFFFFFFF)), U
+    yield "gguf-beyond-the-end-CVE-2025-53630", "m.gguf", gguf(
+        1, 0, gtext("t") + struct.pack("<IQIQ", 1, 2**40, 0, 0) + b"\0" * 64
+    ), U
     yield "gguf-alignment-0", "m.gguf", gguf(0, 1, gtext("general.alignment") + struct.pack("<II", 4, 0)), U
     yield "gguf-bytes-behind", "m.gguf", gguf() + SYSTEM, D
     yield "gguf-zip-behind", "m.gguf", gguf() + zipped([("data.pkl", EVAL)]), D
     ssti = "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}"
     yield "gguf-template-CVE-2024-34359", "m.gguf", gguf_template(ssti), D
     yield "tokenizer-config-template", "tokenizer_config.json", json.dumps({"chat_template": ssti}).encode(), D
-    yield "tokenizer-config-templates", "tokenizer_config.json", json.dumps({"chat_template": [{"name": "default", "template": ssti}]}).encode(), D
-    for name, t in {"subscript": "{{ ''['__class__'] }}", "attr": "{{ ''|attr('__class__') }}", "escaped": "{{ ''['\\x5f\\x5fclass\\x5f\\x5f'] }}",
-                    "globals": "{{ cycler.__init__.__globals__.os.popen('id').read() }}", "hidden": "{{ messages._x }}",
-                    "builtins": "{{ lipsum.__globals__['os'] }}", "octal": "{{ ''['\\137\\137class\\137\\137'] }}"}.items():
+    yield "tokenizer-config-templates", "tokenizer_config.json", json.dumps(
+        {"chat_template": [{"name": "default", "template": ssti}]}
+    ).encode(), D
+    for name, t in {
+        "subscript": "{{ ''['__class__'] }}",
+        "attr": "{{ ''|attr('__class__') }}",
+        "escaped": "{{ ''['\\x5f\\x5fclass\\x5f\\x5f'] }}",
+        "globals": "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        "hidden": "{{ messages._x }}",
+        "builtins": "{{ lipsum.__globals__['os'] }}",
+        "octal": "{{ ''['\\137\\137class\\137\\137'] }}",
+    }.items():
         yield f"template-{name}", "chat_template.jinja", t.encode(), D
-    for name, t in {"include": "{% include '/etc/passwd' %}", "import": "{% import 'x' as y %}", "attr-variable": "{{ x|attr(y) }}",
-                    "extends": "{%- extends 'x' -%}", "lipsum": "{{ lipsum.x }}"}.items():
+    for name, t in {
+        "include": "{% include '/etc/passwd' %}",
+        "import": "{% import 'x' as y %}",
+        "attr-variable": "{{ x|attr(y) }}",
+        "extends": "{%- extends 'x' -%}",
+        "lipsum": "{{ lipsum.x }}",
+    }.items():
         yield f"template-{name}", "chat_template.jinja", t.encode(), U
     yield "config-auto-map", "config.json", b'{"auto_map": {"AutoModel": "modeling_x.X"}}', U
     yield "config-auto-map-elsewhere", "config.json", b'{"auto_map": {"AutoModel": "evil/repo--modeling_x.X"}}', U
@@ -435,40 +563,87 @@ def models():
     yield "sentence-transformers-module", "modules.json", b'[{"idx": 0, "name": "0", "path": "", "type": "evil.Module"}]', U
     yield "diffusers-part", "model_index.json", b'{"_class_name": "X", "_diffusers_version": "0.1", "unet": ["evil", "UNet"]}', U
     yield "jsonpickle", "a.json", b'{"py/reduce": [{"py/function": "os.system"}, {"py/tuple": ["id"]}]}', D
-    yield "json-serialized-object", "data", json.dumps({"x": {":type:": "f", ":serialized:": base64.b64encode(SYSTEM).decode()}}).encode(), D
+    yield "json-serialized-object", "data", json.dumps(
+        {"x": {":type:": "f", ":serialized:": base64.b64encode(SYSTEM).decode()}}
+    ).encode(), D
     yield "json-base64-pickle", "a.json", json.dumps({"state": base64.b64encode(SYSTEM).decode()}).encode(), D
     yield "keras-lambda", "m.keras", keras(LAMBDA), D
     yield "keras-lambda-h5", "m.h5", h5(LAMBDA), D
     yield "keras-lambda-h5-spaced", "m.h5", h5(LAMBDA).replace(b'{"class_name"', b'{ \n "class_name"'), D
     yield "keras-lambda-h5-cut", "m.h5", h5(LAMBDA)[:-330], U
     yield "keras-lambda-json", "model.json", json.dumps(LAMBDA).encode(), D
-    yield "keras-import-CVE-2025-1550", "m.keras", keras({"module": "keras", "class_name": "Functional", "config": {"layers": [
-        {"module": "os", "class_name": "function", "config": "system", "registered_name": "function"}]}}), D
-    yield "keras-builtins-eval", "m.keras", keras({"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"}), D
-    yield "keras-unsafe-mode-CVE-2025-9906", "m.keras", keras({"module": "keras.config", "class_name": "enable_unsafe_deserialization", "config": {}}), D
+    yield "keras-import-CVE-2025-1550", "m.keras", keras(
+        {
+            "module": "keras",
+            "class_name": "Functional",
+            "config": {
+                "layers": [
+                    {"module": "os", "class_name": "function", "config": "system", "registered_name": "function"}
+                ]
+            },
+        }
+    ), D
+    yield "keras-builtins-eval", "m.keras", keras(
+        {"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"}
+    ), D
+    yield "keras-unsafe-mode-CVE-2025-9906", "m.keras", keras(
+        {"module": "keras.config", "class_name": "enable_unsafe_deserialization", "config": {}}
+    ), D
     yield "keras-get-file", "m.keras", keras({"module": "keras.utils", "class_name": "get_file", "config": {}}), D
-    yield "keras-vocabulary-CVE-2025-12058", "m.keras", keras({"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}}), D
-    yield "keras-torch-module-CVE-2026-1462", "m.keras", keras({"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": "x"}}), D
-    yield "keras-tfsm-layer", "m.keras", keras({"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "x"}}), D
-    yield "keras-custom-class", "m.keras", keras({"module": None, "class_name": "MyLayer", "config": {}, "registered_name": "x>MyLayer"}), U
-    yield "keras-metadata-lambda", "keras_metadata.pb", pb(1, pb(2, 1) + pb(3, "root") + pb(4, "_tf_keras_layer") + pb(5, json.dumps(LAMBDA))), D
+    yield "keras-vocabulary-CVE-2025-12058", "m.keras", keras(
+        {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}}
+    ), D
+    yield "keras-torch-module-CVE-2026-1462", "m.keras", keras(
+        {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": "x"}}
+    ), D
+    yield "keras-tfsm-layer", "m.keras", keras(
+        {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "x"}}
+    ), D
+    yield "keras-custom-class", "m.keras", keras(
+        {"module": None, "class_name": "MyLayer", "config": {}, "registered_name": "x>MyLayer"}
+    ), U
+    yield "keras-metadata-lambda", "keras_metadata.pb", pb(
+        1, pb(2, 1) + pb(3, "root") + pb(4, "_tf_keras_layer") + pb(5, json.dumps(LAMBDA))
+    ), D
     yield "tensorflow-read-file", "saved_model.pb", saved_model("Placeholder", "ReadFile"), D
     yield "tensorflow-write-file", "saved_model.pb", saved_model("Const", "WriteFile"), D
-    yield "tensorflow-in-a-function", "saved_model.pb", saved_model("Const", library=["Const", "WriteFile", "ReadFile"]), D
+    yield "tensorflow-in-a-function", "saved_model.pb", saved_model(
+        "Const", library=["Const", "WriteFile", "ReadFile"]
+    ), D
     yield "tensorflow-pyfunc", "saved_model.pb", saved_model("PyFunc"), D
     yield "tensorflow-frozen-graph", "graph.pb", pb(1, node("Const")) + pb(1, node("WriteFile")), D
     yield "tensorflow-other-name", "model.bin", saved_model("ReadFile"), D
     yield "tensorflow-damaged", "saved_model.pb", saved_model("ReadFile")[:-3], U
     external = pb(8, "w") + pb(2, 1) + pb(1, 4) + pb(14, 1)
-    for name, path in {"parent": "../../../etc/passwd", "absolute": "/etc/passwd", "middle": "a/../../b", "windows": "..\\..\\x"}.items():
-        yield f"onnx-external-{name}", "m.onnx", onnx(initializers=pb(5, external + pb(13, pb(1, "location") + pb(2, path)))), D
-    yield "onnx-external-in-attribute", "m.onnx", onnx(nodes=pb(1, pb(4, "Constant") + pb(5, pb(1, "value") + pb(
-        5, external + pb(13, pb(1, "location") + pb(2, "../x")))))), D
+    for name, path in {
+        "parent": "../../../etc/passwd",
+        "absolute": "/etc/passwd",
+        "middle": "a/../../b",
+        "windows": "..\\..\\x",
+    }.items():
+        yield f"onnx-external-{name}", "m.onnx", onnx(
+            initializers=pb(5, external + pb(13, pb(1, "location") + pb(2, path)))
+        ), D
+    yield "onnx-external-in-attribute", "m.onnx", onnx(
+        nodes=pb(
+            1, pb(4, "Constant") + pb(5, pb(1, "value") + pb(5, external + pb(13, pb(1, "location") + pb(2, "../x"))))
+        )
+    ), D
     yield "onnx-custom-operator", "m.onnx", onnx(nodes=pb(1, pb(4, "Evil") + pb(7, "evil.domain"))), U
     yield "onnx-python-operator", "m.onnx", onnx(nodes=pb(1, pb(4, "PyOp") + pb(7, "com.microsoft"))), U
-    yield "onnx-custom-in-subgraph", "m.onnx", onnx(nodes=pb(1, pb(4, "If") + pb(5, pb(1, "then") + pb(6, pb(1, pb(4, "E") + pb(7, "evil")))))), U
-    yield "torchscript", "m.pt", zipped([("m/data.pkl", b"\x80\x02}."), ("m/code/__torch__.py", b"def f(x): pass\n"), ("m/constants.pkl", b"\x80\x02).")]), U
-    yield "torchscript-with-code-for-python", "m.pt", zipped([("m/data.pkl", SYSTEM), ("m/code/__torch__.py", b""), ("m/constants.pkl", b"\x80\x02).")]), D
+    yield "onnx-custom-in-subgraph", "m.onnx", onnx(
+        nodes=pb(1, pb(4, "If") + pb(5, pb(1, "then") + pb(6, pb(1, pb(4, "E") + pb(7, "evil")))))
+    ), U
+    yield "torchscript", "m.pt", zipped(
+        [
+            ("m/data.pkl", b"\x80\x02}."),
+            ("m/code/__torch__.py", b"def f(x): pass\n"),
+            ("m/constants.pkl", b"\x80\x02)."),
+        ]
+    ), U
+    yield "torchscript-with-code-for-python", "m.pt", zipped(
+        [("m/data.pkl", SYSTEM), ("m/code/__torch__.py", b""), ("m/constants.pkl", b"\x80\x02).")]
+    ), D
     yield "elf", "weights.bin", b"\x7fELF\2\1\1" + b"\0" * 64, U
     yield "windows-program", "weights.dat", b"MZ" + b"\0" * 80, U
     yield "script", "run", b"#!/bin/sh\nrm -rf /\n", U
@@ -480,27 +655,65 @@ def models():
 
 # ---- what has to stay safe ----
 
+
 def harmless():
     import pickle
+
     for proto in range(6):
-        yield f"plain-protocol-{proto}", "a.pkl", pickle.dumps({"a": [1, 2.5, "x", b"y", None, True, {3}, (4, 5), 10 ** 30, -1]}, proto)
+        yield f"plain-protocol-{proto}", "a.pkl", pickle.dumps(
+            {"a": [1, 2.5, "x", b"y", None, True, {3}, (4, 5), 10**30, -1]}, proto
+        )
     yield "several", "a.pkl", pickle.dumps([1]) + pickle.dumps({"b": 2})
     yield "long", "a.pkl", pickle.dumps(["x" * 100, list(range(10000)), b"y" * 200000])
     yield "npy", "a.npy", npy(b"\0" * 8, "<f8")
-    yield "joblib", "a.joblib", (b"\x80\x04" + global_("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81}(" + text("shape") + b"K\2\x85" +
-                                text("dtype") + global_("numpy", "dtype") + text("f8") + b"\x89\x88\x87R(K\3" + text("<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb" +
-                                text("numpy_array_alignment_bytes") + b"K\x10ub\x03...cos\nsystem\n......")
-    yield "safetensors", "m.safetensors", safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 4)
+    yield "joblib", "a.joblib", (
+        b"\x80\x04"
+        + global_("joblib.numpy_pickle", "NumpyArrayWrapper")
+        + b")\x81}("
+        + text("shape")
+        + b"K\2\x85"
+        + text("dtype")
+        + global_("numpy", "dtype")
+        + text("f8")
+        + b"\x89\x88\x87R(K\3"
+        + text("<")
+        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+        + text("numpy_array_alignment_bytes")
+        + b"K\x10ub\x03...cos\nsystem\n......"
+    )
+    yield "safetensors", "m.safetensors", safetensors(
+        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 4
+    )
     yield "gguf", "m.gguf", gguf()
-    yield "gguf-template", "m.gguf", gguf_template("{% for m in messages %}{{ m['role'] ~ ': ' ~ m.content }}{% endfor %}")
+    yield "gguf-template", "m.gguf", gguf_template(
+        "{% for m in messages %}{{ m['role'] ~ ': ' ~ m.content }}{% endfor %}"
+    )
     yield "tensorflow", "saved_model.pb", saved_model("Const", "MatMul", "SaveV2", "RestoreV2", library=["Relu"])
-    yield "onnx", "m.onnx", onnx(nodes=pb(1, pb(4, "Relu")), initializers=pb(5, pb(8, "w") + pb(13, pb(1, "location") + pb(2, "m.data"))))
-    yield "keras", "m.keras", keras({"module": "keras", "class_name": "Sequential", "config": {"layers": [
-        {"module": "keras.layers", "class_name": "Dense", "config": {"activation": "relu"}, "registered_name": None}]}})
+    yield "onnx", "m.onnx", onnx(
+        nodes=pb(1, pb(4, "Relu")), initializers=pb(5, pb(8, "w") + pb(13, pb(1, "location") + pb(2, "m.data")))
+    )
+    yield "keras", "m.keras", keras(
+        {
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": {
+                "layers": [
+                    {
+                        "module": "keras.layers",
+                        "class_name": "Dense",
+                        "config": {"activation": "relu"},
+                        "registered_name": None,
+                    }
+                ]
+            },
+        }
+    )
     yield "h5", "m.h5", h5({"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}})
     yield "text", "readme.md", "# Ein Modell für alle\n".encode()
     yield "json", "config.json", b'{"architectures": ["LlamaForCausalLM"]}'
-    yield "torch-zip", "m.pt", zipped([("archive/data.pkl", torch_tensor(4, 4)), ("archive/version", b"3\n"), ("archive/data/0", b"\0" * 16)])
+    yield "torch-zip", "m.pt", zipped(
+        [("archive/data.pkl", torch_tensor(4, 4)), ("archive/version", b"3\n"), ("archive/data/0", b"\0" * 16)]
+    )
     yield "zip", "a.zip", zipped([("a.txt", b"x"), ("b/", b"")])
     yield "gzip", "a.gz", gzip.compress(b"text")
     yield "empty", "a.bin", b""

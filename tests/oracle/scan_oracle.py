@@ -25,8 +25,9 @@ SANDBOX = os.environ.get("TOLA_SANDBOX", "auto")
 
 def scan(path):
     """Path -> report of each file."""
-    done = subprocess.run([str(common.BUILD / "tola"), "scan", "--json", "--sandbox", SANDBOX, str(path)],
-                          capture_output=True)
+    done = subprocess.run(
+        [str(common.BUILD / "tola"), "scan", "--json", "--sandbox", SANDBOX, str(path)], capture_output=True
+    )
     if done.returncode not in (0, 1):
         raise common.Refused(done.stderr.decode(errors="replace"))
     report = json.loads(done.stdout)
@@ -51,8 +52,11 @@ def check_made(kind, cases):
         for path, (name, least) in paths.items():
             got = reports[path]
             if least:
-                tally.check(f"attack {name}", RANK[got["verdict"]] >= RANK[least] and got["findings"],
-                            f"is {got['verdict']}, should be {least} at least ({told(got)})")
+                tally.check(
+                    f"attack {name}",
+                    RANK[got["verdict"]] >= RANK[least] and got["findings"],
+                    f"is {got['verdict']}, should be {least} at least ({told(got)})",
+                )
             else:
                 tally.check(f"harmless {name}", got["verdict"] == "safe" and not got["findings"], told(got))
 
@@ -60,9 +64,19 @@ def check_made(kind, cases):
 # ---- public corpora ----
 
 # of picklescan's own files, these are no attacks
-HARMLESS = {"benign0_v0.pkl", "benign0_v3.pkl", "benign0_v4.pkl", "new_pytorch_model.bin", "pytorch_model.bin",
-            "int_array.npy", "int_arrays.npz", "int_arrays_compressed.npz", "object_array.npy", "object_arrays.npz",
-            "object_arrays_compressed.npz"}
+HARMLESS = {
+    "benign0_v0.pkl",
+    "benign0_v3.pkl",
+    "benign0_v4.pkl",
+    "new_pytorch_model.bin",
+    "pytorch_model.bin",
+    "int_array.npy",
+    "int_arrays.npz",
+    "int_arrays_compressed.npz",
+    "object_array.npy",
+    "object_arrays.npz",
+    "object_arrays_compressed.npz",
+}
 
 
 def check_corpora():
@@ -98,6 +112,7 @@ def check_fickling():
 
 # ---- real files ----
 
+
 def carries_code(path, got):
     """What files of the data that are not safe may be, by their own nature."""
     kinds = {x["kind"] for x in got["findings"]}
@@ -123,6 +138,7 @@ def check_data():
 
 # ---- the interpreter against Python's own ----
 
+
 class Follower(pickle._Unpickler):
     """Lib/pickle.py's machine with nothing behind it: imports give markers, calls are noted and not made."""
 
@@ -136,6 +152,7 @@ class Follower(pickle._Unpickler):
         def marker(*args, **kwargs):
             self.seen[module, name] = True
             return Thing()
+
         return type(Maker)("Maker", (Maker,), {"note": marker})()
 
     def persistent_load(self, pid):
@@ -189,8 +206,15 @@ def follow(data):
     def object_(self):
         args = self.pop_mark()
         self.append(args[0](*args[1:]))
-    dispatch.update({pickle.NEWOBJ[0]: new_object, pickle.NEWOBJ_EX[0]: new_object_ex, pickle.INST[0]: instance,
-                     pickle.OBJ[0]: object_})
+
+    dispatch.update(
+        {
+            pickle.NEWOBJ[0]: new_object,
+            pickle.NEWOBJ_EX[0]: new_object_ex,
+            pickle.INST[0]: instance,
+            pickle.OBJ[0]: object_,
+        }
+    )
     f.dispatch = dispatch
     try:
         f.load()
@@ -199,15 +223,31 @@ def follow(data):
     return True, f.seen
 
 
-NAMES = [("os", "system"), ("collections", "OrderedDict"), ("torch", "FloatStorage"), ("evil.mod", "f"),
-         ("builtins", "getattr"), ("_codecs", "encode"), ("numpy", "dtype"), ("a.b.c", "D.e")]
+NAMES = [
+    ("os", "system"),
+    ("collections", "OrderedDict"),
+    ("torch", "FloatStorage"),
+    ("evil.mod", "f"),
+    ("builtins", "getattr"),
+    ("_codecs", "encode"),
+    ("numpy", "dtype"),
+    ("a.b.c", "D.e"),
+]
 
 
 def random_value(r, depth):
     kind = r.randrange(14 if depth < 4 else 8)
     if kind < 8:
-        return [None, True, r.randrange(-2 ** 40, 2 ** 40), r.random(), "t" * r.randrange(300), b"b" * r.randrange(300),
-                r.randrange(256), 2 ** r.randrange(200)][kind]
+        return [
+            None,
+            True,
+            r.randrange(-(2**40), 2**40),
+            r.random(),
+            "t" * r.randrange(300),
+            b"b" * r.randrange(300),
+            r.randrange(256),
+            2 ** r.randrange(200),
+        ][kind]
     if kind < 10:
         return [random_value(r, depth + 1) for _ in range(r.randrange(5))]
     if kind < 11:
@@ -252,10 +292,61 @@ OPCODES = {o.name: o for o in pickletools.opcodes}
 def opcode_soup(r):
     """Any opcodes in any order: most end in an error, and what came before it has to agree."""
     out = b"\x80" + bytes([r.randrange(2, 6)])
-    pieces = [b"(", b"N", b"K\5", b"]", b"}", b")", b"\x8f", b"0", b"1", b"2", b"\x85", b"\x86", b"\x87", b"t", b"l", b"d", b"a", b"s",
-              b"e", b"u", b"R", b"\x94", b"h\0", b"h\1", b"q\0", b"q\2", b"j\1\0\0\0", b"\x8c\2os", b"\x8c\6system", b"Vos\n", b"S'x'\n",
-              b"I1\n", b"L5L\n", b"F1.5\n", b"\x93", b"cos\nsystem\n", b"ctorch\nSize\n", b"\x88", b"\x89", b"b", b"\x81", b"o", b"p3\n",
-              b"g3\n", b"X\1\0\0\0a", b"C\1b", b"M\1\1", b"J\1\1\1\1", b"\x8a\1\5", b"G" + b"\0" * 8, b"U\1c", b"\x91", b"\x90"]
+    pieces = [
+        b"(",
+        b"N",
+        b"K\5",
+        b"]",
+        b"}",
+        b")",
+        b"\x8f",
+        b"0",
+        b"1",
+        b"2",
+        b"\x85",
+        b"\x86",
+        b"\x87",
+        b"t",
+        b"l",
+        b"d",
+        b"a",
+        b"s",
+        b"e",
+        b"u",
+        b"R",
+        b"\x94",
+        b"h\0",
+        b"h\1",
+        b"q\0",
+        b"q\2",
+        b"j\1\0\0\0",
+        b"\x8c\2os",
+        b"\x8c\6system",
+        b"Vos\n",
+        b"S'x'\n",
+        b"I1\n",
+        b"L5L\n",
+        b"F1.5\n",
+        b"\x93",
+        b"cos\nsystem\n",
+        b"ctorch\nSize\n",
+        b"\x88",
+        b"\x89",
+        b"b",
+        b"\x81",
+        b"o",
+        b"p3\n",
+        b"g3\n",
+        b"X\1\0\0\0a",
+        b"C\1b",
+        b"M\1\1",
+        b"J\1\1\1\1",
+        b"\x8a\1\5",
+        b"G" + b"\0" * 8,
+        b"U\1c",
+        b"\x91",
+        b"\x90",
+    ]
     for _ in range(r.randrange(3, 30)):
         out += r.choice(pieces)
     return out + b"."
@@ -286,8 +377,11 @@ def check_interpreter(count=1500):
             fine = False  # Python raises an error: that is nothing to call safe
         good += fine
         if not fine:
-            tally.check(f"random pickle {data[:200]!r}", False,
-                        f"Python: {'done' if finished else 'error'} {dict(seen)}, tola: {imports} {parsed} {told(got)}")
+            tally.check(
+                f"random pickle {data[:200]!r}",
+                False,
+                f"Python: {'done' if finished else 'error'} {dict(seen)}, tola: {imports} {parsed} {told(got)}",
+            )
     tally.check("random pickles", good == len(cases), f"{good} of {len(cases)}")
 
 
