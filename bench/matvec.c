@@ -12,6 +12,7 @@
  * same threads. A line tells medians in GB/s of weights, and of each round's ratio of the product to the best pattern
  * of reading the median and the quartiles. Without types, all that matmul_supports.
  * Patterns: 0 plain, 1 and 2 with prefetch 1 KiB and 4 KiB ahead, 3 and 4 of 4 and 16 streams with prefetch. */
+#define _DEFAULT_SOURCE 1
 #include "bench.h"
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
@@ -255,6 +256,7 @@ int main(int count, char **words) {
     }
     char *buffer = mmap(NULL, bytes + MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (buffer == MAP_FAILED) return 2;
+    madvise(buffer, bytes + MIB, MADV_HUGEPAGE); /* as mapped weights have them, where they can */
     uint64_t state = 1; /* bytes that make ordinary scales of every type: exponents in the middle */
     for (size_t i = 0; i < bytes + MIB; i += 8) {
         state = state * 6364136223846793005 + 1442695040888963407;

@@ -8,7 +8,8 @@
 #ifndef KERNELS_MATMUL_FLOATS_VECTOR_BODY_H
 #define KERNELS_MATMUL_FLOATS_VECTOR_BODY_H
 
-enum { LINE = 64, AHEAD = 1024 /* bytes from what is read to what is asked for, in each run of rows */ };
+/* Bytes from what is read to what is asked for, in each run of rows; APART: floats_amx.c says why. */
+enum { LINE = 64, AHEAD = 768, APART = 192 };
 
 typedef lanes (*load_fn)(const uint8_t *p);
 
@@ -22,7 +23,7 @@ ALWAYS void some_of_rows(load_fn weights, size_t size, const uint8_t *const row[
     for (size_t r = 0; r < STREAMS; r++) acc[r] = zero();
     for (; k + line <= n; k += line) {
 #pragma GCC unroll 8
-        for (size_t r = 0; r < STREAMS; r++) __builtin_prefetch(row[r] + k * size + AHEAD, 0, 2);
+        for (size_t r = 0; r < STREAMS; r++) __builtin_prefetch(row[r] + k * size + AHEAD + r * APART, 0, 2);
 #pragma GCC unroll 4
         for (size_t step = 0; step < line; step += STEP) {
             const lanes v = load(x + k + step);

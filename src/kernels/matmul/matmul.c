@@ -166,7 +166,13 @@ static void put_in_tiles(const matmul_acts *x, size_t first, size_t count) {
     for (size_t at = 0; at < pairs; at += step) {
         uint32_t *to = (uint32_t *)x->x_tiles + (at * blocks + first / 16 * step) * 16;
         for (size_t i = at; i < at + step && i < pairs; i++, to += 16)
-            for (size_t t = 0; t < 16; t++) memcpy(to + t, row[t] + 2 * i, sizeof *to);
+            if (count > 1) {
+                for (size_t t = 0; t < 16; t++) memcpy(to + t, row[t] + 2 * i, sizeof *to);
+            } else { /* the case of every generated token */
+                uint32_t pair;
+                memcpy(&pair, row[0] + 2 * i, sizeof pair);
+                for (size_t t = 0; t < 16; t++) to[t] = pair;
+            }
     }
 }
 
@@ -271,8 +277,8 @@ void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, 
 #define ASK_LINE 64
 
 bool matmul_ask(tola_dtype weights, const void *w, size_t row_bytes, size_t first, size_t count, size_t step) {
-    const size_t streams = matmul_vector_streams(weights);
-    if (streams == 0 || count < streams) return false;
+    const size_t streams = matmul_streams(weights);
+    if (count < streams) return false;
     const size_t apart = matmul_apart(count, streams) * row_bytes, at = step * ASK_LINE;
     if (at >= apart || at >= ASK_BYTES / streams) return false;
     const uint8_t *p = (const uint8_t *)w + first * row_bytes + at;

@@ -63,6 +63,9 @@ size_t matmul_scratch_bytes(tola_dtype weights, size_t k, size_t tokens);
  * to 64, one a thread. */
 void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, const void *prepared, size_t tokens,
                  float *y, size_t y_stride, size_t first, size_t count, void *scratch);
+/* Rows that one token takes at a time: ranges of an odd multiple of these are the fastest, as they leave no rest. */
+size_t matmul_streams(tola_dtype weights);
+
 /* Asks for a little of what matmul_rows with these rows and one token will read first, `step` 0, 1, ... in turn; false:
  * there is no more to ask for. For threads that wait for others: their product then does not begin with waiting for
  * memory. */

@@ -79,8 +79,6 @@ matmul_vector_fn matmul_vector_floats_avx512(tola_dtype weights);
 matmul_vector_fn matmul_vector_floats_avx512bf16(tola_dtype weights);
 matmul_vector_fn matmul_vector_floats_amx(tola_dtype weights);
 
-size_t matmul_vector_streams(tola_dtype weights); /* runs of rows that it walks at a time; 0 where there is none */
-
 /* How many rows apart a vector path takes its rows, `rows` at a time: a share of `count` each, made odd, so that the
  * runs do not meet in the same sets of a cache where a row is a multiple of a large power of two. */
 static inline size_t matmul_apart(size_t count, size_t rows) {

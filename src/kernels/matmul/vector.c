@@ -36,9 +36,9 @@ matmul_vector_fn matmul_vector_get(tola_dtype weights) {
 }
 
 /* As the files of the paths say: ROWS of vector_*.h, STREAMS of floats_*.c. */
-size_t matmul_vector_streams(tola_dtype weights) {
+size_t matmul_streams(tola_dtype weights) {
     const matmul_vector_fn vector = matmul_vector_get(weights);
-    if (!vector) return 0;
+    if (!vector) return MATMUL_ROWS;
 #if defined(__x86_64__)
     if (vector == matmul_vector_floats_avx512(weights) || vector == matmul_vector_floats_avx512bf16(weights)) return 8;
     if (vector == matmul_vector_avx2(weights)) return 8;
