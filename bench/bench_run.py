@@ -8,8 +8,9 @@
 --llama and --ik name the folders of their programs (llama-bench; llama-completion or llama-cli); without them those in
 PATH are looked for, and what is not found is left out. Models are made by random_model.py, quantized by tola, and read
 by all from the folder. In a tmpfs they lie in small pages, as in most ways of reading a disk; on a disk they are thrown
-out of memory once written, so that tola's first run decides how they are read in: with huge pages, where these are to be
-had. All programs get the same pages. Of their layers there are 4, or --layers N; 0: all, with which all types take hours.
+out of memory once written, so that tola's first run decides how they are read in: with huge pages, where these are to
+be had. All programs get the same pages. Of their layers there are 4, or --layers N; 0: all, with which all types take
+hours.
 
 A pair runs `tola bench` and each peer's llama-bench once, with the same file and threads, in an order that changes
 from pair to pair; printed are medians of tokens per second with the lowest and highest, and the median of the pairs'

@@ -71,10 +71,12 @@ static size_t rows_at_once(const op_call *c) {
     const graph_weight *w = c->node->w[0];
     const bool one = c->rows == 1;
     const size_t most = one ? ((size_t)4 << 20) / w->row_bytes : 512;
+    const size_t unit = one ? matmul_streams(w->dtype) : MATMUL_ROWS;
     size_t rows = w->rows / ((one ? 2 : 4) * (size_t)c->plan->threads);
     if (rows > most) rows = most;
-    rows = rows / MATMUL_ROWS * MATMUL_ROWS;
-    return rows > 0 ? rows : MATMUL_ROWS;
+    rows /= unit;
+    if (one) rows |= 1;
+    return rows > 0 ? rows * unit : unit;
 }
 
 static size_t linear_tasks(const op_call *c) {
