@@ -65,8 +65,8 @@ size_t op_product_scratch(const graph_node *n, const graph_plan *p) {
     return many > one ? many : one;
 }
 
-/* Rows of weights in one task. One token: two runs a thread, as each begins with waiting for the memory; short ones cost
- * a fifth of its speed. Many: so that every thread gets a few, as the work on a row is long. */
+/* Rows of weights in one task. One token: two runs a thread, as each begins with waiting for the memory; short ones
+ * cost a fifth of its speed. Many: so that every thread gets a few, as the work on a row is long. */
 static size_t rows_at_once(const op_call *c) {
     const graph_weight *w = c->node->w[0];
     const bool one = c->rows == 1;

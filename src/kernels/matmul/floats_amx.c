@@ -164,9 +164,9 @@ static void rows_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, cons
  * The same instruction, with tiles of rows as they lie in memory, far apart (vector_body.h says why), and a second
  * operand one column wide. */
 
-/* Bytes from what is read to what is asked for, in each run of rows: into the second cache, further by APART in each run
- * than in the one before, as runs of rows of whole pages would otherwise all ask in the same sets of caches (a tenth of
- * the speed); from there into the first, since loads of tiles wait for few lines at a time (a twentieth). */
+/* Bytes from what is read to what is asked for, in each run of rows: into the second cache, further by APART in each
+ * run than in the one before, as runs of rows of whole pages would otherwise all ask in the same sets of caches (a tenth
+ * of the speed); from there into the first, since loads of tiles wait for few lines at a time (a twentieth). */
 enum { LINE = 64, AHEAD = 768, APART = 192, SOON = 256 };
 
 typedef __m512i (*load_fn)(const uint8_t *p); /* 32 weights as bf16 */
