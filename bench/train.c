@@ -1,14 +1,16 @@
 /* The speed of a training step: cmake --build build/release --target bench_train
  *
  *   bench_train [--model gpt2|llama15m|tinyllama] [--batch N] [--tokens N] [--layers N] [--threads N] [--rounds N]
- *               [--precision f32|bf16|fp8] [--recompute 1] [--forward 1]
+ *               [--precision f32|bf16|fp8] [--recompute 1] [--forward 1] [--lora RANK [--base q4_k]]
  *
- * Weights and tokens are random. A round is one step: forward, backward, AdamW. Printed are the median and the least
- * seconds of a step, tokens a second of the median, the multiplications and additions of its products (attention's,
- * over what is seen, included) a second, and the memory of the plan. */
+ * Weights and tokens are random. With --lora all matrices are frozen, of type `base` (those of one shape are the same
+ * one), and for each but table and output a pair of RANK is learned. A round is one step: forward, backward, AdamW.
+ * Printed are the median and the least seconds of a step, tokens a second of the median, the multiplications and
+ * additions of its products (attention's, over what is seen, included) a second, and the memory of the plan. */
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/pool.h"
+#include "codecs/codec.h"
 #include "graph/op.h"
 #include "learn/learn.h"
 
@@ -29,6 +31,17 @@ static const shape shapes[] = {
     { "llama15m", 6, 288, 6, 6, 768, 32000, 256, true },
     { "tinyllama", 22, 2048, 32, 4, 5632, 32000, 2048, true },
 };
+
+typedef struct settings {
+    shape s;
+    size_t batch, tokens, rounds;
+    unsigned threads;
+    uint32_t rank; /* of LoRA; 0: everything is learned */
+    tola_dtype base;
+    graph_precision precision;
+    graph_recompute recompute;
+    bool forward;
+} settings;
 
 typedef struct net {
     graph *g;
@@ -73,18 +86,51 @@ static void fill(net *n) {
     }
 }
 
-static graph_value linear(net *n, const shape *s, uint64_t rows, graph_value x) {
-    const graph_weight *w = weight(n, rows, graph_cols(n->g, x));
-    return graph_linear(n->g, w, s->llama ? NULL : weight(n, 1, rows), x);
+/* A matrix that is not learned. */
+static const graph_weight *frozen(tola_dtype dtype, uint64_t rows, uint64_t cols) {
+    enum { SHAPES = 16 };
+    static graph_weight made[SHAPES];
+    static const void *data[SHAPES];
+    size_t i = 0;
+    while (made[i].rows > 0 && (made[i].rows != rows || made[i].cols != cols || made[i].dtype != dtype)) i++;
+    if (i + 1 == SHAPES) exit(2);
+    if (made[i].rows > 0) return &made[i];
+    const size_t bytes = cols / tola_dtype_block_elements(dtype) * tola_dtype_block_bytes(dtype);
+    uint8_t *room = malloc(rows * bytes);
+    float *row = malloc(cols * sizeof *row);
+    if (!room || !row) exit(2);
+    for (uint64_t r = 0; r < rows; r++) {
+        for (uint64_t k = 0; k < cols; k++)
+            row[k] = (float)((r * cols + k) * 2654435761u % 65536) / 65536 * 0.07f - 0.035f;
+        if (codec_convert(TOLA_DTYPE_F32, dtype, row, room + r * bytes, cols, TOLA_OVERFLOW_IEEE, NULL) != TOLA_OK)
+            exit(2);
+    }
+    free(row);
+    data[i] = room;
+    made[i] = (graph_weight){ "base", &data[i], bytes, rows, cols, 1, dtype };
+    return &made[i];
 }
 
-static graph_value norm(net *n, const shape *s, graph_value x) {
-    const graph_weight *scale = weight(n, 1, s->width);
+static graph_value linear(net *n, const settings *o, uint64_t rows, graph_value x) {
+    const uint64_t cols = graph_cols(n->g, x);
+    if (o->rank == 0) {
+        const graph_weight *w = weight(n, rows, cols);
+        return graph_linear(n->g, w, o->s.llama ? NULL : weight(n, 1, rows), x);
+    }
+    const graph_weight *down = weight(n, o->rank, cols), *up = weight(n, rows, o->rank);
+    graph_value change = graph_linear(n->g, up, NULL, graph_linear(n->g, down, NULL, x));
+    return graph_add(n->g, graph_linear(n->g, frozen(o->base, rows, cols), NULL, x), graph_scale(n->g, 2, change));
+}
+
+static graph_value norm(net *n, const settings *o, graph_value x) {
+    const shape *s = &o->s;
+    const graph_weight *scale = o->rank > 0 ? frozen(TOLA_DTYPE_F32, 1, s->width) : weight(n, 1, s->width);
     if (s->llama) return graph_rms_norm(n->g, scale, 0, 0, 1e-5f, x);
-    return graph_layer_norm(n->g, scale, weight(n, 1, s->width), 1e-5f, x);
+    return graph_layer_norm(n->g, scale, o->rank > 0 ? scale : weight(n, 1, s->width), 1e-5f, x);
 }
 
-static graph_value build(net *n, const shape *s) {
+static graph_value build(net *n, const settings *o) {
+    const shape *s = &o->s;
     static float frequency[512];
     graph *g = n->g;
     const uint32_t dim = s->width / s->heads;
@@ -92,26 +138,28 @@ static graph_value build(net *n, const shape *s) {
                                 .scale = 0.125f };
     const graph_rope rope = { frequency, dim, 0, true, 1 };
     for (uint32_t i = 0; i < dim / 2; i++) frequency[i] = 1 / (1 + (float)i);
-    const graph_weight *table = weight(n, s->vocabulary, s->width);
+    const graph_weight *table =
+        o->rank > 0 ? frozen(o->base, s->vocabulary, s->width) : weight(n, s->vocabulary, s->width);
     graph_value x = graph_embed(g, table, 1);
-    if (!s->llama) x = graph_add(g, x, graph_embed_position(g, weight(n, s->context, s->width), 0));
+    if (!s->llama && o->rank == 0)
+        x = graph_add(g, x, graph_embed_position(g, weight(n, s->context, s->width), 0));
     for (uint32_t layer = 0; layer < s->layers; layer++) {
         graph_layer(g, x);
-        graph_value y = norm(n, s, x), q = linear(n, s, s->width, y), k = linear(n, s, (uint64_t)dim * s->kv_heads, y);
-        graph_value v = linear(n, s, (uint64_t)dim * s->kv_heads, y);
+        graph_value y = norm(n, o, x), q = linear(n, o, s->width, y), k = linear(n, o, (uint64_t)dim * s->kv_heads, y);
+        graph_value v = linear(n, o, (uint64_t)dim * s->kv_heads, y);
         if (s->llama) q = graph_rotate(g, &rope, dim, q), k = graph_rotate(g, &rope, dim, k);
-        x = graph_add(g, x, linear(n, s, s->width, graph_attend(g, &a, q, k, v)));
-        y = norm(n, s, x);
+        x = graph_add(g, x, linear(n, o, s->width, graph_attend(g, &a, q, k, v)));
+        y = norm(n, o, x);
         if (s->llama) {
-            graph_value gate = linear(n, s, s->hidden, y);
-            y = graph_gated(g, GRAPH_SILU, 0, gate, linear(n, s, s->hidden, y));
+            graph_value gate = linear(n, o, s->hidden, y);
+            y = graph_gated(g, GRAPH_SILU, 0, gate, linear(n, o, s->hidden, y));
         } else {
-            y = graph_apply(g, GRAPH_GELU_TANH, linear(n, s, s->hidden, y));
+            y = graph_apply(g, GRAPH_GELU_TANH, linear(n, o, s->hidden, y));
         }
-        x = graph_add(g, x, linear(n, s, s->width, y));
+        x = graph_add(g, x, linear(n, o, s->width, y));
     }
     graph_layer(g, x);
-    return graph_cross_entropy(g, 0, graph_linear(g, table, NULL, norm(n, s, x)));
+    return graph_cross_entropy(g, 0, graph_linear(g, table, NULL, norm(n, o, x)));
 }
 
 /* Multiplications and additions of a step of so many sequences. */
@@ -134,17 +182,9 @@ static int by_size(const void *a, const void *b) {
     return p < q ? -1 : p > q;
 }
 
-typedef struct settings {
-    shape s;
-    size_t batch, tokens, rounds;
-    unsigned threads;
-    graph_precision precision;
-    graph_recompute recompute;
-    bool forward;
-} settings;
-
 static bool parse(int argc, char **argv, settings *o) {
-    *o = (settings){ .s = shapes[0], .batch = 4, .tokens = 64, .rounds = 5, .threads = 1 };
+    *o = (settings){ .s = shapes[0], .batch = 4, .tokens = 64, .rounds = 5, .threads = 1,
+                      .base = TOLA_DTYPE_Q4_K };
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *value = argv[i + 1];
         const unsigned long number = strtoul(value, NULL, 10);
@@ -159,6 +199,8 @@ static bool parse(int argc, char **argv, settings *o) {
         else if (strcmp(argv[i], "--threads") == 0) o->threads = (unsigned)number;
         else if (strcmp(argv[i], "--rounds") == 0) o->rounds = number;
         else if (strcmp(argv[i], "--recompute") == 0) o->recompute = number ? GRAPH_RECOMPUTE_LAYERS : GRAPH_KEEP_ALL;
+        else if (strcmp(argv[i], "--lora") == 0) o->rank = (uint32_t)number;
+        else if (strcmp(argv[i], "--base") == 0) o->base = tola_dtype_parse(value);
         else if (strcmp(argv[i], "--forward") == 0) o->forward = number != 0;
         else if (strcmp(argv[i], "--precision") == 0)
             o->precision = strcmp(value, "bf16") == 0 ? GRAPH_BF16 : strcmp(value, "fp8") == 0 ? GRAPH_FP8 : GRAPH_F32;
@@ -190,7 +232,7 @@ int main(int argc, char **argv) {
         weights[i] = 1 / (float)rows;
     }
     if (graph_create_training(&n.g, &err) != TOLA_OK || learn_parameters_create(&n.p, &err) != TOLA_OK) fail(&err);
-    graph_value loss = build(&n, &o.s);
+    graph_value loss = build(&n, &o);
     fill(&n);
     if (learn_parameters_list(n.p, &list, &err) != TOLA_OK) fail(&err);
     graph_differentiate(n.g, list, n.p->count, &loss, 1, o.recompute);
