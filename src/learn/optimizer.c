@@ -3,6 +3,7 @@
  *
  * Formulas as torch.optim computes them (torch/optim/{sgd,adam,adamw}.py, the single-tensor paths): coefficients in
  * double, elements in f32. */
+#include "kernels/update/update.h"
 #include "learn/parameters.h"
 #include "learn/ranks.h"
 
@@ -199,40 +200,25 @@ static void sgd(const work *w, const learn_segment *s, uint64_t first, uint64_t 
     }
 }
 
-typedef struct adam_numbers {
-    float rest1, beta2, rest2; /* rest: 1 - beta */
-    float add, shrink;         /* decay of the gradient, or of the weight */
-    float step, root, eps;
-} adam_numbers;
-
-static void adam_run(const adam_numbers *a, float scale, size_t n, const float *restrict g, float *restrict x,
-                     float *restrict m, float *restrict v) {
-    for (size_t i = 0; i < n; i++) {
-        float d = g[i] * scale + a->add * x[i];
-        float weight = x[i] * a->shrink;
-        m[i] += a->rest1 * (d - m[i]);
-        v[i] = a->beta2 * v[i] + a->rest2 * d * d;
-        x[i] = weight - a->step * m[i] / (sqrtf(v[i]) / a->root + a->eps);
-    }
-}
-
 static void adam(const work *w, const learn_segment *s, uint64_t first, uint64_t count, uint64_t chunk) {
     (void)chunk;
     const learn_optimizer *o = w->o;
     const double rate = o->rate * w->factor * (double)s->parameter->rate;
     const double decay = s->parameter->decays ? o->decay : 0;
     const bool coupled = o->method == LEARN_ADAM;
-    const adam_numbers a = { .rest1 = (float)(1 - o->beta1),
-                             .beta2 = (float)o->beta2,
-                             .rest2 = (float)(1 - o->beta2),
-                             .add = coupled ? (float)decay : 0,
-                             .shrink = coupled ? 1 : (float)(1 - rate * decay),
-                             .step = (float)(rate / w->correct1),
-                             .root = (float)sqrt(w->correct2),
-                             .eps = (float)o->eps };
+    const update_adam a = { .scale = w->scale,
+                            .rest1 = (float)(1 - o->beta1),
+                            .beta2 = (float)o->beta2,
+                            .rest2 = (float)(1 - o->beta2),
+                            .add = coupled ? (float)decay : 0,
+                            .shrink = coupled ? 1 : (float)(1 - rate * decay),
+                            .step = (float)(rate / w->correct1),
+                            .unroot = (float)(1 / sqrt(w->correct2)),
+                            .eps = (float)o->eps };
+    const update_adam_fn update = update_adam_get();
     if (!s->eight) {
-        adam_run(&a, w->scale, (size_t)count, s->gradient + first, s->values + first, (float *)s->moment[0] + first,
-                 (float *)s->moment[1] + first);
+        update(&a, s->gradient + first, s->values + first, (float *)s->moment[0] + first,
+               (float *)s->moment[1] + first, (size_t)count);
         return;
     }
     float m[LEARN_BLOCK], v[LEARN_BLOCK];
@@ -242,7 +228,7 @@ static void adam(const work *w, const learn_segment *s, uint64_t first, uint64_t
         uint64_t block = i / LEARN_BLOCK;
         unpack_block(&maps[0], mc, s->scale[0][block], n, m);
         unpack_block(&maps[1], vc, s->scale[1][block], n, v);
-        adam_run(&a, w->scale, n, s->gradient + i, s->values + i, m, v);
+        update(&a, s->gradient + i, s->values + i, m, v, n);
         pack_block(&maps[0], m, n, mc, &s->scale[0][block]);
         pack_block(&maps[1], v, n, vc, &s->scale[1][block]);
     }
