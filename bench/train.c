@@ -1,17 +1,21 @@
 /* The speed of a training step: cmake --build build/release --target bench_train
  *
  *   bench_train [--model gpt2|llama15m|tinyllama] [--batch N] [--tokens N] [--layers N] [--threads N] [--rounds N]
- *               [--precision f32|bf16|fp8] [--recompute 1] [--forward 1] [--lora RANK [--base q4_k]]
+ *               [--precision f32|bf16|fp8] [--recompute 1] [--forward 1] [--lora RANK [--base q4_k]] [--serve 1]
  *
  * Weights and tokens are random. With --lora all matrices are frozen, of type `base` (those of one shape are the same
  * one), and for each but table and output a pair of RANK is learned. A round is one step: forward, backward, AdamW.
  * Printed are the median and the least seconds of a step, tokens a second of the median, the multiplications and
- * additions of its products (attention's, over what is seen, included) a second, and the memory of the plan. */
+ * additions of its products (attention's, over what is seen, included) a second, and the memory of the plan. With
+ * --serve (for bench_train.py) the first line is the operations of a step, and each line of input is answered: "step" by
+ * the seconds of one, "peak" by the operations a second of loops of fma on all threads. */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/pool.h"
 #include "codecs/codec.h"
 #include "graph/op.h"
+#include "kernels/peak/peak.h"
 #include "learn/learn.h"
 
 #include <stdio.h>
@@ -40,7 +44,7 @@ typedef struct settings {
     tola_dtype base;
     graph_precision precision;
     graph_recompute recompute;
-    bool forward;
+    bool forward, serve;
 } settings;
 
 typedef struct net {
@@ -74,7 +78,7 @@ static const graph_weight *weight(net *n, uint64_t rows, uint64_t cols) {
 
 static void fill(net *n) {
     uint64_t x = 88172645463325252u;
-    n->all = malloc(n->room * sizeof *n->all);
+    n->all = mem_alloc_aligned(64, n->room * sizeof *n->all);
     if (!n->all) exit(2);
     for (size_t i = 0; i < n->count; i++) {
         const size_t elements = n->w[i].rows * n->w[i].cols;
@@ -202,11 +206,59 @@ static bool parse(int argc, char **argv, settings *o) {
         else if (strcmp(argv[i], "--lora") == 0) o->rank = (uint32_t)number;
         else if (strcmp(argv[i], "--base") == 0) o->base = tola_dtype_parse(value);
         else if (strcmp(argv[i], "--forward") == 0) o->forward = number != 0;
+        else if (strcmp(argv[i], "--serve") == 0) o->serve = number != 0;
         else if (strcmp(argv[i], "--precision") == 0)
             o->precision = strcmp(value, "bf16") == 0 ? GRAPH_BF16 : strcmp(value, "fp8") == 0 ? GRAPH_FP8 : GRAPH_F32;
         else return false;
     }
     return argc % 2 == 1 && o->tokens <= o->s.context && o->rounds > 0 && o->rounds <= MOST_ROUNDS;
+}
+
+typedef struct run {
+    const settings *o;
+    net *n;
+    graph_plan *plan;
+    pool *threads;
+    const graph_batch *batch;
+    uint64_t steps;
+} run;
+
+/* Seconds of a step. */
+static double step(run *r) {
+    const learn_optimizer optimizer = LEARN_OPTIMIZER_INIT;
+    tola_error err = TOLA_ERROR_INIT;
+    const double begin = clock_seconds();
+    learn_scale_gradients(r->n->p, 0, r->threads);
+    if (plan_run(r->plan, r->threads, r->batch, &err) != TOLA_OK) fail(&err);
+    if (!r->o->forward) learn_update(&optimizer, r->n->p, r->steps, 1, 1, r->threads);
+    r->steps++;
+    return clock_seconds() - begin;
+}
+
+enum { PEAK_ROUNDS = 200000 };
+
+static tola_status peak_task(void *context, size_t task, unsigned worker, tola_error *err) {
+    (void)task, (void)worker, (void)err;
+    ((const peak_loop *)context)->run(PEAK_ROUNDS);
+    return TOLA_OK;
+}
+
+static void serve(run *r) {
+    const peak_loop *loop = peak_loop_get(PEAK_F32);
+    tola_error err = TOLA_ERROR_INIT;
+    char line[16];
+    printf("%.0f\n", work(r->n->g, r->o->batch, r->o->tokens));
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        if (strncmp(line, "peak", 4) == 0) {
+            const double begin = clock_seconds();
+            if (pool_run(r->threads, r->o->threads, peak_task, (void *)(uintptr_t)loop, &err) != TOLA_OK) fail(&err);
+            printf("%.0f\n", loop->operations * PEAK_ROUNDS * r->o->threads / (clock_seconds() - begin));
+        } else {
+            printf("%.6f\n", step(r));
+        }
+        fflush(stdout);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -243,13 +295,13 @@ int main(int argc, char **argv) {
     const graph_learn_batch learn = { .first = first, .targets = ids, .row_weights = weights, .evaluate = o.forward };
     const graph_batch batch = { .tokens = rows, .ids = ids, .positions = positions, .outputs = outputs,
                                 .output_count = rows, .learn = &learn };
-    for (size_t i = 0; i < o.rounds + 1; i++) {
-        const double begin = clock_seconds();
-        learn_scale_gradients(n.p, 0, threads);
-        if (plan_run(plan, threads, &batch, &err) != TOLA_OK) fail(&err);
-        if (!o.forward) learn_update(&optimizer, n.p, i, 1, 1, threads);
-        if (i > 0) seconds[i - 1] = clock_seconds() - begin; /* the first touches the memory */
+    run r = { &o, &n, plan, threads, &batch, 0 };
+    (void)step(&r); /* touches the memory */
+    if (o.serve) {
+        serve(&r);
+        return 0;
     }
+    for (size_t i = 0; i < o.rounds; i++) seconds[i] = step(&r);
     qsort(seconds, o.rounds, sizeof *seconds, by_size);
     const double median = seconds[o.rounds / 2];
     printf("%s %zu x %zu, %u threads: %.4f s (least %.4f), %.1f tokens/s, %.1f GFLOP/s (least time: %.1f), "
@@ -261,7 +313,7 @@ int main(int argc, char **argv) {
     pool_free(threads);
     learn_parameters_free(n.p);
     graph_free(n.g);
-    free(n.all);
+    mem_free(n.all);
     free(ids);
     free(weights);
     return 0;
