@@ -1,20 +1,26 @@
 #!/usr/bin/env python3
 """Language models of published shapes with Gaussian weights, as f16 GGUF files: random_model.py SHAPE FILE [--layers N]
+[--type q4_k]
 
-Shapes: tinyllama (1.1B; 22 layers of width 2048), moe (layers of Qwen3-30B-A3B: 128 experts of 768, 8 used; 4 of its
+With --type q4_k matrices are random blocks of that type at once, which takes seconds where quantizing takes minutes.
+Shapes: tinyllama (1.1B; 22 layers of width 2048), llama-7b (32 layers of width 4096), moe (layers of Qwen3-30B-A3B: 128 experts of 768, 8 used; 4 of its
 48 layers unless told otherwise, so that every type fits into memory beside others). A vocabulary of 32000 comes with
 both, so that every program can read text. Speeds do not depend on what the weights are. The standard library is
 enough."""
 import argparse
 import array
+import math
 import random
 import struct
 
-F32, F16 = 0, 1  # ggml_type
+F32, F16, Q4_K = 0, 1, 12  # ggml_type
+Q4_K_BYTES = 144  # of 256 numbers
 U32, I32, FLOAT, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # GGUF's kinds of values
 SHAPES = {
     "tinyllama": {"architecture": "llama", "layers": 22, "width": 2048, "feed_forward": 5632, "heads": 32,
                   "kv_heads": 4, "head_dim": 64},
+    "llama-7b": {"architecture": "llama", "layers": 32, "width": 4096, "feed_forward": 11008, "heads": 32,
+                 "kv_heads": 32, "head_dim": 128},
     "moe": {"architecture": "qwen3moe", "layers": 4, "width": 2048, "feed_forward": 6144, "heads": 32, "kv_heads": 4,
             "head_dim": 128, "experts": 128, "used": 8, "expert_feed_forward": 768},
 }
@@ -110,35 +116,43 @@ def is_f32(name, shape):
     return len(shape) == 1 or name.endswith("ffn_gate_inp.weight")  # as converters keep routers
 
 
-def make(path, shape, layers=None, seed=11):
+def random_q4_k(blocks):
+    """Blocks whose numbers are about as large as the Gaussian ones: two scales in f16, then codes."""
+    head = struct.pack("<2e", 7e-5, 7.5 * 7e-5)
+    return b"".join(head + random.randbytes(Q4_K_BYTES - len(head)) for _ in range(blocks))
+
+
+def make(path, shape, layers=None, seed=11, kind=F16):
     """Writes the file; the bytes of all tensors."""
     s = dict(SHAPES[shape])
     s["layers"] = layers or s["layers"]
     laid, at = [], 0
     for name, extents in tensors(s):
-        size = 4 if is_f32(name, extents) else 2
-        for extent in extents:
-            size *= extent
+        size = math.prod(extents) * (4 if is_f32(name, extents) else 2)
+        if kind == Q4_K and not is_f32(name, extents):
+            size = math.prod(extents) // 256 * Q4_K_BYTES
         laid.append((name, extents, size, at))
         at += (size + 31) // 32 * 32
     parts = [metadata(s), vocabulary()]
     head = b"GGUF" + struct.pack("<IQQ", 3, len(laid), sum(n for _, n in parts)) + b"".join(p for p, _ in parts)
     for name, extents, _, offset in laid:
         head += text(name) + struct.pack(f"<I{len(extents)}Q", len(extents), *reversed(extents))
-        head += struct.pack("<IQ", F32 if is_f32(name, extents) else F16, offset)
+        head += struct.pack("<IQ", F32 if is_f32(name, extents) else kind, offset)
     random.seed(seed)
     count = 1 << 21
     numbers = [random.gauss(0, 0.02) for _ in range(count)]
-    pools = {F16: struct.pack(f"<{count}e", *numbers), F32: struct.pack(f"<{count}f", *numbers)}
+    pools = {F16: struct.pack(f"<{count}e", *numbers), F32: struct.pack(f"<{count}f", *numbers),
+             Q4_K: random_q4_k(1 << 15) if kind == Q4_K else b""}
     with open(path, "wb") as f:
         f.write(head + b"\0" * (-len(head) % 32))
         for name, extents, size, _ in laid:
             if len(extents) == 1:
                 f.write(array.array("f", [1.0] * extents[0]).tobytes())
                 size = 0
-            pool = pools[F32 if is_f32(name, extents) else F16]
+            pool = pools[F32 if is_f32(name, extents) else kind]
             while size:
-                begin = random.randrange(count // 2) * 4
+                unit = Q4_K_BYTES if pool is pools[Q4_K] else 4
+                begin = random.randrange(len(pool) // 2 // unit) * unit
                 part = pool[begin:begin + min(size, len(pool) - begin)]
                 f.write(part)
                 size -= len(part)
@@ -151,5 +165,7 @@ if __name__ == "__main__":
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("file")
     parser.add_argument("--layers", type=int)
+    parser.add_argument("--type", choices=["f16", "q4_k"], default="f16")
     arguments = parser.parse_args()
-    print(make(arguments.file, arguments.shape, arguments.layers), "bytes of tensors")
+    kind = Q4_K if arguments.type == "q4_k" else F16
+    print(make(arguments.file, arguments.shape, arguments.layers, kind=kind), "bytes of tensors")
