@@ -244,7 +244,7 @@ static int run(const void *parsed, char **args, int n_args) {
         report_forgetting(&summary);
         learning_text(&result, s->out);
     }
-    return CLI_YES;
+    return s->dry ? CLI_YES : learning_curves(s->out);
 }
 
 const cli_verb cmd_finetune = {

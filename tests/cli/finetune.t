@@ -20,6 +20,7 @@ adapter_model.safetensors
 anchor.tokens
 checkpoint-3
 log.jsonl
+loss.png
 1
 6
 $ tola finetune s.gguf --data four.jsonl --out run --batch 2 --steps 3
