@@ -246,8 +246,6 @@ static tola_status add_layer(network *n, const yaml_node *node, graph_image *sha
 }
 
 static tola_status take_memory(network *n, tola_error *err) {
-    for (uint32_t i = 0; i < n->count; i++)
-        n->elements += n->layers[i].weight.rows * n->layers[i].weight.cols + n->layers[i].bias.cols;
     if (n->elements > SIZE_MAX / 8) return err_nomem(err, "the network");
     n->memory = mem_alloc_aligned(64, (size_t)n->elements * sizeof(float) + 64);
     if (!n->memory) return err_nomem(err, "the network");
@@ -268,7 +266,9 @@ static tola_status fill(network *n, const yaml_node *layers, tola_error *err) {
     if (!n->layers) return err_nomem(err, "the network");
     for (uint32_t i = 0; i < given; i++) TRY(add_layer(n, layers->items[i], &shape, err));
     TRY(add_layer(n, NULL, &shape, err));
-    return take_memory(n, err);
+    for (uint32_t i = 0; i < n->count; i++)
+        n->elements += n->layers[i].weight.rows * n->layers[i].weight.cols + n->layers[i].bias.cols;
+    return TOLA_OK;
 }
 
 tola_status network_create(const yaml_node *layers, const network_options *o, network **out, tola_error *err) {
@@ -297,6 +297,7 @@ void network_free(network *n) {
 uint64_t network_elements(const network *n) { return n->elements; }
 
 tola_status network_parameters(network *n, learn_parameters *p, tola_error *err) {
+    TRY(take_memory(n, err));
     for (uint32_t i = 0; i < n->count; i++) {
         layer *l = &n->layers[i];
         learn_parameter *added;

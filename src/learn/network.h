@@ -25,7 +25,7 @@ typedef struct network_options {
  * "flatten"; a dense layer to the outputs follows by itself. Errors name the line. */
 tola_status network_create(const yaml_node *layers, const network_options *o, network **out, tola_error *err);
 void network_free(network *n); /* NULL is fine */
-/* Adds the parameters, with their initial values: those of torch.nn (Linear, Conv2d: uniform within 1 / sqrt(inputs of
+/* Takes memory and adds the parameters, with their initial values: those of torch.nn (Linear, Conv2d: uniform within 1 / sqrt(inputs of
  * an output), biases too; LayerNorm: 1 and 0). Names and shapes are those of torch.nn.Sequential called "layers". */
 tola_status network_parameters(network *n, learn_parameters *p, tola_error *err);
 /* A finished training graph: outputs [0] loss, [1] logits or values. */
@@ -33,6 +33,6 @@ tola_status network_build(const network *n, learn_parameters *p, graph_recompute
                           tola_error *err);
 /* {"layers": ["dense 128", ...]}: the members of a configuration that say it again. */
 void network_describe(const network *n, tola_json *json);
-uint64_t network_elements(const network *n);
+uint64_t network_elements(const network *n); /* of all parameters */
 
 #endif

@@ -321,14 +321,13 @@ static tola_status add_facts(recipe *r, const yaml_node *node, size_t *cap, tola
     return TOLA_OK;
 }
 
-static tola_status fill(recipe *r, const char *path, tola_error *err) {
+static tola_status fill(recipe *r, tola_error *err) {
     raw top = { .seed = NULL };
     size_t cap = 0;
-    const char *name = path_last(path);
+    const char *path = yaml_name(r->file), *name = path_last(path);
+    const yaml_node *root = yaml_root(r->file);
     r->folder = arena_strndup(&r->arena, path, (size_t)(name - path));
     if (!r->folder) return err_nomem(err, "reading a recipe");
-    TRY(yaml_open(path, &r->file, err));
-    const yaml_node *root = yaml_root(r->file);
     TRY(yaml_expect(root, YAML_MAP, err));
     TRY(read_top(root, &top, r, err));
     TRY(read_data(r, top.data, err));
@@ -341,17 +340,27 @@ static tola_status fill(recipe *r, const char *path, tola_error *err) {
     return add_facts(r, root, &cap, err);
 }
 
-tola_status recipe_open(const char *path, recipe **out, tola_error *err) {
+tola_status recipe_read(yaml *file, recipe **out, tola_error *err) {
     recipe *r = mem_calloc(1, sizeof *r);
-    if (!r) return err_nomem(err, "reading a recipe");
+    if (!r) {
+        yaml_free(file);
+        return err_nomem(err, "reading a recipe");
+    }
     arena_init(&r->arena, 0);
-    tola_status status = fill(r, path, err);
+    r->file = file;
+    tola_status status = fill(r, err);
     if (status != TOLA_OK) {
         recipe_free(r);
         return status;
     }
     *out = r;
     return TOLA_OK;
+}
+
+tola_status recipe_open(const char *path, recipe **out, tola_error *err) {
+    yaml *file;
+    TRY(yaml_open(path, &file, err));
+    return recipe_read(file, out, err);
 }
 
 void recipe_free(recipe *r) {

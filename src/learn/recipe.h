@@ -69,6 +69,8 @@ typedef struct recipe {
 
 /* Errors name file, line and key, and the nearest key that is known. */
 tola_status recipe_open(const char *path, recipe **out, tola_error *err);
+/* Takes the file over whether it succeeds or not. */
+tola_status recipe_read(yaml *file, recipe **out, tola_error *err);
 void recipe_free(recipe *r); /* NULL is fine */
 
 #endif
