@@ -1,6 +1,13 @@
 /* Scanning: what the interface promises; the attacks are in tests/oracle/scan_oracle.py. */
 #include "unit.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
 #include "base/err.h"
 #include "base/mem.h"
 #include "trust/sandbox.h"
@@ -132,6 +139,61 @@ static void test_files(void **state) {
     assert_int_equal(tola_scan(paths, 1, &options, &r, &err), TOLA_E_ARG);
 }
 
+/* ---- what the child may not do ---- */
+
+enum deed { DEED_READ, DEED_OPEN, DEED_OTHER_DESCRIPTOR, DEED_SOCKET, DEED_FORK, DEED_EXEC, DEED_EXECUTABLE, DEED_KILL };
+
+/* Does a deed in a sandboxed child; how the child ended, as waitpid tells it. */
+static int end_of(enum deed deed, const char *path) {
+    int ends[2], state = 0;
+    source *src;
+    tola_error err = TOLA_ERROR_INIT;
+    assert_int_equal(source_open_file(path, &src, &err), TOLA_OK);
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = sandbox_fork();
+    if (child == 0) {
+        char byte;
+        int fd = source_descriptor(src), good = 1;
+        if (!sandbox_enter(fd, ends[1], false, (uint64_t)1 << 30, 10)) sandbox_leave(2);
+        switch (deed) {
+        case DEED_READ: good = pread(fd, &byte, 1, 0) == 1 && write(ends[1], &byte, 1) == 1; break;
+        case DEED_OPEN: good = open("/etc/passwd", O_RDONLY) == -1 && errno == ENOENT; break;
+        case DEED_OTHER_DESCRIPTOR: good = write(1, "x", 1) == 1; break;
+        case DEED_SOCKET: good = socket(AF_INET, SOCK_STREAM, 0) >= 0; break;
+        case DEED_FORK: good = fork() >= 0; break;
+        case DEED_EXEC: good = execl("/bin/true", "true", (char *)NULL) == 0; break;
+        case DEED_EXECUTABLE:
+            good = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+            break;
+        case DEED_KILL: good = kill(getppid(), 0) == 0; break;
+        }
+        sandbox_leave(good ? 0 : 1);
+    }
+    close(ends[1]);
+    assert_int_equal(waitpid(child, &state, 0), child);
+    close(ends[0]);
+    source_close(src);
+    return state;
+}
+
+static void test_sandbox(void **state) {
+    (void)state;
+    if (!sandbox_available()) {
+        printf("skipped: this system has no filter for system calls\n");
+        return;
+    }
+    char path[600];
+    snprintf(path, sizeof path, "%s", unit_path("a.txt"));
+    unit_write(path, "text", 4);
+    for (int deed = DEED_READ; deed <= DEED_KILL; deed++) {
+        int end = end_of((enum deed)deed, path);
+        if (deed <= DEED_OPEN)
+            assert_true(WIFEXITED(end) && WEXITSTATUS(end) == 0);
+        else if (!(WIFSIGNALED(end) && WTERMSIG(end) == SIGSYS))
+            fail_msg("deed %d was not ended by the filter: %d", deed, end);
+    }
+}
+
 static bool stop(void *user, const tola_progress *p) {
     (void)user, (void)p;
     return false;
@@ -186,6 +248,7 @@ int main(void) {
         cmocka_unit_test(test_tiers),
         cmocka_unit_test(test_records),
         cmocka_unit_test_setup_teardown(test_files, unit_set_up, unit_tear_down),
+        cmocka_unit_test_setup_teardown(test_sandbox, unit_set_up, unit_tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, unit_set_up, unit_tear_down),
         cmocka_unit_test(test_torture),
     };
