@@ -7,8 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-static const char *const names[] = { "a",    "a.pkl",  "a.json", "a.jinja", "m.safetensors", "m.gguf", "saved_model.pb",
-                                     "m.onnx", "m.h5", "a.npy",  "a.zip",   "m.data-00000-of-00001" };
+static const char *const names[] = {
+    "a",      "a.pkl", "a.json", "a.jinja", "m.safetensors",        "m.gguf", "saved_model.pb",
+    "m.onnx", "m.h5",  "a.npy",  "a.zip",   "m.data-00000-of-00001"
+};
 
 static tola_verdict scan(const char *name, const uint8_t *data, size_t bytes, size_t *findings) {
     tola_error err = TOLA_ERROR_INIT;

@@ -52,11 +52,19 @@ static void test_tiers(void **state) {
     (void)state;
 #define VERDICT(text) verdict_of(text, sizeof text - 1)
     assert_int_equal(VERDICT("\x80\x02}q\0."), TOLA_SAFE);
-    assert_int_equal(VERDICT("\x80\x02" "ccollections\nOrderedDict\n)R."), TOLA_SAFE);
-    assert_int_equal(VERDICT("\x80\x02" "csome.module\nname\n."), TOLA_UNKNOWN);
-    assert_int_equal(VERDICT("\x80\x02" "cos\nsystem\n."), TOLA_DANGEROUS);
+    assert_int_equal(VERDICT("\x80\x02"
+                             "ccollections\nOrderedDict\n)R."),
+                     TOLA_SAFE);
+    assert_int_equal(VERDICT("\x80\x02"
+                             "csome.module\nname\n."),
+                     TOLA_UNKNOWN);
+    assert_int_equal(VERDICT("\x80\x02"
+                             "cos\nsystem\n."),
+                     TOLA_DANGEROUS);
     assert_int_equal(VERDICT("\x80\x02}q"), TOLA_UNKNOWN);
-    assert_int_equal(VERDICT("\x80\x02" "ccollections\nOrderedDict\n}b."), TOLA_UNKNOWN); /* changes the class */
+    assert_int_equal(VERDICT("\x80\x02"
+                             "ccollections\nOrderedDict\n}b."),
+                     TOLA_UNKNOWN); /* changes the class */
     assert_int_equal(VERDICT("plain text\n"), TOLA_SAFE);
     assert_int_equal(VERDICT("\xfe\xed\x01\x02"), TOLA_UNKNOWN);
     assert_int_equal(VERDICT(""), TOLA_SAFE);
@@ -99,8 +107,7 @@ static void test_records(void **state) {
         uint8_t was = out.data[i];
         out.data[i] ^= 0x41;
         if (scan_decode(out.data, out.length, &b, &file, &wants, &err) == TOLA_OK)
-            for (size_t k = 0; k < file.finding_count; k++)
-                assert_true(file.verdict >= file.findings[k].verdict);
+            for (size_t k = 0; k < file.finding_count; k++) assert_true(file.verdict >= file.findings[k].verdict);
         out.data[i] = was;
     }
     scan_job_free(&job);
@@ -141,7 +148,16 @@ static void test_files(void **state) {
 
 /* ---- what the child may not do ---- */
 
-enum deed { DEED_READ, DEED_OPEN, DEED_OTHER_DESCRIPTOR, DEED_SOCKET, DEED_FORK, DEED_EXEC, DEED_EXECUTABLE, DEED_KILL };
+enum deed {
+    DEED_READ,
+    DEED_OPEN,
+    DEED_OTHER_DESCRIPTOR,
+    DEED_SOCKET,
+    DEED_FORK,
+    DEED_EXEC,
+    DEED_EXECUTABLE,
+    DEED_KILL
+};
 
 /* Does a deed in a sandboxed child; how the child ended, as waitpid tells it. */
 static int end_of(enum deed deed, const char *path) {

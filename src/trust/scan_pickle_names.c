@@ -1,0 +1,371 @@
+/* Names and what is done with them: texts, imports, calls, and the arrays that joblib puts behind some. */
+#include "trust/scan_machine.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+
+/* ---- text ---- */
+
+static int hex_digit(uint8_t c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+static size_t put_utf8(char *dst, uint32_t c) {
+    if (c < 0x80) return dst[0] = (char)c, 1;
+    if (c < 0x800) return dst[0] = (char)(0xc0 | c >> 6), dst[1] = (char)(0x80 | (c & 63)), 2;
+    if (c < 0x10000) {
+        dst[0] = (char)(0xe0 | c >> 12), dst[1] = (char)(0x80 | (c >> 6 & 63)), dst[2] = (char)(0x80 | (c & 63));
+        return 3;
+    }
+    dst[0] = (char)(0xf0 | c >> 18), dst[1] = (char)(0x80 | (c >> 12 & 63));
+    dst[2] = (char)(0x80 | (c >> 6 & 63)), dst[3] = (char)(0x80 | (c & 63));
+    return 4;
+}
+
+/* V: \uXXXX and \UXXXXXXXX; other bytes are Latin-1. In place of the input, `out` has room for twice as much. */
+static size_t decode_raw_unicode(const uint8_t *in, size_t n, char *out) {
+    size_t length = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned digits = i + 1 < n && in[i] == '\\' ? in[i + 1] == 'u' ? 4 : in[i + 1] == 'U' ? 8 : 0 : 0;
+        uint32_t c = 0;
+        bool escape = digits && i + 2 + digits <= n;
+        for (unsigned d = 0; escape && d < digits; d++) {
+            int h = hex_digit(in[i + 2 + d]);
+            if (h < 0) escape = false;
+            c = c << 4 | (uint32_t)(h & 15);
+        }
+        if (escape && c <= 0x10ffff) {
+            length += put_utf8(out + length, c);
+            i += 1 + digits;
+        } else {
+            length += put_utf8(out + length, in[i]);
+        }
+    }
+    return length;
+}
+
+/* S: a string literal in quotes, with C's escapes and \xNN (codecs.escape_decode). */
+static size_t decode_repr(const uint8_t *in, size_t n, char *out) {
+    static const char plain[] = "\\\\''\"\"a\ab\bf\fn\nr\rt\tv\v";
+    size_t length = 0;
+    while (n && (in[n - 1] == ' ' || in[n - 1] == '\r' || in[n - 1] == '\t')) n--;
+    while (n && (*in == ' ' || *in == '\t')) in++, n--;
+    if (n >= 2 && (in[0] == '\'' || in[0] == '"') && in[n - 1] == in[0]) in++, n -= 2;
+    for (size_t i = 0; i < n; i++) {
+        if (in[i] != '\\' || i + 1 >= n) {
+            out[length++] = (char)in[i];
+            continue;
+        }
+        uint8_t c = in[++i];
+        const char *found = NULL;
+        for (size_t k = 0; k + 1 < sizeof plain - 1 && !found; k += 2)
+            if ((uint8_t)plain[k] == c) found = plain + k + 1;
+        if (found) {
+            out[length++] = *found;
+        } else if (c == 'x' && i + 2 < n && hex_digit(in[i + 1]) >= 0 && hex_digit(in[i + 2]) >= 0) {
+            out[length++] = (char)(hex_digit(in[i + 1]) << 4 | hex_digit(in[i + 2]));
+            i += 2;
+        } else if (c >= '0' && c <= '7') {
+            unsigned v = 0;
+            for (unsigned d = 0; d < 3 && i < n && in[i] >= '0' && in[i] <= '7'; d++) v = v * 8 + (in[i++] - '0');
+            i--;
+            out[length++] = (char)v;
+        } else {
+            out[length++] = '\\';
+            out[length++] = (char)c;
+        }
+    }
+    return length;
+}
+
+bool pm_text(pickle_machine *m, const pm_value *v, char *dst, size_t cap, size_t *length) {
+    if (!v || (v->kind != PM_STR && v->kind != PM_BYTES)) return false;
+    size_t n = v->n;
+    if (n > PM_MAX_NAME || (v->form ? 2 * n : n) >= cap) return false;
+    uint8_t raw[PM_MAX_NAME + 1];
+    if (!pm_read(m, v->x, raw, n)) return false;
+    size_t got = n;
+    if (v->form == PM_RAW_UNICODE)
+        got = decode_raw_unicode(raw, n, dst);
+    else if (v->form == PM_REPR)
+        got = decode_repr(raw, n, dst);
+    else
+        memcpy(dst, raw, n);
+    dst[got] = 0;
+    if (length) *length = got;
+    return true;
+}
+
+bool pm_is_text(pickle_machine *m, const pm_value *v, const char *text) {
+    char got[2 * 256 + 1];
+    size_t length;
+    return v && v->n <= 256 && pm_text(m, v, got, sizeof got, &length) && length == strlen(text) &&
+           memcmp(got, text, length) == 0;
+}
+
+void pm_push_text(pickle_machine *m, pm_kind kind, pm_form form, uint64_t at, uint64_t bytes) {
+    if (bytes > UINT32_MAX) {
+        pm_push_kind(m, PM_OTHER);
+        return;
+    }
+    pm_push(m, (pm_value){ .kind = (uint8_t)kind, .form = (uint8_t)form, .n = (uint32_t)bytes, .x = at });
+}
+
+void pm_counted_text(pickle_machine *m, pm_kind kind, unsigned length_bytes) {
+    const uint8_t *p = pm_take(m, length_bytes);
+    if (!p) return;
+    uint64_t bytes = pm_le(p, length_bytes), at = pm_here(m);
+    if (pm_skip(m, bytes)) pm_push_text(m, kind, PM_UTF8, at, bytes);
+}
+
+/* ---- imports ---- */
+
+/* Letters, digits, underscores, dots, anything beyond ASCII: text that merely looks like a pickle has others. */
+static bool plausible(const char *text, size_t n) {
+    if (n == 0 || n > PM_MAX_NAME) return false;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = (uint8_t)text[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80 || c == '<' || c == '>';
+        if (!letter && c != '.' && !(c >= '0' && c <= '9' && i > 0)) return false;
+    }
+    return true;
+}
+
+static uint64_t import_hash(const char *module, const char *name) {
+    uint64_t words[2] = { hash_string(module, strlen(module)), hash_string(name, strlen(name)) };
+    return hash_string((const char *)words, sizeof words);
+}
+
+static bool grow_table(pickle_machine *m) {
+    size_t cap = m->table_cap ? m->table_cap * 2 : 256;
+    uint32_t *table = mem_calloc(cap, sizeof *table);
+    if (!table) return false;
+    for (size_t i = 0; i < m->import_count; i++) {
+        size_t slot = (size_t)import_hash(m->imports[i].module, m->imports[i].name) & (cap - 1);
+        m->imports[i].next = table[slot];
+        table[slot] = (uint32_t)i + 1;
+    }
+    mem_free(m->table);
+    m->table = table;
+    m->table_cap = cap;
+    return true;
+}
+
+static void push_import(pickle_machine *m, const char *module, size_t module_bytes, const char *name,
+                        size_t name_bytes) {
+    bool sane = plausible(module, module_bytes) && plausible(name, name_bytes) && strlen(module) == module_bytes &&
+                strlen(name) == name_bytes;
+    if (m->import_count >= m->table_cap && !grow_table(m)) {
+        pm_out_of_memory(m);
+        return;
+    }
+    size_t slot = (size_t)import_hash(module, name) & (m->table_cap - 1);
+    for (uint32_t i = m->table[slot]; i; i = m->imports[i - 1].next) {
+        pm_import *g = &m->imports[i - 1];
+        if (strcmp(g->module, module) != 0 || strcmp(g->name, name) != 0) continue;
+        g->count++;
+        if (g->verdict > m->out->worst) m->out->worst = g->verdict;
+        if (g->verdict == TOLA_DANGEROUS) m->out->dangerous = true;
+        pm_push(m, (pm_value){ .kind = PM_IMPORT, .n = i - 1 });
+        return;
+    }
+    if (m->import_count >= PM_MAX_IMPORTS) {
+        pm_limited(m, "names are imported", PM_MAX_IMPORTS);
+        return;
+    }
+    pm_import g = { .module = arena_strndup(&m->names, module, strlen(module)),
+                    .name = arena_strndup(&m->names, name, strlen(name)),
+                    .offset = pm_relative(m, m->op_at),
+                    .count = 1,
+                    .verdict = scan_judge_import(module, name, m->torchscript),
+                    .next = m->table[slot] };
+    if (!sane && g.verdict == TOLA_SAFE) g.verdict = TOLA_UNKNOWN; /* a NUL inside */
+    if (!g.module || !g.name || !mem_grow(&m->imports, &m->import_cap, m->import_count + 1, sizeof *m->imports)) {
+        pm_out_of_memory(m);
+        return;
+    }
+    m->imports[m->import_count++] = g;
+    m->table[slot] = (uint32_t)m->import_count;
+    if (!sane) pm_doubt(m);
+    if (g.verdict > m->out->worst) m->out->worst = g.verdict;
+    if (g.verdict == TOLA_DANGEROUS && sane) m->out->dangerous = true;
+    pm_push(m, (pm_value){ .kind = PM_IMPORT, .n = (uint32_t)m->import_count - 1 });
+}
+
+/* GLOBAL, INST: two lines. */
+void pm_import_lines(pickle_machine *m) {
+    char text[2][PM_MAX_NAME + 1];
+    uint64_t at[2], bytes[2];
+    bool complete = pm_line(m, &at[0], &bytes[0]) && pm_line(m, &at[1], &bytes[1]);
+    if (!complete && m->broken) return;
+    if (!complete && at[0] == pm_here(m)) return;
+    for (int i = 0; i < 2; i++) {
+        if (i == 1 && !complete && at[1] <= at[0]) bytes[1] = 0;
+        if (bytes[i] > PM_MAX_NAME) bytes[i] = PM_MAX_NAME;
+        if (bytes[i] && !pm_read(m, at[i], text[i], (size_t)bytes[i])) return;
+        text[i][bytes[i]] = 0;
+    }
+    /* a second line that the file's end cuts: Lib/pickle.py takes what is there, but for the last character */
+    if (!complete && bytes[1] == 0) return;
+    push_import(m, text[0], (size_t)bytes[0], text[1], (size_t)bytes[1]);
+}
+
+void pm_import_from_stack(pickle_machine *m) {
+    char module[2 * PM_MAX_NAME + 2], name[2 * PM_MAX_NAME + 2];
+    size_t module_bytes, name_bytes;
+    pm_value n = pm_pop(m), o = pm_pop(m);
+    if (o.kind != PM_STR || n.kind != PM_STR) {
+        /* CPython wants texts here; what a call or the outside world gives may be one */
+        bool computed = o.kind == PM_RESULT || n.kind == PM_RESULT || o.kind == PM_PERSISTENT ||
+                        n.kind == PM_PERSISTENT || o.kind == PM_OTHER || n.kind == PM_OTHER;
+        if (computed)
+            pm_tell(m, TOLA_DANGEROUS, "pickle", "imports a name that is made while it is loaded");
+        else
+            pm_malformed(m, "a name to import is no text");
+        pm_push_kind(m, PM_RESULT);
+        return;
+    }
+    if (!pm_text(m, &o, module, sizeof module, &module_bytes) || !pm_text(m, &n, name, sizeof name, &name_bytes)) {
+        if (!m->broken) pm_tell(m, TOLA_UNKNOWN, "pickle", "imports a name of more than %u bytes", PM_MAX_NAME);
+        pm_push_kind(m, PM_RESULT);
+        return;
+    }
+    push_import(m, module, module_bytes, name, name_bytes);
+}
+
+/* ---- calls ---- */
+
+static void call(pickle_machine *m, pm_value callee, pm_value args) {
+    pm_value result = { .kind = PM_RESULT, .x = args.kind == PM_TUPLE ? args.n : 0 };
+    if (callee.kind == PM_IMPORT) {
+        m->imports[callee.n].called = true;
+        m->out->acted = true;
+        result.n = callee.n + 1;
+    } else if (callee.kind == PM_RESULT || callee.kind == PM_PERSISTENT || callee.kind == PM_OTHER) {
+        result.n = callee.kind == PM_RESULT ? callee.n : 0;
+        m->out->acted = true;
+        pm_tell(m, TOLA_UNKNOWN, "pickle", "calls something that is only made while it is loaded");
+    } else {
+        pm_malformed(m, "something is called that is no function");
+    }
+    pm_push(m, result);
+}
+
+void pm_call_opcode(pickle_machine *m, uint8_t op) {
+    pm_value callee, args;
+    size_t first;
+    switch (op) {
+    case 'i':
+        pm_import_lines(m);
+        if (m->ended || m->broken) return;
+        callee = pm_pop(m);
+        first = pm_pop_mark(m);
+        pm_collect(m, PM_TUPLE, first);
+        args = pm_pop(m);
+        break;
+    case 'o':
+        first = pm_pop_mark(m);
+        if (m->depth <= first) {
+            pm_underflow(m);
+            return;
+        }
+        callee = m->stack[first];
+        pm_collect(m, PM_TUPLE, first + 1);
+        args = pm_pop(m);
+        m->depth = first;
+        break;
+    case 0x92: /* NEWOBJ_EX */
+        pm_pop(m);
+        args = pm_pop(m);
+        callee = pm_pop(m);
+        break;
+    default: /* REDUCE, NEWOBJ */
+        args = pm_pop(m);
+        callee = pm_pop(m);
+        break;
+    }
+    if (args.kind == PM_INT || args.kind == PM_CONSTANT) pm_malformed(m, "the arguments of a call are no tuple");
+    call(m, callee, args);
+}
+
+/* ---- joblib ---- */
+
+/* A value of the wrapper's state by its name. */
+static const pm_value *state_value(pickle_machine *m, const pm_value *state, const char *key) {
+    const pm_value *found = NULL;
+    for (size_t i = 0; i + 1 < pm_count(m, state); i += 2) {
+        const pm_value *k = pm_item(m, state, i);
+        if (!k) return NULL;
+        if (pm_is_text(m, k, key)) found = pm_item(m, state, i + 1);
+    }
+    return found;
+}
+
+/* Bytes of an element in numpy's words ("f8", "<i4"); 0 where that is not known; *objects for "O8". */
+static uint64_t element_bytes(pickle_machine *m, const pm_value *dtype, bool *objects) {
+    const pm_import *g = pm_import_of(m, dtype);
+    char text[64];
+    size_t length;
+    *objects = false;
+    if (!g || dtype->kind != PM_RESULT || strcmp(g->module, "numpy") != 0 || strcmp(g->name, "dtype") != 0) return 0;
+    pm_value args = { .kind = PM_TUPLE, .n = (uint32_t)dtype->x };
+    const pm_value *first = pm_item(m, &args, 0);
+    if (!first || !pm_text(m, first, text, sizeof text, &length) || length == 0) return 0;
+    const char *p = text;
+    if (strchr("<>=|", *p) && *p) p++;
+    if (!strchr("biufcOSUV", *p) || !*p) return 0;
+    *objects = *p == 'O';
+    char kind = *p++;
+    uint64_t n = 0;
+    for (; *p >= '0' && *p <= '9' && n < (1u << 30); p++) n = n * 10 + (uint64_t)(*p - '0');
+    return *p || n == 0 ? 0 : kind == 'U' ? n * 4 : n;
+}
+
+/* joblib's NumpyArrayWrapper: once it is built, the array's own bytes follow in the stream, or a pickle where its
+ * elements are objects. Source: joblib/numpy_pickle.py, NumpyArrayWrapper.read_array. */
+static void joblib_array(pickle_machine *m, const pm_value *state) {
+    bool objects;
+    const pm_value *shape = state_value(m, state, "shape"), *dtype = state_value(m, state, "dtype");
+    const pm_value *alignment = state_value(m, state, "numpy_array_alignment_bytes");
+    uint64_t item = dtype ? element_bytes(m, dtype, &objects) : 0, bytes = item;
+    size_t n_dims = shape && shape->kind == PM_TUPLE ? pm_count(m, shape) : SIZE_MAX;
+    bool known = item && n_dims != SIZE_MAX;
+    for (size_t i = 0; known && i < n_dims; i++) {
+        const pm_value *d = pm_item(m, shape, i);
+        known = d && d->kind == PM_INT && (int64_t)d->x >= 0 && mul_u64(bytes, d->x, &bytes);
+    }
+    if (!known) {
+        pm_tell(m, TOLA_UNKNOWN, "joblib", "an array whose size or element type cannot be followed");
+        m->broken = true;
+        return;
+    }
+    if (objects) {
+        m->nested++;
+        return;
+    }
+    if (alignment && alignment->kind == PM_INT) {
+        const uint8_t *padding = pm_take(m, 1);
+        if (!padding) return;
+        if (*padding == 0xff) pm_malformed(m, "damaged padding before an array");
+        if (!pm_skip(m, *padding)) return;
+    }
+    pm_skip(m, bytes);
+}
+
+void pm_build(pickle_machine *m) {
+    pm_value state = pm_pop(m);
+    pm_value *target = pm_top(m);
+    if (!target) return;
+    if (target->kind == PM_IMPORT) {
+        pm_change_import(m, target);
+    } else if (target->kind == PM_RESULT) {
+        const pm_import *g = pm_import_of(m, target);
+        if (g && strcmp(g->module, "joblib.numpy_pickle") == 0 && strcmp(g->name, "NumpyArrayWrapper") == 0)
+            joblib_array(m, &state);
+    }
+}
