@@ -1,5 +1,6 @@
 /* tola convert: from any readable format to any written one. The work is tola_convert; this is its face. */
 #include "convert.h"
+#include "provenance.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,6 +13,7 @@ typedef struct settings {
     cli_list include, exclude, rename, dtype_override;
     bool keep_names;
     const char *model;
+    const char *provenance;
 } settings;
 
 static const cli_option options[] = {
@@ -38,6 +40,7 @@ static const cli_option options[] = {
       NULL, NULL },
     { "model", 0, CLI_STRING, "MODEL", "IN is a LoRA adapter of MODEL: from PEFT's folder to llama.cpp's file, or back",
       offsetof(settings, model), NULL, "model" },
+    PROVENANCE_OPTION(offsetof(settings, provenance)),
     { 0 },
 };
 
@@ -128,6 +131,8 @@ static int convert_adapter(const settings *set, const tola_checkpoint *in, const
 
 /* ---- the verb ---- */
 
+extern const cli_verb cmd_convert;
+
 static int run(const void *parsed, char **args, int n_args) {
     const settings *set = parsed;
     (void)n_args;
@@ -139,9 +144,16 @@ static int run(const void *parsed, char **args, int n_args) {
     if (tola_checkpoint_open(args[0], &open, &in, &err) != TOLA_OK) return cli_fail_error(&err);
 
     if (set->model) {
-        int code = convert_adapter(set, in, args[1]);
+        const char *model[] = { set->model, NULL };
+        int code = provenance_ready(set->provenance, in, args[0]);
+        if (code == CLI_YES) code = convert_adapter(set, in, args[1]);
+        if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_convert, set, in, args[0], model, args[1]);
         tola_checkpoint_close(in);
         return code;
+    }
+    if (provenance_ready(set->provenance, in, args[0]) != CLI_YES) {
+        tola_checkpoint_close(in);
+        return CLI_ERROR;
     }
     tola_convert_options convert = TOLA_CONVERT_OPTIONS_INIT;
     convert.format = set->format;
@@ -163,8 +175,10 @@ static int run(const void *parsed, char **args, int n_args) {
     cli_catch_interrupts();
     tola_status status = tola_convert(in, args[1], &convert, &summary, &err);
     cli_progress_end();
+    int code = convert_report("tola.convert/1", args[1], status, &err, &summary, &collected);
+    if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_convert, set, in, args[0], NULL, args[1]);
     tola_checkpoint_close(in);
-    return convert_report("tola.convert/1", args[1], status, &err, &summary, &collected);
+    return code;
 }
 
 const cli_verb cmd_convert = {

@@ -1,5 +1,6 @@
 /* tola merge: adapters folded into the weights of a model. The work is tola_merge_adapters; this is its face. */
 #include "convert.h"
+#include "provenance.h"
 
 #include <stdlib.h>
 
@@ -8,6 +9,7 @@ typedef struct settings {
     const char *format;
     tola_dtype dtype;
     uint64_t max_shard_size;
+    const char *provenance;
 } settings;
 
 static const cli_option options[] = {
@@ -19,8 +21,11 @@ static const cli_option options[] = {
       offsetof(settings, dtype), NULL, "dtype" },
     { "max-shard-size", 0, CLI_SIZE, "SIZE", "Split into files of at most this many bytes of tensors, with an index",
       offsetof(settings, max_shard_size), NULL, NULL },
+    PROVENANCE_OPTION(offsetof(settings, provenance)),
     { 0 },
 };
+
+extern const cli_verb cmd_merge;
 
 static int run(const void *parsed, char **args, int n_args) {
     const settings *set = parsed;
@@ -42,14 +47,24 @@ static int run(const void *parsed, char **args, int n_args) {
     convert.progress = cli_progress;
     convert.warning = cli_collect_warning;
     convert.warning_user = &collected;
+    if (provenance_ready(set->provenance, model, args[0]) != CLI_YES) {
+        tola_checkpoint_close(model);
+        return CLI_ERROR;
+    }
     tola_adapter *adapters = cli_adapters(&set->adapter);
+    const char **more = calloc(set->adapter.count + 1, sizeof *more);
+    for (size_t i = 0; more && i < set->adapter.count; i++) more[i] = adapters[i].path;
     cli_catch_interrupts();
     tola_status status =
         tola_merge_adapters(model, adapters, set->adapter.count, args[1], &convert, &summary, &err);
     cli_progress_end();
+    int code = convert_report("tola.merge/1", args[1], status, &err, &summary, &collected);
+    if (code == CLI_YES && !more) code = cli_fail("out of memory");
+    if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_merge, set, model, args[0], more, args[1]);
+    free(more);
     free(adapters);
     tola_checkpoint_close(model);
-    return convert_report("tola.merge/1", args[1], status, &err, &summary, &collected);
+    return code;
 }
 
 const cli_verb cmd_merge = {

@@ -1,5 +1,6 @@
 /* tola quantize: fewer bits a weight. The work is tola_quantize; this is its face. */
 #include "frame.h"
+#include "provenance.h"
 #include "quantize.h"
 
 #include <string.h>
@@ -10,6 +11,7 @@ typedef struct settings {
     uint64_t group, max_size, max_shard_size;
     double bits;
     bool asymmetric, double_quant, pure, keep_names, dry_run;
+    const char *provenance;
 } settings;
 
 static const cli_option options[] = {
@@ -47,6 +49,7 @@ static const cli_option options[] = {
       NULL, NULL },
     { "keep-names", 0, CLI_FLAG, NULL, "From Hugging Face to GGUF, keep names and layout",
       offsetof(settings, keep_names), NULL, NULL },
+    PROVENANCE_OPTION(offsetof(settings, provenance)),
     { 0 },
 };
 
@@ -99,6 +102,8 @@ static int show(const settings *set, const quantize_view *v) {
     return CLI_YES;
 }
 
+extern const cli_verb cmd_quantize;
+
 static int run(const void *parsed, char **args, int n_args) {
     const settings *set = parsed;
     (void)n_args;
@@ -111,6 +116,10 @@ static int run(const void *parsed, char **args, int n_args) {
     open.threads = cli.threads;
     if (tola_checkpoint_open(args[0], &open, &in, &err) != TOLA_OK) return cli_fail_error(&err);
 
+    if (!set->dry_run && provenance_ready(set->provenance, in, args[0]) != CLI_YES) {
+        tola_checkpoint_close(in);
+        return CLI_ERROR;
+    }
     cli_warnings collected = { 0 };
     tola_quantize_options quantize = TOLA_QUANTIZE_OPTIONS_INIT;
     tola_quantize_result result = { 0 };
@@ -127,6 +136,9 @@ static int run(const void *parsed, char **args, int n_args) {
     } else {
         quantize_view view = { args[0], args[1], &result, collected.lines, collected.count, set->dry_run };
         code = show(set, &view);
+        const char *imatrix[] = { set->imatrix, NULL };
+        if (code == CLI_YES && !set->dry_run)
+            code = provenance_write(set->provenance, &cmd_quantize, set, in, args[0], imatrix, args[1]);
     }
     tola_quantize_result_dispose(&result);
     tola_checkpoint_close(in);

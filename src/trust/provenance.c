@@ -122,8 +122,14 @@ static void member(tola_json *j, const char *key, const char *text) {
     tola_json_string(j, text);
 }
 
+typedef struct writing {
+    const tola_provenance *p;
+    const char *path; /* of the statement: not part of a model that it lies in */
+} writing;
+
 /* One model's files as resource descriptors. */
-static tola_status write_model(tola_json *j, const char *model, const tola_provenance *p, tola_error *err) {
+static tola_status write_model(tola_json *j, const char *model, const writing *w, tola_error *err) {
+    const tola_provenance *p = w->p;
     manifest m;
     manifest_files files = { 0 };
     manifest_work work = { p->threads, p->progress, p->progress_user, 0 };
@@ -133,6 +139,7 @@ static tola_status write_model(tola_json *j, const char *model, const tola_prove
     tola_status status = TOLA_OK;
     for (size_t i = 0; status == TOLA_OK && i < sizeof ignored / sizeof *ignored; i++)
         status = manifest_ignore(&m, model, ignored[i], err);
+    if (status == TOLA_OK) status = sign_ignore_file(&m, model, w->path, err);
     if (status == TOLA_OK) status = manifest_walk(model, &m.rules, &files, err);
     if (status == TOLA_OK) status = manifest_make(&m, &files, &work, err);
     char *name = sign_model_name(model), hex[DIGEST_HEX];
@@ -157,16 +164,17 @@ static tola_status write_model(tola_json *j, const char *model, const tola_prove
     return status;
 }
 
-static tola_status write_models(tola_json *j, const char *key, const char *const *models, const tola_provenance *p,
+static tola_status write_models(tola_json *j, const char *key, const char *const *models, const writing *w,
                                 tola_error *err) {
     tola_json_key(j, key);
     tola_json_begin_array(j);
-    for (size_t i = 0; models[i]; i++) TRY(write_model(j, models[i], p, err));
+    for (size_t i = 0; models[i]; i++) TRY(write_model(j, models[i], w, err));
     tola_json_end_array(j);
     return TOLA_OK;
 }
 
-static tola_status write_predicate(tola_json *j, const tola_provenance *p, tola_error *err) {
+static tola_status write_predicate(tola_json *j, const writing *w, tola_error *err) {
+    const tola_provenance *p = w->p;
     char text[128];
     tola_json_key(j, "predicate");
     tola_json_begin_object(j);
@@ -182,7 +190,7 @@ static tola_status write_predicate(tola_json *j, const tola_provenance *p, tola_
         tola_json_string(j, p->parameters[i] + n + (p->parameters[i][n] == '='));
     }
     tola_json_end_object(j);
-    TRY(write_models(j, "resolvedDependencies", p->inputs, p, err));
+    TRY(write_models(j, "resolvedDependencies", p->inputs, w, err));
     tola_json_end_object(j);
     tola_json_key(j, "runDetails");
     tola_json_begin_object(j);
@@ -196,12 +204,12 @@ static tola_status write_predicate(tola_json *j, const tola_provenance *p, tola_
     return TOLA_OK;
 }
 
-static tola_status write_statement(tola_json *j, const tola_provenance *p, tola_error *err) {
+static tola_status write_statement(tola_json *j, const writing *w, tola_error *err) {
     tola_json_begin_object(j);
     member(j, "_type", STATEMENT_TYPE);
-    TRY(write_models(j, "subject", p->outputs, p, err));
+    TRY(write_models(j, "subject", w->p->outputs, w, err));
     member(j, "predicateType", PREDICATE_TYPE);
-    TRY(write_predicate(j, p, err));
+    TRY(write_predicate(j, w, err));
     tola_json_end_object(j);
     if (!tola_json_finish(j)) return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the provenance does not fit");
     return TOLA_OK;
@@ -217,7 +225,7 @@ tola_status tola_provenance_write(const char *path, const tola_provenance *prove
     buf_init(&text, 0);
     tola_json j;
     tola_json_init(&j, json_to_buf, &text, 2);
-    tola_status status = write_statement(&j, &p, err);
+    tola_status status = write_statement(&j, &(writing){ &p, path }, err);
     buf_u8(&text, '\n');
     if (status == TOLA_OK)
         status = text.failed ? err_nomem(err, "writing provenance") : whole_write(path, &text, overwrite, err);
