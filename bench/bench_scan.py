@@ -119,7 +119,8 @@ def main():
 
         boxed = alternate([[TOLA, "scan", "--sandbox", how, empty] for how in ("always", "never")], args.pairs)
         print(
-            f"sandbox: {spread([1e3 * (a - b) for a, b in zip(*boxed)])} ms a file; with it {spread([1e3 * t for t in boxed[0]])} ms"
+            f"sandbox: {spread([1e3 * (a - b) for a, b in zip(*boxed)])} ms a file; "
+            f"with it {spread([1e3 * t for t in boxed[0]])} ms"
         )
 
         (folder / "p.pkl").write_bytes(
@@ -140,7 +141,8 @@ def main():
             whole = [b / a for a, b in zip(ours, theirs)]
             bare = [(b - y) / max(a - x, 1e-4) for a, b, x, y in zip(ours, theirs, our_start, their_start)]
             print(
-                f"{name}, {(folder / name).stat().st_size / 1e6:.1f} MB: {spread([1e3 * t for t in ours])} ms, picklescan "
+                f"{name}, {(folder / name).stat().st_size / 1e6:.1f} MB: "
+                f"{spread([1e3 * t for t in ours])} ms, picklescan "
                 f"{spread([1e3 * t for t in theirs])} ms, ratio {spread(whole)}; without start {spread(bare)}"
             )
 

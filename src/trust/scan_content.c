@@ -217,6 +217,21 @@ static bool looks_like_json(const head *h) {
     return i < h->n && (h->bytes[i] == '{' || h->bytes[i] == '[');
 }
 
+/* TorchScript's own operations on files and libraries, as they stand in the source that an archive carries
+ * (torch/csrc/jit/runtime/register_prim_ops.cpp, aten/src/ATen/native/native_functions.yaml). */
+static void scan_torchscript(scan_job *job, const scan_part *part) {
+    static const char *const words[] = { "from_file(", "torch.save(", "torch.load(", "aten.save(", "aten.load(",
+                                         "ops.aten.from_file", "prim.save", "torch.classes", "ops.prim.PythonOp" };
+    uint8_t *text = part_load(job, part, (uint64_t)64 << 20, "torchscript");
+    for (size_t i = 0; text && i < sizeof words / sizeof *words; i++) {
+        const char *found = strstr((const char *)text, words[i]);
+        if (!found) continue;
+        scan_find(job, part, TOLA_DANGEROUS, "torchscript", (uint64_t)(found - (const char *)text),
+                  "the program reaches for files or libraries: %s", words[i]);
+    }
+    mem_free(text);
+}
+
 static void scan_text(scan_job *job, const scan_part *part, const head *h) {
     set_format(job, part, "text");
     if (begins(h, "#!", 2)) {
@@ -225,7 +240,10 @@ static void scan_text(scan_job *job, const scan_part *part, const head *h) {
                                   ".py .pyw .pyi .ipynb .sh .bash .zsh .fish .bat .cmd .ps1 .vbs .js .mjs .ts "
                                   ".php .pl .rb .lua .r .jl .scala .java .go .rs .c .cc .cpp .h .cu .so .dll "
                                   ".dylib .exe .jar .class .pyc .desktop .html .htm .svg .hta .pth.py")) {
-        if (!job->torchscript) scan_find(job, part, TOLA_UNKNOWN, "script", 0, "a program's source beside weights");
+        if (job->torchscript && scan_has_extension(part->name, ".py"))
+            scan_torchscript(job, part);
+        else
+            scan_find(job, part, TOLA_UNKNOWN, "script", 0, "a program's source beside weights");
     } else if (scan_has_extension(part->name, ".jinja .jinja2 .j2")) {
         set_format(job, part, "template");
         scan_template(job, part);

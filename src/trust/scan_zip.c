@@ -500,7 +500,7 @@ static void check_duplicates(zscan *z) {
 
 static void scan_members(zscan *z) {
     uint64_t at = 0;
-    qsort(z->members, z->count, sizeof *z->members, compare_places);
+    if (z->count) qsort(z->members, z->count, sizeof *z->members, compare_places);
     check_duplicates(z);
     for (size_t i = 0; i < z->count && scan_running(z->job); i++) {
         zmember *m = &z->members[i];

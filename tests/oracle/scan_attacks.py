@@ -153,7 +153,9 @@ def pickles():
         yield f"stack-global-under-protocol-{proto}", "model.pkl", call("posix", "system", text("id"), proto=proto), D
     yield "inst", "model.pkl", b"(S'id'\niposix\nsystem\n.", D
     yield "obj", "model.pkl", b"(cpty\nspawn\nS'id'\no.", D
-    yield "obj-then-pop", "model.pkl", b"\x80\x04(" + text("smtplib") + text("SMTP") + b"\x93" + text("h") + b"o0N.", D
+    yield "obj-then-pop", "model.pkl", b"\x80\x04(" + text("smtplib") + text("SMTP") + b"\x93" + text(
+        "h"
+    ) + b"o0N.", D
     yield "newobj", "model.pkl", b"\x80\x02csubprocess\nPopen\nX\2\0\0\0id\x85\x81.", D
     yield "newobj-ex", "model.pkl", b"\x80\x04csubprocess\nPopen\nX\2\0\0\0id\x85}\x92.", D
     yield "import-only", "model.pkl", b"\x80\x04cos\nsystem\n0N.", D
@@ -165,7 +167,8 @@ def pickles():
         b"Vos\np2\n0Vsystem\np3\n0Vtorch\np0\n0VLongStorage\np1\n0g2\ng3\n\x93(Vcat f\ntR."
     ), D
     yield "ctf-with-bytes-behind", "model.pkl", (b"Vos\np2\n0Vsystem\np3\n0g2\ng3\n\x93(Vcat f\ntR.\n\n\t\t"), D
-    yield "memo-desync", "model.pkl", b"\x80\x04Vcollections\np0\n0Vos\np0\n0VOrderedDict\np1\n0Vsystem\np1\n0g0\ng1\n\x93Vid\n\x85R.", D
+    data = b"\x80\x04Vcollections\np0\n0Vos\np0\n0VOrderedDict\np1\n0Vsystem\np1\n0g0\ng1\n\x93Vid\n\x85R."
+    yield "memo-desync", "model.pkl", data, D
     yield "memo-number-with-underscore", "model.bin", b"Vos\np1_0\n0Vsystem\np11\n0g10\ng+11\n\x93Vid\n\x85R.", D
     yield "memo-far-away", "model.pkl", b"\x80\x04" + text("os") + b"r\xff\xff\xff\x7f0j\xff\xff\xff\x7f" + text(
         "system"
@@ -232,7 +235,8 @@ def pickles():
     yield "old-torch-object", "model.pt", magic + b"\x80\x02M\xe9\x03.\x80\x02}." + SYSTEM + b"\x80\x02].", D
     yield "old-torch-keys", "model.pt", magic + b"\x80\x02M\xe9\x03.\x80\x02}.\x80\x02}." + SYSTEM, D
     yield "old-torch-sys-info", "model.pt", magic + b"\x80\x02M\xe9\x03." + SYSTEM + b"\x80\x02}.\x80\x02].", D
-    yield "old-torch-bytes-behind", "model.pt", magic + b"\x80\x02M\xe9\x03.\x80\x02}.\x80\x02}.\x80\x02]." + b"x" * 40, U
+    data = magic + b"\x80\x02M\xe9\x03.\x80\x02}.\x80\x02}.\x80\x02]." + b"x" * 40
+    yield "old-torch-bytes-behind", "model.pt", data, U
     yield "cut-off", "model.pkl", b"\x80\x04\x95\x10", U
     yield "claims-to-be-a-pickle", "model.pkl", b"\x80\x04\x00\x01\x02", U
     yield "not-a-pickle", "model.pkl", b"cmod\n\xf8\n", U
@@ -315,7 +319,24 @@ def lz4_frame(data):
     )
 
 
+def seven_zip(name, data):
+    """One stored member (method copy)."""
+    size = bytes([len(data)])
+    pack = b"\x06\0\1\x09" + size + b"\0"
+    folder = b"\x07\x0b\1\0\1\1\0\x0c" + size + b"\x0a\1" + struct.pack("<I", zlib.crc32(data)) + b"\0"
+    names = b"\0" + name.encode("utf-16-le") + b"\0\0"
+    header = b"\1\4" + pack + folder + b"\x08\0\0\5\1\x11" + bytes([len(names)]) + names + b"\0\0"
+    start = struct.pack("<QQI", len(data), len(header), zlib.crc32(header))
+    return b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start + data + header
+
+
 def containers():
+    yield "7z", "model.pkl", seven_zip("data.pkl", SYSTEM), D
+    yield "7z-in-zip", "model.zip", zipped([("a", seven_zip("data", SYSTEM))]), D
+    yield "elf-in-zip", "model.zip", zipped([("libx.so.1", b"\x7fELF\2\1\1" + b"\0" * 64)]), U
+    yield "script-in-torch-zip", "model.pt", zipped(
+        [("archive/data.pkl", b"\x80\x02}."), ("archive/setup.py", b"import os\n")]
+    ), U
     z = zipped([("data.pkl", EVAL)])
     local_flags, central = 6, z.index(b"PK\1\2")
     yield "zip", "model.zip", z, D
@@ -505,7 +526,9 @@ def models():
         b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
         b"\0" * 4,
     ), U
-    yield "safetensors-zip-behind", "m.safetensors", safetensors(tensor, b"\0\0\0\0" + zipped([("data.pkl", EVAL)])), D
+    yield "safetensors-zip-behind", "m.safetensors", safetensors(
+        tensor, b"\0\0\0\0" + zipped([("data.pkl", EVAL)])
+    ), D
     yield "safetensors-zip-in-tensor", "m.safetensors", (
         lambda z: safetensors({"a": {"dtype": "U8", "shape": [len(z)], "data_offsets": [0, len(z)]}}, z)
     )(zipped([("data.pkl", EVAL)])), D
@@ -528,6 +551,10 @@ def models():
         1, 0, gtext("t") + struct.pack("<IQIQ", 1, 2**40, 0, 0) + b"\0" * 64
     ), U
     yield "gguf-alignment-0", "m.gguf", gguf(0, 1, gtext("general.alignment") + struct.pack("<II", 4, 0)), U
+    one = gtext("a") + struct.pack("<II", 4, 1)
+    yield "gguf-duplicate-keys", "m.gguf", gguf(0, 2, one + one), U
+    tensor_entry = gtext("t") + struct.pack("<IQIQ", 1, 8, 0, 0)
+    yield "gguf-duplicate-tensors", "m.gguf", gguf(2, 0, tensor_entry + tensor_entry + b"\0" * 100), U
     yield "gguf-bytes-behind", "m.gguf", gguf() + SYSTEM, D
     yield "gguf-zip-behind", "m.gguf", gguf() + zipped([("data.pkl", EVAL)]), D
     ssti = "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}"
@@ -559,9 +586,12 @@ def models():
     yield "config-duplicate-keys", "config.json", b'{"a": 1, "a": 2}', U
     yield "config-custom-pipelines", "config.json", b'{"custom_pipelines": {"x": {"impl": "p.P"}}}', U
     yield "config-hydra-target", "config.json", b'{"_target_": "os.system"}', U
-    yield "peft-auto-mapping", "adapter_config.json", b'{"auto_mapping": {"base_model_class": "X", "parent_library": "evil"}}', U
-    yield "sentence-transformers-module", "modules.json", b'[{"idx": 0, "name": "0", "path": "", "type": "evil.Module"}]', U
-    yield "diffusers-part", "model_index.json", b'{"_class_name": "X", "_diffusers_version": "0.1", "unet": ["evil", "UNet"]}', U
+    data = b'{"auto_mapping": {"base_model_class": "X", "parent_library": "evil"}}'
+    yield "peft-auto-mapping", "adapter_config.json", data, U
+    data = b'[{"idx": 0, "name": "0", "path": "", "type": "evil.Module"}]'
+    yield "sentence-transformers-module", "modules.json", data, U
+    data = b'{"_class_name": "X", "_diffusers_version": "0.1", "unet": ["evil", "UNet"]}'
+    yield "diffusers-part", "model_index.json", data, U
     yield "jsonpickle", "a.json", b'{"py/reduce": [{"py/function": "os.system"}, {"py/tuple": ["id"]}]}', D
     yield "json-serialized-object", "data", json.dumps(
         {"x": {":type:": "f", ":serialized:": base64.b64encode(SYSTEM).decode()}}
@@ -644,6 +674,13 @@ def models():
     yield "torchscript-with-code-for-python", "m.pt", zipped(
         [("m/data.pkl", SYSTEM), ("m/code/__torch__.py", b""), ("m/constants.pkl", b"\x80\x02).")]
     ), D
+    yield "torchscript-that-reads-files", "m.pt", zipped(
+        [
+            ("m/data.pkl", b"\x80\x02}."),
+            ("m/code/__torch__.py", b"def f(x):\n  _0 = torch.from_file('/etc/passwd')\n"),
+            ("m/constants.pkl", b"\x80\x02)."),
+        ]
+    ), D
     yield "elf", "weights.bin", b"\x7fELF\2\1\1" + b"\0" * 64, U
     yield "windows-program", "weights.dat", b"MZ" + b"\0" * 80, U
     yield "script", "run", b"#!/bin/sh\nrm -rf /\n", U
@@ -708,7 +745,9 @@ def harmless():
             },
         }
     )
-    yield "h5", "m.h5", h5({"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}})
+    yield "h5", "m.h5", h5(
+        {"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}}
+    )
     yield "text", "readme.md", "# Ein Modell für alle\n".encode()
     yield "json", "config.json", b'{"architectures": ["LlamaForCausalLM"]}'
     yield "torch-zip", "m.pt", zipped(

@@ -254,7 +254,9 @@ def random_value(r, depth):
         return tuple(random_value(r, depth + 1) for _ in range(r.randrange(5)))
     if kind < 12:
         return {str(i): random_value(r, depth + 1) for i in range(r.randrange(5))}
-    return Reduced(r.choice(NAMES), tuple(random_value(r, depth + 1) for _ in range(r.randrange(3))), r.random() < 0.5)
+    return Reduced(
+        r.choice(NAMES), tuple(random_value(r, depth + 1) for _ in range(r.randrange(3))), r.random() < 0.5
+    )
 
 
 class Reduced:
