@@ -16,7 +16,7 @@ build:
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target tola tola_static tola_shared tola_docs
 
-tour: ## build, then inspect, compare and convert real weights, saying what is done
+tour: ## build, then the life of a model: trained, inspected, quantized, taught, run (CORPUS=FILE)
 	@scripts/deps.sh build
 	@scripts/tour.sh
 

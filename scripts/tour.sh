@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# A tour: builds the release, then inspects, compares, converts, quantizes and runs real weights, printing each command
-# before it runs.
+# A tour: the life of a model in about two minutes, each command printed before it runs.
 #
-# The weights are those of $TOLA_DATA (or ../shared/data); where that is absent, small ones are generated. What is
-# written goes to a fresh folder that is removed at the end. Ends with an error where a step does not come out as it
-# says.
+# A corpus (CORPUS=FILE, or one that is generated) becomes a tokenizer and a language model that writes readable lines;
+# it is inspected, quantized, measured before and after, taught to answer questions, asked what it forgot, scanned and
+# run. What it makes stays in build/tour to be looked at. Ends with an error where a step does not come out as it says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cmake --preset release >/dev/null
 cmake --build --preset release --target tola
 PATH=$PWD/build/release:$PATH
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+root=$PWD
+work=build/tour
+rm -rf "$work"
+mkdir -p "$work"
 steps=0
 
 bold='' plain=''
@@ -31,76 +32,102 @@ run() {
     fi
     steps=$((steps + 1))
 }
+fail() { echo "tour: $*" >&2; exit 1; }
+# field FILE KEY...: a value in a file of JSON
+field() { python3 -c 'import json, sys; d = json.load(open(sys.argv[1]))
+for k in sys.argv[2:]: d = d[k]
+print(d)' "$@"; }
 
-# largest FOLDER PATTERN: the largest such file below 4 MB.
-largest() { find -L "$1" -name "$2" -size -4M -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-; }
-
-data=${TOLA_DATA:-../shared/data}
-python3 tests/fixtures/make_fixtures.py "$work/made"
-python3 tests/fixtures/make_model.py "$work/made/model" "$work/made/llama"
-if [ -d "$data" ]; then
-    say "Real weights from $data"
-    gguf=$(largest "$data/llm" '*.gguf')
-    folder=$(dirname "$(find -L "$data/llm" -name config.json | sort | head -n 1)")
-    torch=$(largest "$data/pytorch" '*.pt')
-    safetensors=$(largest "$data/safetensors" '*.safetensors')
-    model=$gguf
-else
-    say "There is no $data: small generated files stand in"
-    gguf=$work/made/tiny.gguf folder=$work/made/llama torch=$work/made/tiny.pt safetensors=$work/made/tiny.safetensors
-    model=$work/made/model # of random weights: what it says makes no sense
+say "A corpus"
+python3 scripts/make_corpus.py "$work/corpus"
+corpus=$work/corpus/stories.txt held=$work/corpus/held.txt
+if [ -n "${CORPUS:-}" ]; then
+    [ -r "$CORPUS" ] || fail "cannot read CORPUS=$CORPUS"
+    corpus=$work/corpus/given.txt held=$work/corpus/given-held.txt
+    bytes=$(stat -L -c %s "$CORPUS")
+    head -c $((bytes - bytes / 20)) "$CORPUS" >"$corpus"
+    tail -c $((bytes / 20)) "$CORPUS" >"$held"
 fi
-say "What is in a file? GGUF, a Hugging Face folder, PyTorch, safetensors: one command"
-run tola inspect "$gguf"
-run tola inspect "$folder"
-run tola inspect "$torch"
-run tola inspect "$safetensors" --tensors
-say "The numbers themselves"
-run tola stats "$safetensors"
+cd "$work"
+corpus=${corpus#"$work/"} held=${held#"$work/"}
+run head -c 400 "$corpus"
+echo " ..."
 
-say "Into another container and back: the same tensors, the same fingerprint"
-run tola convert "$safetensors" "$work/copy.pt"
-run tola convert "$work/copy.pt" "$work/back.safetensors"
-run tola diff "$safetensors" "$work/back.safetensors"
-fingerprint() { tola inspect "$1" --digest --json | grep '"digest"'; }
-printf '$ tola inspect FILE --digest\n'
-for file in "$safetensors" "$work/copy.pt" "$work/back.safetensors"; do fingerprint "$file"; done
-[ "$(fingerprint "$safetensors")" = "$(fingerprint "$work/back.safetensors")" ] ||
-    { echo "tour: the fingerprints differ" >&2; exit 1; }
+say "A recipe: a tokenizer of 512 tokens and a Llama of 0.7 million parameters, trained from nothing"
+cat >model.yaml <<END
+data:
+  train: $corpus
+  validation: [$held]
+tokenizer:
+  vocabulary: 512
+model:
+  architecture: llama
+  width: 128
+  layers: 3
+  heads: 4
+  context: 128
+training:
+  steps: 400
+  batch: 16
+optimizer:
+  rate: 0.003
+  betas: [0.9, 0.95]
+  decay: 0.1
+  clip: 1
+schedule:
+  kind: cosine
+  warmup: 40
+  floor: 0.1
+validation:
+  every: 100
+save:
+  every: 200
+END
+run cat model.yaml
+run tola train model.yaml --out model
+say "It writes"
+run tola run model --raw -p "Lily was a" -n 80 --seed 3
 
-say "A Llama in the Hugging Face layout, to GGUF and back: bit-equal"
-run tola convert "$work/made/llama" "$work/llama.gguf"
-run tola inspect "$work/llama.gguf"
-run tola convert "$work/llama.gguf" "$work/llama/"
-run tola diff "$work/made/llama" "$work/llama"
+say "What is in it"
+run tola inspect model
+run tola stats model --plot weights.svg
+run tola scan model/model.safetensors model/config.json model/tokenizer.json
 
-say "Fewer bits, several shards"
-size=$(stat -L -c %s "$safetensors")
-run tola convert "$safetensors" "$work/half/" --dtype bf16 --max-shard-size $((size / 6))
-run ls "$work/half"
-say "Quantized: a mixture of llama.cpp's, then the least error that seven bits a weight can have, and int4 for vLLM"
-run tola quantize "$model" "$work/q4.gguf" --to Q4_K_M
-run tola quantize "$model" "$work/seven.gguf" --bits 7 --report "$work/seven.md"
-run 1 tola diff "$work/seven.gguf" "$work/q4.gguf"
-run tola quantize "$work/made/model" "$work/int4/" --to int4 --group 32
-run tola inspect "$work/int4"
+say "A quarter of the bits: how much worse is it?"
+run tola quantize model four.gguf --to Q4_0 --report quantized.svg
+for m in model four.gguf; do
+    run tola eval perplexity "$m" "$held" --context 128
+    tola eval perplexity "$m" "$held" --context 128 --json >"perplexity-$(basename "$m" .gguf).json"
+done
+python3 - <<'END' || fail "four bits cost more than a tenth"
+import json
+before, after = (json.load(open(f"perplexity-{m}.json"))["perplexity"] for m in ("model", "four"))
+print(f"perplexity {before:.4f} -> {after:.4f}: {100 * (after / before - 1):+.2f} %")
+assert after < 1.1 * before
+END
 
-say "A language model speaks, the same words at any number of threads; as JSON that a schema allows; and its perplexity"
-run tola tokenize "$model" "Once upon a time"
-run tola run "$model" --raw -p "Once upon a time" -n 40 --temp 0
-run tola run "$model" --raw -p "Once upon a time" -n 40 --temp 0 --threads 1 --lookup 2
-if [ -d "$data" ]; then # a model that has the characters of JSON
-    echo '{"type": "object", "properties": {"day": {"enum": ["Monday", "Friday"]}}, "required": ["day"],
-        "additionalProperties": false}' >"$work/day.json"
-    run tola run "$model" --raw -p "A day:" --json-schema "$work/day.json" --seed 1 -n 40
-fi
-run tola eval perplexity "$work/q4.gguf" README.md --context 64 --reference "$work/seven.gguf"
-
-say "And what that changed: the answer is 'different', exit code 1"
-run 1 tola diff "$work/made/tiny.safetensors" "$work/made/changed.safetensors"
+say "It learns to answer questions: an adapter over the four-bit weights, and what was forgotten of the stories"
+run head -n 3 corpus/questions.jsonl
+ask="What does the owl eat?"
+run tola run four.gguf --raw -p "$ask" -n 20 --temp 0
+run tola finetune four.gguf --data corpus/questions.jsonl --out answers --anchor "$held" --lr 3e-3 --batch 8 --steps 200 \
+    --rank 16
+run tola run four.gguf --adapter answers --raw -p "$ask" -n 20 --temp 0
+say "The same, held to what it knew: a quarter of each batch is stories again"
+run tola finetune four.gguf --data corpus/questions.jsonl --out gentle --anchor "$held" --lr 3e-3 --batch 8 --steps 200 \
+    --rank 16 --replay 0.25
+run tola run four.gguf --adapter gentle --raw -p "$ask" -n 20 --temp 0
+run tola merge four.gguf --adapter gentle taught.gguf
+run tola run taught.gguf --raw -p "Where does the frog live?" -n 20 --temp 0
 
 say "Bad files get one line with the file, the place and the cause, and exit code 2"
-for bad in lfs.safetensors truncated-payload.safetensors overlap.safetensors tensor-count.gguf calls-system.pt; do
-    run 2 tola inspect "$work/made/bad/$bad"
+head -c 3000 taught.gguf >cut.gguf
+run 2 tola inspect cut.gguf
+
+say "Done: $steps commands, each came out as it should. In ${root##*/}/$work lie"
+for f in model/loss.png weights.svg quantized.svg answers/loss.png gentle/loss.png; do
+    [ -s "$f" ] || fail "$f is missing"
+    echo "    $f"
 done
-say "Done: $steps commands, each came out as it should. 'tola help' lists what there is."
+echo "    model/ four.gguf answers/ gentle/ taught.gguf"
+echo "'tola help' lists what there is."
