@@ -22,6 +22,11 @@ static inline vi load_lanes(const uint8_t *const *lane, size_t at) {
     return _mm256_inserti128_si256(v, _mm_loadu_si128((const __m128i *)(lane[1] + at)), 1);
 }
 
+static inline void load_lanes_twice(const uint8_t *const *lane, size_t at, vi out[2]) {
+    out[0] = load_lanes(lane, at);
+    out[1] = load_lanes(lane, at + 16);
+}
+
 static inline vi load_same(const void *p) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p));
 }

@@ -21,6 +21,17 @@ static inline vi load_lanes(const uint8_t *const *lane, size_t at) {
     return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(lane[3] + at)), 3);
 }
 
+/* The same of 32 bytes, in fewer steps than two of those. */
+static inline void load_lanes_twice(const uint8_t *const *lane, size_t at, vi out[2]) {
+    __m512i v[2];
+    for (int i = 0; i < 2; i++)
+        v[i] = _mm512_inserti64x4(
+            _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(lane[2 * i] + at))),
+            _mm256_loadu_si256((const __m256i *)(lane[2 * i + 1] + at)), 1);
+    out[0] = _mm512_shuffle_i32x4(v[0], v[1], 0x88);
+    out[1] = _mm512_shuffle_i32x4(v[0], v[1], 0xdd);
+}
+
 static inline vi load_same(const void *p) { /* 16 bytes to every lane */
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p));
 }

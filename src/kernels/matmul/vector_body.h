@@ -40,6 +40,11 @@ ALWAYS vi load16(const rows *r, size_t j, size_t at) {
     return load_lanes(r->base, r->step[j] + at);
 }
 
+/* 16 and the next 16. */
+ALWAYS void load32(const rows *r, size_t j, size_t at, vi out[2]) {
+    load_lanes_twice(r->base, r->step[j] + at, out);
+}
+
 /* 2 bytes of each row. */
 ALWAYS void collect16(const rows *r, size_t at, uint16_t out[ROWS]) {
     for (size_t i = 0; i < LANES; i++)
@@ -134,12 +139,14 @@ ALWAYS void small_unpack(const small_type *t, const rows *r, size_t j, vi head, 
     static const uint8_t spread_low[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1 };
     static const uint8_t spread_high[16] = { 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3 };
     static const uint8_t each_bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
-    vi v = load16(r, j, t->qs);
     if (t->codes == BYTES) {
-        *low = offset_codes(v);
-        *high = offset_codes(load16(r, j, t->qs + 16));
+        vi both[2];
+        load32(r, j, t->qs, both);
+        *low = offset_codes(both[0]);
+        *high = offset_codes(both[1]);
         return;
     }
+    vi v = load16(r, j, t->qs);
     *low = and(v, set8(15));
     *high = and(shr16(v, 4), set8(15));
     if (t->codes == SMALL_VALUES || t->codes == LARGE_VALUES) {
@@ -333,9 +340,10 @@ ALWAYS vf q45_k_step(bool five, rows r, acts x, size_t blocks) {
             sums[j] = zero();
             for (int p = 0; p < 4; p++) {
                 const int8_t *q = x.q + 64 * p;
-                vi v0 = load16(&r, j, qs + 32 * (size_t)p), v1 = load16(&r, j, qs + 32 * (size_t)p + 16);
-                vi low0 = and(v0, set8(15)), low1 = and(v1, set8(15));
-                vi high0 = and(shr16(v0, 4), set8(15)), high1 = and(shr16(v1, 4), set8(15));
+                vi v[2];
+                load32(&r, j, qs + 32 * (size_t)p, v);
+                vi low0 = and(v[0], set8(15)), low1 = and(v[1], set8(15));
+                vi high0 = and(shr16(v[0], 4), set8(15)), high1 = and(shr16(v[1], 4), set8(15));
                 if (five) {
                     low0 = or_and(low0, bit_to(bits0, 2 * p, 4), set8(16));
                     low1 = or_and(low1, bit_to(bits1, 2 * p, 4), set8(16));
@@ -356,24 +364,26 @@ ALWAYS vf q45_k_step(bool five, rows r, acts x, size_t blocks) {
 }
 
 ALWAYS vf q6_k_step(rows r, acts x, size_t blocks) {
-    uint16_t d[ROWS];
+    uint16_t d[2][ROWS];
     vf acc = set_f(0);
+    if (blocks > 0) collect16(&r, 208, d[0]);
     for (size_t b = 0; b < blocks; b++) {
         vi sums[4];
-        collect16(&r, 208, d);
+        if (b + 1 < blocks) collect16(&r, 210 + 208, d[(b + 1) % 2]);
         for (size_t j = 0; j < 4; j++) {
             vi head = load16(&r, j, 192);
             const vi scales[2] = { sar16(lo8(zero(), head), 8), sar16(hi8(zero(), head), 8) };
             sums[j] = zero();
             for (size_t h = 0; h < 2; h++) {
-                vi part[4][2];
+                vi part[4][2], l0[2], l1[2], high[2];
+                load32(&r, j, 64 * h, l0);
+                load32(&r, j, 64 * h + 32, l1);
+                load32(&r, j, 128 + 32 * h, high);
                 for (size_t c = 0; c < 2; c++) {
                     const int8_t *q = x.q + 128 * h + 16 * c;
-                    vi l0 = load16(&r, j, 64 * h + 16 * c), l1 = load16(&r, j, 64 * h + 32 + 16 * c);
-                    vi high = load16(&r, j, 128 + 32 * h + 16 * c);
-                    const vi low[4] = { l0, l1, shr16(l0, 4), shr16(l1, 4) };
+                    const vi low[4] = { l0[c], l1[c], shr16(l0[c], 4), shr16(l1[c], 4) };
                     for (int s = 0; s < 4; s++) {
-                        vi code = or_and(and(low[s], set8(15)), bit_to(high, 2 * s, 4), set8(0x30));
+                        vi code = or_and(and(low[s], set8(15)), bit_to(high[c], 2 * s, 4), set8(0x30));
                         part[s][c] = dot(code, load_same(q + 32 * s));
                     }
                 }
@@ -382,7 +392,7 @@ ALWAYS vf q6_k_step(rows r, acts x, size_t blocks) {
             }
             sums[j] = sub32(sums[j], shl32(by_sums(scales[0], scales[1], x.sums), 5)); /* codes less 32 */
         }
-        acc = super_add(acc, sums, load_f16(d), &x);
+        acc = super_add(acc, sums, load_f16(d[b % 2]), &x);
         super_next(&r, &x, 210);
     }
     return acc;

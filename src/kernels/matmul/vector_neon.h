@@ -31,6 +31,11 @@ static inline vi of_s64(int64x2_t a) { return vreinterpretq_s32_s64(a); }
 
 /* ---- loads ---- */
 static inline vi load_lanes(const uint8_t *const *lane, size_t at) { return of_u8(vld1q_u8(lane[0] + at)); }
+static inline void load_lanes_twice(const uint8_t *const *lane, size_t at, vi out[2]) {
+    out[0] = load_lanes(lane, at);
+    out[1] = load_lanes(lane, at + 16);
+}
+
 static inline vi load_same(const void *p) { return of_u8(vld1q_u8(p)); }
 static inline vf load_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 static inline vi load_u8_as_i32(const uint8_t *p) {
