@@ -158,10 +158,12 @@ def families(folder, data):
 
 
 def resumed(folder, base):
-    """Killed after five of ten steps and resumed: the same bits."""
-    for method in ("lora", "dora", "full"):
+    """Killed after five of ten steps and resumed: the same bits, also where the base has to be looked at again."""
+    (folder / "anchor.txt").write_text("".join(f"Lily had {i} red balls. She gave one to Tom.\n" for i in range(60)))
+    for method, *remedy in (("lora", "--anchor-kl", 1), ("dora", "--replay", 0.25), ("full", "--ewc", 100)):
         whole, part = folder / "whole", folder / "part"
-        flags = ("--method", method, "--dropout", 0.1, "--save-every", 5, "--keep", 5)
+        flags = ("--method", method, "--dropout", 0.1, "--save-every", 5, "--keep", 5, "--anchor", folder / "anchor.txt",
+                 "--context", 64, *remedy)
         for out in (whole, part):
             shutil.rmtree(out, ignore_errors=True)
             finetune(base, out, *flags)
