@@ -32,14 +32,20 @@ static void inside(const shape *s, size_t dx, size_t *from, size_t *to) {
     if (*from > *to) *from = *to;
 }
 
-typedef void (*place_fn)(float *patch, float *image, size_t step, size_t n);
+typedef void (*place_fn)(float *restrict patch, float *restrict image, size_t step, size_t n);
 
-static void take(float *patch, float *image, size_t step, size_t n) {
-    for (size_t i = 0; i < n; i++) patch[i] = image[i * step];
+static void take(float *restrict patch, float *restrict image, size_t step, size_t n) {
+    if (step == 1)
+        for (size_t i = 0; i < n; i++) patch[i] = image[i];
+    else
+        for (size_t i = 0; i < n; i++) patch[i] = image[i * step];
 }
 
-static void give_back(float *patch, float *image, size_t step, size_t n) {
-    for (size_t i = 0; i < n; i++) image[i * step] += patch[i];
+static void give_back(float *restrict patch, float *restrict image, size_t step, size_t n) {
+    if (step == 1)
+        for (size_t i = 0; i < n; i++) image[i] += patch[i];
+    else
+        for (size_t i = 0; i < n; i++) image[i * step] += patch[i];
 }
 
 /* Goes over the patches of one channel; what lies outside of the image is left alone. */
