@@ -109,6 +109,8 @@ void scan_pickles(scan_job *job, const scan_part *part);
 /* What the reader of its format says of the structure: a finding where it refuses. */
 void scan_structure(scan_job *job, const scan_part *part);
 void scan_zip(scan_job *job, const scan_part *part);
+/* Would a reader of zip archives, which begins at the end, find one? `*at`: its end record. */
+bool scan_ends_as_zip(scan_job *job, const scan_part *part, uint64_t *at);
 /* A member of a zip archive that is neither stored nor deflated: [data, end) from the part's start. */
 void scan_zip_other(scan_job *job, const scan_part *part, const char *name, unsigned method, uint64_t data,
                     uint64_t end, uint64_t size);

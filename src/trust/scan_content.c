@@ -11,6 +11,7 @@
 #include "trust/scan.h"
 
 #define HEAD 4096
+#define WEIGHTS_BY_NAME ".pkl .pickle .joblib .dill .pt .pth .ckpt .safetensors .gguf .keras .h5 .hdf5 .npy .npz"
 
 typedef struct head {
     uint8_t bytes[HEAD + 1];
@@ -42,12 +43,6 @@ static void set_format(scan_job *job, const scan_part *part, const char *name) {
 }
 
 /* ---- archives ---- */
-
-static bool has_zip_end(scan_job *job, const scan_part *part, const head *h) {
-    uint8_t tail[22];
-    if (h->total < sizeof tail || !part_read(job, part, h->total - sizeof tail, tail, sizeof tail)) return false;
-    return memcmp(tail, "PK\5\6", 4) == 0;
-}
 
 static bool is_tar(const head *h) {
     if (h->n < 512) return false;
@@ -83,7 +78,8 @@ static bool scan_archive(scan_job *job, const scan_part *part, const head *h) {
         { "\x5d\0\0", 3, "lzma" },
         { "LZIP", 4, "lzip" },
     };
-    if (begins(h, "PK\3\4", 4) || begins(h, "PK\5\6", 4) || has_zip_end(job, part, h)) {
+    uint64_t end;
+    if (begins(h, "PK\3\4", 4) || begins(h, "PK\5\6", 4) || scan_ends_as_zip(job, part, &end)) {
         if (h->bytes[0] != 'P' || h->bytes[1] != 'K')
             scan_find(job, part, TOLA_UNKNOWN, "polyglot", 0, "a zip archive behind something else");
         scan_zip(job, part);
@@ -210,18 +206,42 @@ static bool is_text(scan_job *job, const scan_part *part) {
     return text;
 }
 
+/* As a document of JSON begins: text that merely has a bracket in front does not. */
 static bool looks_like_json(const head *h) {
     size_t i = 0;
     if (h->n >= 3 && memcmp(h->bytes, "\xef\xbb\xbf", 3) == 0) i = 3;
     while (i < h->n && isspace(h->bytes[i])) i++;
-    return i < h->n && (h->bytes[i] == '{' || h->bytes[i] == '[');
+    if (i >= h->n || (h->bytes[i] != '{' && h->bytes[i] != '[')) return false;
+    bool object = h->bytes[i++] == '{';
+    while (i < h->n && isspace(h->bytes[i])) i++;
+    if (i >= h->n) return h->total > h->n;
+    if (object) return h->bytes[i] == '"' || h->bytes[i] == '}';
+    static const char *const words[] = { "null", "true", "false", "NaN", "Infinity", "-" };
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+        if (strncmp((const char *)h->bytes + i, words[k], strlen(words[k])) == 0) return true;
+    return strchr("{[\"]0123456789", h->bytes[i]) != NULL;
+}
+
+/* YAML that makes PyYAML's unsafe loaders call something. */
+static void scan_yaml(scan_job *job, const scan_part *part) {
+    scan_part begin = *part; /* tags may stand anywhere; configurations are small */
+    if (part_bytes(part) > ((uint64_t)64 << 20)) begin.end = begin.start + ((uint64_t)64 << 20);
+    uint8_t *text = part_load(job, &begin, (uint64_t)64 << 20, "yaml");
+    const char *found = text ? strstr((const char *)text, "!!python/") : NULL;
+    if (!found && text) found = strstr((const char *)text, "tag:yaml.org,2002:python/");
+    if (found)
+        scan_find(job, part, TOLA_DANGEROUS, "yaml", (uint64_t)(found - (const char *)text),
+                  "YAML that makes Python objects: %.40s",
+                  text_quote((char[64]){ 0 }, 64, found, strcspn(found, " \n\r[")));
+    mem_free(text);
 }
 
 /* TorchScript's own operations on files and libraries, as they stand in the source that an archive carries
  * (torch/csrc/jit/runtime/register_prim_ops.cpp, aten/src/ATen/native/native_functions.yaml). */
 static void scan_torchscript(scan_job *job, const scan_part *part) {
-    static const char *const words[] = { "from_file(", "torch.save(", "torch.load(", "aten.save(", "aten.load(",
-                                         "ops.aten.from_file", "prim.save", "torch.classes", "ops.prim.PythonOp" };
+    static const char *const words[] = { "from_file(", "torch.save(",   "torch.load(",
+                                         "aten.save(", "aten.load(",    "ops.aten.from_file",
+                                         "prim.save",  "torch.classes", "ops.prim.PythonOp" };
     uint8_t *text = part_load(job, part, (uint64_t)64 << 20, "torchscript");
     for (size_t i = 0; text && i < sizeof words / sizeof *words; i++) {
         const char *found = strstr((const char *)text, words[i]);
@@ -234,7 +254,10 @@ static void scan_torchscript(scan_job *job, const scan_part *part) {
 
 static void scan_text(scan_job *job, const scan_part *part, const head *h) {
     set_format(job, part, "text");
-    if (begins(h, "#!", 2)) {
+    scan_yaml(job, part);
+    if (scan_has_extension(part->name, WEIGHTS_BY_NAME)) {
+        scan_find(job, part, TOLA_UNKNOWN, "unreadable", 0, "text, where the name promises weights");
+    } else if (begins(h, "#!", 2)) {
         scan_find(job, part, TOLA_UNKNOWN, "script", 0, "a script that names its interpreter");
     } else if (scan_has_extension(part->name,
                                   ".py .pyw .pyi .ipynb .sh .bash .zsh .fish .bat .cmd .ps1 .vbs .js .mjs .ts "
@@ -296,7 +319,7 @@ void scan_content(scan_job *job, const scan_part *part) {
     if (sure) {
         set_format(job, part, "pickle");
         scan_pickles(job, part);
-        if (has_zip_end(job, part, &h)) scan_archive(job, part, &h);
+        if (scan_ends_as_zip(job, part, &(uint64_t){ 0 })) scan_archive(job, part, &h);
         return;
     }
     if (is_zlib(&h) && scan_packed(job, part, "zlib")) {

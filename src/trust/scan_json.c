@@ -2,6 +2,7 @@
  * objects that were serialized with Python's pickle, templates.
  *
  * Keras: every object with a class_name and a config is made by the loader; what it may be is a list (scan_keras.c). */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -190,26 +191,36 @@ void scan_json_tree(scan_job *job, const scan_part *part, const tola_value *root
     }
 }
 
+/* One document, or one on each line. What Python's json might still read is told where it cannot be read here. */
+static void scan_documents(scan_job *job, const scan_part *part, const char *text, size_t length) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_status status = TOLA_OK;
+    for (size_t at = 0; status == TOLA_OK && scan_running(job);) {
+        while (at < length && isspace((uint8_t)text[at])) at++;
+        if (at == length) return;
+        json_reader r;
+        tola_value root;
+        arena a;
+        arena_init(&a, MAX_TREE);
+        json_reader_init(&r, text + at, length - at, at);
+        r.nonfinite = true;
+        status = json_parse_next(&r, &a, &root, &err);
+        if (status == TOLA_OK) scan_json_tree(job, part, &root);
+        at += r.pos;
+        json_reader_free(&r);
+        arena_free(&a);
+    }
+    if (status == TOLA_E_NOMEM)
+        scan_stop(job, status, &err);
+    else if (status != TOLA_OK)
+        scan_find(job, part, TOLA_UNKNOWN, "json", err.offset, "no JSON document: %s", err.message);
+}
+
 bool scan_json(scan_job *job, const scan_part *part) {
-    if (part_bytes(part) > MAX_JSON && !scan_has_extension(part->name, ".json")) return false;
     uint8_t *data = part_load(job, part, MAX_JSON, "json");
     if (!data) return true;
-    tola_error err = TOLA_ERROR_INIT;
-    tola_value root;
-    arena a;
-    arena_init(&a, MAX_TREE);
     size_t mark = part_bytes(part) >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    tola_status status = json_parse((const char *)data + mark, (size_t)part_bytes(part) - mark, &a, &root, &err);
-    bool ours = true;
-    if (status == TOLA_OK)
-        scan_json_tree(job, part, &root);
-    else if (status == TOLA_E_NOMEM)
-        scan_stop(job, status, &err);
-    else if (scan_has_extension(part->name, ".json .keras .index"))
-        scan_find(job, part, TOLA_UNKNOWN, "json", err.offset, "no JSON document: %s", err.message);
-    else
-        ours = false; /* lines of JSON, a template, a program, ... */
-    arena_free(&a);
+    scan_documents(job, part, (const char *)data + mark, (size_t)part_bytes(part) - mark);
     mem_free(data);
-    return ours;
+    return true;
 }

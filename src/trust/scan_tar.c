@@ -138,6 +138,14 @@ static void scan_described(scan_job *job, const scan_part *part, bool storages) 
 
 /* ---- members ---- */
 
+/* A pax header that gives the next member another size: readers that know it see other members. */
+static void check_extension(scan_job *job, const scan_part *part) {
+    uint8_t *text = part_load(job, part, 1u << 20, "tar");
+    if (text && (strstr((const char *)text, " size=") || strstr((const char *)text, "GNU.sparse")))
+        scan_find(job, part, TOLA_UNKNOWN, "tar", 0, "an extended header that changes a member's size");
+    mem_free(text);
+}
+
 static void scan_member(scan_job *job, const scan_part *part, const tar_member *m, bool torch) {
     char name[120];
     text_quote(name, sizeof name, m->name, strlen(m->name));
@@ -156,6 +164,7 @@ static void scan_member(scan_job *job, const scan_part *part, const tar_member *
                         path,
                         part->depth + 1,
                         false };
+    if (m->type == 'x' || m->type == 'g') check_extension(job, &inner);
     if (m->type == 'x' || m->type == 'g' || m->type == 'L' || m->type == 'K') inner.name = "(longer name).txt";
     if (torch && strcmp(inner.name, "storages") == 0)
         scan_described(job, &inner, true);

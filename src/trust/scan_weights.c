@@ -93,11 +93,9 @@ static void check_extents(scan_job *job, const scan_part *part, extent *extents,
 
 /* A tensor's bytes that end in a whole zip archive: a file that is two things. */
 static void check_tail(scan_job *job, const scan_part *part) {
-    uint8_t tail[22];
-    uint64_t n = part_bytes(part);
-    if (n < sizeof tail || !part_read(job, part, n - sizeof tail, tail, sizeof tail)) return;
-    if (memcmp(tail, "PK\5\6", 4) != 0) return;
-    scan_find(job, part, TOLA_UNKNOWN, "polyglot", n - sizeof tail, "ends as a zip archive does");
+    uint64_t at;
+    if (!scan_ends_as_zip(job, part, &at)) return;
+    scan_find(job, part, TOLA_UNKNOWN, "polyglot", at, "ends as a zip archive does");
     scan_zip(job, part);
 }
 

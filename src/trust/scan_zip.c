@@ -274,21 +274,17 @@ static uint64_t descriptor_bytes(zscan *z, const zmember *m) {
 
 /* ---- contents ---- */
 
-/* Numbers of torch's and numpy's archives: what a container of weights says are weights. */
-static bool is_weights(const zmember *m) {
-    const char *data = strstr(m->name, "/data/");
-    if (!data) data = strncmp(m->name, "data/", 5) == 0 ? m->name - 1 : NULL;
-    if (!data) {
-        data = strstr(m->name, "/constants/");
-        if (data) data += 5;
+/* Numbers: what torch's archives keep as data/0, data/1, ... beside data.pkl. */
+static bool is_weights(const zscan *z, const zmember *m) {
+    const char *last = strrchr(m->name, '/');
+    if (!z->torch || !last || !last[1] || strspn(last + 1, "0123456789") != strlen(last + 1)) return false;
+    static const char *const folders[] = { "data", "constants", "tensors" };
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        size_t n = strlen(folders[i]), before = (size_t)(last - m->name);
+        if (before >= n && memcmp(last - n, folders[i], n) == 0 && (before == n || last[-(ptrdiff_t)n - 1] == '/'))
+            return true;
     }
-    if (!data) {
-        data = strstr(m->name, "/tensors/");
-        if (data) data += 3;
-    }
-    if (!data) return false;
-    data += 6;
-    return *data && strspn(data, "0123456789") == strlen(data);
+    return false;
 }
 
 /* Checksum of a stored member. */
@@ -373,13 +369,8 @@ static void scan_stored(zscan *z, const zmember *m) {
     const char *member = scan_member_path(z->job, z->part, m->name);
     if (!member) return;
     const char *last = strrchr(m->name, '/');
-    scan_part inner = { z->part->src,
-                        z->part->start + m->data,
-                        z->part->start + m->end,
-                        last ? last + 1 : m->name,
-                        member,
-                        z->part->depth + 1,
-                        is_weights(m) };
+    scan_part inner = { z->part->src, z->part->start + m->data, z->part->start + m->end, last ? last + 1 : m->name,
+                        member,       z->part->depth + 1,       is_weights(z, m) };
     if (!z->part->src->remote && stored_crc(z, m, &crc) && crc != m->crc && !(m->flags & 1))
         FIND(z, m->header, "member '%s': the checksum is wrong", quoted(m, name, sizeof name));
     scan_content(z->job, &inner);
@@ -388,7 +379,7 @@ static void scan_stored(zscan *z, const zmember *m) {
 static void scan_deflated(zscan *z, const zmember *m) {
     char name[200];
     inflated out;
-    bool weights = is_weights(m);
+    bool weights = is_weights(z, m);
     quoted(m, name, sizeof name);
     if (!inflate_member(z, m, weights ? HEAD_OF_WEIGHTS : SCAN_MAX_MEMBER, &out)) {
         mem_free(out.data);
@@ -551,6 +542,33 @@ static void check_names(zscan *z) {
         scan_find(z->job, z->part, TOLA_UNKNOWN, "torchscript", TOLA_NO_OFFSET,
                   "a TorchScript program: torch.jit.load runs code that is in the file");
     if (pickles && !z->part->member[0]) z->job->format = z->torchscript ? "torchscript" : "pytorch zip";
+}
+
+bool scan_ends_as_zip(scan_job *job, const scan_part *part, uint64_t *at) {
+    uint64_t total = part_bytes(part), most = END_BYTES + 0xffff;
+    size_t bytes = (size_t)(total < most ? total : most);
+    uint8_t *tail = mem_alloc(bytes + 1);
+    bool found = false;
+    if (!tail) {
+        tola_error err = TOLA_ERROR_INIT;
+        scan_stop(job, err_nomem(&err, "scanning"), &err);
+        return false;
+    }
+    if (bytes >= END_BYTES && part_read(job, part, total - bytes, tail, bytes)) {
+        for (size_t i = bytes - END_BYTES + 1; i-- > 0 && !found;) {
+            uint8_t first[4];
+            if (get32(tail + i) != SIG_END) continue;
+            *at = total - bytes + i;
+            uint64_t directory = get32(tail + i + 12);
+            if (directory == UINT32_MAX || (directory == 0 && get16(tail + i + 10) == 0))
+                found = i + END_BYTES + get16(tail + i + 20) == bytes;
+            else
+                found =
+                    directory <= *at && part_read(job, part, *at - directory, first, 4) && get32(first) == SIG_CENTRAL;
+        }
+    }
+    mem_free(tail);
+    return found;
 }
 
 void scan_zip(scan_job *job, const scan_part *part) {

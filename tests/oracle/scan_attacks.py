@@ -512,6 +512,34 @@ LAMBDA = {
 }
 
 
+def evasions():
+    """What would slip through a scanner that is a little less exact."""
+    pickled = base64.b64encode(SYSTEM).decode()
+    serialized = '{"x": {":serialized:": "%s"}' % pickled
+    yield "json-serialized-behind-duplicate-keys", "data", (
+        '{"a": 1, "a": 2, "b": %s}' % (serialized + "}")
+    ).encode(), U
+    yield "json-serialized-behind-1e999", "data", ('{"a": 1e999, "b": %s}' % (serialized + "}")).encode(), U
+    yield "json-serialized-with-surrogate", "data", ('{"a": "\\ud800", "b": %s}' % (serialized + "}")).encode(), U
+    yield "json-serialized-deep", "data", ("[" * 300 + serialized + "}" + "]" * 300).encode(), U
+    yield "json-lines-second", "a.jsonl", ('{"a": 1}\n' + serialized + "}\n").encode(), D
+    yield "yaml-python-object", "config.yaml", b"a: !!python/object/apply:os.system ['id']\n", D
+    yield "text-that-is-named-weights", "model.pth", b"import os; os.system('id')\n", U
+    yield "npy-objects-in-a-record", "a.npy", npy(SYSTEM).replace(b"'|O',", b"[('a', '|O')],"), U
+    z = zipped([("data.pkl", EVAL)])
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 40
+    yield "png-with-zip-behind", "a.png", png + z, D
+    commented = z[:-2] + b"\5\0hello"
+    yield "png-with-commented-zip-behind", "a.png", png + commented, D
+    yield "png-with-zip-and-bytes-behind", "a.png", png + z + b"tail of a picture", D
+    yield "safetensors-zip-and-bytes-behind", "m.safetensors", safetensors(
+        {"a": {"dtype": "U8", "shape": [len(z) + 5], "data_offsets": [0, len(z) + 5]}}, z + b"12345"
+    ), D
+    yield "zip-that-only-looks-like-torch", "a.zip", zipped([("x/data/0", gzip.compress(SYSTEM))]), D
+    pax = tarred([("a", b"30 size=10\n" + b" " * 19), ("b", b"x" * 600)])
+    yield "tar-pax-size", "a.tar", pax[:156] + b"x" + pax[157:], U
+
+
 def models():
     tensor = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
     yield "safetensors-bytes-behind", "m.safetensors", safetensors(tensor, b"\0\0\0\0" + SYSTEM), D
@@ -748,6 +776,8 @@ def harmless():
     yield "h5", "m.h5", h5(
         {"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}}
     )
+    yield "json-lines", "a.jsonl", b'{"a": 1}\n{"b": [2, "x"]}\n'
+    yield "markdown-with-brackets", "readme.md", b"[link](x) and {braces}\n"
     yield "text", "readme.md", "# Ein Modell für alle\n".encode()
     yield "json", "config.json", b'{"architectures": ["LlamaForCausalLM"]}'
     yield "torch-zip", "m.pt", zipped(
@@ -759,5 +789,5 @@ def harmless():
 
 
 def attacks():
-    for group in (pickles, containers, models):
+    for group in (pickles, containers, evasions, models):
         yield from group()

@@ -51,7 +51,10 @@ def check_made(kind, cases):
         reports = scan(folder)
         for path, (name, least) in paths.items():
             got = reports[path]
-            if least:
+            if any("cannot be looked into here: libarchive" in x["what"] for x in got["findings"]):
+                tally.check(f"attack {name}", got["verdict"] != "safe")
+                tally.skip("what attacks hide in bzip2, xz, lz4 or 7z: libarchive is not installed")
+            elif least:
                 tally.check(
                     f"attack {name}",
                     RANK[got["verdict"]] >= RANK[least] and got["findings"],
