@@ -485,6 +485,7 @@ static tola_status describe_mistral3(conf *c) {
 static tola_status describe_mixtral(conf *c) {
     TRY(describe_mistral(c));
     TRY(experts(c, 1, NULL));
+    if (c->h.norm_eps == 0) c->d->norm_eps = 1e-5f;
     c->d->routing.softmax_chosen = true;
     return TOLA_OK;
 }
@@ -571,6 +572,7 @@ static tola_status describe_gemma3(conf *c) {
 
 static tola_status describe_phi3(conf *c) {
     c->d->fused_gate = true;
+    if (c->h.norm_eps == 0) c->d->norm_eps = 1e-5f;
     return windows(c, c->h.sliding_window, 1, false);
 }
 
