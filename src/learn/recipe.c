@@ -81,7 +81,7 @@ static tola_status add_files(recipe *r, const yaml_node *node, recipe_files *out
 
 typedef struct data_nodes {
     const yaml_node *train, *labels, *validation, *validation_labels, *target;
-    uint32_t format, header, task, scale, rows;
+    uint32_t format, header, task, classes, scale, rows;
     const char *field, *separator;
 } data_nodes;
 
@@ -111,6 +111,7 @@ static tola_status read_data(recipe *r, const yaml_node *node, tola_error *err) 
         { "field", YAML_TO_STRING, offsetof(data_nodes, field), 0, 0, NULL, false },
         { "header", YAML_TO_CHOICE, offsetof(data_nodes, header), 0, 0, headers, false },
         { "predict", YAML_TO_CHOICE, offsetof(data_nodes, task), 0, 0, tasks, false },
+        { "classes", YAML_TO_U32, offsetof(data_nodes, classes), 1, DATA_MAX_CLASSES, NULL, false },
         { "scale", YAML_TO_CHOICE, offsetof(data_nodes, scale), 0, 0, scales, false },
         { "rows", YAML_TO_CHOICE, offsetof(data_nodes, rows), 0, 0, rows, false },
         { "separator", YAML_TO_STRING, offsetof(data_nodes, separator), 0, 0, NULL, false },
@@ -128,6 +129,7 @@ static tola_status read_data(recipe *r, const yaml_node *node, tola_error *err) 
     r->data.field = d.field;
     r->data.header = d.header;
     r->data.scale = d.scale;
+    r->data.classes = d.classes;
     r->data.rows = d.rows;
     r->data.separator = d.separator;
     r->data.regression = d.task == 1;

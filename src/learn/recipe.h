@@ -28,6 +28,7 @@ typedef struct recipe {
         const char *field;      /* of JSONL: "text" */
         const char *separator;  /* between documents of plain text; NULL: each file is one */
         uint32_t header;        /* of a table: 0 look, 1 yes, 2 no */
+        uint32_t classes;       /* how many labels there are; 0: as many as are found */
         uint32_t scale;         /* of features: data_scale */
         uint32_t rows;          /* of text: data_rows_kind */
         bool regression;        /* the target is a number to come near to */

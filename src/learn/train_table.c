@@ -42,11 +42,12 @@ static void close_job(void *own) {
 static tola_status open_one(const recipe *r, const char *path, const char *labels, const data_table *like,
                             data_table **out, tola_error *err) {
     if (r->data.format == RECIPE_IDX) {
-        const data_idx_options o = { .scale = (data_scale)r->data.scale, .like = like };
+        const data_idx_options o = { .classes = r->data.classes, .scale = (data_scale)r->data.scale, .like = like };
         return data_idx_open(path, labels, &o, out, err);
     }
     data_csv_options o = { .label = r->data.target ? r->data.target : "-1",
                            .label_is_number = r->data.regression,
+                           .classes = r->data.classes,
                            .scale = (data_scale)r->data.scale,
                            .like = like };
     o.header = r->data.header == 1 ? DATA_HEADER_YES : r->data.header == 2 ? DATA_HEADER_NO : DATA_HEADER_GUESS;

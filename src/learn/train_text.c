@@ -211,6 +211,14 @@ static tola_status open_tokenizer(text_job *j, const training *t, tola_error *er
 
 /* ---- data ---- */
 
+/* Making tokens of much text takes long: whoever watches the run is asked whether to go on. */
+static bool still_wanted(void *user, const tola_progress *progress) {
+    const tola_train_options *o = user;
+    const tola_learn_event e = { .kind = TOLA_LEARN_WORKING };
+    (void)progress;
+    return o->event(o->event_user, &e);
+}
+
 static tola_status open_stream(const text_job *j, const training *t, const recipe_files *files, const char *cache,
                                stream *s, tola_error *err) {
     const recipe *r = j->r;
@@ -221,6 +229,8 @@ static tola_status open_stream(const text_job *j, const training *t, const recip
     k.after = tola_tokenizer_special(j->tokenizer, TOLA_SPECIAL_EOS);
     k.vocabulary = j->model.description ? j->model.description->vocabulary : 0;
     k.threads = t->o->threads;
+    k.progress = t->o->event ? still_wanted : NULL;
+    k.progress_user = (void *)(uintptr_t)t->o;
     if (t->o->out && !t->o->dry_run) {
         path = path_join(t->o->out, cache);
         if (!path) return err_nomem(err, "tokens");

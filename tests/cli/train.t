@@ -134,6 +134,10 @@ $ . ./bad.sh; printf 'data: {train: flowers.csv}\nmodel: {architecture: llama}\n
 $ . ./bad.sh; printf 'data: {train: nothing.csv}\nmodel: {}\ntraining: {steps: 3}\n' | bad
 2> tola: cannot open nothing.csv: No such file or directory
 [exit 2]
+$ printf 'a,kind\n1,0\n2,1\n3,2\n' > labels.csv
+$ . ./bad.sh; printf 'data: {train: labels.csv, classes: 2}\nmodel: {}\ntraining: {steps: 3}\n' | bad
+2> tola: labels.csv: line 4: * (glob)
+[exit 2]
 $ . ./bad.sh; : > empty.csv; printf 'data: {train: empty.csv}\nmodel: {}\ntraining: {steps: 3}\n' | bad
 2> tola: empty.csv: there is no row of data in it
 [exit 2]
