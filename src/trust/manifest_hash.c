@@ -13,7 +13,7 @@
 #include "insight/job.h"
 #include "trust/manifest.h"
 
-enum { BLOCK = 64 << 10 }; /* read at once: stays in the second cache between reading and hashing */
+enum { BLOCK = 256 << 10 }; /* read at once: stays in the second cache between reading and hashing */
 
 typedef uint8_t branch_value[DIGEST_MOST_BYTES];
 

@@ -62,14 +62,22 @@ static void join_two(const uint32_t left[8], uint32_t right[8], uint32_t flags) 
     compress(right, block, sizeof block, 0, PARENT | flags);
 }
 
-/* ---- the stack of complete subtrees ---- */
+/* ---- the stack of complete subtrees ----
+ *
+ * Chunks 0 .. n-1 are subtrees of the sizes of n's one bits, the largest first. The newest is not joined with its
+ * neighbour before more comes: the last join of all is another one (ROOT). */
 
-/* Pushes a subtree, after which `done` of them (of its size) are complete: equal neighbours become one. */
+static void join_top(blake3_state *s, unsigned depth) {
+    for (; s->depth > depth; s->depth--) {
+        join_two(s->stack[s->depth - 2], s->stack[s->depth - 1], 0);
+        memcpy(s->stack[s->depth - 2], s->stack[s->depth - 1], sizeof s->stack[0]);
+    }
+}
+
+/* Pushes a subtree over the chunks behind the `done` that are on the stack. */
 static void push(blake3_state *s, const uint32_t cv[8], uint64_t done) {
-    uint32_t joined[8];
-    memcpy(joined, cv, sizeof joined);
-    for (; !(done & 1); done >>= 1) join_two(s->stack[--s->depth], joined, 0);
-    memcpy(s->stack[s->depth++], joined, sizeof joined);
+    join_top(s, (unsigned)__builtin_popcountll(done));
+    memcpy(s->stack[s->depth++], cv, sizeof s->stack[0]);
 }
 
 /* Folds the stack over the last branch `h`. */
@@ -82,7 +90,7 @@ static void fold(blake3_state *s, bool root, uint32_t h[8]) {
 
 /* ---- chunks ---- */
 
-enum { AT_ONCE = 128 }; /* chunks; their chaining values stay in the first cache */
+enum { AT_ONCE = 256 }; /* chunks; their chaining values stay in the first cache */
 
 /* The subtree over `chunks` (a power of two, at most AT_ONCE) whole chunks. */
 static void subtree(const uint8_t *data, size_t chunks, uint64_t first, uint32_t out[8]) {
@@ -110,24 +118,33 @@ void blake3_begin(blake3_state *s, uint64_t first_chunk) {
     s->held_bytes = 0;
 }
 
+/* How many of the chunks in `bytes` to take as one subtree: a power of two that `done` is a multiple of, and never all
+ * of the input, whose last join only the end may make. */
+static size_t take(uint64_t done, size_t bytes) {
+    size_t n = AT_ONCE;
+    while (n > bytes / BLAKE3_CHUNK || (done & (n - 1)) || (done == 0 && n * BLAKE3_CHUNK == bytes)) n /= 2;
+    return n;
+}
+
+static void add(blake3_state *s, const uint8_t *data, size_t chunks) {
+    uint32_t cv[8];
+    subtree(data, chunks, s->first + s->done, cv);
+    push(s, cv, s->done);
+    s->done += chunks;
+}
+
 void blake3_update(blake3_state *s, const void *data, size_t bytes) {
     const uint8_t *p = data;
     while (bytes > 0) {
-        if (s->held_bytes == 0 && bytes > BLAKE3_CHUNK) {
-            size_t n = AT_ONCE;
-            while (n > (bytes - 1) / BLAKE3_CHUNK || (s->done & (n - 1))) n /= 2;
-            uint32_t cv[8];
-            subtree(p, n, s->first + s->done, cv);
-            s->done += n;
-            push(s, cv, s->done / n);
+        if (s->held_bytes == 0 && (bytes > BLAKE3_CHUNK || (bytes == BLAKE3_CHUNK && s->done > 0))) {
+            size_t n = take(s->done, bytes);
+            add(s, p, n);
             p += n * BLAKE3_CHUNK;
             bytes -= n * BLAKE3_CHUNK;
             continue;
         }
-        if (s->held_bytes == BLAKE3_CHUNK) { /* it is not the last: more comes */
-            uint32_t cv[8];
-            subtree(s->held, 1, s->first + s->done, cv);
-            push(s, cv, ++s->done);
+        if (s->held_bytes == BLAKE3_CHUNK) { /* it is not alone: more comes */
+            add(s, s->held, 1);
             s->held_bytes = 0;
             continue;
         }
@@ -140,11 +157,11 @@ void blake3_update(blake3_state *s, const void *data, size_t bytes) {
     }
 }
 
-void blake3_finish(blake3_state *s, bool root, uint8_t out[BLAKE3_BYTES]) {
-    uint32_t h[8];
-    memcpy(h, initial, sizeof h);
+/* The chaining value of the chunk that is held: at least one block, which may be empty. */
+static void last_chunk(const blake3_state *s, bool root, uint32_t h[8]) {
+    memcpy(h, initial, sizeof initial);
     size_t at = 0;
-    do { /* the last chunk: at least one block, which may be empty */
+    do {
         size_t n = s->held_bytes - at < BLAKE3_BLOCK ? s->held_bytes - at : BLAKE3_BLOCK;
         bool last = at + n == s->held_bytes;
         uint32_t flags = (at == 0 ? CHUNK_START : 0) | (last ? CHUNK_END : 0);
@@ -152,6 +169,16 @@ void blake3_finish(blake3_state *s, bool root, uint8_t out[BLAKE3_BYTES]) {
         compress(h, s->held + at, n, s->first + s->done, flags);
         at += n;
     } while (at < s->held_bytes);
+}
+
+void blake3_finish(blake3_state *s, bool root, uint8_t out[BLAKE3_BYTES]) {
+    uint32_t h[8];
+    if (s->held_bytes > 0 || s->done == 0) {
+        join_top(s, (unsigned)__builtin_popcountll(s->done));
+        last_chunk(s, root, h);
+    } else {
+        memcpy(h, s->stack[--s->depth], sizeof h);
+    }
     fold(s, root, h);
     to_bytes(h, out);
 }
@@ -159,11 +186,13 @@ void blake3_finish(blake3_state *s, bool root, uint8_t out[BLAKE3_BYTES]) {
 void blake3_push(blake3_state *s, const uint8_t branch[BLAKE3_BYTES], uint64_t count) {
     uint32_t h[8];
     to_words(branch, h);
-    push(s, h, count);
+    push(s, h, count - 1);
+    s->done = count;
 }
 
 void blake3_fold(blake3_state *s, const uint8_t last[BLAKE3_BYTES], uint8_t out[BLAKE3_BYTES]) {
     uint32_t h[8];
+    join_top(s, (unsigned)__builtin_popcountll(s->done));
     to_words(last, h);
     fold(s, true, h);
     to_bytes(h, out);

@@ -13,7 +13,7 @@ enum {
     BLAKE3_BYTES = 32,
     BLAKE3_CHUNK = 1024, /* bytes of a leaf */
     BLAKE3_BLOCK = 64,
-    BLAKE3_DEPTH = 54 /* of a tree over 2^64 bytes */
+    BLAKE3_DEPTH = 55 /* of a tree over 2^64 bytes, the newest subtree apart */
 };
 
 /* A run of whole chunks as it comes in, from chunk `first` of the input on. */
@@ -21,7 +21,7 @@ typedef struct blake3_state {
     uint32_t stack[BLAKE3_DEPTH][8]; /* chaining values of complete subtrees, the largest first */
     unsigned depth;
     uint64_t first, done;       /* chunks */
-    uint8_t held[BLAKE3_CHUNK]; /* the last bytes, always kept back: only the end says which chunk is the last */
+    uint8_t held[BLAKE3_CHUNK]; /* bytes that fill no chunk yet, or the only chunk so far */
     size_t held_bytes;
 } blake3_state;
 
