@@ -330,8 +330,17 @@ static tola_status write_model(void *user, const char *folder, tola_error *err) 
 
 /* ---- together ---- */
 
+/* A model is not trained into its own folder: a run that is stopped would leave neither. */
+static tola_status check_apart(const recipe *r, const char *out, tola_error *err) {
+    struct stat a, b;
+    if (!r->model.weights || !out || stat(r->model.weights, &a) != 0 || stat(out, &b) != 0) return TOLA_OK;
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return TOLA_OK;
+    return yaml_error(r->model.weights_node, err, "is the folder of the run; say another with --out");
+}
+
 static tola_status open_model(text_job *j, const training *t, tola_error *err) {
     const recipe *r = j->r;
+    TRY(check_apart(r, t->o->out, err));
     const decoder_tokens tokens = {
         .vocabulary = j->tokenizer ? tola_tokenizer_size(j->tokenizer) : 0,
         .bos = j->tokenizer ? tola_tokenizer_special(j->tokenizer, TOLA_SPECIAL_BOS) : TOLA_NO_TOKEN,

@@ -16,6 +16,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -402,23 +403,41 @@ static bool holds_run(const char *out) {
     return there;
 }
 
-static tola_status open_log(learn_trainer *t, uint64_t keep, tola_error *err) {
+/* The log's lock is the folder's: two runs in one would remove each other's checkpoints. */
+static tola_status open_log(learn_trainer *t, tola_error *err) {
     char *path = path_join(t->o->out, "log.jsonl");
     if (!path) return err_nomem(err, "opening the log");
     tola_status status = TOLA_OK;
-    struct stat st;
     t->log = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (t->log < 0 || fstat(t->log, &st) != 0) {
+    if (t->log < 0) {
         status = err_errno(err, errno, "cannot open", path);
-    } else {
-        /* what was logged after the checkpoint is made again */
-        if ((uint64_t)st.st_size < keep) keep = (uint64_t)st.st_size;
-        t->log_bytes = keep;
-        if (ftruncate(t->log, (off_t)keep) != 0 || lseek(t->log, (off_t)keep, SEEK_SET) < 0)
-            status = err_errno(err, errno, "cannot cut", path);
+    } else if (flock(t->log, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) { /* elsewhere there may be no locks */
+        status = err_set(err, TOLA_E_EXISTS, TOLA_NO_OFFSET, "another run is at work in this folder");
+        err_in_file(err, status, t->o->out);
     }
     mem_free(path);
     return status;
+}
+
+/* What was logged after the checkpoint is made again. */
+static tola_status cut_log(learn_trainer *t, uint64_t keep, tola_error *err) {
+    struct stat st;
+    if (fstat(t->log, &st) != 0) return err_errno(err, errno, "cannot cut", "log.jsonl");
+    if ((uint64_t)st.st_size < keep) keep = (uint64_t)st.st_size;
+    t->log_bytes = keep;
+    if (ftruncate(t->log, (off_t)keep) == 0 && lseek(t->log, (off_t)keep, SEEK_SET) >= 0) return TOLA_OK;
+    return err_errno(err, errno, "cannot cut", "log.jsonl");
+}
+
+/* A run that begins anew leaves no checkpoint and no model of the one before. */
+static void clear_folder(const learn_trainer *t) {
+    const char *const models[] = { t->task->model_file ? t->task->model_file : "model.safetensors", "model.gguf" };
+    state_prune(t->o->out, 0);
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        char *path = path_join(t->o->out, models[i]);
+        if (path) (void)unlink(path);
+        mem_free(path);
+    }
 }
 
 static tola_status check_folder(const learn_options *o, tola_error *err) {
@@ -437,7 +456,9 @@ static tola_status enter_folder(learn_trainer *t, tola_error *err) {
     char *last = NULL;
     run_place at = { .step = 0 };
     if (mkdir(o->out, 0777) != 0 && errno != EEXIST) return err_errno(err, errno, "cannot create folder", o->out);
-    if (o->overwrite && !o->resume) state_prune(o->out, 0);
+    const bool anew = o->overwrite && !o->resume && holds_run(o->out);
+    TRY(open_log(t, err));
+    if (anew) clear_folder(t);
     TRY(learn_last_checkpoint(o->out, &last, &at.step, err));
     state_prune(o->out, UINT32_MAX); /* what a killed run left half written */
     if (last) {
@@ -447,7 +468,7 @@ static tola_status enter_folder(learn_trainer *t, tola_error *err) {
         t->step = t->saved = at.step;
         t->tokens = at.tokens;
     }
-    return open_log(t, at.log_bytes, err);
+    return cut_log(t, at.log_bytes, err);
 }
 
 /* The first rank makes the folder what it has to be, the others read what is there. */

@@ -62,6 +62,10 @@ $ tola train flowers.yaml --resume --json | grep -E '"(schema|steps|resumed_from
   "resumed_from": 60,
   "stopped": false,
 
+$ flock again/log.jsonl tola train flowers.yaml --out again --quiet --resume
+2> tola: again: another run is at work in this folder
+[exit 2]
+
 # A resume says what has changed; what is harmless may.
 # The curves of the run: a PNG, or an SVG where there is no cairo.
 $ ls flowers | grep -c '^loss\.'; head -c 4 flowers/loss.* | grep -a -c -e PNG -e '<svg'
@@ -212,3 +216,14 @@ tokenizer_config.json
 train.tokens
 $ tola run cats --raw -p 'the cat' -n 6 --temp 0
 ...
+$ sed -i 's/^tokenizer:.*//; s/^model: .*/model: {weights: cats}/' cats.yaml; tola train cats.yaml --force
+2> tola: cats.yaml: line 3, column 18: model.weights: is the folder of the run; say another with --out
+[exit 2]
+$ tola train cats.yaml --out more --quiet; ls -I 'loss.*' more
+checkpoint-60
+config.json
+log.jsonl
+model.safetensors
+tokenizer.json
+tokenizer_config.json
+train.tokens
