@@ -73,11 +73,19 @@ static bool is_tensorflow_shard(const scan_part *part) {
            strspn(p + 15, "0123456789") == 5;
 }
 
+/* The same for tensors that lie beside an ONNX model. */
+static bool is_onnx_data(const scan_part *part) {
+    const char *p = strstr(part->name, ".onnx");
+    return p && (strcmp(p, ".onnx_data") == 0 || strcmp(p, ".onnx.data") == 0 ||
+                 (strncmp(p, ".onnx_data_", 11) == 0 && p[11] && strspn(p + 11, "0123456789") == strlen(p + 11)));
+}
+
 const char *scan_raw_layout(scan_job *job, const scan_part *part) {
     if (is_llama2c(job, part)) return "llama2.c";
     if (is_llama2c_tokenizer(job, part)) return "llama2.c tokenizer";
     if (is_idx(job, part)) return "idx";
     if (is_tensorflow_index(job, part)) return "tensorflow index";
     if (is_tensorflow_shard(part)) return "tensorflow shard";
+    if (is_onnx_data(part)) return "onnx data";
     return NULL;
 }

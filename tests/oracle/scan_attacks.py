@@ -535,6 +535,8 @@ def evasions():
     yield "safetensors-zip-and-bytes-behind", "m.safetensors", safetensors(
         {"a": {"dtype": "U8", "shape": [len(z) + 5], "data_offsets": [0, len(z) + 5]}}, z + b"12345"
     ), D
+    yield "onnx-data-that-is-a-pickle", "model.onnx_data", SYSTEM, D
+    yield "onnx-data-that-is-an-old-pickle", "model.onnx_data", SYSTEM0, D
     yield "zip-that-only-looks-like-torch", "a.zip", zipped([("x/data/0", gzip.compress(SYSTEM))]), D
     pax = tarred([("a", b"30 size=10\n" + b" " * 19), ("b", b"x" * 600)])
     yield "tar-pax-size", "a.tar", pax[:156] + b"x" + pax[157:], U
@@ -776,6 +778,7 @@ def harmless():
     yield "h5", "m.h5", h5(
         {"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}}
     )
+    yield "onnx-data", "model.onnx_data", bytes(range(1, 200))
     yield "json-lines", "a.jsonl", b'{"a": 1}\n{"b": [2, "x"]}\n'
     yield "markdown-with-brackets", "readme.md", b"[link](x) and {braces}\n"
     yield "text", "readme.md", "# Ein Modell für alle\n".encode()
