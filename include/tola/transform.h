@@ -56,6 +56,14 @@ TOLA_API TOLA_MUST_CHECK tola_status tola_convert(const tola_checkpoint *in, con
                                                   const tola_convert_options *options, tola_convert_summary *summary,
                                                   tola_error *err);
 
+/* Merges the models of a recipe in mergekit's words (YAML, docs/merge.md) into `path`: linear, slerp, task_arithmetic,
+ * ties, dare_linear, dare_ties, model_stock, passthrough. `seed` decides what DARE drops. Types are those of the recipe;
+ * everything else is as in tola_convert. Memory is blocks of elements, whatever the models. Errors of the recipe name its
+ * line and key (TOLA_E_FORMAT), those of models the line that names the model. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_merge(const char *recipe, const char *path, uint64_t seed,
+                                                const tola_convert_options *options, tola_convert_summary *summary,
+                                                tola_error *err);
+
 #ifdef __cplusplus
 }
 #endif

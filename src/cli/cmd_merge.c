@@ -1,8 +1,10 @@
-/* tola merge: adapters folded into the weights of a model. The work is tola_merge_adapters; this is its face. */
+/* tola merge: models merged by a recipe, or adapters folded into the weights of one. The work is tola_merge's and
+ * tola_merge_adapters'; this is their face. */
 #include "convert.h"
 #include "provenance.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct settings {
     cli_list adapter;
@@ -10,6 +12,7 @@ typedef struct settings {
     tola_dtype dtype;
     uint64_t max_shard_size;
     const char *provenance;
+    uint64_t seed;
 } settings;
 
 static const cli_option options[] = {
@@ -22,10 +25,16 @@ static const cli_option options[] = {
     { "max-shard-size", 0, CLI_SIZE, "SIZE", "Split into files of at most this many bytes of tensors, with an index",
       offsetof(settings, max_shard_size), NULL, NULL },
     PROVENANCE_OPTION(offsetof(settings, provenance)),
+    { "seed", 0, CLI_UINT, "N", "Of a recipe: decides what DARE drops", offsetof(settings, seed), NULL, NULL },
     { 0 },
 };
 
 extern const cli_verb cmd_merge;
+
+static bool is_recipe(const char *path) {
+    size_t n = strlen(path);
+    return (n > 5 && strcmp(path + n - 5, ".yaml") == 0) || (n > 4 && strcmp(path + n - 4, ".yml") == 0);
+}
 
 static int run(const void *parsed, char **args, int n_args) {
     const settings *set = parsed;
@@ -36,8 +45,13 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_convert_summary summary = { 0 };
     tola_open_options open = TOLA_OPEN_OPTIONS_INIT;
     open.threads = cli.threads;
-    if (set->adapter.count == 0) return cli_fail("what is to be merged? --adapter names it");
-    if (tola_checkpoint_open(args[0], &open, &model, &err) != TOLA_OK) return cli_fail_error(&err);
+    bool recipe = is_recipe(args[0]);
+    if (recipe && set->adapter.count)
+        return cli_fail("a recipe merges models; adapters are folded into one of them before");
+    if (recipe && set->provenance) return cli_fail("--provenance: of merges by a recipe none is written yet");
+    if (!recipe && set->adapter.count == 0)
+        return cli_fail("what is to be merged? --adapter names it, or a recipe that ends in .yaml");
+    if (!recipe && tola_checkpoint_open(args[0], &open, &model, &err) != TOLA_OK) return cli_fail_error(&err);
     tola_convert_options convert = TOLA_CONVERT_OPTIONS_INIT;
     convert.format = set->format;
     convert.dtype = set->dtype;
@@ -56,7 +70,8 @@ static int run(const void *parsed, char **args, int n_args) {
     for (size_t i = 0; more && i < set->adapter.count; i++) more[i] = adapters[i].path;
     cli_catch_interrupts();
     tola_status status =
-        tola_merge_adapters(model, adapters, set->adapter.count, args[1], &convert, &summary, &err);
+        recipe ? tola_merge(args[0], args[1], set->seed, &convert, &summary, &err)
+               : tola_merge_adapters(model, adapters, set->adapter.count, args[1], &convert, &summary, &err);
     cli_progress_end();
     int code = convert_report("tola.merge/1", args[1], status, &err, &summary, &collected);
     if (code == CLI_YES && !more) code = cli_fail("out of memory");
@@ -69,10 +84,15 @@ static int run(const void *parsed, char **args, int n_args) {
 
 const cli_verb cmd_merge = {
     .name = "merge",
-    .summary = "Fold adapters into the weights of a model",
-    .usage = "tola merge MODEL --adapter A[:SCALE] OUT [options]",
+    .summary = "Merge models by a recipe, or fold adapters into one",
+    .usage = "tola merge RECIPE.yaml OUT [options]\n       tola merge MODEL --adapter A[:SCALE] OUT [options]",
     .description =
-        "Adds what LoRA adapters change to the weights of MODEL and writes OUT, which then runs without them: "
+        "A recipe says in mergekit's words which models are merged and how: linear, slerp, task_arithmetic, ties, "
+        "dare_linear, dare_ties, model_stock or passthrough, over whole models or slices of their layers, with "
+        "parameters that are numbers, gradients over layers, or differ by the tensor's name. docs/merge.md has the "
+        "keys. Paths in it begin where the recipe lies. Models stream through in blocks, so memory does not grow with them.\n\n"
+        "With --adapter, "
+        "adds what LoRA adapters change to the weights of MODEL and writes OUT, which then runs without them: "
         "w + SCALE alpha/rank B A for each weight that an adapter has a pair for, with DoRA's magnitudes where it has "
         "those. Adapters are PEFT's folders or llama.cpp's GGUF files; either fits a model of either layout. Several are "
         "added one after the other.\n\n"
@@ -82,7 +102,8 @@ const cli_verb cmd_merge = {
         "OUT is as in 'tola convert': its extension chooses the format, and an OUT that ends in '/' or is a folder gets "
         "the Hugging Face layout. The model streams through in blocks, so memory does not grow with it; the adapters are "
         "held in memory.",
-    .examples = "tola merge llama/ --adapter lora/ merged/\tA folder that needs no adapter any more\n"
+    .examples = "tola merge recipe.yaml merged/\tModels merged as the recipe says\n"
+                "tola merge llama/ --adapter lora/ merged/\tA folder that needs no adapter any more\n"
                 "tola merge llama-q4.gguf --adapter lora/:0.5 merged.gguf\tAt half its strength, into q4_k weights\n"
                 "tola merge llama/ -a style/ -a facts/ merged.gguf --dtype bf16\tTwo, and to GGUF\n",
     .exits = "0\tdone\n2\terror; nothing was written\n130\tinterrupted by Ctrl-C; nothing was written\n",

@@ -51,6 +51,7 @@ struct tola_checkpoint {
     size_t file_count, file_cap;
     tola_value metadata; /* map or NULL value */
     tola_value config;
+    tola_string config_text; /* of a view that has another config.json than lies there: that one; borrowed */
     char *folder;        /* where companions lie; NULL where there is none. May be a reference */
     char **warnings;
     size_t warning_count, warning_cap;

@@ -162,6 +162,15 @@ static bool stays_inside(const char *name) {
 
 tola_status tola_checkpoint_companion(const tola_checkpoint *ck, const char *name, void **data, size_t *bytes,
                                       tola_error *err) {
+    if (ck->config_text.data && strcmp(name, "config.json") == 0) {
+        char *copy = mem_alloc(ck->config_text.length + 1);
+        if (!copy) return err_nomem(err, "reading a file");
+        memcpy(copy, ck->config_text.data, ck->config_text.length);
+        copy[ck->config_text.length] = 0;
+        *data = copy;
+        *bytes = ck->config_text.length;
+        return TOLA_OK;
+    }
     if (!ck->folder || !stays_inside(name))
         return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "no file '%s' lies beside the weights", name);
     char *path = path_join(ck->folder, name), *text = NULL;

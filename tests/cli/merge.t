@@ -46,7 +46,7 @@ same: 48 tensors, no element further apart than 1e-06
 
 # refusals
 $ tola merge chat/ out/
-2> tola: what is to be merged? --adapter names it
+2> tola: what is to be merged? --adapter names it, or a recipe that ends in .yaml
 [exit 2]
 $ tola merge chat/ --adapter nowhere out/
 2> tola: cannot open nowhere: No such file or directory

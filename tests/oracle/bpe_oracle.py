@@ -53,7 +53,8 @@ def compare(name, path, text, vocabulary, words, specials, folder):
     got, want = pairs(mine), pairs(reference)
     same = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b), min(len(got), len(want)))
     TALLY.check(f"{what}: merges", got == want,
-                f"first difference at {same} of {len(want)} ({len(got)} here): {got[same:same + 3]}, {want[same:same + 3]}")
+                f"first difference at {same} of {len(want)} ({len(got)} here): {got[same:same + 3]}, "
+                f"{want[same:same + 3]}")
     TALLY.check(f"{what}: vocabulary", mine["vocab"] == reference["vocab"])
     print(f"{what}: {seconds:.2f} s, tokenizers {their_seconds:.2f} s")
     if not specials:
@@ -72,7 +73,8 @@ def compare(name, path, text, vocabulary, words, specials, folder):
     try:
         from transformers import AutoTokenizer
         loaded = AutoTokenizer.from_pretrained(str(folder))
-        TALLY.equal(f"{what}: transformers", (loaded(sample)["input_ids"] == ids, loaded.eos_token), (True, specials[0]))
+        TALLY.equal(f"{what}: transformers", (loaded(sample)["input_ids"] == ids, loaded.eos_token),
+                    (True, specials[0]))
     except ImportError:
         TALLY.skip("transformers is not installed")
 
@@ -84,8 +86,8 @@ def small_texts():
     yield "ties", "ab ba cd dc ef fe\n"
     yield "letters", " ".join("".join(rng.choice("abcd") for _ in range(rng.randint(1, 12))) for _ in range(3000))
     yield "bits", "".join(rng.choice("ab\n ") for _ in range(20000))
-    yield "mixed", "".join(rng.choice(["\u00e4\u00f6", "\u65e5\u672c", "12345", "don't ", "\r\n", "  ", "The ", "_x.", "\n\n"])
-                           for _ in range(5000))
+    parts = ["\u00e4\u00f6", "\u65e5\u672c", "12345", "don't ", "\r\n", "  ", "The ", "_x.", "\n\n"]
+    yield "mixed", "".join(rng.choice(parts) for _ in range(5000))
 
 
 with common.folder() as scratch:
