@@ -62,8 +62,9 @@ typedef struct tola_finetune_options {
     uint64_t reserved[8];
 } tola_finetune_options;
 #define TOLA_FINETUNE_OPTIONS_INIT                                                                                  \
-    { .size = sizeof(tola_finetune_options), .rank = 8, .b_rate = 1, .epochs = 1, .batch = 4, .accumulate = 1,      \
-      .rate = 0, .decay = 0.01, .clip = 1, .warmup = 0.03, .keep = 2, .anchor_tokens = 4096 }
+    { sizeof(tola_finetune_options), NULL, NULL, NULL, TOLA_FINETUNE_LORA, 8, 0, 0, 1, NULL, 0, TOLA_LONG_REFUSE,    \
+      false, false, 1, 0, 4, 1, 0, 0.01, 1, NULL, NULL, 0.03, NULL, false, 0, 0, 0, 0, 2, NULL, 4096, 0, 0, 0, 0,    \
+      false, false, false, false, NULL, NULL, { 0 } }
 
 typedef struct tola_finetune_summary {
     char network[32];
