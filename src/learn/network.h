@@ -25,8 +25,9 @@ typedef struct network_options {
  * "flatten"; a dense layer to the outputs follows by itself. Errors name the line. */
 tola_status network_create(const yaml_node *layers, const network_options *o, network **out, tola_error *err);
 void network_free(network *n); /* NULL is fine */
-/* Takes memory and adds the parameters, with their initial values: those of torch.nn (Linear, Conv2d: uniform within 1 / sqrt(inputs of
- * an output), biases too; LayerNorm: 1 and 0). Names and shapes are those of torch.nn.Sequential called "layers". */
+/* Takes memory and adds the parameters, with their initial values: those of torch.nn (Linear, Conv2d: uniform within
+ * 1 / sqrt(inputs of an output), biases too; LayerNorm: 1 and 0). Names and shapes are those of a torch.nn.Sequential
+ * that is called "layers". */
 tola_status network_parameters(network *n, learn_parameters *p, tola_error *err);
 /* A finished training graph: outputs [0] loss, [1] logits or values. */
 tola_status network_build(const network *n, learn_parameters *p, graph_recompute recompute, graph **out,

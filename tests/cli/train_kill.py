@@ -2,7 +2,8 @@
 """Runs that are killed and resumed: train_kill.py TOLA [KILLS]
 
 A network over a table and a language model over a text, each once without disturbance, at one thread, and then killed
-with SIGKILL at random moments (which the seed of this test decides) and resumed until done, at other numbers of threads.
+with SIGKILL at random moments (which the seed of this test decides) and resumed until done, at other numbers of
+threads.
 Weights must be the same bytes, the logs must tell the same losses, and no half-written checkpoint may be left. Prints
 what failed, then "N passed, N failed"."""
 import hashlib
