@@ -283,12 +283,14 @@ static void multiply(work *w, size_t at, size_t end, size_t e, size_t depth) {
                     .alpha = sum_factor(&p->a) * sum_factor(&p->b) };
     for (size_t first = 0; first < w->row_panels; first += w->r.near_a) {
         const char *panel = w->scratch + w->r.columns;
+        const size_t stop = least(first + w->r.near_a, w->row_panels);
         for (size_t j = at; j < end; j += w->k->columns, panel += w->r.panel_b)
-            for (size_t i = first; i < least(first + w->r.near_a, w->row_panels); i++) {
+            for (size_t i = first; i < stop; i++) {
                 const size_t from = w->panel_row[i];
                 t.a = w->scratch + i * w->r.panel_a, t.b = panel;
                 t.rows = w->panel_row[i + 1] - from, t.columns = least(end - j, w->k->columns);
                 t.c = p->c + (w->row + from) * p->c_stride + j;
+                t.next = i + 1 < stop ? t.c + t.rows * p->c_stride : t.c;
                 w->k->tile(&t);
             }
     }

@@ -39,6 +39,7 @@ typedef struct gemm_tile {
     size_t c_stride, rows, columns;
     float alpha;
     bool add;
+    const float *next; /* where the next tile begins in C, or c */
     gemm_ahead *ahead; /* two */
 } gemm_tile;
 
