@@ -117,15 +117,16 @@ def build_llmc(source, folder, batch, tokens):
     """With its Makefile's flags, sizes of a batch set, and neither validation nor samples between steps."""
     text = (source / "train_gpt2.c").read_text()
     for old, new in ((r"int B = 4;", f"int B = {batch};"), (r"int T = 64;", f"int T = {tokens};"),
-                     (r"step <= 40", "step <= 1000000"), (r"step % 10 == 0", "0"), (r"step > 0 && step % 20 == 0", "0")):
+                     (r"step <= 40", "step <= 1000000"), (r"step % 10 == 0", "0"),
+                     (r"step > 0 && step % 20 == 0", "0")):
         text, count = re.subn(re.escape(old), new, text)
         if count != 1:
             raise OSError(f"train_gpt2.c is not as expected: {old}")
     text = text.replace("int main(", "__attribute__((constructor)) static void by_lines(void) "
                         "{ setvbuf(stdout, NULL, _IOLBF, 0); }\nint main(")
     (folder / "train_gpt2.c").write_text(text)
-    subprocess.run(["gcc", "-Ofast", "-fno-finite-math-only", "-Wno-unused-result", "-march=native", "-fopenmp", "-DOMP",
-                    "-I", source, "train_gpt2.c", "-o", "train_gpt2", "-lm"], cwd=folder, check=True,
+    subprocess.run(["gcc", "-Ofast", "-fno-finite-math-only", "-Wno-unused-result", "-march=native", "-fopenmp",
+                    "-DOMP", "-I", source, "train_gpt2.c", "-o", "train_gpt2", "-lm"], cwd=folder, check=True,
                    stderr=subprocess.DEVNULL)
 
 

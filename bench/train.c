@@ -7,8 +7,8 @@
  * one), and for each but table and output a pair of RANK is learned. A round is one step: forward, backward, AdamW.
  * Printed are the median and the least seconds of a step, tokens a second of the median, the multiplications and
  * additions of its products (attention's, over what is seen, included) a second, and the memory of the plan. With
- * --serve (for bench_train.py) the first line is the operations of a step, and each line of input is answered: "step" by
- * the seconds of one, "peak" by the operations a second of loops of fma on all threads. */
+ * --serve (for bench_train.py) the first line is the operations of a step, and each line of input is answered: "step"
+ * by the seconds of one, "peak" by the operations a second of loops of fma on all threads. */
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"

@@ -12,6 +12,7 @@ enum {
     GROUP = 256,        /* elements: every block type's blocks divide it */
     NEAR = 256 * 1024,  /* bytes of panels of an operand that are used again and again: a part of a second-level cache,
                            and of what is translated without walking tables */
+    KEPT = 8 * NEAR,    /* bytes of panels of A that are kept for all k, so that a part of C is finished at once */
     MOST_ROWS = 1024    /* of a task */
 };
 
@@ -201,6 +202,7 @@ size_t gemm_tasks(const gemm_problem *p, unsigned threads) {
 typedef struct rooms {
     size_t panel_a, panel_b;    /* bytes of one */
     size_t near_a, near_b;      /* panels that are used again and again */
+    size_t blocks;              /* of k, of which A's panels are kept */
     size_t columns, room, bytes; /* where the panels of B begin, where what is unpacked, where all ends */
 } rooms;
 
@@ -211,8 +213,10 @@ static rooms rooms_of(const gemm_problem *p, const cut *c) {
     rooms r = { .panel_a = k->rows * GEMM_DEPTH * 4, .panel_b = k->columns * GEMM_DEPTH * 4 };
     const size_t panels = parts_of(parts_of(p->m, c->row_parts), k->rows), depth = GEMM_DEPTH * k->unit;
     r.near_a = parts_of(NEAR, r.panel_a);
-    r.near_b = panels > r.near_a ? parts_of(NEAR, r.panel_b) : 1;
-    r.columns = line_up(panels * r.panel_a);
+    r.blocks = p->k > depth ? parts_of(p->k, depth) : 1;
+    if (r.blocks > KEPT / (panels * r.panel_a)) r.blocks = 1;
+    r.near_b = panels > r.near_a || r.blocks > 1 ? parts_of(NEAR, r.panel_b) : 1;
+    r.columns = line_up(r.blocks * panels * r.panel_a);
     r.room = r.columns + line_up(r.near_b * r.panel_b);
     const size_t a = stage_floats(&p->a, c->rounds, !p->a.transposed, k->rows, depth);
     const size_t b = stage_floats(&p->b, c->rounds, p->b.transposed, k->columns, depth);
@@ -259,12 +263,19 @@ static void pack(stage *s, bool along, gemm_pack_fn pack_fn, size_t at, size_t w
     pack_fn(along, src, row_bytes, width, depth, panel);
 }
 
+/* The task's rows of A: panels of a block of k. */
+static char *panels_of(const work *w, size_t e) {
+    const size_t block = w->r.blocks > 1 ? e / (GEMM_DEPTH * w->k->unit) : 0;
+    return w->scratch + block * w->row_panels * w->r.panel_a;
+}
+
 static void pack_rows(work *w, size_t e, size_t depth) {
     const gemm_problem *p = w->p;
+    char *const panels = panels_of(w, e);
     for (size_t i = 0; i < w->row_panels; i++) {
         const size_t from = w->panel_row[i], width = w->panel_row[i + 1] - from;
         pack(&w->a, !p->a.transposed, w->k->pack_a, w->row + from, width, e, depth, p->a.transposed ? p->m : p->k,
-             w->scratch + i * w->r.panel_a);
+             panels + i * w->r.panel_a);
     }
 }
 
@@ -281,13 +292,14 @@ static void multiply(work *w, size_t at, size_t end, size_t e, size_t depth) {
     const gemm_problem *p = w->p;
     gemm_tile t = { .k = depth, .c_stride = p->c_stride, .add = p->accumulate || e > 0, .ahead = w->ahead,
                     .alpha = sum_factor(&p->a) * sum_factor(&p->b) };
+    const char *const panels = panels_of(w, e);
     for (size_t first = 0; first < w->row_panels; first += w->r.near_a) {
         const char *panel = w->scratch + w->r.columns;
         const size_t stop = least(first + w->r.near_a, w->row_panels);
         for (size_t j = at; j < end; j += w->k->columns, panel += w->r.panel_b)
             for (size_t i = first; i < stop; i++) {
                 const size_t from = w->panel_row[i];
-                t.a = w->scratch + i * w->r.panel_a, t.b = panel;
+                t.a = panels + i * w->r.panel_a, t.b = panel;
                 t.rows = w->panel_row[i + 1] - from, t.columns = least(end - j, w->k->columns);
                 t.c = p->c + (w->row + from) * p->c_stride + j;
                 t.next = i + 1 < stop ? t.c + t.rows * p->c_stride : t.c;
@@ -298,8 +310,8 @@ static void multiply(work *w, size_t at, size_t end, size_t e, size_t depth) {
 
 /* Prepares for asking for lines [at, at + width), elements [e, e + depth) of an operand, while `tiles` tiles with `now`
  * elements of k are multiplied. */
-static void look_ahead(gemm_ahead *a, const gemm_operand *o, bool along, size_t at, size_t width, size_t e, size_t depth,
-                       size_t tiles, size_t now) {
+static void look_ahead(gemm_ahead *a, const gemm_operand *o, bool along, size_t at, size_t width, size_t e,
+                       size_t depth, size_t tiles, size_t now) {
     const size_t block = tola_dtype_block_elements(o->dtype), block_bytes = tola_dtype_block_bytes(o->dtype);
     const size_t row = along ? at : e, col = along ? e : at, cols = along ? depth : width;
     const uintptr_t from = (uintptr_t)o->data + row * o->row_bytes + col / block * block_bytes;
@@ -310,6 +322,46 @@ static void look_ahead(gemm_ahead *a, const gemm_operand *o, bool along, size_t 
     a->row_lines = a->left = parts_of(from % 64 + parts_of(cols, block) * block_bytes, 64);
     a->skip = o->row_bytes - 64 * a->row_lines;
     a->each = parts_of(a->rows * a->row_lines, tiles * (now / GEMM_CHUNK + 1));
+}
+
+/* A step of a task: columns [at, end) of C, elements [e, e + depth) of k. */
+typedef struct stride {
+    size_t at, end, e, depth;
+} stride;
+
+/* The task's step number i: all of k for some columns where A's panels are kept, else all columns for some of k. */
+static stride stride_of(const work *w, size_t i) {
+    const size_t wide = w->r.near_b * w->k->columns, deep = GEMM_DEPTH * w->k->unit;
+    const size_t groups = parts_of(w->col_end - w->col, wide), blocks = parts_of(w->p->k, deep);
+    const size_t group = w->r.blocks > 1 ? i / blocks : i % groups, block = w->r.blocks > 1 ? i % blocks : i / groups;
+    stride s = { .at = w->col + group * wide, .e = block * deep };
+    s.end = least(s.at + wide, w->col_end);
+    s.depth = least(w->p->k - s.e, deep);
+    return s;
+}
+
+static void run_steps(work *w) {
+    const gemm_problem *p = w->p;
+    const size_t wide = w->r.near_b * w->k->columns, deep = GEMM_DEPTH * w->k->unit;
+    const size_t groups = parts_of(w->col_end - w->col, wide), steps = groups * parts_of(p->k, deep);
+    for (size_t i = 0; i < steps; i++) {
+        const stride s = stride_of(w, i);
+        const size_t tiles = w->row_panels * parts_of(s.end - s.at, w->k->columns), e_next = s.e + s.depth;
+        if (s.at == w->col) {
+            w->a.rows = w->b.rows = 0; /* they share the room */
+            pack_rows(w, s.e, s.depth);
+            look_ahead(&w->ahead[0], &p->a, !p->a.transposed, w->row, w->rows, e_next, least(p->k - e_next, deep),
+                       w->r.blocks > 1 ? tiles : groups * tiles, s.depth);
+        }
+        pack_columns(w, s.at, s.end, s.e, s.depth);
+        w->ahead[1].each = 0;
+        if (i + 1 < steps) {
+            const stride next = stride_of(w, i + 1);
+            look_ahead(&w->ahead[1], &p->b, p->b.transposed, next.at, next.end - next.at, next.e, next.depth, tiles,
+                       s.depth);
+        }
+        multiply(w, s.at, s.end, s.e, s.depth);
+    }
 }
 
 void gemm_run(const gemm_problem *p, unsigned threads, size_t task, void *scratch) {
@@ -331,25 +383,7 @@ void gemm_run(const gemm_problem *p, unsigned threads, size_t task, void *scratc
     float *const room = (float *)(void *)(w.scratch + w.r.room);
     w.a = (stage){ .o = &p->a, .direct = is_direct(&p->a, c.rounds), .rounds = c.rounds, .room = room };
     w.b = (stage){ .o = &p->b, .direct = is_direct(&p->b, c.rounds), .rounds = c.rounds, .room = room };
-    const size_t group = w.r.near_b * w.k->columns, most = GEMM_DEPTH * w.k->unit;
     if (w.k->begin) w.k->begin();
-    for (size_t e = 0, depth; e < p->k; e += depth) {
-        depth = least(p->k - e, most);
-        const size_t e_next = e + depth, depth_next = least(p->k - e_next, most);
-        w.a.rows = w.b.rows = 0; /* they share the room */
-        pack_rows(&w, e, depth);
-        look_ahead(&w.ahead[0], &p->a, !p->a.transposed, w.row, w.rows, e_next, depth_next,
-                   w.row_panels * parts_of(w.col_end - w.col, w.k->columns), depth);
-        for (size_t at = w.col; at < w.col_end; at += group) {
-            const size_t end = least(at + group, w.col_end), tiles = w.row_panels * parts_of(end - at, w.k->columns);
-            pack_columns(&w, at, end, e, depth);
-            if (end < w.col_end)
-                look_ahead(&w.ahead[1], &p->b, p->b.transposed, end, least(group, w.col_end - end), e, depth, tiles, depth);
-            else
-                look_ahead(&w.ahead[1], &p->b, p->b.transposed, w.col, least(group, w.col_end - w.col), e_next,
-                           depth_next, tiles, depth);
-            multiply(&w, at, end, e, depth);
-        }
-    }
+    run_steps(&w);
     if (w.k->end) w.k->end();
 }

@@ -14,8 +14,9 @@ enum { GEMM_DEPTH = 256 /* units of k in a block */, GEMM_CHUNK = 8 };
  * `src`; else element e of all lines is row e. */
 typedef void (*gemm_pack_fn)(bool along, const char *src, size_t row_bytes, size_t width, size_t k, void *panel);
 
-/* Lines of memory that will be wanted soon, asked for while tiles are multiplied: `each` for every GEMM_CHUNK units of a
- * tile, along `rows` rows of `row_lines`, of which `left` are left in this one, at `at`; the next is `skip` bytes off. */
+/* Lines of memory that will be wanted soon, asked for while tiles are multiplied: `each` for every GEMM_CHUNK units of
+ * a tile, along `rows` rows of `row_lines`, of which `left` are left in this one, at `at`; the next is `skip` bytes
+ * off. */
 typedef struct gemm_ahead {
     const char *at;
     size_t each, left, row_lines, rows, skip;
