@@ -94,6 +94,26 @@ typedef struct tola_train_summary {
 TOLA_API TOLA_MUST_CHECK tola_status tola_train(const char *path, const tola_train_options *options,
                                                 tola_train_summary *summary, tola_learn_result *result,
                                                 tola_error *err);
+typedef struct tola_distill_options {
+    size_t size;         /* sizeof(tola_distill_options) */
+    const char *student; /* a recipe (.yaml, .yml), or a model to go on with */
+    const char *data;    /* texts or JSONL in the place of the recipe's data.train; NULL: those */
+    double temperature, share; /* of the loss that the teacher gives; below 0: the recipe's, or 2 and 0.5 */
+    uint32_t top;        /* of the teacher's tokens; 0: the recipe's, or 64 */
+    /* For a student that is a model: what a recipe would say; 0: one epoch, 8 rows, the model's context or 512, 3e-4. */
+    uint64_t steps;
+    uint32_t batch, context;
+    double rate;
+    uint64_t reserved[6];
+} tola_distill_options;
+#define TOLA_DISTILL_OPTIONS_INIT { sizeof(tola_distill_options), NULL, NULL, -1, -1, 0, 0, 0, 0, 0, { 0 } }
+
+/* tola_train with a teacher, any model that runs: the loss is share * temperature^2 KL(teacher || student), both at the
+ * temperature and over the teacher's `top` most probable tokens, and 1 - share of cross-entropy (arXiv 1503.02531). A new
+ * student takes the teacher's tokenizer. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_distill(const char *teacher, const tola_distill_options *distill,
+                                                  const tola_train_options *options, tola_train_summary *summary,
+                                                  tola_learn_result *result, tola_error *err);
 /* Built with MPI and started by mpirun, the processes train one model together: tola_train joins the others, and one
  * process leads: events and files are its own. At the program's end each leaves. tola_train_leads: is this the one to
  * tell how it went? (Also one that failed alone, which ends the others when it leaves.) Without MPI the only process

@@ -1,106 +1,26 @@
 /* tola train: a model from a recipe. */
-#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "learning.h"
-
-typedef struct settings {
-    const char *out;
-    bool resume, other, dry;
-} settings;
+#include "training.h"
 
 static const cli_option options[] = {
-    { "out", 'o', CLI_STRING, "DIR", "Folder of the run (the recipe's name without its ending)",
-      offsetof(settings, out), NULL, "file" },
-    { "resume", 0, CLI_FLAG, NULL, "Go on from the last checkpoint in DIR, where there is one",
-      offsetof(settings, resume), NULL, NULL },
-    { "changed", 0, CLI_FLAG, NULL, "With --resume: even though recipe or data have changed since",
-      offsetof(settings, other), NULL, NULL },
-    { "dry-run", 0, CLI_FLAG, NULL, "Read recipe and data, say how much memory it would take, and stop",
-      offsetof(settings, dry), NULL, NULL },
+    TRAINING_OPTIONS(struct { training_settings s; }, s, "Folder of the run (the recipe's name without its ending)"),
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
-static void describe(const tola_train_summary *s) {
-    char a[48], b[48], c[48], d[48];
-    const char *unit = s->tokens ? "tokens" : "rows";
-    if (s->steps == 0 || cli.json || cli.quiet) return;
-    out_printf("%s, %s parameters; %s %s", s->network, text_grouped(a, sizeof a, s->parameters),
-               text_grouped(b, sizeof b, s->examples), unit);
-    if (s->validation) out_printf(", %s for validation", text_grouped(c, sizeof c, s->validation));
-    out_printf("; %s steps\n", text_grouped(d, sizeof d, s->steps));
-}
-
-static void write_json(const tola_train_summary *s, const tola_learn_result *r, const char *out) {
-    tola_json j;
-    out_json_begin(&j);
-    tola_json_begin_object(&j);
-    measure_json_string(&j, "schema", "tola.train/1");
-    measure_json_string(&j, "network", s->network);
-    measure_json_u64(&j, "parameters", s->parameters);
-    measure_json_u64(&j, "examples", s->examples);
-    measure_json_u64(&j, "validation_examples", s->validation);
-    measure_json_string(&j, "unit", s->tokens ? "tokens" : "rows");
-    measure_json_u64(&j, "steps_wanted", s->steps);
-    learning_json(&j, r, out);
-    tola_json_end_object(&j);
-    out_json_end(&j);
-}
-
-/* "runs/mnist.yaml" -> "mnist" */
-static char *default_folder(const char *recipe) {
-    const char *slash = strrchr(recipe, '/'), *name = slash ? slash + 1 : recipe;
-    size_t n = strlen(name);
-    if (n > 5 && strcmp(name + n - 5, ".yaml") == 0)
-        n -= 5;
-    else if (n > 4 && strcmp(name + n - 4, ".yml") == 0)
-        n -= 4;
-    else
-        return NULL;
-    return strndup(name, n);
+static tola_status train(const void *recipe, const tola_train_options *o, tola_train_summary *summary,
+                         tola_learn_result *result, tola_error *err) {
+    return tola_train(recipe, o, summary, result, err);
 }
 
 static int run(const void *settings_, char **args, int n_args) {
-    const settings *s = settings_;
-    tola_error err = TOLA_ERROR_INIT;
-    tola_train_summary summary = { .steps = 0 };
-    tola_learn_result result;
+    const training_settings *s = settings_;
     (void)n_args;
-    if (s->other && !s->resume) return cli_fail("--changed is said beside --resume");
-    char *own = s->out ? NULL : default_folder(args[0]);
+    char *own = s->out ? NULL : training_folder(args[0]);
     const char *out = s->out ? s->out : own;
     if (!out) return cli_fail("%s: its name gives no folder; say one with --out DIR", args[0]);
-    tola_train_options o = TOLA_TRAIN_OPTIONS_INIT;
-    o.out = out;
-    o.threads = cli.threads;
-    o.resume = s->resume;
-    o.other_recipe = s->other;
-    o.overwrite = cli.force;
-    o.dry_run = s->dry;
-    learning_show show = { .unit = NULL, .summary = &summary, .describe = describe };
-    o.event = learning_event;
-    o.event_user = &show;
-    cli_catch_interrupts();
-    tola_status status = tola_train(args[0], &o, &summary, &result, &err);
-    cli_progress_end();
-    int code = CLI_YES;
-    const bool tells = tola_train_leads(status != TOLA_OK);
-    if (status == TOLA_OK && !s->dry && tells) code = learning_curves(out);
-    if (!tells) {
-        code = status == TOLA_OK ? CLI_YES : CLI_ERROR; /* another process does */
-    } else if (status != TOLA_OK) {
-        code = cli_fail_error(&err);
-    } else if (cli.json) {
-        write_json(&summary, &result, s->dry ? NULL : out);
-    } else if (s->dry) {
-        describe(&summary);
-        learning_memory(&result.predicted);
-    } else {
-        learning_text(&result, out);
-    }
-    tola_train_leave(code != CLI_YES);
+    int code = training_run(s, out, "tola.train/1", train, args[0]);
     free(own);
     return code;
 }
@@ -126,7 +46,7 @@ const cli_verb cmd_train = {
     .exits = "0\tthe run is done, or was stopped after a checkpoint\n"
              "2\tan error: the recipe, the data, numbers that are none, a full disk",
     .options = options,
-    .settings_size = sizeof(settings),
+    .settings_size = sizeof(training_settings),
     .min_args = 1,
     .max_args = 1,
     .run = run,

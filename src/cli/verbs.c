@@ -4,7 +4,7 @@
 extern const cli_verb cmd_inspect, cmd_stats, cmd_diff;
 extern const cli_verb cmd_run;
 extern const cli_verb cmd_convert, cmd_quantize, cmd_merge;
-extern const cli_verb cmd_train, cmd_finetune;
+extern const cli_verb cmd_train, cmd_finetune, cmd_distill;
 extern const cli_verb cmd_scan;
 extern const cli_verb cmd_sign, cmd_verify;
 extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
@@ -20,6 +20,7 @@ const cli_verb *const cli_verbs[] = {
     &cmd_run,
     &cmd_train,
     &cmd_finetune,
+    &cmd_distill,
     &cmd_embed,
     &cmd_eval,
     &cmd_bench,

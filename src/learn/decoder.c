@@ -218,16 +218,23 @@ static tola_status add_master(const model_master *m, bool decay_embeddings, lear
 static tola_status append_all(const decoder *d, const recipe *r, learn_parameters *p, graph *g, tola_error *err) {
     const graph_parameter *list = NULL;
     graph_value logits = model_append(g, d->description, d->weights, NULL, 0, false);
-    graph_value loss = graph_cross_entropy(g, r->model.smoothing, logits);
-    const graph_value outputs[] = { loss, logits };
+    graph_value loss = graph_cross_entropy(g, r->model.smoothing, logits), outputs[4] = { loss, logits };
+    size_t losses = 1, count = 2;
+    if (r->distill.teacher) {
+        outputs[0] = graph_scale(g, 1 - r->distill.share, loss);
+        outputs[1] = graph_scale(g, r->distill.share, graph_divergence(g, r->distill.temperature, logits));
+        outputs[2] = logits;
+        outputs[3] = loss;
+        losses = 2, count = 4;
+    }
     if (!graph_failed(g)) {
         for (size_t i = 0; i < model_master_count(d->weights); i++)
             TRY(add_master(model_master_at(d->weights, i), r->decay_embeddings, p, err));
         TRY(learn_parameters_list(p, &list, err));
-        graph_differentiate(g, list, p->count, &loss, 1,
+        graph_differentiate(g, list, p->count, outputs, losses,
                             r->training.recompute ? GRAPH_RECOMPUTE_LAYERS : GRAPH_KEEP_ALL);
     }
-    return graph_finish(g, outputs, 2, err);
+    return graph_finish(g, outputs, count, err);
 }
 
 tola_status decoder_build(const decoder *d, const recipe *r, learn_parameters *p, graph **out, tola_error *err) {

@@ -31,7 +31,8 @@ typedef struct decoder_tokens {
 /* `tokens` is not looked at for given weights. */
 tola_status decoder_open(const recipe *r, const decoder_tokens *tokens, decoder *out, tola_error *err);
 void decoder_close(decoder *d);
-/* Adds the parameters and builds the graph: outputs [0] loss, [1] logits. */
+/* Adds the parameters and builds the graph: outputs are [0] loss, [1] logits; with
+ * a teacher [0] and [1] the shares of cross-entropy and of the divergence, [2] logits, [3] cross-entropy. */
 tola_status decoder_build(const decoder *d, const recipe *r, learn_parameters *p, graph **out, tola_error *err);
 /* A new model as a folder in Hugging Face's layout with these files beside the weights; a given one as it was given,
  * with its own. */

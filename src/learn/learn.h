@@ -150,6 +150,7 @@ typedef struct learn_task {
     learn_parameters *parameters;
     size_t loss_count;              /* outputs 0 .. loss_count - 1 of the graph, one column each */
     size_t logits;                  /* output that holds logits, for "accuracy" in validations; 0: none */
+    size_t validation_loss;       /* output that validations sum as "loss"; 0: the losses */
     size_t max_tokens, max_outputs; /* of any batch */
     void *user;                     /* handed to all functions below */
     learn_batch_fn batch;

@@ -22,7 +22,7 @@
 
 /* What the tables below read into, beside the recipe. */
 typedef struct raw {
-    const yaml_node *seed, *data, *tokenizer, *model, *training, *optimizer, *schedule, *validation, *save, *log;
+    const yaml_node *seed, *data, *tokenizer, *model, *training, *optimizer, *schedule, *validation, *save, *log, *distill;
 } raw;
 
 static tola_status read_top(const yaml_node *root, raw *out, recipe *r, tola_error *err) {
@@ -39,6 +39,7 @@ static tola_status read_top(const yaml_node *root, raw *out, recipe *r, tola_err
         PART(validation),
         PART(save),
         PART(log),
+        PART(distill),
     };
 #undef PART
     TRY(yaml_read(root, fields, COUNT_OF(fields), out, err));
@@ -298,6 +299,25 @@ static tola_status read_habits(recipe *r, const raw *top, tola_error *err) {
     return TOLA_OK;
 }
 
+/* ---- a teacher ---- */
+
+static tola_status read_distillation(recipe *r, const yaml_node *node, tola_error *err) {
+    r->distill.temperature = 2;
+    r->distill.share = 0.5f;
+    r->distill.top = 64;
+    if (!node) return TOLA_OK;
+    const yaml_field fields[] = {
+        { "teacher", YAML_TO_NODE, offsetof(recipe, distill.node), 0, 0, NULL, true },
+        FIELD("temperature", YAML_TO_F32, distill.temperature, 0.01, 1000),
+        FIELD("share", YAML_TO_F32, distill.share, 0, 1),
+        FIELD("top", YAML_TO_U32, distill.top, 1, 1 << 20),
+    };
+    TRY(yaml_read(node, fields, COUNT_OF(fields), r, err));
+    if (r->data.format != RECIPE_TEXT && r->data.format != RECIPE_JSONL)
+        return yaml_error(node, err, "a teacher teaches language models, from texts");
+    return add_path(r, r->distill.node, &r->distill.teacher, err);
+}
+
 /* ---- facts ---- */
 
 static bool is_harmless(const char *path) {
@@ -339,7 +359,45 @@ static tola_status fill(recipe *r, tola_error *err) {
     TRY(read_model(r, top.model, err));
     TRY(read_schedule(r, top.schedule, err));
     TRY(read_habits(r, &top, err));
+    TRY(read_distillation(r, top.distill, err));
     return add_facts(r, root, &cap, err);
+}
+
+static tola_status keep_fact(recipe *r, const char *name, const char *value, tola_error *err) {
+    learn_fact *facts = mem_realloc_array(r->facts, r->fact_count + 1, sizeof *facts);
+    char *kept = arena_strndup(&r->arena, value, strlen(value));
+    if (facts) r->facts = facts;
+    if (!facts || !kept) return err_nomem(err, "reading a recipe");
+    r->facts[r->fact_count++] = (learn_fact){ name, kept, false };
+    return TOLA_OK;
+}
+
+tola_status recipe_teach(recipe *r, const recipe_lesson *lesson, tola_error *err) {
+    char numbers[96];
+    if (lesson->data) {
+        r->data.train.paths = arena_alloc_array(&r->arena, 1, sizeof *r->data.train.paths);
+        char *path = arena_strndup(&r->arena, lesson->data, strlen(lesson->data));
+        if (!r->data.train.paths || !path) return err_nomem(err, "reading a recipe");
+        r->data.train.paths[0] = path;
+        r->data.train.count = 1;
+        r->data.format = format_of(path);
+    }
+    if (r->data.format != RECIPE_TEXT && r->data.format != RECIPE_JSONL)
+        return yaml_error(r->data.node, err, "a teacher teaches language models, from texts");
+    if (!(r->distill.teacher = arena_strndup(&r->arena, lesson->teacher, strlen(lesson->teacher))))
+        return err_nomem(err, "reading a recipe");
+    if (lesson->temperature >= 0) r->distill.temperature = (float)lesson->temperature;
+    if (lesson->share >= 0) r->distill.share = (float)lesson->share;
+    if (lesson->top) r->distill.top = lesson->top;
+    if (!(r->distill.temperature >= 0.01f && r->distill.temperature <= 1000) || !(r->distill.share <= 1))
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                       "a temperature of %g and a share of %g: 0.01 to 1000 and 0 to 1 are possible",
+                       (double)r->distill.temperature, (double)r->distill.share);
+    snprintf(numbers, sizeof numbers, "temperature %g, share %g, top %u", (double)r->distill.temperature,
+             (double)r->distill.share, r->distill.top);
+    TRY(keep_fact(r, "teacher", lesson->teacher, err));
+    TRY(keep_fact(r, "lesson", numbers, err));
+    return lesson->data ? keep_fact(r, "lesson.data", lesson->data, err) : TOLA_OK;
 }
 
 tola_status recipe_read(yaml *file, recipe **out, tola_error *err) {

@@ -56,6 +56,12 @@ typedef struct recipe {
         uint32_t precision; /* graph_precision */
         bool recompute;
     } training;
+    struct {
+        const char *teacher; /* path of a model; NULL: no distillation */
+        const yaml_node *node;
+        float temperature, share; /* the loss is share * KL + (1 - share) * cross-entropy */
+        uint32_t top;
+    } distill;
     learn_optimizer optimizer;
     const yaml_node *betas;
     uint32_t method; /* learn_method */
@@ -67,6 +73,14 @@ typedef struct recipe {
     learn_fact *facts; /* every line of the recipe */
     size_t fact_count;
 } recipe;
+
+/* What is said of a teacher beside a recipe, and holds in its place. */
+typedef struct recipe_lesson {
+    const char *teacher, *data; /* data NULL: the recipe's */
+    double temperature, share;  /* below 0: the recipe's */
+    uint32_t top;               /* 0: the recipe's */
+} recipe_lesson;
+tola_status recipe_teach(recipe *r, const recipe_lesson *lesson, tola_error *err);
 
 /* Errors name file, line and key, and the nearest key that is known. */
 tola_status recipe_open(const char *path, recipe **out, tola_error *err);

@@ -2,8 +2,11 @@
 #include "learn/train.h"
 
 #include "base/err.h"
+#include "base/json.h"
 #include "base/options.h"
+#include "base/text.h"
 #include "learn/ranks.h"
+#include <tola/json.h>
 
 #include <errno.h>
 #include <math.h>
@@ -109,10 +112,9 @@ static tola_status open_task(training *t, tola_error *err) {
     return text ? train_on_text(t, err) : train_on_table(t, err);
 }
 
-static tola_status run(training *t, const char *path, tola_train_summary *summary, tola_learn_result *result,
+static tola_status run(training *t, tola_status status, tola_train_summary *summary, tola_learn_result *result,
                        tola_error *err) {
     learn_options o;
-    tola_status status = recipe_open(path, &t->r, err);
     if (status == TOLA_OK) status = share_batches(t->r, err);
     TRY(ranks_agree(status, err));
     for (unsigned turn = 0; turn < 2; turn++) { /* the first rank writes the tokens that the others read */
@@ -130,17 +132,90 @@ static tola_status run(training *t, const char *path, tola_train_summary *summar
 bool tola_train_leads(bool failed) { return ranks_speaks(failed); }
 void tola_train_leave(bool failed) { ranks_stop(failed); }
 
-tola_status tola_train(const char *path, const tola_train_options *options, tola_train_summary *summary,
-                       tola_learn_result *result, tola_error *err) {
+/* Makes the recipe. */
+typedef tola_status (*recipe_fn)(const void *user, recipe **out, tola_error *err);
+
+static tola_status train(recipe_fn read, const void *user, const tola_train_options *options,
+                         tola_train_summary *summary, tola_learn_result *result, tola_error *err) {
     tola_train_options o = TOLA_TRAIN_OPTIONS_INIT;
     training t = { .o = &o };
     TRY(options_take(&o, sizeof o, options, err));
     if (!o.out && !o.dry_run) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a run wants a folder (out)");
     TRY(ranks_start(err));
-    tola_status status = run(&t, path, summary, result, err);
+    tola_status status = run(&t, read(user, &t.r, err), summary, result, err);
     graph_free(t.graph);
     learn_parameters_free(t.parameters);
     if (t.close) t.close(t.own);
     recipe_free(t.r);
     return status;
+}
+
+static tola_status from_file(const void *path, recipe **out, tola_error *err) { return recipe_open(path, out, err); }
+
+tola_status tola_train(const char *path, const tola_train_options *options, tola_train_summary *summary,
+                       tola_learn_result *result, tola_error *err) {
+    return train(from_file, path, options, summary, result, err);
+}
+
+/* ---- a teacher ---- */
+
+typedef struct lesson {
+    const char *teacher;
+    tola_distill_options o;
+} lesson;
+
+static bool is_recipe(const char *path) { return text_ends_with(path, ".yaml") || text_ends_with(path, ".yml"); }
+
+/* A recipe for a model that is there. */
+static tola_status recipe_of_model(const tola_distill_options *o, recipe **out, tola_error *err) {
+    buf text;
+    yaml *file;
+    tola_json j;
+    if (!o->data) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a student that is a model wants data");
+    buf_init(&text, 1u << 16);
+    tola_json_init(&j, json_to_buf, &text, 0); /* JSON is YAML */
+    tola_json_begin_object(&j);
+    tola_json_key(&j, "data");
+    tola_json_begin_object(&j);
+    tola_json_key(&j, "train"), tola_json_string(&j, o->data);
+    tola_json_end_object(&j);
+    tola_json_key(&j, "model");
+    tola_json_begin_object(&j);
+    tola_json_key(&j, "weights"), tola_json_string(&j, o->student);
+    if (o->context) tola_json_key(&j, "context"), tola_json_u64(&j, o->context);
+    tola_json_end_object(&j);
+    tola_json_key(&j, "training");
+    tola_json_begin_object(&j);
+    tola_json_key(&j, o->steps ? "steps" : "epochs"), tola_json_u64(&j, o->steps ? o->steps : 1);
+    tola_json_key(&j, "batch"), tola_json_u64(&j, o->batch ? o->batch : 8);
+    tola_json_end_object(&j);
+    tola_json_key(&j, "optimizer");
+    tola_json_begin_object(&j);
+    tola_json_key(&j, "rate"), tola_json_f64(&j, o->rate > 0 ? o->rate : 3e-4);
+    tola_json_key(&j, "clip"), tola_json_u64(&j, 1);
+    tola_json_end_object(&j);
+    tola_json_end_object(&j);
+    tola_status status = tola_json_finish(&j) ? yaml_parse("student", text.data, text.length, &file, err)
+                                              : err_nomem(err, "a student");
+    buf_free(&text);
+    return status == TOLA_OK ? recipe_read(file, out, err) : status;
+}
+
+static tola_status with_teacher(const void *user, recipe **out, tola_error *err) {
+    const lesson *l = user;
+    const tola_distill_options *o = &l->o;
+    if (!o->student) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a teacher wants a student");
+    if (is_recipe(o->student) && (o->steps || o->batch || o->context || o->rate > 0))
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s: steps, batch, context and rate are the recipe's to say",
+                       o->student);
+    TRY(is_recipe(o->student) ? recipe_open(o->student, out, err) : recipe_of_model(o, out, err));
+    const recipe_lesson said = { l->teacher, is_recipe(o->student) ? o->data : NULL, o->temperature, o->share, o->top };
+    return recipe_teach(*out, &said, err);
+}
+
+tola_status tola_distill(const char *teacher, const tola_distill_options *distill, const tola_train_options *options,
+                         tola_train_summary *summary, tola_learn_result *result, tola_error *err) {
+    lesson l = { teacher, TOLA_DISTILL_OPTIONS_INIT };
+    TRY(options_take(&l.o, sizeof l.o, distill, err));
+    return train(with_teacher, &l, options, summary, result, err);
 }

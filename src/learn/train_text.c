@@ -4,6 +4,7 @@
 #include "learn/data_tokens.h"
 #include "learn/decoder.h"
 #include "learn/shuffle.h"
+#include "learn/teacher.h"
 #include "learn/train.h"
 #include "text/bpe_train.h"
 #include "text/tokenizer.h"
@@ -50,6 +51,9 @@ typedef struct text_job {
     /* one batch */
     uint32_t *ids, *positions, *targets, *first, *outputs;
     float *weights;
+    teacher *teacher; /* NULL: none */
+    float *reference;
+    uint32_t *reference_ids, reference_top;
 } text_job;
 
 static void close_stream(stream *s) {
@@ -71,6 +75,9 @@ static void close_job(void *own) {
     mem_free(j->first);
     mem_free(j->outputs);
     mem_free(j->weights);
+    teacher_close(j->teacher);
+    mem_free(j->reference);
+    mem_free(j->reference_ids);
     mem_free(j);
 }
 
@@ -202,6 +209,7 @@ static tola_status open_tokenizer(text_job *j, const training *t, tola_error *er
     uint64_t step;
     if (r->tokenizer.file) return given_tokenizer(j, r->tokenizer.file, err);
     if (r->model.weights) return TOLA_OK;
+    if (r->distill.teacher) return given_tokenizer(j, r->distill.teacher, err);
     if (t->o->resume && t->o->out && !t->o->other_recipe) TRY(learn_last_checkpoint(t->o->out, &last, &step, err));
     if (!last) return train_tokenizer(j, t, err);
     tola_status status = given_tokenizer(j, last, err);
@@ -266,7 +274,10 @@ static tola_status take_batch(text_job *j, tola_error *err) {
     j->weights = mem_calloc((size_t)n, sizeof *j->weights);
     if (!j->weights) return err_nomem(err, "a batch");
     for (uint32_t i = 0; i < n; i++) j->outputs[i] = i;
-    return TOLA_OK;
+    if (!j->teacher) return TOLA_OK;
+    j->reference = mem_calloc((size_t)n * j->reference_top, sizeof *j->reference);
+    j->reference_ids = mem_calloc((size_t)n * j->reference_top, sizeof *j->reference_ids);
+    return j->reference && j->reference_ids ? TOLA_OK : err_nomem(err, "a batch");
 }
 
 /* Puts a row of tokens into place `at` of the batch. */
@@ -281,12 +292,24 @@ static tola_status read_row(text_job *j, const data_rows *rows, uint64_t row, si
     return TOLA_OK;
 }
 
+/* What the teacher makes of the row in place `at` of the batch. */
+static tola_status ask_teacher(text_job *j, uint64_t row, size_t at, tola_error *err) {
+    const size_t base = at * j->context;
+    return teacher_row(j->teacher, row, j->ids + base, j->first + base, j->weights + base,
+                       j->reference + base * j->reference_top, j->reference_ids + base * j->reference_top, err);
+}
+
 static void hand_out(const text_job *j, size_t rows, uint64_t targets, learn_batch *b) {
     size_t n = rows * j->context;
     b->graph = (graph_batch){
         .tokens = n, .ids = j->ids, .positions = j->positions, .outputs = j->outputs, .output_count = n
     };
-    b->learn = (graph_learn_batch){ .first = j->first, .targets = j->targets, .row_weights = j->weights };
+    b->learn = (graph_learn_batch){ .first = j->first,
+                                    .targets = j->targets,
+                                    .row_weights = j->weights,
+                                    .reference = j->reference,
+                                    .reference_ids = j->reference_ids,
+                                    .reference_top = j->reference_top };
     b->weight = (double)targets;
     b->tokens = targets;
 }
@@ -298,6 +321,7 @@ static tola_status next_batch(void *user, uint64_t step, uint32_t part, learn_ba
         uint32_t targets;
         uint64_t row = data_split_train(&j->split, shuffle_draw(j->split.train, j->r->seed, first + i));
         TRY(read_row(j, j->train.rows, row, i, &targets, err));
+        if (j->teacher) TRY(ask_teacher(j, row, i, err));
         sum += targets;
     }
     hand_out(j, (size_t)n, sum, b);
@@ -358,6 +382,39 @@ static tola_status open_model(text_job *j, const training *t, tola_error *err) {
     return TOLA_OK;
 }
 
+/* Both must mean the same by an id. */
+static tola_status same_tokens(const text_job *j, const tola_model *m, tola_error *err) {
+    const tola_tokenizer *a = j->tokenizer, *b = tola_model_tokenizer(m);
+    for (uint32_t id = 0; b && id < tola_tokenizer_size(a); id++) {
+        size_t n, k;
+        const char *x = tola_token_text(a, id, &n, NULL), *y = tola_token_text(b, id, &k, NULL);
+        if (x && (!y || n != k || memcmp(x, y, n) != 0))
+            return yaml_error(j->r->distill.node, err, "the teacher's token %u is not the student's", (unsigned)id);
+    }
+    return TOLA_OK;
+}
+
+static tola_status open_teacher(text_job *j, const training *t, tola_error *err) {
+    const recipe *r = j->r;
+    char *cache = NULL;
+    if (t->o->out && !t->o->dry_run) {
+        cache = path_join(t->o->out, "teacher.rows");
+        if (!cache) return err_nomem(err, "a teacher");
+    }
+    const uint32_t vocabulary = j->model.description->vocabulary;
+    const teacher_options o = { .path = r->distill.teacher,
+                                .context = j->context,
+                                .top = r->distill.top < vocabulary ? r->distill.top : vocabulary,
+                                .temperature = r->distill.temperature,
+                                .digest = data_tokens_digest(j->train.tokens),
+                                .cache = cache,
+                                .threads = t->o->threads };
+    j->reference_top = o.top;
+    tola_status status = teacher_open(&o, vocabulary, &j->teacher, err);
+    mem_free(cache);
+    return status == TOLA_OK ? same_tokens(j, teacher_model(j->teacher), err) : status;
+}
+
 static tola_status fill(training *t, text_job *j, tola_error *err) {
     recipe *r = t->r;
     if (!r->model.architecture && !r->model.config && !r->model.weights)
@@ -368,6 +425,7 @@ static tola_status fill(training *t, text_job *j, tola_error *err) {
     TRY(learn_parameters_create(&t->parameters, err));
     j->parameters = t->parameters;
     TRY(decoder_build(&j->model, r, t->parameters, &t->graph, err));
+    if (r->distill.teacher) TRY(open_teacher(j, t, err));
     TRY(take_batch(j, err));
     train_digest_text(data_tokens_digest(j->train.tokens), t->digest);
     t->rows = j->split.train;
@@ -378,15 +436,17 @@ static tola_status fill(training *t, text_job *j, tola_error *err) {
     t->task =
         (learn_task){ .graph = t->graph,
                       .parameters = t->parameters,
-                      .loss_count = 1,
-                      .logits = 1,
+                      .loss_count = j->teacher ? 2 : 1,
+                      .logits = j->teacher ? 2 : 1,
+                      .validation_loss = j->teacher ? 3 : 0,
                       .max_tokens = most,
                       .max_outputs = most,
                       .user = j,
                       .batch = next_batch,
                       .validation = t->validation ? validation_batch : NULL,
                       .validation_batches = train_batches(validation_rows(j), r->training.batch, r->validation_batches),
-                      .data_bytes = most * 24,
+                      .data_bytes = most * (24 + 8 * (uint64_t)j->reference_top),
+                      .frozen_bytes = j->teacher ? teacher_bytes(j->teacher) : 0,
                       .write_model = write_model };
     return TOLA_OK;
 }

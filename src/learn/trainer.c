@@ -166,9 +166,10 @@ static uint64_t seed_of(const learn_trainer *t, uint64_t step) {
 }
 
 /* Losses come multiplied by their rows' weights. */
-static double sum_losses(const learn_trainer *t) {
+static double sum_losses(const learn_trainer *t, bool evaluate) {
+    const size_t other = evaluate ? t->task->validation_loss : 0;
     double sum = 0;
-    for (size_t k = 0; k < t->task->loss_count; k++) {
+    for (size_t k = other; k < (other ? other + 1 : t->task->loss_count); k++) {
         size_t rows, cols;
         const float *loss = plan_output(t->plan, k, &rows, &cols);
         for (size_t r = 0; r < rows; r++) sum += (double)loss[r];
@@ -182,7 +183,7 @@ static tola_status run_batch(learn_trainer *t, learn_batch *b, bool evaluate, ui
     b->learn.evaluate = evaluate;
     b->learn.seed = seed;
     TRY(plan_run(t->plan, t->threads, &b->graph, err));
-    *loss += sum_losses(t);
+    *loss += sum_losses(t, evaluate);
     return TOLA_OK;
 }
 
