@@ -5,9 +5,10 @@
 # asked for, but their absence is no error. Does nothing, and needs no network, where everything is there.
 set -euo pipefail
 
-build=(gcc libc6-dev cmake ninja-build pkg-config zlib1g-dev libcurl4-openssl-dev libyaml-dev libssl3 python3)
+build=(gcc libc6-dev cmake ninja-build pkg-config zlib1g-dev libcurl4-openssl-dev libyaml-dev libssl3 libarchive13
+    python3)
 check=(g++ clang binutils libcmocka-dev)
-optional=(libarchive13 libclang-rt-14-dev python3-numpy python3-torch python3-venv mandoc zsh fish shellcheck
+optional=(libclang-rt-14-dev python3-numpy python3-torch python3-venv mandoc zsh fish shellcheck
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ccache libopenmpi-dev openmpi-bin)
 
 missing() {

@@ -1,14 +1,16 @@
 /* Keras' HDF5 files: the JSON documents inside, wherever they stand.
  *
- * HDF5 itself holds no code. A model's configuration is JSON text in attributes (model_config, training_config), which
- * HDF5 keeps in one piece, so documents are looked for in the file's bytes rather than through its trees: that finds
- * them in every version of the format and in damaged files, too. Whatever says class_name and stands in no document
- * that could be read is told. Specification: HDF5 File Format Specification 3.0. */
+ * HDF5 itself holds no code, but links and datasets may lead to other files: such messages are looked for, too. A
+ * model's configuration is JSON text in attributes (model_config, training_config), which HDF5 keeps in one piece, so
+ * documents are looked for in the file's bytes rather than through its trees: that finds them in every version of the
+ * format and in damaged files, too. Whatever says class_name and stands in no document that could be read is told.
+ * Specification: HDF5 File Format Specification 3.0. */
 #define _GNU_SOURCE 1
 #include <string.h>
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "trust/scan_keras.h"
 
 #define WINDOW ((size_t)128 << 20)
@@ -79,7 +81,81 @@ static void search(document_search *d, size_t until) {
         scan_find(d->job, d->part, TOLA_UNKNOWN, "keras", d->at + checked, "a configuration that cannot be read");
 }
 
+/* ---- other files ---- */
+
+static uint64_t little(const uint8_t *p, unsigned n) {
+    uint64_t v = 0;
+    for (unsigned i = 0; i < n; i++) v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+/* A text of printable bytes that ends in a NUL; its length with the NUL, 0 where it is none. */
+static size_t printable(const uint8_t *p, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == 0) return i ? i + 1 : 0;
+        if (p[i] < 0x20 || p[i] == 0x7f) return 0;
+    }
+    return 0;
+}
+
+/* A link message of type 64 whose type byte stands at `at` (IV.A.2.g): version 1, flags, type, [order], [character
+ * set], name, and behind it a file's name and a path in that file. */
+static void check_external_link(const document_search *d, size_t at) {
+    const uint8_t *p = d->data;
+    if (at < 2 || p[at - 2] != 1 || !(p[at - 1] & 8) || p[at - 1] & 0xe0) return;
+    unsigned flags = p[at - 1], width = 1u << (flags & 3);
+    size_t k = at + 1 + (flags & 4 ? 8 : 0) + (flags & 16 ? 1 : 0);
+    if (k + width > d->bytes) return;
+    uint64_t name = little(p + k, width);
+    k += width;
+    if (name == 0 || name > 1024 || d->bytes - k < name + 3) return;
+    for (uint64_t i = 0; i < name; i++)
+        if (p[k + i] < 0x20) return;
+    k += (size_t)name;
+    size_t info = (size_t)little(p + k, 2);
+    k += 2;
+    if (info < 5 || info > d->bytes - k || p[k] != 0) return;
+    size_t file = printable(p + k + 1, info - 1), path = file ? printable(p + k + 1 + file, info - 1 - file) : 0;
+    char quoted[200];
+    if (!path || 1 + file + path != info) return;
+    scan_find(d->job, d->part, TOLA_DANGEROUS, "hdf5", d->at + at, "a link into another file: '%s'",
+              text_quote(quoted, sizeof quoted, (const char *)p + k + 1, file - 1));
+}
+
+/* A message of external data files (IV.A.2.h): version 1, three zeros, slots allocated and used, and the address of the
+ * heap of their names. `base` is where addresses count from. */
+static void check_external_data(const document_search *d, size_t at, uint64_t base) {
+    const uint8_t *p = d->data + at;
+    uint8_t heap[4];
+    if (d->bytes - at < 16 || p[0] != 1 || p[1] || p[2] || p[3]) return;
+    uint64_t allocated = little(p + 4, 2), used = little(p + 6, 2), address = little(p + 8, 8);
+    if (used == 0 || used > allocated || address > part_bytes(d->part) || base + address < address) return;
+    if (part_bytes(d->part) < 4 || base + address > part_bytes(d->part) - 4) return;
+    if (!part_read(d->job, d->part, base + address, heap, 4) || memcmp(heap, "HEAP", 4) != 0) return;
+    scan_find(d->job, d->part, TOLA_DANGEROUS, "hdf5", d->at + at, "a dataset whose values lie in other files");
+}
+
+static void search_messages(const document_search *d, size_t until, uint64_t base) {
+    static const uint8_t external_data[4] = { 1, 0, 0, 0 };
+    const uint8_t *end = d->data + until, *p;
+    for (p = d->data; (p = memchr(p, 64, (size_t)(end - p))) && scan_running(d->job); p++)
+        check_external_link(d, (size_t)(p - d->data));
+    for (p = d->data; (p = memmem(p, (size_t)(end - p), external_data, 4)) && scan_running(d->job); p++)
+        check_external_data(d, (size_t)(p - d->data), base);
+}
+
+/* Addresses count from the signature, which may stand behind a user block. */
+static uint64_t base_of(scan_job *job, const scan_part *part) {
+    for (uint64_t at = 512; at <= 2048; at *= 2) {
+        uint8_t first[8], here[8];
+        if (!part_read(job, part, 0, first, 8) || memcmp(first, "\x89HDF\r\n\x1a\n", 8) == 0) return 0;
+        if (part_read(job, part, at, here, 8) && memcmp(here, "\x89HDF\r\n\x1a\n", 8) == 0) return at;
+    }
+    return 0;
+}
+
 void scan_hdf5(scan_job *job, const scan_part *part) {
+    uint64_t base = base_of(job, part);
     for (uint64_t at = 0; at < part_bytes(part) && scan_running(job); at += WINDOW - OVERLAP) {
         scan_part piece = *part;
         bool last = part_bytes(part) - at <= WINDOW;
@@ -95,6 +171,7 @@ void scan_hdf5(scan_job *job, const scan_part *part) {
                               .at = at,
                               .allowed = TRIES_PER_BYTE * (uint64_t)bytes };
         search(&d, last ? bytes : WINDOW - OVERLAP);
+        search_messages(&d, last ? bytes : WINDOW - OVERLAP, base);
         mem_free(data);
         if (last) return;
     }
