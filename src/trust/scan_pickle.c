@@ -346,7 +346,8 @@ void pm_run(pickle_machine *m, uint64_t at, pm_outcome *out) {
 
 pickle_machine *pm_new(scan_job *job, const scan_part *part, bool torchscript) {
     pickle_machine *m = mem_calloc(1, sizeof *m);
-    uint8_t *window = mem_alloc(WINDOW);
+    size_t cap = part_bytes(part) < WINDOW ? (size_t)part_bytes(part) + 1 : WINDOW; /* archives have many small parts */
+    uint8_t *window = mem_alloc(cap);
     if (!m || !window) {
         tola_error err = TOLA_ERROR_INIT;
         mem_free(m);

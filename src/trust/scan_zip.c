@@ -44,6 +44,7 @@ typedef struct zscan {
     zmember *members;
     size_t count, cap;
     arena names;
+    uint8_t *block; /* BLOCK bytes, once something was stored */
     bool torch, torchscript;
 } zscan;
 
@@ -289,16 +290,19 @@ static bool is_weights(const zscan *z, const zmember *m) {
 
 /* Checksum of a stored member. */
 static bool stored_crc(zscan *z, const zmember *m, uint32_t *crc) {
-    uint8_t *block = mem_alloc(BLOCK);
-    bool ok = block != NULL;
+    if (!z->block) z->block = mem_alloc(BLOCK);
+    bool ok = z->block != NULL;
     *crc = 0;
     for (uint64_t done = 0; ok && done < m->packed;) {
         size_t n = m->packed - done < BLOCK ? (size_t)(m->packed - done) : BLOCK;
-        ok = part_read(z->job, z->part, m->data + done, block, n);
-        if (ok) *crc = crc32_update(*crc, block, n);
+        ok = part_read(z->job, z->part, m->data + done, z->block, n);
+        if (ok) *crc = crc32_update(*crc, z->block, n);
         done += n;
     }
-    mem_free(block);
+    if (!z->block) {
+        tola_error err = TOLA_ERROR_INIT;
+        scan_stop(z->job, err_nomem(&err, "scanning"), &err);
+    }
     return ok;
 }
 
@@ -369,11 +373,26 @@ static void scan_stored(zscan *z, const zmember *m) {
     const char *member = scan_member_path(z->job, z->part, m->name);
     if (!member) return;
     const char *last = strrchr(m->name, '/');
-    scan_part inner = { z->part->src, z->part->start + m->data, z->part->start + m->end, last ? last + 1 : m->name,
-                        member,       z->part->depth + 1,       is_weights(z, m) };
-    if (!z->part->src->remote && stored_crc(z, m, &crc) && crc != m->crc && !(m->flags & 1))
-        FIND(z, m->header, "member '%s': the checksum is wrong", quoted(m, name, sizeof name));
+    scan_part inner = { z->part->src,
+                        z->part->start + m->data,
+                        z->part->start + m->end,
+                        last ? last + 1 : m->name,
+                        member,
+                        z->part->depth + 1,
+                        is_weights(z, m) };
+    source *small = NULL;
+    if (!z->part->src->remote && stored_crc(z, m, &crc)) {
+        if (crc != m->crc && !(m->flags & 1))
+            FIND(z, m->header, "member '%s': the checksum is wrong", quoted(m, name, sizeof name));
+        /* all of a small one was just read: archives of thousands of small tensors cost one read each */
+        if (m->packed <= BLOCK && source_open_memory(member, z->block, (size_t)m->packed, &small, NULL) == TOLA_OK) {
+            inner.src = small;
+            inner.start = 0;
+            inner.end = m->packed;
+        }
+    }
     scan_content(z->job, &inner);
+    source_close(small);
 }
 
 static void scan_deflated(zscan *z, const zmember *m) {
@@ -593,5 +612,6 @@ void scan_zip(scan_job *job, const scan_part *part) {
         }
     }
     mem_free(z.members);
+    mem_free(z.block);
     arena_free(&z.names);
 }

@@ -632,6 +632,11 @@ def models():
     yield "keras-lambda-h5-spaced", "m.h5", h5(LAMBDA).replace(b'{"class_name"', b'{ \n "class_name"'), D
     yield "keras-lambda-h5-cut", "m.h5", h5(LAMBDA)[:-330], U
     yield "keras-lambda-json", "model.json", json.dumps(LAMBDA).encode(), D
+    link = b"\x01\x08\x40\x01x" + struct.pack("<H", 19) + b"\0" + b"../etc/passwd\0" + b"/yy\0"
+    yield "hdf5-external-link", "m.h5", h5({}) + link + b"\0" * 40, D
+    data = h5({})
+    heap = struct.pack("<I", 1) + struct.pack("<HHQ", 4, 1, len(data) + 16)
+    yield "hdf5-external-data", "m.h5", data + heap + b"HEAP" + b"\0" * 40, D
     yield "keras-import-CVE-2025-1550", "m.keras", keras(
         {
             "module": "keras",
