@@ -3,10 +3,10 @@
 [--type q4_k]
 
 With --type q4_k matrices are random blocks of that type at once, which takes seconds where quantizing takes minutes.
-Shapes: tinyllama (1.1B; 22 layers of width 2048), llama-7b (32 layers of width 4096), moe (layers of Qwen3-30B-A3B: 128 experts of 768, 8 used; 4 of its
-48 layers unless told otherwise, so that every type fits into memory beside others). A vocabulary of 32000 comes with
-both, so that every program can read text. Speeds do not depend on what the weights are. The standard library is
-enough."""
+Shapes: tinyllama (1.1B; 22 layers of width 2048), llama-7b (32 layers of width 4096), moe (layers of Qwen3-30B-A3B:
+128 experts of 768, 8 used; 4 of its 48 layers unless told otherwise, so that every type fits into memory beside others).
+A vocabulary of 32000 comes with all, so that every program can read text. Speeds do not depend on what the weights are.
+The standard library is enough."""
 import argparse
 import array
 import math

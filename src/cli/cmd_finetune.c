@@ -15,30 +15,40 @@ typedef struct settings {
     bool pack, all, recompute, resume, other, dry;
 } settings;
 
-static const settings defaults = { .rank = 8, .b_rate = 1, .epochs = 1, .batch = 4, .accumulate = 1, .decay = 0.01,
-                                   .clip = 1, .warmup = 0.03, .keep = 2, .anchor_tokens = 4096 };
+static const settings defaults = { .rank = 8,
+                                   .b_rate = 1,
+                                   .epochs = 1,
+                                   .batch = 4,
+                                   .accumulate = 1,
+                                   .decay = 0.01,
+                                   .clip = 1,
+                                   .warmup = 0.03,
+                                   .keep = 2,
+                                   .anchor_tokens = 4096 };
 
-#define OPTION(name, letter, kind, argument, help, field, choices, complete) \
+#define OPTION(name, letter, kind, argument, help, field, choices, complete)                                           \
     { name, letter, kind, argument, help, offsetof(settings, field), choices, complete }
 static const cli_option options[] = {
     OPTION("data", 0, CLI_LIST, "FILE", "Learn from these lines of JSON; may be repeated", data, NULL, "file"),
     OPTION("out", 'o', CLI_STRING, "DIR", "Folder of the run", out, NULL, "file"),
     OPTION("validation", 0, CLI_STRING, "FILE", "Measure the loss on these examples, too", validation, NULL, "file"),
-    OPTION("method", 0, CLI_CHOICE, "METHOD", "Learn an adapter (lora, the default, rslora, dora) or every weight (full)",
-           method, "lora rslora dora full", NULL),
+    OPTION("method", 0, CLI_CHOICE, "METHOD",
+           "Learn an adapter (lora, the default, rslora, dora) or every weight (full)", method, "lora rslora dora full",
+           NULL),
     OPTION("rank", 'r', CLI_UINT, "R", "Rank of the adapter's matrices (8)", rank, NULL, NULL),
     OPTION("alpha", 0, CLI_DOUBLE, "A", "Its changes are multiplied by A/R, with rslora by A/sqrt(R) (twice the rank)",
            alpha, NULL, NULL),
     OPTION("dropout", 0, CLI_DOUBLE, "P", "Drop this share of what goes into the adapter (0)", dropout, NULL, NULL),
     OPTION("b-rate", 0, CLI_DOUBLE, "X", "Learn B at X times the rate (LoRA+; 1)", b_rate, NULL, NULL),
     OPTION("targets", 0, CLI_STRING, "NAMES",
-           "Adapt these matrices, named as PEFT does and separated by commas (all of attention and feed-forward)", targets,
-           NULL, NULL),
+           "Adapt these matrices, named as PEFT does and separated by commas (all of attention and feed-forward)",
+           targets, NULL, NULL),
     OPTION("context", 'c', CLI_UINT, "N", "Most tokens of an example (512, or the model's where that is less)", context,
            NULL, NULL),
-    OPTION("long", 0, CLI_CHOICE, "WHAT", "An example of more tokens is refused (the default), cut, or dropped", too_long,
-           "refuse cut drop", NULL),
-    OPTION("pack", 0, CLI_FLAG, NULL, "Let several examples share a row of the batch; none sees another", pack, NULL, NULL),
+    OPTION("long", 0, CLI_CHOICE, "WHAT", "An example of more tokens is refused (the default), cut, or dropped",
+           too_long, "refuse cut drop", NULL),
+    OPTION("pack", 0, CLI_FLAG, NULL, "Let several examples share a row of the batch; none sees another", pack, NULL,
+           NULL),
     OPTION("all", 0, CLI_FLAG, NULL, "Learn to write the questions, too, not only the answers", all, NULL, NULL),
     OPTION("epochs", 'e', CLI_DOUBLE, "E", "Go through the examples so often (1)", epochs, NULL, NULL),
     OPTION("steps", 0, CLI_UINT, "N", "Make N steps instead", steps, NULL, NULL),
@@ -47,7 +57,8 @@ static const cli_option options[] = {
     OPTION("lr", 0, CLI_DOUBLE, "X", "Learning rate (2e-4; full: 2e-5)", rate, NULL, NULL),
     OPTION("schedule", 0, CLI_CHOICE, "S", "How the rate falls: linear (the default), cosine, or constant", schedule,
            "linear cosine constant", NULL),
-    OPTION("warmup", 0, CLI_DOUBLE, "SHARE", "Let the rate rise over this share of the steps (0.03)", warmup, NULL, NULL),
+    OPTION("warmup", 0, CLI_DOUBLE, "SHARE", "Let the rate rise over this share of the steps (0.03)", warmup, NULL,
+           NULL),
     OPTION("decay", 0, CLI_DOUBLE, "X", "Weight decay (0.01)", decay, NULL, NULL),
     OPTION("clip", 0, CLI_DOUBLE, "X", "Largest norm of the gradient; 0: any (1)", clip, NULL, NULL),
     OPTION("optimizer", 0, CLI_CHOICE, "O", "adamw (the default), adamw8 with moments of 8 bits, or sgd", optimizer,
@@ -64,15 +75,19 @@ static const cli_option options[] = {
     OPTION("anchor", 0, CLI_STRING, "FILE", "Measure on this text what is forgotten: perplexity, and KL to the base",
            anchor, NULL, "file"),
     OPTION("anchor-tokens", 0, CLI_UINT, "N", "Measure on at most N of its tokens (4096)", anchor_tokens, NULL, NULL),
-    OPTION("replay", 0, CLI_DOUBLE, "SHARE", "Mix anchor text into every batch, this share of its rows", replay, NULL, NULL),
-    OPTION("anchor-kl", 0, CLI_DOUBLE, "W", "Hold the model to the base's distribution on anchor text, with this weight",
-           anchor_kl, NULL, NULL),
+    OPTION("replay", 0, CLI_DOUBLE, "SHARE", "Mix anchor text into every batch, this share of its rows", replay, NULL,
+           NULL),
+    OPTION("anchor-kl", 0, CLI_DOUBLE, "W",
+           "Hold the model to the base's distribution on anchor text, with this weight", anchor_kl, NULL, NULL),
     OPTION("ewc", 0, CLI_DOUBLE, "L", "Hold weights that matter to anchor text: L/2 sum F (w - w0)^2", ewc, NULL, NULL),
     OPTION("forget-limit", 0, CLI_DOUBLE, "SHARE", "Stop once the anchor's perplexity has risen by this share",
            forget_limit, NULL, NULL),
-    OPTION("resume", 0, CLI_FLAG, NULL, "Go on from the last checkpoint in DIR, where there is one", resume, NULL, NULL),
-    OPTION("changed", 0, CLI_FLAG, NULL, "With --resume: even though options or data have changed since", other, NULL, NULL),
-    OPTION("dry-run", 0, CLI_FLAG, NULL, "Read everything, say how much memory it would take, and stop", dry, NULL, NULL),
+    OPTION("resume", 0, CLI_FLAG, NULL, "Go on from the last checkpoint in DIR, where there is one", resume, NULL,
+           NULL),
+    OPTION("changed", 0, CLI_FLAG, NULL, "With --resume: even though options or data have changed since", other, NULL,
+           NULL),
+    OPTION("dry-run", 0, CLI_FLAG, NULL, "Read everything, say how much memory it would take, and stop", dry, NULL,
+           NULL),
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -146,8 +161,8 @@ static int check_counts(const settings *s) {
     const struct {
         const char *name;
         uint64_t value;
-    } counts[] = { { "rank", s->rank },   { "context", s->context }, { "batch", s->batch },
-                   { "keep", s->keep },   { "accumulate", s->accumulate }, { "anchor-tokens", s->anchor_tokens } };
+    } counts[] = { { "rank", s->rank }, { "context", s->context },       { "batch", s->batch },
+                   { "keep", s->keep }, { "accumulate", s->accumulate }, { "anchor-tokens", s->anchor_tokens } };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (counts[i].value > UINT32_MAX)
             return cli_fail("--%s: %llu is too large", counts[i].name, (unsigned long long)counts[i].value);
@@ -253,15 +268,20 @@ const cli_verb cmd_finetune = {
     .usage = "tola finetune MODEL --data FILE --out DIR [options]",
     .description =
         "Learns from FILE: lines of JSON with 'messages' (role and content), 'prompt' and 'completion', 'instruction', "
-        "'input' and 'output', 'question' and 'answer', or 'text'. Conversations go through the model's own chat template, "
-        "and only answers are learned. MODEL may be of any type: over quantized weights, which stay as they are, an adapter "
+        "'input' and 'output', 'question' and 'answer', or 'text'. Conversations go through the model's own chat "
+        "template, "
+        "and only answers are learned. MODEL may be of any type: over quantized weights, which stay as they are, an "
+        "adapter "
         "is QLoRA.\n\n"
         "DIR gets log.jsonl (a line a step), checkpoints and at the end an adapter in PEFT's format, for 'tola run "
         "--adapter', 'tola merge' and PEFT; with --method full, the model.\n\n"
-        "With --anchor, perplexity on a text and the divergence from MODEL (KL, nats a token) are measured before the first "
-        "step, with every validation, and at the end. What holds the model to what it knew: --replay, --anchor-kl, --ewc, a "
+        "With --anchor, perplexity on a text and the divergence from MODEL (KL, nats a token) are measured before the "
+        "first "
+        "step, with every validation, and at the end. What holds the model to what it knew: --replay, --anchor-kl, "
+        "--ewc, a "
         "lower --rank, and --forget-limit, which ends the run. docs/finetune.md has them measured side by side.\n\n"
-        "A run that was stopped with Ctrl-C, or killed, goes on with --resume and ends with the same bits as one that was "
+        "A run that was stopped with Ctrl-C, or killed, goes on with --resume and ends with the same bits as one that "
+        "was "
         "not.",
     .examples = "tola finetune llama/ --data chats.jsonl --out lora/\tAn adapter of rank 8\n"
                 "tola finetune llama-q4.gguf --data qa.jsonl --out lora/ --recompute --batch 1\tThe same over 4 bits\n"

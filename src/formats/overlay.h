@@ -8,7 +8,8 @@
 
 #include <tola/checkpoint.h>
 
-/* Elements [first, first + count) of tensor `tensor` of the checkpoint below, in row-major order, as f32. Any thread. */
+/* Elements [first, first + count) of tensor `tensor` of the checkpoint below, in row-major order, as f32. Any thread.
+ */
 typedef tola_status (*overlay_read_fn)(void *user, size_t tensor, uint64_t first, uint64_t count, float *dst,
                                        tola_error *err);
 

@@ -108,13 +108,19 @@ static tola_status find_answers(record *r, const tola_value *messages, tola_erro
         answer *a = &r->answers[r->answer_count];
         bool before = true, after = true;
         if (!is_answer(&message)) continue;
-        if (i == 0) a->from = 0;
-        else TRY(place(r, messages, i, true, &a->from, &before, err));
-        if (i + 1 == messages->as.array.count) a->to = r->length;
-        else TRY(place(r, messages, i + 1, false, &a->to, &after, err));
+        if (i == 0)
+            a->from = 0;
+        else
+            TRY(place(r, messages, i, true, &a->from, &before, err));
+        if (i + 1 == messages->as.array.count)
+            a->to = r->length;
+        else
+            TRY(place(r, messages, i + 1, false, &a->to, &after, err));
         if (!before || !after || a->from > a->to)
-            return REFUSE(r, "the chat template writes message %zu otherwise once others follow, so that where the answer "
-                             "lies is not known", before ? i + 1 : i);
+            return REFUSE(r,
+                          "the chat template writes message %zu otherwise once others follow, so that where the answer "
+                          "lies is not known",
+                          before ? i + 1 : i);
         r->answer_count++;
     }
     return TOLA_OK;
@@ -133,8 +139,10 @@ static tola_status take_chat_text(record *r, const tola_value *messages, const t
         if (!s->trusted) r->plain[r->plain_count++] = (tola_text_run){ s->offset, s->length };
         if (s->generated) {
             answer *last = told ? &r->answers[r->answer_count - 1] : NULL;
-            if (last && last->to == s->offset) last->to += s->length;
-            else r->answers[r->answer_count++] = (answer){ s->offset, s->offset + s->length };
+            if (last && last->to == s->offset)
+                last->to += s->length;
+            else
+                r->answers[r->answer_count++] = (answer){ s->offset, s->offset + s->length };
             told = true;
         }
     }
@@ -229,8 +237,9 @@ static tola_status take_record(record *r, const tola_value *object, tola_error *
     if (field(object, "question") && field(object, "answer")) return take_named(r, object, "question", "answer", err);
     if (field(object, "instruction") && field(object, "output")) return take_instruction(r, object, err);
     if (field(object, "text")) return take_text(r, object, err);
-    return REFUSE(r, "neither 'messages', 'prompt' and 'completion', 'instruction' and 'output', 'question' and 'answer', "
-                     "nor 'text'");
+    return REFUSE(r,
+                  "neither 'messages', 'prompt' and 'completion', 'instruction' and 'output', 'question' and 'answer', "
+                  "nor 'text'");
 }
 
 /* ---- tokens ---- */
@@ -246,9 +255,10 @@ static tola_status tokenize(const record *r, size_t length, uint32_t **ids, size
         runs++;
     }
     tola_error why = TOLA_ERROR_INIT;
-    tola_status status = r->plain_count || !r->flags
-                             ? tola_tokenize_runs(r->o->tokenizer, r->text, length, r->flags, plain, runs, ids, count, &why)
-                             : tola_tokenize(r->o->tokenizer, r->text, length, r->flags, ids, count, &why);
+    tola_status status =
+        r->plain_count || !r->flags
+            ? tola_tokenize_runs(r->o->tokenizer, r->text, length, r->flags, plain, runs, ids, count, &why)
+            : tola_tokenize(r->o->tokenizer, r->text, length, r->flags, ids, count, &why);
     return status == TOLA_OK ? TOLA_OK : REFUSE(r, "%s", why.message);
 }
 
@@ -305,7 +315,7 @@ static tola_status keep(chat_data *c, const record *r, const uint32_t *ids, size
         all = c->o.context;
     }
     uint64_t answers = 0;
-    for (size_t i = 1; i < all; i++) answers += c->wanted[begin + i]; /* nothing predicts the first */
+    for (size_t i = 1; i < all; i++) answers += c->wanted[begin + i];            /* nothing predicts the first */
     if (answers == 0 && c->o.too_long == CHAT_LONG_CUT && all == c->o.context) { /* nothing of it is left */
         c->counts.cut--;
         c->counts.dropped++;
@@ -354,7 +364,8 @@ static tola_status make_rows(chat_data *c, tola_error *err) {
         uint64_t end = first + 1, from = begin_of(c, first);
         uint32_t answers = 0;
         while (c->o.pack && end < c->count && c->ends[end] - from <= c->o.context) end++;
-        if (!mem_grow(&c->rows, &c->row_cap, c->row_count + 1, sizeof *c->rows)) return err_nomem(err, "reading examples");
+        if (!mem_grow(&c->rows, &c->row_cap, c->row_count + 1, sizeof *c->rows))
+            return err_nomem(err, "reading examples");
         c->rows[c->row_count++] = end;
         for (uint64_t e = first; e < end; e++)
             for (uint64_t i = begin_of(c, e) + 1; i < c->ends[e]; i++) answers += c->wanted[i];
@@ -377,8 +388,8 @@ tola_status chat_data_open(const char *const *paths, size_t count, const chat_da
     tola_status status = TOLA_OK;
     for (size_t i = 0; i < count && status == TOLA_OK; i++) status = add_file(c, paths[i], err);
     if (status == TOLA_OK && c->count == 0)
-        status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s: no example to learn from%s", count ? paths[0] : "data",
-                         c->counts.dropped ? ": all are longer than the context" : "");
+        status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s: no example to learn from%s",
+                         count ? paths[0] : "data", c->counts.dropped ? ": all are longer than the context" : "");
     if (status == TOLA_OK) status = make_rows(c, err);
     if (status != TOLA_OK) {
         chat_data_close(c);

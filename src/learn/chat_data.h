@@ -5,9 +5,9 @@
  *   {"prompt", "completion"}, {"question", "answer"} the second is the answer to the first
  *   {"instruction", "input" (may be missing), "output"}
  *   {"text"}                                         all of it is to be predicted
- * Conversations go through the model's own template, as `tola run` sends them; pairs do, too, where the model has one, and
- * are otherwise written one behind the other. Where an answer lies in the text is found by rendering what comes before it
- * and what ends with it, or by the template's {% generation %} blocks: an error where they do not line up.
+ * Conversations go through the model's own template, as `tola run` sends them; pairs do, too, where the model has one,
+ * and are otherwise written one behind the other. Where an answer lies in the text is found by rendering what comes
+ * before it and what ends with it, or by the template's {% generation %} blocks: an error where they do not line up.
  *
  * All tokens are in memory, 5 bytes for each. */
 #ifndef LEARN_CHAT_DATA_H
@@ -22,11 +22,11 @@ typedef enum chat_long { CHAT_LONG_REFUSE, CHAT_LONG_CUT, CHAT_LONG_DROP } chat_
 typedef struct chat_data_options {
     const tola_tokenizer *tokenizer;
     const tola_chat_template *chat_template; /* NULL: the model has none */
-    uint32_t context;    /* most tokens of an example */
-    uint32_t vocabulary; /* a token not below is TOLA_E_FORMAT */
-    chat_long too_long;  /* what becomes of an example that has more: TOLA_E_FORMAT, its end is cut, it is left out */
-    bool pack;           /* several examples in a row of `context` tokens */
-    bool all;            /* everything is to be predicted, not only answers */
+    uint32_t context;                        /* most tokens of an example */
+    uint32_t vocabulary;                     /* a token not below is TOLA_E_FORMAT */
+    chat_long too_long; /* what becomes of an example that has more: TOLA_E_FORMAT, its end is cut, it is left out */
+    bool pack;          /* several examples in a row of `context` tokens */
+    bool all;           /* everything is to be predicted, not only answers */
 } chat_data_options;
 
 typedef struct chat_data chat_data;
@@ -35,7 +35,7 @@ typedef struct chat_data_counts {
     uint64_t examples, tokens, answers; /* answers: tokens that are to be predicted */
     uint64_t cut, dropped;              /* examples that were too long */
     uint64_t rows;
-    uint32_t row_tokens, row_answers;   /* most of any row */
+    uint32_t row_tokens, row_answers; /* most of any row */
 } chat_data_counts;
 
 /* TOLA_E_FORMAT with file and line for records that are none of the above, have no answer, or have nothing of it left;

@@ -75,8 +75,9 @@ static void close_all(finetuning *f) {
     model_weights_free(f->weights);
     model_description_free(f->description);
     tola_checkpoint_close(f->checkpoint);
-    void *blocks[] = { f->ids,          f->positions,      f->first,        f->outputs,       f->targets, f->row_weights,
-                       f->reference,    f->remedy_ids,     f->remedy_targets, f->remedy_first, f->remedy_weights };
+    void *blocks[] = { f->ids,           f->positions, f->first,      f->outputs,        f->targets,
+                       f->row_weights,   f->reference, f->remedy_ids, f->remedy_targets, f->remedy_first,
+                       f->remedy_weights };
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) mem_free(blocks[i]);
 }
 
@@ -92,10 +93,12 @@ static tola_status check_options(const tola_finetune_options *o, tola_error *err
     if (!o->out && !o->dry_run) return refuse(err, "a run wants a folder (out)");
     if (o->method > TOLA_FINETUNE_FULL) return refuse(err, "no such method");
     if (o->batch == 0 || o->accumulate == 0) return refuse(err, "a batch of no examples");
-    if (o->steps == 0 && !(o->epochs > 0 && o->epochs <= 1e6)) return refuse(err, "epochs are above 0, up to a million");
+    if (o->steps == 0 && !(o->epochs > 0 && o->epochs <= 1e6))
+        return refuse(err, "epochs are above 0, up to a million");
     if (!(o->rate >= 0) || !(o->decay >= 0) || !(o->clip >= 0) || !(o->warmup >= 0 && o->warmup <= 1))
         return refuse(err, "rate, decay and clip are not below 0, warmup is a share between 0 and 1");
-    if (!isfinite(o->alpha) || o->alpha < 0 || !(o->b_rate > 0)) return refuse(err, "alpha and the rate of B are above 0");
+    if (!isfinite(o->alpha) || o->alpha < 0 || !(o->b_rate > 0))
+        return refuse(err, "alpha and the rate of B are above 0");
     if (!(o->replay >= 0 && o->replay < 1)) return refuse(err, "replay is a share of the batch, from 0 to below 1");
     if (!(o->anchor_kl >= 0) || !(o->ewc >= 0) || !(o->forget_limit >= 0))
         return refuse(err, "anchor_kl, ewc and forget_limit are not below 0");
@@ -139,8 +142,11 @@ static tola_status open_model(finetuning *f, tola_error *err) {
     }
     double alpha = o->alpha > 0 ? o->alpha : 2.0 * o->rank, rank = o->rank;
     double scale = alpha / (o->method == TOLA_FINETUNE_RSLORA ? sqrt(rank) : rank);
-    const model_adapter_options a = { .rank = o->rank, .scale = (float)scale, .dropout = (float)o->dropout,
-                                      .magnitudes = o->method == TOLA_FINETUNE_DORA, .targets = o->targets };
+    const model_adapter_options a = { .rank = o->rank,
+                                      .scale = (float)scale,
+                                      .dropout = (float)o->dropout,
+                                      .magnitudes = o->method == TOLA_FINETUNE_DORA,
+                                      .targets = o->targets };
     return model_adapter_create(d, &a, &f->adapter, err);
 }
 
@@ -148,8 +154,10 @@ static tola_status open_model(finetuning *f, tola_error *err) {
 static tola_status add_master(finetuning *f, const model_master *m, tola_error *err) {
     char name[128];
     learn_parameter *added;
-    if (m->layer == UINT32_MAX) snprintf(name, sizeof name, "%.100s", m->word);
-    else snprintf(name, sizeof name, "blk.%u.%.100s", m->layer, m->word);
+    if (m->layer == UINT32_MAX)
+        snprintf(name, sizeof name, "%.100s", m->word);
+    else
+        snprintf(name, sizeof name, "blk.%u.%.100s", m->layer, m->word);
     char *kept = arena_strndup(&f->parameters->arena, name, strlen(name));
     if (!kept) return err_nomem(err, "parameters");
     TRY(learn_parameters_add(f->parameters, kept, m->weight, m->values, &added, err));
@@ -235,9 +243,13 @@ static tola_status open_examples(finetuning *f, tola_error *err) {
     const tola_finetune_options *o = f->o;
     size_t count = 0;
     while (o->data[count]) count++;
-    const chat_data_options c = { .tokenizer = f->tokenizer, .chat_template = f->chat_template, .context = f->context,
-                                  .vocabulary = f->description->vocabulary, .too_long = (chat_long)o->too_long,
-                                  .pack = o->pack, .all = o->all };
+    const chat_data_options c = { .tokenizer = f->tokenizer,
+                                  .chat_template = f->chat_template,
+                                  .context = f->context,
+                                  .vocabulary = f->description->vocabulary,
+                                  .too_long = (chat_long)o->too_long,
+                                  .pack = o->pack,
+                                  .all = o->all };
     TRY(chat_data_open(o->data, count, &c, &f->train, err));
     if (o->validation) TRY(chat_data_open(&o->validation, 1, &c, &f->validation, err));
     return chat_data_digest(f->train, f->digest, err);
@@ -248,10 +260,21 @@ static tola_status open_anchor(finetuning *f, tola_error *err) {
     if (!o->anchor) return TOLA_OK;
     bool mixes = o->replay > 0 || by_kl(f);
     char *cache = o->out && !o->dry_run ? path_join(o->out, "anchor.tokens") : NULL;
-    const forget_options a = { .path = o->anchor, .cache = cache, .tokenizer = f->tokenizer, .context = f->context,
-                               .vocabulary = f->description->vocabulary, .tokens = o->anchor_tokens, .kl = by_kl(f),
-                               .ewc = o->ewc, .remedies = mixes || o->ewc > 0, .seed = o->seed, .threads = o->threads,
-                               .parameters = f->parameters, .logits = 1, .reset = reset, .user = f };
+    const forget_options a = { .path = o->anchor,
+                               .cache = cache,
+                               .tokenizer = f->tokenizer,
+                               .context = f->context,
+                               .vocabulary = f->description->vocabulary,
+                               .tokens = o->anchor_tokens,
+                               .kl = by_kl(f),
+                               .ewc = o->ewc,
+                               .remedies = mixes || o->ewc > 0,
+                               .seed = o->seed,
+                               .threads = o->threads,
+                               .parameters = f->parameters,
+                               .logits = 1,
+                               .reset = reset,
+                               .user = f };
     tola_status status = forget_open(&a, &f->anchor, err);
     mem_free(cache);
     if (status != TOLA_OK || !mixes) return status;
@@ -273,7 +296,8 @@ static tola_status take_batch(finetuning *f, tola_error *err) {
     if (tokens < v->row_tokens) tokens = v->row_tokens;
     if (outputs < v->row_answers) outputs = v->row_answers;
     if (tokens > UINT32_MAX / 4)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a batch of %llu tokens is too large", (unsigned long long)tokens);
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a batch of %llu tokens is too large",
+                       (unsigned long long)tokens);
     f->max_tokens = (size_t)tokens;
     f->max_outputs = (size_t)outputs;
     struct {
@@ -357,9 +381,12 @@ static void add_row(finetuning *f, filling *b, const chat_data *data, uint64_t r
 }
 
 static void hand_out(const finetuning *f, const filling *b, learn_batch *out) {
-    out->graph = (graph_batch){ .tokens = b->tokens, .ids = f->ids, .positions = f->positions, .outputs = f->outputs,
-                                .output_count = b->outputs };
-    out->learn = (graph_learn_batch){ .first = f->first, .targets = f->targets, .row_weights = f->row_weights,
+    out->graph = (graph_batch){
+        .tokens = b->tokens, .ids = f->ids, .positions = f->positions, .outputs = f->outputs, .output_count = b->outputs
+    };
+    out->learn = (graph_learn_batch){ .first = f->first,
+                                      .targets = f->targets,
+                                      .row_weights = f->row_weights,
                                       .reference = by_kl(f) ? f->reference : NULL };
     out->weight = b->weight;
     out->tokens = b->tokens;
@@ -434,8 +461,10 @@ static tola_status write_adapter(const finetuning *f, const char *folder, tola_e
     model_pair *pairs = mem_calloc(count + 1, sizeof *pairs);
     if (!pairs) return err_nomem(err, "writing an adapter");
     for (size_t i = 0; i < count; i++) pairs[i] = model_adapter_at(f->adapter, i);
-    const model_adapter_facts facts = { .rank = o->rank, .alpha = o->alpha > 0 ? o->alpha : 2.0 * o->rank,
-                                        .rooted = o->method == TOLA_FINETUNE_RSLORA, .dropout = o->dropout,
+    const model_adapter_facts facts = { .rank = o->rank,
+                                        .alpha = o->alpha > 0 ? o->alpha : 2.0 * o->rank,
+                                        .rooted = o->method == TOLA_FINETUNE_RSLORA,
+                                        .dropout = o->dropout,
                                         .base = base_name(f->path, name, sizeof name) };
     tola_status status = model_adapter_write(f->description, pairs, count, &facts, folder, true, err);
     mem_free(pairs);
@@ -532,7 +561,8 @@ static tola_status make_run(finetuning *f, tola_error *err) {
     double each = (double)f->data_rows * o->accumulate;
     double steps = ceil(o->epochs * (double)chat_data_counted(f->train)->rows / each - 1e-9);
     r->steps = o->steps ? o->steps : steps < 1 ? 1 : (uint64_t)steps;
-    r->schedule = (learn_schedule){ .kind = kinds[schedule], .steps = r->steps,
+    r->schedule = (learn_schedule){ .kind = kinds[schedule],
+                                    .steps = r->steps,
                                     .warmup = (uint64_t)ceil(o->warmup * (double)r->steps) };
     r->parts = o->accumulate;
     r->seed = o->seed;
@@ -556,7 +586,8 @@ static void make_task(finetuning *f) {
         const graph_weight *w = f->parameters->items[i].weight;
         trained += w->rows * w->cols * w->parts * sizeof(float);
     }
-    uint64_t weights = model_weights_bytes(f->weights), batch = by_kl(f) ? f->max_outputs * f->description->vocabulary : 0;
+    uint64_t weights = model_weights_bytes(f->weights),
+             batch = by_kl(f) ? f->max_outputs * f->description->vocabulary : 0;
     f->task = (learn_task){ .graph = f->graph,
                             .parameters = f->parameters,
                             .loss_count = 1,
@@ -566,8 +597,7 @@ static void make_task(finetuning *f) {
                             .user = f,
                             .batch = next_batch,
                             .validation = f->validation ? validation_batch : NULL,
-                            .validation_batches =
-                                f->validation ? (uint32_t)chat_data_counted(f->validation)->rows : 0,
+                            .validation_batches = f->validation ? (uint32_t)chat_data_counted(f->validation)->rows : 0,
                             .data_bytes = chat_data_bytes(f->train) + batch * sizeof(float) +
                                           (f->anchor ? forget_bytes(f->anchor) : 0),
                             .frozen_bytes = weights > trained ? weights - trained : 0,
@@ -581,11 +611,17 @@ static void make_task(finetuning *f) {
 
 static void describe(const finetuning *f, tola_finetune_summary *out) {
     const chat_data_counts *c = chat_data_counted(f->train);
-    *out = (tola_finetune_summary){ .examples = c->examples, .tokens = c->tokens, .answers = c->answers, .cut = c->cut,
-                                    .dropped = c->dropped, .rows = c->rows, .steps = f->run.steps,
+    *out = (tola_finetune_summary){ .examples = c->examples,
+                                    .tokens = c->tokens,
+                                    .answers = c->answers,
+                                    .cut = c->cut,
+                                    .dropped = c->dropped,
+                                    .rows = c->rows,
+                                    .steps = f->run.steps,
                                     .anchor_tokens = f->anchor ? forget_measured(f->anchor) : 0,
                                     .anchor_perplexity_before = f->perplexity_before,
-                                    .anchor_perplexity_after = f->perplexity_after, .anchor_kl_after = f->kl_after };
+                                    .anchor_perplexity_after = f->perplexity_after,
+                                    .anchor_kl_after = f->kl_after };
     snprintf(out->network, sizeof out->network, "%.31s", f->description->family->name);
     for (size_t i = 0; i < tola_checkpoint_tensor_count(f->checkpoint); i++)
         out->parameters += tola_checkpoint_tensor(f->checkpoint, i)->elements;
@@ -619,8 +655,10 @@ tola_status tola_finetune(const char *model, const tola_finetune_options *option
     tola_learn_result done = { .steps = 0 };
     tola_status status = prepare(&f, err);
     if (status == TOLA_OK && summary) describe(&f, summary); /* before the first event */
-    if (status == TOLA_OK && o.dry_run) status = learn_predict(&f.task, &f.run, &done.predicted, err);
-    else if (status == TOLA_OK) status = learn_run(&f.task, &f.run, &done, err);
+    if (status == TOLA_OK && o.dry_run)
+        status = learn_predict(&f.task, &f.run, &done.predicted, err);
+    else if (status == TOLA_OK)
+        status = learn_run(&f.task, &f.run, &done, err);
     if (status == TOLA_OK && summary) describe(&f, summary);
     if (status == TOLA_OK && result) *result = done;
     close_all(&f);

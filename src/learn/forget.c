@@ -15,9 +15,9 @@ struct forget {
     data_rows *rows;
     uint64_t measured, held, kl_rows; /* rows: measured, for remedies (behind those), with references */
     uint64_t measured_tokens;
-    float *base;       /* log-probabilities of measured rows, [tokens, vocabulary] */
-    float *references; /* of the first kl_rows remedy rows, [context, vocabulary] each */
-    double base_nll;   /* sum over measured tokens */
+    float *base;                   /* log-probabilities of measured rows, [tokens, vocabulary] */
+    float *references;             /* of the first kl_rows remedy rows, [context, vocabulary] each */
+    double base_nll;               /* sum over measured tokens */
     float *fisher, *anchor_values; /* of all parameters, one behind another */
     bool begun;
     /* one row */
@@ -122,10 +122,14 @@ static tola_status read_row(forget *f, uint64_t row, uint32_t *targets, tola_err
 
 static learn_batch batch_of(const forget *f, uint32_t targets) {
     learn_batch b = { .weight = targets, .tokens = targets };
-    b.graph = (graph_batch){ .tokens = f->o.context, .ids = f->ids, .positions = f->positions, .outputs = f->outputs,
+    b.graph = (graph_batch){ .tokens = f->o.context,
+                             .ids = f->ids,
+                             .positions = f->positions,
+                             .outputs = f->outputs,
                              .output_count = f->o.context };
-    b.learn = (graph_learn_batch){ .first = f->first, .targets = f->targets, .row_weights = f->weights,
-                                   .reference = f->uniform };
+    b.learn = (graph_learn_batch){
+        .first = f->first, .targets = f->targets, .row_weights = f->weights, .reference = f->uniform
+    };
     return b;
 }
 
@@ -195,8 +199,10 @@ static void copy_values(const learn_parameters *p, float *values, bool out) {
         const learn_parameter *x = &p->items[i];
         uint64_t each = x->weight->rows * x->weight->cols;
         for (uint32_t part = 0; part < x->weight->parts; part++, values += each) {
-            if (out) memcpy(values, x->values[part], (size_t)each * sizeof *values);
-            else memcpy(x->values[part], values, (size_t)each * sizeof *values);
+            if (out)
+                memcpy(values, x->values[part], (size_t)each * sizeof *values);
+            else
+                memcpy(x->values[part], values, (size_t)each * sizeof *values);
         }
     }
 }
@@ -223,7 +229,8 @@ static tola_status find_fisher(forget *f, learn_trainer *t, tola_error *err) {
         uint32_t targets;
         TRY(read_row(f, f->measured + i, &targets, err));
         learn_batch b = batch_of(f, targets);
-        if (f->o.kl) return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "EWC and KL to the base exclude each other");
+        if (f->o.kl)
+            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "EWC and KL to the base exclude each other");
         learn_scale_gradients(p, 0, learn_trainer_pool(t));
         b.graph.learn = &b.learn;
         TRY(plan_run(learn_trainer_plan(t), learn_trainer_pool(t), &b.graph, err));
@@ -241,8 +248,7 @@ static tola_status learn_base(forget *f, learn_trainer *t, tola_error *err) {
     f->references = f->kl_rows ? mem_alloc_aligned(64, (size_t)(f->kl_rows * row) * sizeof *f->references) : NULL;
     if (!f->base || (f->kl_rows && !f->references)) return err_nomem(err, "the anchor");
     for (uint64_t i = 0; i < f->measured; i++) TRY(base_of(f, t, i, f->base + i * row, &f->base_nll, err));
-    for (uint64_t i = 0; i < f->kl_rows; i++)
-        TRY(base_of(f, t, f->measured + i, f->references + i * row, NULL, err));
+    for (uint64_t i = 0; i < f->kl_rows; i++) TRY(base_of(f, t, f->measured + i, f->references + i * row, NULL, err));
     return f->o.ewc > 0 ? find_fisher(f, t, err) : TOLA_OK;
 }
 

@@ -38,8 +38,8 @@ void model_adapter_free(model_adapter *a) {
 
 /* ---- names ---- */
 
-/* Splits a tensor's name into that of the weight, as the other layouts have it, and which part it is; false with what is
- * in the way in *why. */
+/* Splits a tensor's name into that of the weight, as the other layouts have it, and which part it is; false with what
+ * is in the way in *why. */
 static bool split_peft(const char *name, char *weight, size_t cap, int *half, const char **why) {
     static const char prefix[] = "base_model.model.";
     static const char *const parts[PARTS] = { ".lora_A", ".lora_B", ".lora_magnitude_vector" };
@@ -238,30 +238,21 @@ static bool is_set(const tola_value *v) {
 /* Only what is y += scale * B (A x) and nothing beside it: words of peft's LoraConfig that mean something else. Ways to
  * begin (init_lora_weights) matter where they change the model itself: pissa, olora, corda, loftq, lora_ga. */
 static tola_status check_peft(const tola_value *config, tola_error *err) {
-    static const char *const others[] = { "lora_bias",
-                                          "modules_to_save",
-                                          "layer_replication",
-                                          "alora_invocation_tokens",
-                                          "use_qalora",
-                                          "use_bdlora",
-                                          "arrow_config",
-                                          "kasa_config",
-                                          "monteclora_config",
-                                          "target_parameters",
-                                          "trainable_token_indices" };
+    static const char *const others[] = {
+        "lora_bias",         "modules_to_save",   "layer_replication",      "alora_invocation_tokens",
+        "use_qalora",        "use_bdlora",        "arrow_config",           "kasa_config",
+        "monteclora_config", "target_parameters", "trainable_token_indices"
+    };
     static const char *const begun[] = { "gaussian", "eva", "orthogonal", "mica" };
     /* those that are read here: another kind of value is not another adapter */
     static const struct {
         const char *word;
         tola_value_kind kind;
-    } read[] = { { "r", TOLA_VALUE_FLOAT },
-                 { "lora_alpha", TOLA_VALUE_FLOAT },
-                 { "use_rslora", TOLA_VALUE_BOOL },
-                 { "use_dora", TOLA_VALUE_BOOL },
-                 { "fan_in_fan_out", TOLA_VALUE_BOOL },
-                 { "bias", TOLA_VALUE_STRING },
-                 { "rank_pattern", TOLA_VALUE_MAP },
-                 { "alpha_pattern", TOLA_VALUE_MAP } };
+    } read[] = {
+        { "r", TOLA_VALUE_FLOAT },          { "lora_alpha", TOLA_VALUE_FLOAT },    { "use_rslora", TOLA_VALUE_BOOL },
+        { "use_dora", TOLA_VALUE_BOOL },    { "fan_in_fan_out", TOLA_VALUE_BOOL }, { "bias", TOLA_VALUE_STRING },
+        { "rank_pattern", TOLA_VALUE_MAP }, { "alpha_pattern", TOLA_VALUE_MAP }
+    };
     if (config == NULL || config->kind != TOLA_VALUE_MAP)
         return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "adapter_config.json is missing, or no JSON object");
     for (size_t i = 0; i < sizeof read / sizeof read[0]; i++) {
@@ -447,8 +438,13 @@ tola_status model_adapter_lengths(model_adapter *a, const model_pair *changed, c
     a->blocks[a->block_count++] = values;
     TRY(make_lengths(changed, w, values, err));
     *l = (lengths){ .next = a->lengths, .of = w, .data = values };
-    l->weight = (graph_weight){ .name = changed->name, .data = &l->data, .row_bytes = (size_t)w->rows * sizeof *values,
-                                .rows = 1, .cols = w->rows, .parts = 1, .dtype = TOLA_DTYPE_F32 };
+    l->weight = (graph_weight){ .name = changed->name,
+                                .data = &l->data,
+                                .row_bytes = (size_t)w->rows * sizeof *values,
+                                .rows = 1,
+                                .cols = w->rows,
+                                .parts = 1,
+                                .dtype = TOLA_DTYPE_F32 };
     a->lengths = l;
     *out = &l->weight;
     return TOLA_OK;

@@ -1,7 +1,7 @@
 /* Adapters that are learned: a pair for each weight of the targets, in memory that may be changed.
  *
- * Where the file keeps several weights as rows of one matrix, PEFT sees one module: its weights share A, and each has rows
- * of B of its own. Values are drawn by whoever trains. */
+ * Where the file keeps several weights as rows of one matrix, PEFT sees one module: its weights share A, and each has
+ * rows of B of its own. Values are drawn by whoever trains. */
 #include "base/err.h"
 #include "base/text.h"
 #include "codecs/codec.h"
@@ -93,10 +93,10 @@ tola_status model_adapter_check(const model_adapter *a, tola_error *err) {
             if (d < least) least = d, nearest = last;
         }
         if (known) continue;
-        return nearest != NULL ? err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
-                                         "target '%.80s': the model has no such matrix; the nearest is '%.80s'", *t,
-                                         nearest)
-                               : err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "target '%.80s': the model has no matrices", *t);
+        return nearest != NULL
+                   ? err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                             "target '%.80s': the model has no such matrix; the nearest is '%.80s'", *t, nearest)
+                   : err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "target '%.80s': the model has no matrices", *t);
     }
     if (a->count == 0) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "the model has no matrices to be adapted");
     return TOLA_OK;
@@ -105,7 +105,8 @@ tola_status model_adapter_check(const model_adapter *a, tola_error *err) {
 /* ---- pairs ---- */
 
 static float *take(model_adapter *a, uint64_t count) {
-    if (count > SIZE_MAX / 8 || !mem_grow(&a->blocks, &a->block_cap, a->block_count + 1, sizeof *a->blocks)) return NULL;
+    if (count > SIZE_MAX / 8 || !mem_grow(&a->blocks, &a->block_cap, a->block_count + 1, sizeof *a->blocks))
+        return NULL;
     float *values = mem_alloc_aligned(64, (size_t)(count + 1) * sizeof *values);
     if (values == NULL) return NULL;
     memset(values, 0, (size_t)(count + 1) * sizeof *values);
@@ -142,9 +143,12 @@ static tola_status make_pair(model_adapter *a, pair *p, const char *module, uint
         return err_nomem(err, "making an adapter");
     const uint64_t shapes[PARTS][2] = { { rank, cols }, { rows, rank }, { 1, rows } };
     for (int part = 0; part < PARTS; part++)
-        p->weights[part] = (graph_weight){ .name = p->name, .data = &p->data[part],
+        p->weights[part] = (graph_weight){ .name = p->name,
+                                           .data = &p->data[part],
                                            .row_bytes = (size_t)shapes[part][1] * sizeof(float),
-                                           .rows = shapes[part][0], .cols = shapes[part][1], .parts = 1,
+                                           .rows = shapes[part][0],
+                                           .cols = shapes[part][1],
+                                           .parts = 1,
                                            .dtype = TOLA_DTYPE_F32 };
     return add_learned(a, p->name, 0, MODEL_LEARNED_DOWN, &p->weights[DOWN], err);
 }
@@ -188,9 +192,13 @@ tola_status adapter_learn(model_adapter *a, const model_want *want, model_pair *
     if (p == NULL) return err_nomem(err, "making an adapter");
     if (p->data[DOWN] == NULL) TRY(make_pair(a, p, module, rows, want->cols, err));
     p->used = true;
-    *out = (model_pair){ .name = p->name, .word = m.row->gguf, .layer = m.layer, .down = &p->weights[DOWN],
+    *out = (model_pair){ .name = p->name,
+                         .word = m.row->gguf,
+                         .layer = m.layer,
+                         .down = &p->weights[DOWN],
                          .up = rows == want->rows ? &p->weights[UP] : adapter_rows(a, p, first, want->rows),
-                         .scale = p->scale, .dropout = a->options.dropout };
+                         .scale = p->scale,
+                         .dropout = a->options.dropout };
     if (out->up == NULL) return err_nomem(err, "making an adapter");
     TRY(add_learned(a, p->name, first, MODEL_LEARNED_UP, out->up, err));
     if (!a->options.magnitudes) return TOLA_OK;

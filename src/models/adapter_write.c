@@ -137,8 +137,7 @@ static tola_status write_tensors(writing_adapter *w, const char *path, const tol
     o.metadata = metadata;
     TRY(tola_writer_open(path, w->specs, count, &o, &writer, err));
     tola_status status = TOLA_OK;
-    for (size_t i = 0; i < w->count && status == TOLA_OK; i++)
-        status = write_pair(w, &w->items[i], writer, &at, err);
+    for (size_t i = 0; i < w->count && status == TOLA_OK; i++) status = write_pair(w, &w->items[i], writer, &at, err);
     if (status == TOLA_OK) return tola_writer_finish(writer, err);
     tola_writer_abort(writer);
     return status;
@@ -193,8 +192,7 @@ static void put_targets(const writing_adapter *w, tola_json *j) {
     for (size_t i = 0; i < w->count; i++) {
         const char *module = w->items[i].module, *word = last_word(module);
         bool before = false, whole = is_ambiguous(w, word);
-        for (size_t k = 0; k < i && !whole && !before; k++)
-            before = strcmp(last_word(w->items[k].module), word) == 0;
+        for (size_t k = 0; k < i && !whole && !before; k++) before = strcmp(last_word(w->items[k].module), word) == 0;
         if (!before) tola_json_string(j, whole ? module : word);
     }
     tola_json_end_array(j);
@@ -301,7 +299,8 @@ tola_status model_adapter_write(const model_description *d, const model_pair *pa
     writing_adapter w = { .d = d, .gguf = text_ends_with(path, ".gguf") };
     arena_init(&w.arena, 0);
     tola_status status = describe(&w, pairs, count, facts, err);
-    if (status == TOLA_OK) status = w.gguf ? write_gguf(&w, path, overwrite, err) : write_peft(&w, path, overwrite, err);
+    if (status == TOLA_OK)
+        status = w.gguf ? write_gguf(&w, path, overwrite, err) : write_peft(&w, path, overwrite, err);
     mem_free(w.items);
     mem_free(w.specs);
     mem_free(w.spare);

@@ -2,7 +2,8 @@
  *
  * Where a weight lies in a tensor is written down as nested steps (master_origin), once for each tensor that holds a
  * piece of it. The same steps carry values in when the master is made and out when the changed checkpoint is read. A
- * norm's offset (Gemma in Hugging Face's layout), rotary pairs and the like are the graph's: masters are what is stored. */
+ * norm's offset (Gemma in Hugging Face's layout), rotary pairs and the like are the graph's: masters are what is
+ * stored. */
 #include "base/err.h"
 #include "formats/overlay.h"
 #include "models/weights.h"
@@ -94,7 +95,8 @@ static tola_status add_origin(model_weights *w, master_origin o, tola_error *err
         if (w->origin_of == NULL || w->covered == NULL) return err_nomem(err, "weights");
         for (size_t i = 0; i < w->tensor_count; i++) w->origin_of[i] = NONE;
     }
-    if (!mem_grow(&w->origins, &w->origin_cap, w->origin_count + 1, sizeof *w->origins)) return err_nomem(err, "weights");
+    if (!mem_grow(&w->origins, &w->origin_cap, w->origin_count + 1, sizeof *w->origins))
+        return err_nomem(err, "weights");
     order(&o);
     o.next = w->origin_of[o.tensor];
     o.master = w->master_count; /* the one that is being made */
@@ -107,7 +109,8 @@ static tola_status add_origin(model_weights *w, master_origin o, tola_error *err
 
 /* ---- where a weight lies ---- */
 
-static tola_status from_exact(model_weights *w, const model_want *want, const found *f, const piece *p, tola_error *err) {
+static tola_status from_exact(model_weights *w, const model_want *want, const found *f, const piece *p,
+                              tola_error *err) {
     TRY(weights_check_exact(w, want, f, p, err));
     return add_origin(w,
                       (master_origin){ .tensor = f->tensor,
@@ -200,8 +203,9 @@ static tola_status find_origins(model_weights *w, const model_want *want, const 
     if (!*there) return want->optional ? TOLA_OK : weights_missing(w, &f, err);
     *name = tola_checkpoint_tensor(w->ck, f.tensor)->name;
     if (f.scales != NONE)
-        return err_in_tensor(err, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
-                                          "mxfp4 in two parts cannot be learned; decode the model first"),
+        return err_in_tensor(err,
+                             err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                                     "mxfp4 in two parts cannot be learned; decode the model first"),
                              *name);
     if (halves) return from_halves(w, &f, &v, err);
     if (want->exact) return from_exact(w, want, &f, &p, err);
@@ -273,7 +277,8 @@ tola_status model_weights_reset(model_weights *w, tola_error *err) {
 
 /* ---- the way back ---- */
 
-static tola_status read_changed(void *user, size_t tensor, uint64_t first, uint64_t count, float *dst, tola_error *err) {
+static tola_status read_changed(void *user, size_t tensor, uint64_t first, uint64_t count, float *dst,
+                                tola_error *err) {
     const model_weights *w = user;
     if (w->covered[tensor] < tola_checkpoint_tensor(w->ck, tensor)->elements)
         TRY(model_read_range(w->ck, tensor, first, count, dst, err));

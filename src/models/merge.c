@@ -1,8 +1,8 @@
 /* Folding adapters into weights: the model seen with its changed tensors (formats/overlay), written by tola_convert.
  *
- * A tensor that is stored transposed (GPT-2) takes the transposed change. Lengths of rows for DoRA need the whole tensor
- * before its first element is written: they are summed in a pass of their own. What PEFT's merge_and_unload gives, but
- * that several adapters are rounded once (huggingface/peft: tuners/lora/layer.py, dora.py). */
+ * A tensor that is stored transposed (GPT-2) takes the transposed change. Lengths of rows for DoRA need the whole
+ * tensor before its first element is written: they are summed in a pass of their own. What PEFT's merge_and_unload
+ * gives, but that several adapters are rounded once (huggingface/peft: tuners/lora/layer.py, dora.py). */
 #include "base/err.h"
 #include "base/options.h"
 #include "base/pool.h"
@@ -25,14 +25,14 @@ typedef struct change {
     size_t tensor;
     const char *name; /* of the adapter's tensor */
     uint64_t rows, cols, rank;
-    const float *left, *right;  /* [rows, rank], [rank, cols] */
+    const float *left, *right;   /* [rows, rank], [rank, cols] */
     float *own_left, *own_right; /* where they had to be transposed */
-    const float *magnitude;     /* of each row of the weight; NULL: no DoRA */
-    double *lengths;            /* magnitude / length, of each row of the weight */
-    bool turned;                /* the weight's rows are the tensor's columns */
+    const float *magnitude;      /* of each row of the weight; NULL: no DoRA */
+    double *lengths;             /* magnitude / length, of each row of the weight */
+    bool turned;                 /* the weight's rows are the tensor's columns */
     float scale;
     unsigned adapter;
-    struct change *next;        /* of the same tensor, of a later adapter */
+    struct change *next; /* of the same tensor, of a later adapter */
 } change;
 
 typedef struct merging {
@@ -177,8 +177,9 @@ static size_t find_tensor(const merging *m, const model_pair *p, bool *turned) {
 }
 
 static tola_status add_change(merging *m, const model_pair *p, unsigned adapter, tola_error *err) {
-    change c = { .name = p->name, .rank = p->down->rows, .magnitude = p->magnitude, .scale = p->scale,
-                 .adapter = adapter };
+    change c = {
+        .name = p->name, .rank = p->down->rows, .magnitude = p->magnitude, .scale = p->scale, .adapter = adapter
+    };
     char why[200];
     c.tensor = find_tensor(m, p, &c.turned);
     if (c.tensor == SIZE_MAX) {

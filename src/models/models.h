@@ -163,8 +163,8 @@ tola_status model_read_range(const tola_checkpoint *ck, size_t tensor, uint64_t 
 
 /* ---- masters.c ---- */
 
-/* Masters: weights that are learned, as f32 in memory of our own that may be changed. Each remembers which tensor it came
- * from, and which elements: rows of a fused matrix, a transposed one, one of stacked experts. */
+/* Masters: weights that are learned, as f32 in memory of our own that may be changed. Each remembers which tensor it
+ * came from, and which elements: rows of a fused matrix, a transposed one, one of stacked experts. */
 typedef bool (*model_choose_fn)(void *user, const model_want *want);
 /* From now on weights are handed out as masters: those for which `choose` says so, or all (NULL). Before the first
  * model_weight. TOLA_E_UNSUPPORTED, then, for those in mxfp4 parts. */
@@ -183,8 +183,8 @@ const model_master *model_master_at(const model_weights *w, size_t i);
 /* Every master holds again what the checkpoint holds. */
 tola_status model_weights_reset(model_weights *w, tola_error *err);
 /* The checkpoint with what the masters hold whenever it is read: the same names, shapes and companions, to be given to
- * tola_convert or tola_quantize. Changed tensors are of `dtype`; with TOLA_DTYPE_NONE of their own one, f32 where that is
- * no float of 16 bits or more. Borrows w. */
+ * tola_convert or tola_quantize. Changed tensors are of `dtype`; with TOLA_DTYPE_NONE of their own one, f32 where that
+ * is no float of 16 bits or more. Borrows w. */
 tola_status model_weights_view(const model_weights *w, tola_dtype dtype, tola_checkpoint **out, tola_error *err);
 
 /* ---- fresh.c ---- */
@@ -246,7 +246,8 @@ typedef struct model_adapter_options {
 /* Pairs are made when they are asked for: zeros, but that magnitudes are the lengths of the weight's rows. */
 tola_status model_adapter_create(const model_description *base, const model_adapter_options *o, model_adapter **out,
                                  tola_error *err);
-/* After building: TOLA_E_ARG for a target that is no weight's (with the nearest that is), or where there is none at all. */
+/* After building: TOLA_E_ARG for a target that is no weight's (with the nearest that is), or where there is none at
+ * all. */
 tola_status model_adapter_check(const model_adapter *a, tola_error *err);
 /* What is learned. Several weights of one fused matrix share A; each has its rows of B. */
 typedef enum model_learned_part { MODEL_LEARNED_DOWN, MODEL_LEARNED_UP, MODEL_LEARNED_MAGNITUDE } model_learned_part;
@@ -266,16 +267,16 @@ tola_status model_adapter_begin(model_adapter *a, const model_pair *p, const gra
 /* What adapter_config.json says of all pairs; GGUF keeps the alpha alone. */
 typedef struct model_adapter_facts {
     uint32_t rank;
-    double alpha;   /* a pair's scale is alpha / rank, or alpha / sqrt(rank) where `rooted` (rsLoRA) */
+    double alpha; /* a pair's scale is alpha / rank, or alpha / sqrt(rank) where `rooted` (rsLoRA) */
     bool rooted;
     double dropout;
     const char *base; /* base_model_name_or_path; NULL: null */
 } model_adapter_facts;
 
 /* Writes pairs, whose rows are ordered as `d` (of the model they belong to) says, as PEFT's folder (made where it is
- * missing), or as llama.cpp's file where path ends in ".gguf". Facts NULL: those of the first pair. Pairs of other ranks
- * or scales are said so (rank_pattern, alpha_pattern; GGUF: by multiplying B). TOLA_E_UNSUPPORTED for magnitudes in
- * GGUF. */
+ * missing), or as llama.cpp's file where path ends in ".gguf". Facts NULL: those of the first pair. Pairs of other
+ * ranks or scales are said so (rank_pattern, alpha_pattern; GGUF: by multiplying B). TOLA_E_UNSUPPORTED for magnitudes
+ * in GGUF. */
 tola_status model_adapter_write(const model_description *d, const model_pair *pairs, size_t count,
                                 const model_adapter_facts *facts, const char *path, bool overwrite, tola_error *err);
 

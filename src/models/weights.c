@@ -70,8 +70,8 @@ tola_status model_read_range(const tola_checkpoint *ck, size_t tensor, uint64_t 
     tola_status status = stored && values ? TOLA_OK : err_nomem(err, "reading weights");
     for (uint64_t at = begin; at < end && status == TOLA_OK; at += most) {
         uint64_t here = end - at < most ? end - at : most;
-        status = tola_checkpoint_read(ck, tensor, at / unit * unit_bytes, stored, (size_t)(here / unit * unit_bytes),
-                                      err);
+        status =
+            tola_checkpoint_read(ck, tensor, at / unit * unit_bytes, stored, (size_t)(here / unit * unit_bytes), err);
         if (status != TOLA_OK) break;
         status = codec_convert(dtype, TOLA_DTYPE_F32, stored, values, (size_t)here, TOLA_OVERFLOW_IEEE, NULL);
         if (status != TOLA_OK) status = no_numbers(ck, tensor, err);
@@ -170,7 +170,8 @@ static tola_status borrow(model_weights *w, size_t tensor, const uint8_t **data,
 }
 
 static bool lies_in_file(const tola_tensor_info *t) {
-    return t->offset != TOLA_NO_OFFSET && !(t->flags & (TOLA_TENSOR_STRIDED | TOLA_TENSOR_SWAPPED | TOLA_TENSOR_PACKED));
+    return t->offset != TOLA_NO_OFFSET &&
+           !(t->flags & (TOLA_TENSOR_STRIDED | TOLA_TENSOR_SWAPPED | TOLA_TENSOR_PACKED));
 }
 
 /* What is not in the file as it is read: a matrix of GPTQ and its kin, a compressed one. */
@@ -496,9 +497,12 @@ tola_status model_weight(model_weights *w, const model_want *want, const graph_w
     if (e->word == NULL) return err_nomem(err, "weights");
     e->weight.name = e->word;
     bool there;
-    if (w->list != NULL) TRY(list_one(w, want, &e->weight, &there, err));
-    else if (masters_wants(w, want)) TRY(masters_take(w, want, &e->weight, &there, err));
-    else TRY(take(w, want, &e->weight, &there, err));
+    if (w->list != NULL)
+        TRY(list_one(w, want, &e->weight, &there, err));
+    else if (masters_wants(w, want))
+        TRY(masters_take(w, want, &e->weight, &there, err));
+    else
+        TRY(take(w, want, &e->weight, &there, err));
     if (!there) return TOLA_OK;
     uint64_t row_bytes;
     TRY(tola_dtype_size(e->weight.dtype, want->cols, &row_bytes));

@@ -13,7 +13,8 @@ typedef struct entry {
 
 typedef tola_status (*weights_list_fn)(void *user, const model_want *want, tola_error *err);
 
-/* Elements of a master and where a tensor holds them, both as three nested steps: element (i, j, k) lies at at + i along[0]
+/* Elements of a master and where a tensor holds them, both as three nested steps: element (i, j, k) lies at at + i
+ * along[0]
  * + j along[1] + k along[2] of the tensor and at from + i step[0] + j step[1] + k step[2] of the master's values. The
  * tensor's steps descend, so that a run of its elements is a run of (i, j, k). */
 typedef struct master_origin {
@@ -26,10 +27,10 @@ struct model_weights {
     const tola_checkpoint *ck;
     const model_description *d;
     arena arena;
-    entry **of_layer; /* layer_count lists, then one for what belongs to no layer */
-    tola_view *views;        /* one a tensor, those that are borrowed from */
-    bool *used;              /* one a tensor */
-    made_blocks *made;       /* memory of our own, or what an earlier process left */
+    entry **of_layer;  /* layer_count lists, then one for what belongs to no layer */
+    tola_view *views;  /* one a tensor, those that are borrowed from */
+    bool *used;        /* one a tensor */
+    made_blocks *made; /* memory of our own, or what an earlier process left */
     size_t tensor_count, bytes;
     weights_list_fn list; /* not NULL: weights have no values, what is asked for is told */
     void *list_user;

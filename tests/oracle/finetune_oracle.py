@@ -1,8 +1,10 @@
-"""tola finetune against PEFT and PyTorch: the losses of ten AdamW steps and the adapter they end with, over float and over
-quantized weights; the adapter loaded by PEFT unchanged; a resumed run with the bits of one that was not interrupted.
+"""tola finetune against PEFT and PyTorch: the losses of ten AdamW steps and the adapter they end with, over float and
+over quantized weights; the adapter loaded by PEFT unchanged; a resumed run with the bits of one that was not
+interrupted.
 
-Over stories260K of the data folder, and over random models of other families with its tokenizer: matrices that the file keeps
-as one (Phi-3, GPT-2), transposed ones, latent attention, experts that are left alone. Initial values are read from a run whose rate is too small to change them."""
+Over stories260K of the data folder, and over random models of other families with its tokenizer: matrices that the file
+keeps as one (Phi-3, GPT-2), transposed ones, latent attention, experts that are left alone. Initial values are read
+from a run whose rate is too small to change them."""
 import json
 import os
 import pathlib

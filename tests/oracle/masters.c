@@ -1,8 +1,8 @@
 /* A model's weights as masters, against the weights that run it, and the way back: tola_masters MODEL OUT
  *
  * Every master must hold what the weight of the same word holds; then all are changed, the checkpoint is written to OUT
- * as the changed weights show it, and read again it must hold the changed numbers. Models in f32. Prints how many masters
- * there are. */
+ * as the changed weights show it, and read again it must hold the changed numbers. Models in f32. Prints how many
+ * masters there are. */
 #include "base/err.h"
 #include "codecs/codec.h"
 #include "models/models.h"
@@ -40,7 +40,9 @@ static tola_status same(const opened *a, const opened *b, const char *what, tola
     for (size_t i = 0; i < model_master_count(a->w); i++) {
         const model_master *m = model_master_at(a->w, i);
         const graph_weight *g = m->weight, *other = NULL;
-        const model_want want = { .word = m->word, .layer = m->layer, .rows = g->rows, .cols = g->cols, .parts = g->parts };
+        const model_want want = {
+            .word = m->word, .layer = m->layer, .rows = g->rows, .cols = g->cols, .parts = g->parts
+        };
         TRY(model_weight(b->w, &want, &other, err));
         float *row = malloc((size_t)g->cols * sizeof *row);
         if (row == NULL) return err_nomem(err, "comparing");
@@ -53,7 +55,8 @@ static tola_status same(const opened *a, const opened *b, const char *what, tola
         }
         free(row);
         if (!equal)
-            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s: layer %d, %s differs", what, (int)m->layer, m->word);
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s: layer %d, %s differs", what, (int)m->layer,
+                           m->word);
     }
     return TOLA_OK;
 }

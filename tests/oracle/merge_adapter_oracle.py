@@ -1,8 +1,9 @@
 """tola merge --adapter against PEFT's merge_and_unload, and adapters between PEFT's and llama.cpp's layout.
 
-Float outputs: every number within 1 ulp of the output dtype, taken at the largest of the result, the weight it was made of
-and, since PyTorch sums B A in f32 in an order of its own, the sum of its products' sizes. Block types: the same bytes as decoding, folding into f32 and quantizing
-anew. A merged model gives the logits of the model with its adapter. Needs peft."""
+Float outputs: every number within 1 ulp of the output dtype, taken at the largest of the result, the weight it was made
+of and, since PyTorch sums B A in f32 in an order of its own, the sum of its products' sizes. Block types: the same
+bytes as decoding, folding into f32 and quantizing anew. A merged model gives the logits of the model with its adapter.
+Needs peft."""
 import os
 import pathlib
 import subprocess

@@ -6,8 +6,8 @@
 #include "learn/chat_data.h"
 #include "text/tokenizer.h"
 
-#define TEMPLATE                                                                                              \
-    "{% for m in messages %}{{ '[' + m.role + ']' + m.content + '\n' }}{% endfor %}"                          \
+#define TEMPLATE                                                                                                       \
+    "{% for m in messages %}{{ '[' + m.role + ']' + m.content + '\n' }}{% endfor %}"                                   \
     "{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
 
 /* Bytes with two merges, cutting words as GPT-2 does; id 0 is <end>. */
@@ -102,9 +102,11 @@ static void test_generation(void **state) {
     (void)state;
     opened o;
     tola_error err = TOLA_ERROR_INIT;
-    static const char source[] = "{% for m in messages %}{% if m.role == 'assistant' %}{{ 'A:' }}{% generation %}"
-                                 "{{ m.content }}{% endgeneration %}{% else %}{{ 'Q:' + m.content }}{% endif %}{% endfor %}";
-    if (open_data("{\"prompt\":\"one\",\"completion\":\"two\"}\n", source, (chat_data_options){ 0 }, &o, &err) != TOLA_OK)
+    static const char source[] =
+        "{% for m in messages %}{% if m.role == 'assistant' %}{{ 'A:' }}{% generation %}"
+        "{{ m.content }}{% endgeneration %}{% else %}{{ 'Q:' + m.content }}{% endif %}{% endfor %}";
+    if (open_data("{\"prompt\":\"one\",\"completion\":\"two\"}\n", source, (chat_data_options){ 0 }, &o, &err) !=
+        TOLA_OK)
         fail_msg("%s", err.message);
     expect_answers(&o, 0, "two");
     close_data(&o);
@@ -148,12 +150,12 @@ static void test_rows(void **state) {
     assert_int_equal(open_data(lines, NULL, (chat_data_options){ .context = 4 }, &o, &err), TOLA_E_FORMAT);
     assert_non_null(strstr(err.message, "line 3: 5 tokens, but the context is 4"));
     close_data(&o);
-    assert_int_equal(
-        open_data(lines, NULL, (chat_data_options){ .context = 4, .too_long = CHAT_LONG_CUT }, &o, &err), TOLA_OK);
+    assert_int_equal(open_data(lines, NULL, (chat_data_options){ .context = 4, .too_long = CHAT_LONG_CUT }, &o, &err),
+                     TOLA_OK);
     assert_true(chat_data_counted(o.data)->cut == 1 && chat_data_counted(o.data)->tokens == 13);
     close_data(&o);
-    assert_int_equal(
-        open_data(lines, NULL, (chat_data_options){ .context = 4, .too_long = CHAT_LONG_DROP }, &o, &err), TOLA_OK);
+    assert_int_equal(open_data(lines, NULL, (chat_data_options){ .context = 4, .too_long = CHAT_LONG_DROP }, &o, &err),
+                     TOLA_OK);
     assert_true(chat_data_counted(o.data)->dropped == 1 && chat_data_counted(o.data)->examples == 3);
     close_data(&o);
 }
@@ -170,9 +172,9 @@ static void test_memory(void **state) {
         unit_write(path, line, strlen(line));
         assert_int_equal(tola_chat_template_open(TEMPLATE, strlen(TEMPLATE), &chat, &err), TOLA_OK);
         fault_arm(FAULT_ALLOC, n, true);
-        tola_status status = chat_data_open(&path, 1, &(chat_data_options){ .tokenizer = t, .chat_template = chat,
-                                                                            .context = 100, .vocabulary = 259 }, &data,
-                                            &err);
+        tola_status status = chat_data_open(
+            &path, 1, &(chat_data_options){ .tokenizer = t, .chat_template = chat, .context = 100, .vocabulary = 259 },
+            &data, &err);
         fault_disarm();
         done = status == TOLA_OK;
         assert_true(n < 2000);
