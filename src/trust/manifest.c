@@ -5,12 +5,14 @@
 #include "trust/manifest.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/path.h"
 
 void manifest_init(manifest *m) {
     memset(m, 0, sizeof *m);
@@ -108,31 +110,29 @@ static bool tidy(const char *path, char *out) {
     return true;
 }
 
-/* Where an absolute path lies inside the folder `model`; NULL where it does not. The folder of `path` must exist. */
-static char *inside(const char *model, const char *path) {
-    char *copy = mem_strdup(path), *result = NULL;
-    char *slash = copy ? strrchr(copy, '/') : NULL;
-    if (slash) *slash = 0;
-    char *root = realpath(model, NULL), *folder = slash ? realpath(*copy ? copy : "/", NULL) : NULL;
-    size_t n = root ? strlen(root) : 0;
-    if (root && folder && strncmp(folder, root, n) == 0 && (folder[n] == 0 || folder[n] == '/')) {
-        size_t a = strlen(folder + n), b = strlen(slash + 1);
-        result = mem_alloc(a + b + 2);
-        if (result) {
-            memcpy(result, folder + n, a);
-            result[a] = '/';
-            memcpy(result + a + 1, slash + 1, b + 1);
-        }
-    }
-    free(root); /* realpath's own */
-    free(folder);
-    mem_free(copy);
-    return result;
+/* Where an absolute path lies inside the folder `model`, NULL where it does not; its folder must exist. False without
+ * memory. */
+static bool inside(const char *model, const char *path, char **out) {
+    char root[PATH_MAX], folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t n = (size_t)(slash - path);
+    *out = NULL;
+    if (n >= sizeof root) return true;
+    memcpy(root, path, n);
+    root[n] = 0;
+    if (!realpath(n ? root : "/", folder) || !realpath(model, root)) return true;
+    n = strcmp(root, "/") == 0 ? 0 : strlen(root);
+    if (strncmp(folder, root, n) != 0 || (folder[n] != 0 && folder[n] != '/')) return true;
+    *out = path_join(folder + n, slash + 1);
+    return *out != NULL;
 }
 
 tola_status manifest_ignore(manifest *m, const char *model, const char *path, tola_error *err) {
-    char *relative = path[0] == '/' ? inside(model, path) : mem_strdup(path);
-    if (!relative && path[0] == '/') return TOLA_OK; /* elsewhere */
+    char *relative = NULL;
+    if (path[0] != '/')
+        relative = mem_strdup(path);
+    else if (inside(model, path, &relative) && !relative)
+        return TOLA_OK; /* it leads elsewhere */
     char *kept = relative ? arena_alloc(&m->a, strlen(relative) + 1) : NULL;
     bool within = kept && tidy(relative, kept);
     mem_free(relative);

@@ -1,6 +1,7 @@
 /* Names and places of models and signatures. */
 #include "trust/sign_name.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,29 +36,25 @@ char *sign_model_name(const char *model) {
         copy[length] = 0;
         return copy;
     }
-    char *real = realpath(model, NULL);
-    char *copy = mem_strdup(real ? path_last(real) : "model");
-    free(real); /* realpath's own */
-    return copy;
+    char real[PATH_MAX];
+    const char *last = realpath(model, real) ? path_last(real) : "";
+    return mem_strdup(*last ? last : "model");
 }
 
 tola_status sign_ignore_file(manifest *m, const char *model, const char *path, tola_error *err) {
     struct stat st;
     if (stat(model, &st) != 0 || !S_ISDIR(st.st_mode)) return TOLA_OK;
     /* made absolute, so that it is held against where the model really is; the file itself may not exist yet */
-    char *copy = mem_strdup(path);
-    if (!copy) return err_nomem(err, "naming the signature");
-    char *slash = strrchr(copy, '/');
-    if (slash) *slash = 0;
-    char *folder = realpath(slash ? (*copy ? copy : "/") : ".", NULL);
-    char *full = folder ? path_join(folder, path_last(path)) : NULL;
-    tola_status status = TOLA_OK;
-    if (full)
-        status = manifest_ignore(m, model, full, err);
-    else if (folder)
-        status = err_nomem(err, "naming the signature");
+    char folder[PATH_MAX], real[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+    if (n >= sizeof folder) return TOLA_OK;
+    memcpy(folder, path, n);
+    folder[n] = 0;
+    if (!realpath(!slash ? "." : n ? folder : "/", real)) return TOLA_OK;
+    char *full = path_join(real, path_last(path));
+    if (!full) return err_nomem(err, "naming the signature");
+    tola_status status = manifest_ignore(m, model, full, err);
     mem_free(full);
-    free(folder); /* realpath's own */
-    mem_free(copy);
     return status;
 }

@@ -5,7 +5,7 @@
 
 typedef uint32_t word;
 
-#include "kernels/blake3/rounds.h"
+#include "kernels/blake3/rounds_body.h"
 
 /* One block into the chaining value h. */
 static void compress(uint32_t h[8], const uint8_t *block, size_t bytes, uint64_t counter, uint32_t flags) {

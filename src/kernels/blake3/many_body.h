@@ -4,7 +4,7 @@
 
 typedef uint32_t word __attribute__((vector_size(4 * LANES)));
 
-#include "kernels/blake3/rounds.h"
+#include "kernels/blake3/rounds_body.h"
 
 #if LANES == 16
 #define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
