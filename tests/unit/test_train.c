@@ -40,7 +40,7 @@ static void *read_all(const char *path, size_t *bytes) {
 }
 
 static tola_status train(const char *recipe, bool resume, tola_learn_result *result, tola_error *err) {
-    char out[600];
+    char out[700];
     tola_train_options o = TOLA_TRAIN_OPTIONS_INIT;
     snprintf(out, sizeof out, "%s.out", recipe);
     o.out = out;
