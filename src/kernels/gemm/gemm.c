@@ -12,7 +12,7 @@ enum {
     GROUP = 256,        /* elements: every block type's blocks divide it */
     NEAR = 256 * 1024,  /* bytes of panels of an operand that are used again and again: a part of a second-level cache,
                            and of what is translated without walking tables */
-    KEPT = 8 * NEAR,    /* bytes of panels of A that are kept for all k, so that a part of C is finished at once */
+    KEPT = 4 * NEAR,    /* bytes of panels of A that are kept for all k, so that a part of C is finished at once */
     MOST_ROWS = 1024    /* of a task */
 };
 
