@@ -268,6 +268,8 @@ static tola_status write_run(const learn_task *task, const run_place *at, const 
     put_u64(&j, "step", at->step);
     put_u64(&j, "tokens", at->tokens);
     put_u64(&j, "log_bytes", at->log_bytes);
+    tola_json_key(&j, "validation_due");
+    tola_json_bool(&j, at->validation_due);
     tola_json_key(&j, "facts");
     tola_json_begin_object(&j);
     for (size_t i = 0; i < task->fact_count; i++) {
@@ -344,6 +346,7 @@ static tola_status check_run(const learn_task *task, const learn_options *o, con
         at->step = tola_value_u64(tola_value_get(&run, "step"), 0);
         at->tokens = tola_value_u64(tola_value_get(&run, "tokens"), 0);
         at->log_bytes = tola_value_u64(tola_value_get(&run, "log_bytes"), 0);
+        at->validation_due = tola_value_bool(tola_value_get(&run, "validation_due"), false);
         if (!o->other_facts) compare_facts(task, tola_value_get(&run, "facts"), &changes);
         if (changes.length)
             status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the run was begun with another recipe: %.*s",

@@ -9,6 +9,7 @@ typedef struct run_place {
     uint64_t step;      /* steps done */
     uint64_t tokens;    /* read by them */
     uint64_t log_bytes; /* of log.jsonl then */
+    bool validation_due; /* the validation of this step was interrupted */
 } run_place;
 
 /* OUT/checkpoint-<step>: written beside it and renamed, so that it is there whole or not at all; a checkpoint of the

@@ -35,6 +35,7 @@ struct learn_trainer {
     double loss, rate, norm; /* of the last step */
     double speed;            /* tokens a second, smoothed */
     double step_seconds;     /* smoothed */
+    bool validation_due;     /* of the step that is done; one that is interrupted is made by the resume */
     bool stop;
     uint64_t *row_ids; /* of a batch's rows within the step: what dropout depends on, however a step is cut */
 };
@@ -369,6 +370,7 @@ static tola_status validate(learn_trainer *t, tola_error *err) {
             snprintf(t->result->why, sizeof t->result->why, "%s", why ? why : "");
         }
     }
+    t->validation_due = false;
     if (m.count == 0) return TOLA_OK;
     t->result->measures = m;
     TRY(log_line(t, &m, err));
@@ -383,7 +385,9 @@ static tola_status save(learn_trainer *t, tola_error *err) {
     if (!t->o->out || t->saved == t->step) return TOLA_OK;
     TRY(check_weights(t, err));
     if (t->log >= 0 && fsync(t->log) != 0) return err_errno(err, errno, "cannot sync", "log.jsonl");
-    run_place at = { .step = t->step, .tokens = t->tokens, .log_bytes = t->log_bytes };
+    run_place at = {
+        .step = t->step, .tokens = t->tokens, .log_bytes = t->log_bytes, .validation_due = t->validation_due
+    };
     TRY(state_save(t->task, t->o, &at, &folder, err));
     t->saved = t->step;
     if (ranks_own() != 0) return TOLA_OK;
@@ -468,6 +472,7 @@ static tola_status enter_folder(learn_trainer *t, tola_error *err) {
         if (status != TOLA_OK) return status;
         t->step = t->saved = at.step;
         t->tokens = at.tokens;
+        t->validation_due = at.validation_due;
     }
     return cut_log(t, at.log_bytes, err);
 }
@@ -484,6 +489,7 @@ static tola_status begin_folder(learn_trainer *t, tola_error *err) {
     mem_free(last);
     t->step = t->saved = at.step;
     t->tokens = at.tokens;
+    t->validation_due = at.validation_due;
     return status;
 }
 
@@ -520,7 +526,7 @@ static tola_status loop(learn_trainer *t, tola_error *err) {
     const learn_options *o = t->o;
     uint64_t first = t->step;
     if (t->task->begin) TRY(t->task->begin(t->task->user, t, t->step, err));
-    if (t->step == 0) TRY(validate(t, err));
+    if (t->validation_due) TRY(validate(t, err));
     TRY(ranks_any(&t->stop, err));
     while (t->step < o->steps && !t->stop) {
         uint64_t before = t->step;
@@ -530,7 +536,8 @@ static tola_status loop(learn_trainer *t, tola_error *err) {
         bool last = t->step == o->steps;
         if (due(o->log_every ? o->log_every : 1, t->step) || last) TRY(log_line(t, NULL, err));
         tell(t, TOLA_LEARN_STEP, NULL, NULL);
-        if (due(o->validate_every, t->step) || last) TRY(validate(t, err));
+        t->validation_due = due(o->validate_every, t->step) || last;
+        if (t->validation_due) TRY(validate(t, err));
         TRY(ranks_any(&t->stop, err));
         if (due(o->save_every, t->step)) TRY(save(t, err));
     }
@@ -555,9 +562,13 @@ static tola_status run(learn_trainer *t, tola_error *err) {
 }
 
 tola_status learn_run(const learn_task *task, const learn_options *options, learn_result *result, tola_error *err) {
-    learn_trainer t = {
-        .task = task, .o = options, .result = result, .log = -1, .saved = UINT64_MAX, .started = clock_seconds()
-    };
+    learn_trainer t = { .task = task,
+                        .o = options,
+                        .result = result,
+                        .log = -1,
+                        .validation_due = true,
+                        .saved = UINT64_MAX,
+                        .started = clock_seconds() };
     *result = (learn_result){ .steps = 0 };
     tola_status status = run(&t, err);
     if (t.log >= 0 && close(t.log) != 0 && status == TOLA_OK)

@@ -269,7 +269,7 @@ static void test_checkpoints(void **state) {
     for (uint64_t t = 0; t < 4; t++) {
         draw_gradients(&s, t);
         learn_update(&o.optimizer, s.p, t, 1, 1, NULL);
-        run_place at = { t + 1, 100 * t, 5 };
+        run_place at = { .step = t + 1, .tokens = 100 * t, .log_bytes = 5 };
         assert_int_equal(state_save(&task, &o, &at, &folder, &err), TOLA_OK);
         mem_free(folder);
         state_prune(o.out, 2);
@@ -287,7 +287,7 @@ static void test_checkpoints(void **state) {
     make_task(&back, &task, facts, 2);
     for (unsigned k = 0; k < 3; k++) memset(back.values[k][0], 0, 9 * sizeof(float));
     assert_int_equal(learn_parameters_allocate(back.p, &o.optimizer, NULL), TOLA_OK);
-    run_place at = { 0, 0, 0 };
+    run_place at = { .step = 0 };
     assert_int_equal(state_load(&task, &o, folder, &at, &err), TOLA_OK);
     assert_true(at.step == 4 && at.tokens == 300 && at.log_bytes == 5);
     for (uint64_t t = 4; t < 6; t++) { /* both go on alike */
@@ -317,7 +317,7 @@ static void test_checkpoints(void **state) {
     /* a disk that is full in a checkpoint: the one before stays, nothing half is seen */
     o.optimizer.method = LEARN_ADAMW8;
     for (uint64_t n = 0;; n++) {
-        run_place next = { 5, 0, 0 };
+        run_place next = { .step = 5 };
         fault_arm(FAULT_WRITE, n, false);
         tola_status status = state_save(&task, &o, &next, &folder, &err);
         fault_disarm();
