@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Products of training beside torch.mm: bench_gemm.py BUILD_FOLDER --python PATH [--threads N] [--rounds N] [--cpu-time]
+"""Products of training beside torch.mm: bench_gemm.py BUILD_FOLDER --python PATH [--threads N] [--rounds N]
+[--cpu-time]
 
 Both take turns, one product each: the least of five runs of a hundredth of a second. Printed are the medians over the
 rounds in GFLOP/s and the median of the ratios within a round (above 1: ours is faster). Of bf16 torch.mm gets operands
