@@ -21,6 +21,7 @@ FILES = {
     "csv-open": (0, 0, b'1,2\n"3,4\n'),
     "idx": (1, 64, images),
     "idx-labels": (1, 1, idx(8, [3], b"\1\0\2")),
+    "idx-negative": (1, 1, idx(9, [3], b"\2\xc2\2")),
     "idx-gzip": (1, 128, gzip.compress(images, mtime=0)),
     "idx-floats": (1, 128, idx(0x0D, [2, 1], struct.pack(">2f", 1, -3))),
     "idx-doubles": (1, 0, idx(0x0E, [1, 2], struct.pack(">2d", 1e300, 2))),

@@ -222,8 +222,9 @@ static tola_status set_labels(data_table *t, const idx *x, uint32_t classes, tol
         if (label < 0 || label >= (classes ? classes : DATA_MAX_CLASSES))
             status = err_set(err, TOLA_E_FORMAT, at, "the label %.0f of example %" PRIu64 " is not in 0 .. %u", label,
                              i, (classes ? classes : DATA_MAX_CLASSES) - 1);
+        if (status != TOLA_OK) break;
         t->labels[i] = (uint32_t)label;
-        if (status == TOLA_OK && t->labels[i] >= t->info.classes) t->info.classes = t->labels[i] + 1;
+        if (t->labels[i] >= t->info.classes) t->info.classes = t->labels[i] + 1;
     }
     if (status != TOLA_OK) return err_in_file(err, status, x->file->path);
     if (classes) t->info.classes = classes;
