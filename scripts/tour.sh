@@ -111,11 +111,11 @@ run head -n 3 corpus/questions.jsonl
 ask="What does the owl eat?"
 run tola run four.gguf --raw -p "$ask" -n 20 --temp 0
 run tola finetune four.gguf --data corpus/questions.jsonl --out answers --anchor "$held" --lr 3e-3 --batch 8 --steps 200 \
-    --rank 16
+    --rank 16 --validate-every 50
 run tola run four.gguf --adapter answers --raw -p "$ask" -n 20 --temp 0
 say "The same, held to what it knew: a quarter of each batch is stories again"
 run tola finetune four.gguf --data corpus/questions.jsonl --out gentle --anchor "$held" --lr 3e-3 --batch 8 --steps 200 \
-    --rank 16 --replay 0.25
+    --rank 16 --validate-every 50 --replay 0.25
 run tola run four.gguf --adapter gentle --raw -p "$ask" -n 20 --temp 0
 run tola merge four.gguf --adapter gentle taught.gguf
 run tola run taught.gguf --raw -p "Where does the frog live?" -n 20 --temp 0
