@@ -107,7 +107,13 @@ void help_verb(const cli_verb *verb, bool longer) {
     out_printf("%s\n\n", verb->summary);
     out_styled(OUT_BOLD, "Usage:");
     out_printf(" ");
-    wrap(verb->usage, strlen(verb->usage), 7, 12);
+    for (const char *form = verb->usage; *form;) { /* a line each */
+        size_t length = strcspn(form, "\n");
+        if (form != verb->usage) spaces(7);
+        wrap(form, length, 7, 12);
+        form += length;
+        form += strspn(form, "\n ");
+    }
     if (longer && verb->description) paragraphs(verb->description);
     if (verb->options && verb->options[0].name) {
         heading("Options");

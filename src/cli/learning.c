@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* "1:23:45", "4:05" */
@@ -114,7 +115,10 @@ int learning_curves(const char *out) {
     while (length > 1 && out[length - 1] == '/') length--;
     size_t begin = length;
     while (begin > 0 && out[begin - 1] != '/') begin--;
-    char name[200];
+    char name[4200];
+    struct stat st;
+    snprintf(name, sizeof name, "%s/log.jsonl", out);
+    if (stat(name, &st) == 0 && st.st_size == 0) return CLI_YES; /* stopped before there was anything to draw */
     snprintf(name, sizeof name, "%.*s", (int)(length - begin), out + begin);
     return curves_of_run(out, name, !cli.json && !cli.quiet && isatty(STDOUT_FILENO));
 }

@@ -44,6 +44,7 @@ typedef struct finetuning {
     forget *anchor;
     uint32_t data_rows, remedy_rows; /* of a batch */
     uint8_t digest[32];
+    uint64_t resident; /* bytes of the process before the model was opened */
     double perplexity_before, perplexity_after, kl_after;
     /* one batch */
     size_t max_tokens, max_outputs;
@@ -600,6 +601,8 @@ static void make_task(finetuning *f) {
                             .validation_batches = f->validation ? (uint32_t)chat_data_counted(f->validation)->rows : 0,
                             .data_bytes = chat_data_bytes(f->train) + batch * sizeof(float) +
                                           (f->anchor ? forget_bytes(f->anchor) : 0),
+                            .data_later = f->anchor ? forget_bytes(f->anchor) : 0,
+                            .before_bytes = f->resident,
                             .frozen_bytes = weights > trained ? weights - trained : 0,
                             .facts = f->facts,
                             .fact_count = f->fact_count,
@@ -651,7 +654,7 @@ tola_status tola_finetune(const char *model, const tola_finetune_options *option
                           tola_learn_result *result, tola_error *err) {
     tola_finetune_options o = TOLA_FINETUNE_OPTIONS_INIT;
     TRY(options_take(&o, sizeof o, options, err));
-    finetuning f = { .o = &o, .path = model };
+    finetuning f = { .o = &o, .path = model, .resident = learn_resident() };
     tola_learn_result done = { .steps = 0 };
     tola_status status = prepare(&f, err);
     if (status == TOLA_OK && summary) describe(&f, summary); /* before the first event */

@@ -157,6 +157,8 @@ typedef struct learn_task {
     learn_batch_fn validation; /* NULL: none */
     uint32_t validation_batches;
     uint64_t data_bytes;   /* what the source holds in memory, for the prediction */
+    uint64_t data_later;   /* how much of it is filled once the run has begun */
+    uint64_t before_bytes; /* what the process held before the model was opened; 0: not known */
     uint64_t frozen_bytes; /* weights in memory that are not trained, for the prediction */
     const learn_fact *facts;
     size_t fact_count;
@@ -211,6 +213,8 @@ typedef struct learn_options {
             false, NULL, NULL                                                                                          \
     }
 
+/* What the process holds in memory now; 0 where the system does not say. */
+uint64_t learn_resident(void);
 /* The memory of a run before it. */
 tola_status learn_predict(const learn_task *task, const learn_options *options, learn_memory *out, tola_error *err);
 /* Runs the task to its end. TOLA_E_FORMAT where loss or gradient are not finite (step, first tensor; nothing was

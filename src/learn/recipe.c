@@ -134,7 +134,10 @@ static tola_status read_data(recipe *r, const yaml_node *node, tola_error *err) 
     r->data.rows = d.rows;
     r->data.separator = d.separator;
     r->data.regression = d.task == 1;
-    if (d.target) TRY(yaml_string(d.target, &r->data.target, err));
+    if (d.target && d.target->kind == YAML_INT)
+        r->data.target = d.target->text; /* a column's place */
+    else if (d.target)
+        TRY(yaml_string(d.target, &r->data.target, err));
     if (r->data.format == RECIPE_IDX && !r->data.labels.count)
         return yaml_error(node, err, "images in IDX files want 'labels', an IDX file too");
     if (r->data.format == RECIPE_IDX && r->data.validation.count && !r->data.validation_labels.count)
@@ -144,6 +147,8 @@ static tola_status read_data(recipe *r, const yaml_node *node, tola_error *err) 
     for (size_t i = 0; table && i < COUNT_OF(each); i++)
         if (each[i]->count > 1) return yaml_error(each[i]->node, err, "a table is one file, not %zu", each[i]->count);
     if (r->data.split && !(r->data.split->number > 0)) return yaml_error(r->data.split, err, "must be above 0");
+    uint64_t rows_kept;
+    if (r->data.split && r->data.split->number >= 1) TRY(yaml_u64(r->data.split, 1, (uint64_t)LARGE, &rows_kept, err));
     return TOLA_OK;
 }
 

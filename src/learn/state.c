@@ -331,8 +331,9 @@ static void compare_facts(const learn_task *task, const tola_value *facts, buf *
     }
 }
 
+/* `named`: the step that the folder is called after. */
 static tola_status check_run(const learn_task *task, const learn_options *o, const char *path, const char *text,
-                             size_t length, run_place *at, tola_error *err) {
+                             size_t length, uint64_t named, run_place *at, tola_error *err) {
     arena a;
     buf changes;
     tola_value run;
@@ -343,11 +344,14 @@ static tola_status check_run(const learn_task *task, const learn_options *o, con
     if (status == TOLA_OK && strcmp(schema, RUN_SCHEMA) != 0)
         status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "is no " RUN_SCHEMA);
     if (status == TOLA_OK) {
-        at->step = tola_value_u64(tola_value_get(&run, "step"), 0);
+        at->step = tola_value_u64(tola_value_get(&run, "step"), UINT64_MAX);
         at->tokens = tola_value_u64(tola_value_get(&run, "tokens"), 0);
         at->log_bytes = tola_value_u64(tola_value_get(&run, "log_bytes"), 0);
         at->validation_due = tola_value_bool(tola_value_get(&run, "validation_due"), false);
-        if (!o->other_facts) compare_facts(task, tola_value_get(&run, "facts"), &changes);
+        if (at->step != named)
+            status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "its step is not that of its folder, %llu",
+                             (unsigned long long)named);
+        if (status == TOLA_OK && !o->other_facts) compare_facts(task, tola_value_get(&run, "facts"), &changes);
         if (changes.length)
             status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the run was begun with another recipe: %.*s",
                              (int)changes.length, (const char *)changes.data);
@@ -451,7 +455,7 @@ tola_status state_load(const learn_task *task, const learn_options *o, const cha
     char *path = path_join(folder, "run.json"), *text = NULL;
     size_t length;
     tola_status status = path ? read_text(path, &text, &length, err) : err_nomem(err, "reading a checkpoint");
-    if (status == TOLA_OK) status = check_run(task, o, path, text, length, at, err);
+    if (status == TOLA_OK) status = check_run(task, o, path, text, length, step_of(path_last(folder), false), at, err);
     mem_free(text);
     mem_free(path);
     if (status == TOLA_OK) status = load_tensors(task, o, folder, err);

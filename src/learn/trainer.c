@@ -63,6 +63,8 @@ static uint64_t process_bytes(const char *key) {
     return (uint64_t)kib * 1024;
 }
 
+uint64_t learn_resident(void) { return process_bytes("VmRSS"); }
+
 tola_status learn_predict(const learn_task *task, const learn_options *o, learn_memory *out, tola_error *err) {
     const learn_parameters *p = task->parameters;
     learn_memory m = { .data = task->data_bytes, .weights = task->frozen_bytes };
@@ -77,8 +79,10 @@ tola_status learn_predict(const learn_task *task, const learn_options *o, learn_
     m.gradients = p->elements * sizeof(float);
     m.optimizer = learn_optimizer_bytes(&o->optimizer, p) / ranks_count();
     TRY(plan_predict(task->graph, task->max_tokens, task->max_outputs, count, o->precision, &m.activations, err));
-    uint64_t resident = process_bytes("VmRSS"), known = m.weights + m.data;
+    /* weights that are mapped may not be there yet: subtracting them may take too much */
+    uint64_t resident = learn_resident(), known = m.weights + m.data - task->data_later;
     m.program = resident > known ? resident - known : 0;
+    if (m.program < task->before_bytes) m.program = task->before_bytes;
     m.total = m.weights + m.gradients + m.optimizer + m.activations + m.data + m.program;
     *out = m;
     return TOLA_OK;
