@@ -84,6 +84,9 @@ model.safetensors
 $ echo '4.1,1.2,large' >> flowers.csv; tola train flowers.yaml --resume --quiet
 2> tola: flowers/checkpoint-70/run.json: the run was begun with another recipe: data was *, is * (glob)
 [exit 2]
+$ cp -r flowers moved; mv moved/checkpoint-70 moved/checkpoint-69; tola train flowers.yaml --out moved --resume --quiet
+2> tola: moved/checkpoint-69/run.json: its step is not that of its folder, 69
+[exit 2]
 $ tola train flowers.yaml --changed
 2> tola: --changed is said beside --resume
 [exit 2]
@@ -97,6 +100,17 @@ memory *: weights 88 B, gradients 4.10 kB, optimizer 512 B, activations *, progr
 
 # Recipes that are refused: line, key, the nearest that is known.
 $ bad() { cat > bad.yaml; tola train bad.yaml; }; declare -f bad > bad.sh
+$ . ./bad.sh; bad <<'END'
+> data: {train: flowers.csv, target: 7}
+> model: {layers: [dense 3]}
+> training: {steps: 3}
+> END
+2> tola: flowers.csv: line 1: there is no column '7' among 3
+[exit 2]
+$ for rows in 1e30 2.5; do sed "s/validation: 2/validation: $rows, target: -1/" flowers.yaml > bad.yaml; tola train bad.yaml; done
+2> tola: bad.yaml: line 1, column 40: data.validation: a whole number is wanted, not the number 1e30
+2> tola: bad.yaml: line 1, column 40: data.validation: a whole number is wanted, not the number 2.5
+[exit 2]
 $ . ./bad.sh; bad <<'END'
 > data: {train: flowers.csv}
 > model: {layers: [dense 3]}
