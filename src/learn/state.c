@@ -30,8 +30,10 @@
 
 /* ---- folders ---- */
 
-/* Files of a folder and the folder; folders within it, which only chat templates make, one level deep. */
+/* Files of a folder and the folder; folders within it, which only chat templates make, one level deep. Of a link to a
+ * folder only the link. */
 static void remove_folder(const char *path, int depth) {
+    if (unlink(path) == 0) return;
     DIR *dir = opendir(path);
     if (!dir) return;
     for (struct dirent *e; (e = readdir(dir));) {
@@ -102,11 +104,14 @@ void state_prune(const char *out, uint32_t keep) {
     if (!dir) return;
     for (struct dirent *e; (e = readdir(dir));) {
         uint64_t n = step_of(e->d_name, false);
-        if (n != UINT64_MAX && mem_grow(&steps, &cap, count + 1, sizeof *steps)) steps[count++] = n;
-        if (step_of(e->d_name, true) == UINT64_MAX) continue;
-        char *left = path_join(out, e->d_name);
-        if (left) remove_folder(left, 1);
-        mem_free(left);
+        bool left = step_of(e->d_name, true) != UINT64_MAX;
+        if (n == UINT64_MAX && !left) continue;
+        char *path = path_join(out, e->d_name);
+        if (path && left)
+            remove_folder(path, 1);
+        else if (path && is_whole(path) && mem_grow(&steps, &cap, count + 1, sizeof *steps))
+            steps[count++] = n; /* what is no checkpoint is not counted among those that are kept */
+        mem_free(path);
     }
     closedir(dir);
     if (count) qsort(steps, count, sizeof *steps, compare_steps);

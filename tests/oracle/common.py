@@ -57,7 +57,15 @@ class Refused(Exception):
     """tola did not take a file; the text is its message."""
 
 
+def check_fresh(program):
+    """A program that was left behind by a build of some targets says things of the past."""
+    made, library = BUILD / program, BUILD / "libtola.a"
+    if made.exists() and library.exists() and made.stat().st_mtime < library.stat().st_mtime:
+        sys.exit(f"{made} is older than libtola.a beside it: build it, too")
+
+
 def run(program, *arguments):
+    check_fresh(program)
     done = subprocess.run([str(BUILD / program), *map(str, arguments)], capture_output=True)
     if done.returncode:
         raise Refused(done.stderr.decode(errors="replace").strip() or f"{program} ended with {done.returncode}")

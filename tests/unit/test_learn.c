@@ -314,6 +314,15 @@ static void test_checkpoints(void **state) {
     assert_non_null(strstr(err.message, "moment1.tensor.0"));
     mem_free(folder);
 
+    /* folders without a run are not counted among those that are kept; of a link only the link goes */
+    assert_int_equal(rename(unit_path("checkpoint-3"), unit_path("elsewhere")), 0);
+    assert_int_equal(symlink("elsewhere", unit_path("checkpoint-3")), 0);
+    state_prune(o.out, 1);
+    assert_int_equal(stat(unit_path("checkpoint-4/run.json"), &st), 0);
+    assert_int_not_equal(lstat(unit_path("checkpoint-3"), &st), 0);
+    assert_int_not_equal(lstat(unit_path(".checkpoint-3.part"), &st), 0);
+    assert_int_equal(stat(unit_path("elsewhere/run.json"), &st), 0);
+
     /* a disk that is full in a checkpoint: the one before stays, nothing half is seen */
     o.optimizer.method = LEARN_ADAMW8;
     for (uint64_t n = 0;; n++) {
