@@ -2,6 +2,7 @@
 #include <tola/finetune.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/options.h"
 #include "base/path.h"
 #include "base/text.h"
@@ -43,7 +44,7 @@ typedef struct finetuning {
     chat_data *train, *validation;
     forget *anchor;
     uint32_t data_rows, remedy_rows; /* of a batch */
-    uint8_t digest[32];
+    uint8_t digest[32], model_digest[32];
     uint64_t resident; /* bytes of the process before the model was opened */
     double perplexity_before, perplexity_after, kl_after;
     /* one batch */
@@ -510,6 +511,47 @@ static void fact(finetuning *f, const char *name, bool harmless, const char *for
     f->fact_count++;
 }
 
+#define SAMPLE 4096 /* bytes of a tensor that tell whether the model is another one */
+
+/* Names, types and beginnings of all tensors: an adapter does not go on over other weights. */
+static tola_status digest_model(finetuning *f, tola_error *err) {
+    uint8_t sample[SAMPLE];
+    sha256_stream *s;
+    TRY(sha256_open(&s, err));
+    tola_status status = TOLA_OK;
+    for (size_t i = 0; i < tola_checkpoint_tensor_count(f->checkpoint) && status == TOLA_OK; i++) {
+        const tola_tensor_info *t = tola_checkpoint_tensor(f->checkpoint, i);
+        const uint64_t about[2] = { (uint64_t)t->dtype, t->bytes };
+        const size_t n = t->bytes < SAMPLE ? (size_t)t->bytes : SAMPLE;
+        status = tola_checkpoint_read(f->checkpoint, i, 0, sample, n, err);
+        if (status == TOLA_OK) status = sha256_update(s, t->name, strlen(t->name) + 1, err);
+        if (status == TOLA_OK) status = sha256_update(s, about, sizeof about, err);
+        if (status == TOLA_OK) status = sha256_update(s, sample, n, err);
+    }
+    if (status == TOLA_OK) return sha256_finish(s, f->model_digest, err);
+    sha256_abort(s);
+    return status;
+}
+
+/* A run that is stopped would leave neither the model nor a run, and the end of a full one would be refused. */
+static tola_status check_apart(const finetuning *f, tola_error *err) {
+    struct stat a, b;
+    if (!f->o->out || stat(f->o->out, &b) != 0 || stat(f->path, &a) != 0) return TOLA_OK;
+    if (!S_ISDIR(a.st_mode)) {
+        const size_t n = (size_t)(path_last(f->path) - f->path);
+        char *folder = mem_alloc(n + 2);
+        if (!folder) return err_nomem(err, "the folder of the run");
+        memcpy(folder, f->path, n);
+        memcpy(folder + n, ".", 2);
+        const int failed = stat(folder, &a);
+        mem_free(folder);
+        if (failed) return TOLA_OK;
+    }
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return TOLA_OK;
+    return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s: is the folder of the model; say another with --out",
+                   f->o->out);
+}
+
 /* What a resume is held to. */
 static void state_facts(finetuning *f) {
     static const char *const methods[] = { "lora", "rslora", "dora", "full" };
@@ -525,6 +567,8 @@ static void state_facts(finetuning *f) {
         fact(f, "b_rate", false, "%g", o->b_rate);
     }
     fact(f, "data", false, "%s", digest);
+    train_digest_text(f->model_digest, digest);
+    fact(f, "model", false, "%s", digest);
     fact(f, "context", false, "%u", f->context);
     fact(f, "batch", false, "%u", o->batch);
     fact(f, "accumulate", false, "%u", o->accumulate);
@@ -637,7 +681,9 @@ static void describe(const finetuning *f, tola_finetune_summary *out) {
 static tola_status prepare(finetuning *f, tola_error *err) {
     const char *out = f->o->out;
     TRY(check_options(f->o, err));
+    TRY(check_apart(f, err));
     TRY(open_model(f, err));
+    TRY(digest_model(f, err));
     TRY(open_examples(f, err));
     TRY(build_graph(f, err));
     if (out && !f->o->dry_run && mkdir(out, 0777) != 0 && errno != EEXIST)

@@ -28,6 +28,11 @@ $ tola finetune s.gguf --data four.jsonl --out run --batch 2 --steps 3
 [exit 2]
 $ tola finetune s.gguf --data four.jsonl --out run --batch 2 --steps 3 --rank 2 --context 64 --resume --lr 1e-3 2>&1 | grep -c rate
 1
+$ tola quantize s.gguf other.gguf --to q8_0 --quiet; tola finetune other.gguf --data four.jsonl --out run --batch 2 --steps 3 --resume 2>&1 | grep -c 'model was'
+1
+$ tola finetune s.gguf --data four.jsonl --out .
+2> tola: .: is the folder of the model; say another with --out
+[exit 2]
 $ tola finetune s.gguf --data four.jsonl --dry-run --json | grep -v '": [0-9.]*,*$'
 {
   "schema": "tola.finetune/1",
