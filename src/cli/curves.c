@@ -1,10 +1,12 @@
 /* Curves as a picture and as text. What they share: which values an axis covers and where its ticks are. */
 #include "curves.h"
 
+#include <dirent.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "canvas.h"
 #include "cli_chart.h"
@@ -392,6 +394,16 @@ static bool falls_far(const curve *curves, size_t count) {
     return low > 0 && high > 10 * low;
 }
 
+/* What a run that was killed while it drew has left: ".loss.png.XXXXXX". */
+static void remove_unfinished(const char *folder) {
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strncmp(e->d_name, ".loss.png.", 10) == 0 || strncmp(e->d_name, ".loss.svg.", 10) == 0)
+            (void)unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
+}
+
 static int draw_run(const char *folder, const char *title, const tola_learn_log *log, bool print) {
     static const char *const losses[][2] = { { "loss", "train" }, { "validation.loss", "validation" }, { NULL, NULL } };
     static const char *const others[][2][2] = {
@@ -412,6 +424,7 @@ static int draw_run(const char *folder, const char *title, const tola_learn_log 
         panels[count++] = (curve_panel){ curves[n].name, curves + n, 1, false };
         n++;
     }
+    remove_unfinished(folder);
     size_t length = strlen(folder);
     char *path = frame_alloc(length + 16);
     snprintf(path, length + 16, "%s%sloss.%s", folder, length && folder[length - 1] == '/' ? "" : "/",

@@ -50,7 +50,8 @@ $ cat flowers/config.json | tr -d '\n '; echo
 {"model_type":"tola_layers","input":[2],"offset":[*],"factor":[*],"layers":["dense4","tanh","dense2"],"classes":["large","small"]} (glob)
 
 # The same bits at any number of threads, and after a resume.
-$ tola train flowers.yaml --out again --quiet --threads 3; cmp flowers/model.safetensors again/model.safetensors
+$ mkdir again; touch again/.loss.png.a1b2c3; tola train flowers.yaml --out again --quiet --threads 3; ls -A again | grep -c '^\.'; cmp flowers/model.safetensors again/model.safetensors
+0
 $ rm -r again/checkpoint-60 again/model.safetensors; tola train flowers.yaml --out again --quiet --resume
 $ cmp flowers/model.safetensors again/model.safetensors
 $ tola train flowers.yaml
