@@ -113,6 +113,14 @@ optimizer: {rate: 0.003, clip: 1}
 """
 
 
+def write_texts(folder):
+    rng = random.Random(7)
+    words = ["".join(rng.choice("abcdefghij") for _ in range(rng.randint(2, 7))) for _ in range(60)]
+    text = " ".join(rng.choice(words) for _ in range(4000))
+    (folder / "text.txt").write_text(text)
+    (folder / "part.txt").write_text(text[:1500])
+
+
 def compare_models(tally, folder):
     try:
         import transformers
@@ -122,11 +130,6 @@ def compare_models(tally, folder):
         return
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    rng = random.Random(7)
-    words = ["".join(rng.choice("abcdefghij") for _ in range(rng.randint(2, 7))) for _ in range(60)]
-    text = " ".join(rng.choice(words) for _ in range(4000))
-    (folder / "text.txt").write_text(text)
-    (folder / "part.txt").write_text(text[:1500])
     for architecture, kv, tied in (("llama", 2, "false"), ("gpt2", 4, "true"), ("mistral", 2, "true"),
                                    ("mixtral, experts: 4", 2, "false"), ("qwen2", 2, "true"), ("qwen3", 2, "false")):
         train(folder, TEXT % (architecture, kv, tied), architecture.split(",")[0])
@@ -137,7 +140,7 @@ def compare_models(tally, folder):
         model, info = transformers.AutoModelForCausalLM.from_pretrained(folder / name, output_loading_info=True)
         odd = {k: v for k, v in info.items() if v}
         tally.check(f"{name}: transformers loads it whole", not odd, str(odd))
-        ids = Tokenizer.from_file(str(folder / name / "tokenizer.json")).encode(text[:1500]).ids
+        ids = Tokenizer.from_file(str(folder / name / "tokenizer.json")).encode((folder / "part.txt").read_text()).ids
         total = count = 0
         for i in range(0, len(ids), 32):
             window = torch.tensor([ids[i:i + 32]])
@@ -233,6 +236,7 @@ def main():
                         lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9, weight_decay=0.01))
         compare_network(tally, folder, "adamw", "adamw, rate: 0.01, decay: 0.1",
                         lambda groups: torch.optim.AdamW(groups, lr=0.01, weight_decay=0.1))
+        write_texts(folder)
         compare_models(tally, folder)
         compare_memory(tally, folder)
         check_digits(tally, folder)
