@@ -100,7 +100,7 @@ typedef struct tola_distill_options {
     const char *data;    /* texts or JSONL in the place of the recipe's data.train; NULL: those */
     double temperature, share; /* of the loss that the teacher gives; below 0: the recipe's, or 2 and 0.5 */
     uint32_t top;        /* of the teacher's tokens; 0: the recipe's, or 64 */
-    /* For a student that is a model: what a recipe would say; 0: one epoch, 8 rows, the model's context or 512, 3e-4. */
+    /* For a student that is a model: what a recipe would say; 0: one epoch, 8 rows, its context or 512, 3e-4. */
     uint64_t steps;
     uint32_t batch, context;
     double rate;
@@ -109,8 +109,8 @@ typedef struct tola_distill_options {
 #define TOLA_DISTILL_OPTIONS_INIT { sizeof(tola_distill_options), NULL, NULL, -1, -1, 0, 0, 0, 0, 0, { 0 } }
 
 /* tola_train with a teacher, any model that runs: the loss is share * temperature^2 KL(teacher || student), both at the
- * temperature and over the teacher's `top` most probable tokens, and 1 - share of cross-entropy (arXiv 1503.02531). A new
- * student takes the teacher's tokenizer. */
+ * temperature and over the teacher's `top` most probable tokens, and 1 - share of cross-entropy (arXiv 1503.02531). A
+ * new student takes the teacher's tokenizer. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_distill(const char *teacher, const tola_distill_options *distill,
                                                   const tola_train_options *options, tola_train_summary *summary,
                                                   tola_learn_result *result, tola_error *err);

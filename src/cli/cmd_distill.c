@@ -13,10 +13,10 @@ typedef struct settings {
 static const settings defaults = { .temperature = -1, .share = -1 };
 
 static const cli_option options[] = {
-    { "student", 0, CLI_STRING, "FILE", "A recipe (.yaml), or a model that goes on learning", offsetof(settings, student),
+    { "student", 0, CLI_STRING, "FILE", "A recipe (.yaml), or a model that goes on learning",
+      offsetof(settings, student), NULL, "file" },
+    { "data", 0, CLI_STRING, "FILE", "Texts or lines of JSON, in the place of the recipe's", offsetof(settings, data),
       NULL, "file" },
-    { "data", 0, CLI_STRING, "FILE", "Texts or lines of JSON, in the place of the recipe's", offsetof(settings, data), NULL,
-      "file" },
     TRAINING_OPTIONS(settings, training, "Folder of the run"),
     { "temperature", 't', CLI_DOUBLE, "T", "Soften both distributions by this (the recipe's, or 2)",
       offsetof(settings, temperature), NULL, NULL },
@@ -24,7 +24,8 @@ static const cli_option options[] = {
       offsetof(settings, share), NULL, NULL },
     { "top", 0, CLI_UINT, "N", "Keep the teacher's N most probable tokens (the recipe's, or 64)",
       offsetof(settings, top), NULL, NULL },
-    { "steps", 0, CLI_UINT, "N", "Steps of a student that is a model (one epoch)", offsetof(settings, steps), NULL, NULL },
+    { "steps", 0, CLI_UINT, "N", "Steps of a student that is a model (one epoch)", offsetof(settings, steps), NULL,
+      NULL },
     { "batch", 'b', CLI_UINT, "N", "Its rows of a batch (8)", offsetof(settings, batch), NULL, NULL },
     { "context", 'c', CLI_UINT, "N", "Its tokens of a row (512, or the model's where that is less)",
       offsetof(settings, context), NULL, NULL },
@@ -72,12 +73,12 @@ const cli_verb cmd_distill = {
     .summary = "Teach a smaller model what a larger one knows",
     .usage = "tola distill TEACHER --student RECIPE.yaml|MODEL --data FILE --out DIR [options]",
     .description =
-        "The student learns the texts of FILE and what TEACHER makes of them: its loss is X times the divergence from the "
-        "teacher's distribution, both softened by the temperature, and 1 - X times the cross-entropy of 'tola train'. "
+        "The student learns the texts of FILE and what TEACHER makes of them: its loss is X times the divergence from "
+        "the teacher's distribution, both softened by the temperature, and 1 - X times the cross-entropy of 'tola train'. "
         "TEACHER is any model that 'tola run' opens, of any type. A student that is a recipe takes the teacher's "
         "tokenizer, and its keys hold ('distill' among them); one that is a model goes on from its weights.\n\n"
-        "The teacher's most probable tokens at each place are computed once and kept in DIR/teacher.rows. Validation tells "
-        "cross-entropy alone, so that it compares with a run without a teacher. All else is as with 'tola train'.",
+        "The teacher's most probable tokens at each place are computed once and kept in DIR/teacher.rows. Validation "
+        "tells cross-entropy alone, so that it compares with a run without a teacher. All else is as with 'tola train'.",
     .examples = "tola distill large.gguf --student small.yaml --data texts.txt --out small\tA new model\n"
                 "tola distill large/ --student small/ --data chats.jsonl --out better --steps 500\tOne that is there",
     .exits = "0\tthe run is done, or was stopped after a checkpoint\n"

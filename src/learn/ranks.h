@@ -2,8 +2,8 @@
  *
  * Every process has the whole of weights and gradients; batches and the optimizer's state are shared out (stage 1 of
  * ZeRO, arXiv 1910.02054). A step sums the gradients so that each process has the sums of its own range of elements,
- * updates that range, and gets the other ranges from the others. Ranges begin at chunks (parameters.h), which no block of
- * 8-bit state crosses.
+ * updates that range, and gets the other ranges from the others. Ranges begin at chunks (parameters.h), which no block
+ * of 8-bit state crosses.
  *
  * Built with TOLA_MPI. In a program that was started alone, or built without it, there is one rank, and every call but
  * ranks_start does nothing. Calls return when all ranks have come; where one is gone, MPI ends the others. */
@@ -15,7 +15,8 @@
 /* Joins the others, once, before any other thread is started. TOLA_E_UNSUPPORTED where mpirun started several processes
  * of a program that was built without MPI: they would overwrite each other's files. */
 tola_status ranks_start(tola_error *err);
-/* TOLA_E_UNSUPPORTED where several processes were started together and have not joined: each would write the same files. */
+/* TOLA_E_UNSUPPORTED where several processes were started together and have not joined: each would write the same
+ * files. */
 tola_status ranks_check(tola_error *err);
 /* At the program's end; `failed`: where not all did (ranks_agree), ends the others, too. */
 void ranks_stop(bool failed);

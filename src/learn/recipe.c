@@ -22,7 +22,8 @@
 
 /* What the tables below read into, beside the recipe. */
 typedef struct raw {
-    const yaml_node *seed, *data, *tokenizer, *model, *training, *optimizer, *schedule, *validation, *save, *log, *distill;
+    const yaml_node *seed, *data, *tokenizer, *model, *training, *distill, *optimizer, *schedule, *validation, *save,
+        *log;
 } raw;
 
 static tola_status read_top(const yaml_node *root, raw *out, recipe *r, tola_error *err) {

@@ -41,7 +41,9 @@ void teacher_close(teacher *t) {
 }
 
 const tola_model *teacher_model(const teacher *t) { return t->model; }
-uint64_t teacher_bytes(const teacher *t) { return tola_session_bytes_limit(t->session) + tola_model_about(t->model)->weight_bytes + t->row_bytes; }
+uint64_t teacher_bytes(const teacher *t) {
+    return tola_session_bytes_limit(t->session) + tola_model_about(t->model)->weight_bytes + t->row_bytes;
+}
 
 /* ---- the file ---- */
 

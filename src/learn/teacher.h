@@ -1,5 +1,5 @@
-/* What a teacher makes of rows of tokens: its most probable next tokens at a temperature, kept in a file so that each row
- * is computed once, whatever the epochs and resumes (arXiv 1503.02531). */
+/* What a teacher makes of rows of tokens: its most probable next tokens at a temperature, kept in a file so that each
+ * row is computed once, whatever the epochs and resumes (arXiv 1503.02531). */
 #ifndef LEARN_TEACHER_H
 #define LEARN_TEACHER_H
 

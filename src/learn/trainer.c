@@ -465,9 +465,15 @@ static tola_status enter_folder(learn_trainer *t, tola_error *err) {
     char *last = NULL;
     run_place at = { .step = 0 };
     if (mkdir(o->out, 0777) != 0 && errno != EEXIST) return err_errno(err, errno, "cannot create folder", o->out);
-    const bool anew = o->overwrite && !o->resume && holds_run(o->out);
-    TRY(open_log(t, err));
-    if (anew) clear_folder(t);
+    const bool anew = o->overwrite && !o->resume;
+    bool there = holds_run(o->out);
+    TRY(learn_last_checkpoint(o->out, &last, &at.step, err));
+    there = there || last;
+    mem_free(last);
+    last = NULL;
+    tola_status opened = open_log(t, err); /* and with it the folder's lock */
+    if (opened != TOLA_OK) return opened;
+    if (anew && there) clear_folder(t);
     TRY(learn_last_checkpoint(o->out, &last, &at.step, err));
     state_prune(o->out, UINT32_MAX); /* what a killed run left half written */
     if (last) {

@@ -181,7 +181,12 @@ static tola_status read_half(model_adapter *a, pair *p, int half, tola_error *er
     float *values = mem_alloc_aligned(64, (size_t)t->elements * sizeof *values);
     if (values == NULL) return err_nomem(err, "opening an adapter");
     a->blocks[a->block_count++] = values;
+    const tola_dtype_kind kind = tola_dtype_get_kind(t->dtype);
+    if (kind != TOLA_KIND_FLOAT && kind != TOLA_KIND_BLOCK)
+        return refuse(a->ck, t->name, TOLA_E_UNSUPPORTED, "an adapter's matrices are floats", err);
     TRY(model_read_f32(a->ck, p->tensors[half], values, err));
+    for (uint64_t i = 0; i < t->elements; i++)
+        if (!isfinite(values[i])) return refuse(a->ck, t->name, TOLA_E_FORMAT, "holds what is no finite number", err);
     p->data[half] = values;
     uint64_t rows = t->shape[0], cols = half == MAGNITUDE ? 1 : t->shape[1], dim = a->base->key_dim;
     p->weights[half] = (graph_weight){ .name = t->name,

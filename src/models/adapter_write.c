@@ -46,6 +46,9 @@ static tola_status find_row(writing_adapter *w, item *it, const model_pair *p, t
     char name[NAME_BYTES];
     name_match m;
     it->pair = p;
+    if (p->layer != UINT32_MAX && p->layer >= w->d->layer_count)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%.100s of layer %u: the model has %u layers", p->word, p->layer,
+                       w->d->layer_count);
     if (!names_format(p->word, p->layer, 0, name, sizeof name) || !names_match_gguf(w->d->family->map, name, &m) ||
         !names_format(m.row->hf, p->layer, 0, it->module, sizeof it->module) || !text_ends_with(it->module, ".weight"))
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "no adapter's name is known for %.100s", p->word);

@@ -153,6 +153,23 @@ static tola_status find_inputs(merging *m, merge_tensor *t, const where *w, uint
     return TOLA_OK;
 }
 
+/* What is not merged is copied from where its description is from; all models must say the same of it. */
+static tola_status choose_copied(merging *m, merge_tensor *t, const where *w) {
+    char name[120];
+    for (size_t i = 0; i < t->count; i++) {
+        const tola_tensor_info *it = info_of(&t->inputs[i]);
+        if (it->dtype != t->like->dtype)
+            return yaml_error(w->slice->sources[i].node, m->err, "%s is %s here and %s in the base: it cannot be merged",
+                              text_quote(name, sizeof name, it->name, strlen(it->name)), tola_dtype_name(it->dtype),
+                              tola_dtype_name(t->like->dtype));
+        if (it != t->like) continue;
+        const merge_input first = t->inputs[0];
+        t->inputs[0] = t->inputs[i];
+        t->inputs[i] = first;
+    }
+    return TOLA_OK;
+}
+
 static tola_status set_types(merging *m, merge_tensor *t, const where *w) {
     bool floats = true;
     tola_dtype work = (tola_dtype)info_of(&t->inputs[0])->dtype;
@@ -163,6 +180,7 @@ static tola_status set_types(merging *m, merge_tensor *t, const where *w) {
         if (info_of(&t->inputs[i])->dtype != work) work = TOLA_DTYPE_F32;
     }
     t->copied = !floats;
+    if (t->copied) TRY(choose_copied(m, t, w));
     t->work = m->recipe.dtype != TOLA_DTYPE_NONE ? m->recipe.dtype : work;
     m->dtypes[m->count] = t->copied                                ? (tola_dtype)t->like->dtype
                           : m->recipe.out_dtype != TOLA_DTYPE_NONE ? m->recipe.out_dtype

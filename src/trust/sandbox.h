@@ -6,7 +6,7 @@
 
 #include "base/source.h"
 
-/* Has the system the filter for system calls? */
+/* Has the system the filter for system calls, and can it be set here? */
 bool sandbox_available(void);
 
 /* A child: its number in the parent, 0 in the child, -1 with errno. And the child's end, which runs nothing of the

@@ -74,7 +74,12 @@ static tola_status read_folder(const char *path, name_list *out, tola_error *err
     if (!d) return err_errno(err, errno, "cannot open the folder", path);
     tola_status status = TOLA_OK;
     struct dirent *entry;
-    while (status == TOLA_OK && (entry = readdir(d))) {
+    while (status == TOLA_OK) {
+        errno = 0;
+        if (!(entry = readdir(d))) {
+            if (errno) status = err_errno(err, errno, "cannot read the folder", path);
+            break;
+        }
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, ".git") == 0)
             continue;
         status = add_name(out, path_join(path, entry->d_name), err);
@@ -194,7 +199,6 @@ static tola_status scan_all_here(report_owner *o, progress *p, tola_error *err) 
 #define CHILD_MEMORY ((uint64_t)6 << 30) /* a member of 1 GiB, and a tree of JSON beside it */
 #define CHILD_SECONDS 60u                /* of processor time, and one more for each 50 MB */
 #define CHILD_REPORT ((size_t)256 << 20) /* bytes; texts of all findings and imports at their limits take half */
-#define CHILD_NO_FILTER 77
 
 typedef struct child {
     pid_t pid;
@@ -241,7 +245,7 @@ static void be_child(source *src, const char *path, int fd, bool asks, unsigned 
     uint64_t size = src->size;
     int input = source_descriptor(src);
     if (asks && sandbox_open_asking(fd, path, size, src->remote, &src, &err) != TOLA_OK) sandbox_leave(1);
-    if (!sandbox_enter(input, fd, asks, CHILD_MEMORY, CHILD_SECONDS + size / 50000000)) sandbox_leave(CHILD_NO_FILTER);
+    if (!sandbox_enter(input, fd, asks, CHILD_MEMORY, CHILD_SECONDS + size / 50000000)) sandbox_leave(1);
     arena_init(&a, 0);
     buf_init(&out, CHILD_REPORT);
     scan_job_init(&job, &a);
@@ -303,17 +307,11 @@ static tola_status give_up(children *c, tola_scan_file *file, const char *why, t
 }
 
 /* The child has closed its end. */
-static tola_status take_report(children *c, child *place, bool *sandboxed, tola_error *err) {
+static tola_status take_report(children *c, child *place, tola_error *err) {
     tola_scan_file *file = &c->o->files[place->file];
     char why[200];
     unsigned wants = 0;
     int state = end_child(c, place, false);
-    if (WIFEXITED(state) && WEXITSTATUS(state) == CHILD_NO_FILTER) {
-        if (c->options->sandbox == TOLA_SANDBOX_ALWAYS)
-            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "this system refuses the filter for system calls");
-        *sandboxed = false;
-        return scan_here(place->src, &c->o->a, file, err);
-    }
     if (!WIFEXITED(state) || WEXITSTATUS(state) != 0 || place->report.failed) {
         if (WIFSIGNALED(state))
             snprintf(why, sizeof why, "cannot be read: the process that looked into it was ended by signal %d (%s)",
@@ -409,7 +407,7 @@ static tola_status fill_places(children *c, size_t *next, tola_error *err) {
     return TOLA_OK;
 }
 
-static tola_status serve_children(children *c, bool *sandboxed, tola_error *err) {
+static tola_status serve_children(children *c, tola_error *err) {
     struct pollfd *wait = mem_calloc(c->count, sizeof *wait);
     size_t next = 0;
     tola_status status = wait ? TOLA_OK : err_nomem(err, "scanning");
@@ -423,7 +421,7 @@ static tola_status serve_children(children *c, bool *sandboxed, tola_error *err)
             child *place = &c->places[i];
             if (!wait[i].revents || listen_to(place)) continue;
             size_t file = place->file;
-            status = take_report(c, place, sandboxed, err);
+            status = take_report(c, place, err);
             if (place->fd >= 0) continue; /* started once more */
             free_child(place);
             if (status == TOLA_OK && !tell(&c->p, c->o->files[file].bytes))
@@ -452,7 +450,7 @@ static tola_status scan_in_children(report_owner *o, const tola_scan_options *op
     for (size_t i = 0; i < c.count; i++) c.places[i].fd = -1;
     (void)hash_string("", 0); /* makes the key that children share */
     *sandboxed = true;
-    tola_status status = serve_children(&c, sandboxed, err);
+    tola_status status = serve_children(&c, err);
     mem_free(c.places);
     return status;
 }

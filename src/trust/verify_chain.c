@@ -80,12 +80,14 @@ static bool find_model(const chain *c, const char *name, char **model, char **si
     return false;
 }
 
-static bool seen(const chain *c, const uint8_t root[32], const char *model) {
+static bool seen(const chain *c, const uint8_t root[32], const char *model, size_t *at) {
     char hex[DIGEST_HEX];
     digest_to_hex(root, 32, hex);
     for (size_t i = 0; i < c->count; i++)
-        if (c->links[i].digest && strcmp(c->links[i].digest, hex) == 0 && strcmp(c->links[i].model, model) == 0)
+        if (c->links[i].digest && strcmp(c->links[i].digest, hex) == 0 && strcmp(c->links[i].model, model) == 0) {
+            *at = i;
             return true;
+        }
     return false;
 }
 
@@ -112,9 +114,9 @@ static tola_status check_input(chain *c, const provenance_file *files, size_t co
         mem_free(signature);
         return given;
     }
-    bool again = seen(c, s.root, model);
+    bool again = seen(c, s.root, model, &at); /* its own inputs are known; what this one says of it is not */
     status = again ? TOLA_OK : add_link(c, model, &s, &at, err);
-    for (size_t i = 0; status == TOLA_OK && !again && i < count; i++)
+    for (size_t i = 0; status == TOLA_OK && i < count; i++)
         if (!provenance_has(&s.m, &files[i])) {
             bool comparable = s.m.rules.hash == DIGEST_SHA256 && !s.m.rules.shard_size;
             text_quote(quoted, sizeof quoted, files[i].path, strlen(files[i].path));
