@@ -222,18 +222,43 @@ static bool looks_like_json(const head *h) {
     return strchr("{[\"]0123456789", h->bytes[i]) != NULL;
 }
 
-/* YAML that makes PyYAML's unsafe loaders call something. */
+#define YAML_WINDOW ((uint64_t)64 << 20)
+#define YAML_OVERLAP 4096u
+
+/* A tag whose spelling hides what it names: written with %, or under a handle that the file defines. */
+static const char *hidden_tag(const char *text) {
+    for (const char *p = text; (p = strpbrk(p, "!%")); p++) {
+        const bool begins = p == text || p[-1] == '\n';
+        if (*p == '%' && begins && strncmp(p, "%TAG", 4) == 0) return p;
+        if (*p != '!' || !(begins || strchr(" \t[{,:-?", p[-1]))) continue;
+        const size_t n = strcspn(p, " \t\r\n,]}");
+        if (memchr(p, '%', n) && n > 2 && (p[1] == '!' || p[1] == '<' || memchr(p + 1, '!', n - 1))) return p;
+    }
+    return NULL;
+}
+
+/* YAML that makes PyYAML's unsafe loaders call something. Tags may stand anywhere. */
 static void scan_yaml(scan_job *job, const scan_part *part) {
-    scan_part begin = *part; /* tags may stand anywhere; configurations are small */
-    if (part_bytes(part) > ((uint64_t)64 << 20)) begin.end = begin.start + ((uint64_t)64 << 20);
-    uint8_t *text = part_load(job, &begin, (uint64_t)64 << 20, "yaml");
-    const char *found = text ? strstr((const char *)text, "!!python/") : NULL;
-    if (!found && text) found = strstr((const char *)text, "tag:yaml.org,2002:python/");
-    if (found)
-        scan_find(job, part, TOLA_DANGEROUS, "yaml", (uint64_t)(found - (const char *)text),
-                  "YAML that makes Python objects: %.40s",
-                  text_quote((char[64]){ 0 }, 64, found, strcspn(found, " \n\r[")));
-    mem_free(text);
+    const uint64_t bytes = part_bytes(part);
+    for (uint64_t at = 0; at == 0 || at < bytes; at += YAML_WINDOW - YAML_OVERLAP) {
+        scan_part window = *part;
+        window.start += at;
+        if (bytes - at > YAML_WINDOW) window.end = window.start + YAML_WINDOW;
+        char *text = (char *)part_load(job, &window, YAML_WINDOW, "yaml");
+        const char *found = text ? strstr(text, "!!python/") : NULL, *hidden = NULL;
+        if (!found && text) found = strstr(text, "tag:yaml.org,2002:python/");
+        if (!found && text) hidden = hidden_tag(text);
+        if (found)
+            scan_find(job, part, TOLA_DANGEROUS, "yaml", at + (uint64_t)(found - text),
+                      "YAML that makes Python objects: %.40s",
+                      text_quote((char[64]){ 0 }, 64, found, strcspn(found, " \n\r[")));
+        else if (hidden)
+            scan_find(job, part, TOLA_UNKNOWN, "yaml", at + (uint64_t)(hidden - text),
+                      "YAML whose tags are spelled so that they cannot be read: %.40s",
+                      text_quote((char[64]){ 0 }, 64, hidden, strcspn(hidden, " \n\r[")));
+        mem_free(text);
+        if (found || hidden || !text || bytes - at <= YAML_WINDOW) return;
+    }
 }
 
 /* TorchScript's own operations on files and libraries, as they stand in the source that an archive carries
@@ -329,6 +354,8 @@ void scan_content(scan_job *job, const scan_part *part) {
     if (scan_program(job, part, &h)) return;
     if (looks_like_json(&h) && scan_json(job, part)) {
         set_format(job, part, "json");
+        if (scan_has_extension(part->name, ".ipynb"))
+            scan_find(job, part, TOLA_UNKNOWN, "script", 0, "a notebook, which holds programs");
         return;
     }
     if (is_text(job, part)) {

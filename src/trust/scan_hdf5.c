@@ -29,9 +29,7 @@ typedef struct document_search {
 /* Does '{' stand before a key, as every object of JSON does? */
 static bool may_begin(const document_search *d, size_t i) {
     size_t k = i + 1;
-    while (k < d->bytes && k < i + 16 &&
-           (d->data[k] == ' ' || d->data[k] == '\n' || d->data[k] == '\r' || d->data[k] == '\t'))
-        k++;
+    while (k < d->bytes && (d->data[k] == ' ' || d->data[k] == '\n' || d->data[k] == '\r' || d->data[k] == '\t')) k++;
     return k < d->bytes && d->data[k] == '"' && k + 1 < d->bytes && d->data[k + 1] >= 0x20 && d->data[k + 1] < 0x7f;
 }
 

@@ -107,6 +107,15 @@ static void check_templates(json_scan *s, const tola_value *v) {
     }
 }
 
+/* {"default": "...", "tool_use": "..."} */
+static void check_named_templates(json_scan *s, const tola_value *v) {
+    for (size_t i = 0; i < v->as.map.count; i++) {
+        const tola_value *text = &v->as.map.members[i].value;
+        if (is_text(text))
+            scan_template_text(s->job, s->part, "chat_template", text->as.string.data, text->as.string.length);
+    }
+}
+
 static void check_member(json_scan *s, const tola_member *m) {
     const char *key = m->key.data;
     const tola_value *v = &m->value;
@@ -129,6 +138,8 @@ static void check_member(json_scan *s, const tola_member *m) {
         FIND(s, TOLA_UNKNOWN, "remote-code", "_target_: Hydra would call '%s'", quoted(v, text, sizeof text));
     } else if (text_ends_with(key, "chat_template") && v->kind == TOLA_VALUE_ARRAY) {
         check_templates(s, v);
+    } else if (text_ends_with(key, "chat_template") && v->kind == TOLA_VALUE_MAP) {
+        check_named_templates(s, v);
     }
 }
 

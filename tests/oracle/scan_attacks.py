@@ -524,6 +524,13 @@ def evasions():
     yield "json-serialized-deep", "data", ("[" * 300 + serialized + "}" + "]" * 300).encode(), U
     yield "json-lines-second", "a.jsonl", ('{"a": 1}\n' + serialized + "}\n").encode(), D
     yield "yaml-python-object", "config.yaml", b"a: !!python/object/apply:os.system ['id']\n", D
+    yield "yaml-tag-in-percents", "config.yaml", b"a: !!%70ython/object/apply:os.system ['id']\n", U
+    yield "yaml-tag-handle", "config.yaml", (b"%TAG ! tag:yaml.org,2002:\n--- !python/object/apply:os.system ['id']\n"), U
+    yield "yaml-behind-64-mib", "config.yaml", (b"# a long comment\n" * (4 << 20)
+                                                + b"a: !!python/object/apply:os.system ['id']\n"), D
+    yield "template-by-name", "tokenizer_config.json", (
+        b'{"chat_template": {"default": "{{ x.__class__.__mro__ }}"}}'), D
+    yield "notebook", "train.ipynb", b'{"cells": [], "metadata": {}, "nbformat": 4}', U
     yield "text-that-is-named-weights", "model.pth", b"import os; os.system('id')\n", U
     yield "npy-objects-in-a-record", "a.npy", npy(SYSTEM).replace(b"'|O',", b"[('a', '|O')],"), U
     z = zipped([("data.pkl", EVAL)])
