@@ -34,7 +34,7 @@ printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} bash -c \
     { echo "0 passed, 1 failed"; exit 1; }
 rm -f "$build/libtola.a"
 aarch64-linux-gnu-ar rcs "$build/libtola.a" "$build"/*.o
-above='"(formats|families|transform|insight|share|cli)/|<tola/(checkpoint|insight|transform|tola)\.h>'
+above='"(formats|families|models|learn|trust|transform|insight|share|cli)/|<tola/(checkpoint|insight|transform|tola)\.h>'
 above="$above"'|unit\.h"|base/(hash|json)\.h"|text/schema\.h"|zip_build|gguf_build'
 failed=0
 for test in tests/unit/test_*.c; do

@@ -231,6 +231,33 @@ static void nothing_to_sum(void) {
     if (gemm_tasks(&p, 3) != 0) wrong("tasks of no rows");
 }
 
+/* Scratch serves smaller batches: a plan takes it once, for the largest. What runs in it keeps inside (run). */
+static void smaller_batches(void) {
+    enum { M = 700, N = 64, K = 600 };
+    float *a = memory(M * K * sizeof *a), *b = memory(N * K * sizeof *b), *c = memory(M * N * sizeof *c);
+    for (size_t i = 0; i < M * K; i++) a[i] = 1;
+    for (size_t i = 0; i < N * K; i++) b[i] = 1;
+    for (int precision = GEMM_F32; precision <= GEMM_BF16; precision++)
+        for (int t = 0; t < 4; t++)
+            for (unsigned threads = 1; threads <= 3; threads++) {
+                for (size_t m = 20; m <= M; m += 170)
+                    for (size_t k = 40; k <= K; k += 280) {
+                        gemm_problem p = problem(m, N, k, t, (gemm_precision)precision);
+                        p.a.data = a, p.a.row_bytes = (p.a.transposed ? M : K) * sizeof *a;
+                        p.b.data = b, p.b.row_bytes = (p.b.transposed ? K : N) * sizeof *b;
+                        p.c = c, p.c_stride = N;
+                        const size_t bytes = gemm_scratch_bytes(&p, threads);
+                        run(&p, threads, false);
+                        gemm_problem all = p;
+                        all.m = M, all.k = K;
+                        if (bytes > gemm_scratch_bytes(&all, threads)) wrong("%zu rows want more scratch than %d", m, M);
+                    }
+            }
+    free(a);
+    free(b);
+    free(c);
+}
+
 /* NaN and infinity reach the elements that they should, and no others. */
 static void not_finite(void) {
     for (int precision = GEMM_F32; precision <= GEMM_BF16; precision++)
@@ -271,6 +298,7 @@ static uint64_t in_process(const char *cpu) {
         simulated_fp8();
         nothing_to_sum();
         not_finite();
+        smaller_batches();
         const bool sent = write(ends[1], &digest, sizeof digest) == (ssize_t)sizeof digest;
         _exit(sent ? 0 : 1);
     }

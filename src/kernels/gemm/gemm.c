@@ -224,10 +224,14 @@ static rooms rooms_of(const gemm_problem *p, const cut *c) {
     return r;
 }
 
+/* As rooms_of, with every part as large as it can be for m and k up to these: a smaller product may keep more of A. */
 size_t gemm_scratch_bytes(const gemm_problem *p, unsigned threads) {
     if (p->m == 0 || p->n == 0) return 0;
     const cut c = cut_of(p, threads);
-    return rooms_of(p, &c).bytes;
+    const gemm_kernel *k = c.kernel;
+    const rooms r = rooms_of(p, &c);
+    const size_t panels = parts_of(p->m < MOST_ROWS ? p->m : MOST_ROWS, k->rows), a = panels * r.panel_a;
+    return line_up(a > KEPT ? a : KEPT) + line_up(parts_of(NEAR, r.panel_b) * r.panel_b) + (r.bytes - r.room);
 }
 
 /* ---- a task ---- */

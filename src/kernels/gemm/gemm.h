@@ -42,7 +42,8 @@ typedef struct gemm_problem {
 bool gemm_supports(tola_dtype dtype);
 
 /* Into how many independent tasks the product is cut for so many threads, and the scratch of one thread (aligned to 64
- * by the caller). Both depend on sizes, dtypes and precision, not on pointers. */
+ * by the caller), which serves products with a smaller m or k, too. Both depend on sizes, dtypes and precision, not on
+ * pointers. */
 size_t gemm_tasks(const gemm_problem *p, unsigned threads);
 size_t gemm_scratch_bytes(const gemm_problem *p, unsigned threads);
 void gemm_run(const gemm_problem *p, unsigned threads, size_t task, void *scratch);
