@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/options.h"
@@ -198,6 +200,7 @@ static tola_status scan_all_here(report_owner *o, progress *p, tola_error *err) 
 
 #define CHILD_MEMORY ((uint64_t)6 << 30) /* a member of 1 GiB, and a tree of JSON beside it */
 #define CHILD_SECONDS 60u                /* of processor time, and one more for each 50 MB */
+#define CHILD_SILENT 300.0               /* of wall time without a word, and one more for each 10 MB */
 #define CHILD_REPORT ((size_t)256 << 20) /* bytes; texts of all findings and imports at their limits take half */
 
 typedef struct child {
@@ -207,6 +210,7 @@ typedef struct child {
     source *src;
     buf report;
     bool asks;
+    double heard; /* when it last said something */
     uint8_t ask[17]; /* a question that has not come whole */
     size_t asked;
     unsigned loaded;
@@ -272,15 +276,18 @@ static tola_status start_child(children *c, child *place, size_t file, source *s
         close(ends[0]);
         return err_errno(err, errno, "cannot start a process for", c->o->files[file].path);
     }
-    *place = (child){ .pid = pid, .fd = ends[0], .file = file, .src = src, .asks = asks, .loaded = loaded };
+    *place = (child){ .pid = pid, .fd = ends[0], .file = file, .src = src, .asks = asks, .loaded = loaded,
+                      .heard = clock_seconds() };
+    (void)setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){ .tv_sec = 30 }, sizeof(struct timeval));
     buf_init(&place->report, CHILD_REPORT);
     c->running++;
     return TOLA_OK;
 }
 
-static int end_child(children *c, child *place, bool hard) {
+/* One that has closed its end is at its own end already, where a signal changes nothing, or it lies. */
+static int end_child(children *c, child *place) {
     int state = 0;
-    if (hard) kill(place->pid, SIGKILL);
+    kill(place->pid, SIGKILL);
     close(place->fd);
     while (waitpid(place->pid, &state, 0) < 0 && errno == EINTR) {
     }
@@ -311,7 +318,7 @@ static tola_status take_report(children *c, child *place, tola_error *err) {
     tola_scan_file *file = &c->o->files[place->file];
     char why[200];
     unsigned wants = 0;
-    int state = end_child(c, place, false);
+    int state = end_child(c, place);
     if (!WIFEXITED(state) || WEXITSTATUS(state) != 0 || place->report.failed) {
         if (WIFSIGNALED(state))
             snprintf(why, sizeof why, "cannot be read: the process that looked into it was ended by signal %d (%s)",
@@ -356,7 +363,7 @@ static void answer(child *place) {
     }
     if (data) {
         data[0] = yes;
-        for (size_t done = 0; done < bytes + 1;) { /* a child that does not listen is ended by the closed socket */
+        for (size_t done = 0; done < bytes + 1;) { /* one that does not listen has half a minute */
             ssize_t n = send(place->fd, data + done, (size_t)bytes + 1 - done, MSG_NOSIGNAL);
             if (n < 0 && errno == EINTR) continue;
             if (n <= 0) break;
@@ -374,6 +381,7 @@ static bool listen_to(child *place) {
     ssize_t n = recv(place->fd, block, sizeof block, 0);
     if (n < 0 && errno == EINTR) return true;
     if (n <= 0) return false;
+    place->heard = clock_seconds();
     for (ssize_t i = 0; i < n;) {
         bool reporting = !place->asks || (place->asked >= 9 && place->ask[0] == 'D');
         if (reporting) {
@@ -407,6 +415,12 @@ static tola_status fill_places(children *c, size_t *next, tola_error *err) {
     return TOLA_OK;
 }
 
+/* Processor time has a limit of its own; a child that waits for ever uses none. */
+static void end_silent(const child *place) {
+    if (place->fd < 0) return;
+    if (clock_seconds() - place->heard > CHILD_SILENT + (double)place->src->size / 1e7) kill(place->pid, SIGKILL);
+}
+
 static tola_status serve_children(children *c, tola_error *err) {
     struct pollfd *wait = mem_calloc(c->count, sizeof *wait);
     size_t next = 0;
@@ -417,6 +431,7 @@ static tola_status serve_children(children *c, tola_error *err) {
         if (status != TOLA_OK) break;
         int ready = poll(wait, (nfds_t)c->count, 200);
         if (ready < 0 && errno != EINTR) status = err_errno(err, errno, "cannot wait for", "a child");
+        for (size_t i = 0; i < c->count; i++) end_silent(&c->places[i]);
         for (size_t i = 0; i < c->count && ready > 0 && status == TOLA_OK; i++) {
             child *place = &c->places[i];
             if (!wait[i].revents || listen_to(place)) continue;
@@ -431,7 +446,7 @@ static tola_status serve_children(children *c, tola_error *err) {
             status = err_set(err, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "stopped");
     }
     for (size_t i = 0; i < c->count; i++) {
-        if (c->places[i].fd >= 0) end_child(c, &c->places[i], true);
+        if (c->places[i].fd >= 0) end_child(c, &c->places[i]);
         free_child(&c->places[i]);
     }
     mem_free(wait);
