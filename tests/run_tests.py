@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs what a build folder holds: run_tests.py unit|fuzz BUILD_FOLDER
+"""Runs what a build folder holds: run_tests.py unit|fuzz BUILD_FOLDER [PROGRAM...]
 
 unit: every test_* program (cmocka); each of its tests counts as one, a program that dies as one more that failed.
 fuzz: every fuzz_* program over the files of fuzz/corpus/<name>; each file counts as one.
@@ -61,11 +61,14 @@ def run_fuzz(program):
 
 def main():
     kinds = {"unit": ("test_*", run_unit), "fuzz": ("fuzz_*", run_fuzz)}
-    if len(sys.argv) != 3 or sys.argv[1] not in kinds:
+    if len(sys.argv) < 3 or sys.argv[1] not in kinds:
         sys.exit(__doc__.split("\n")[0])
     pattern, run = kinds[sys.argv[1]]
     build = pathlib.Path(sys.argv[2]).resolve()
-    programs = sorted(p for p in build.glob(pattern) if p.is_file() and os.access(p, os.X_OK))
+    programs = sorted(p for p in build.glob(pattern) if p.is_file() and os.access(p, os.X_OK)
+                      and (len(sys.argv) == 3 or p.name in sys.argv[3:]))
+    if len(programs) < len(sys.argv) - 3:
+        sys.exit(f"{build}: some of {' '.join(sys.argv[3:])} are missing")
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         results = list(pool.map(run, programs))
     passed, failed, skipped = (sum(column) for column in zip(*results)) if results else (0, 0, 0)
