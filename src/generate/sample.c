@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/mix.h"
 #include "base/options.h"
 #include "generate/sample_math.h"
 #include "generate/sample_select.h"
@@ -327,17 +328,10 @@ static tola_status filter(sampler *s, const sample_input *in, double *sum, tola_
     return TOLA_OK;
 }
 
-static uint64_t mix(uint64_t x) {
-    /* The finalizer of SplitMix64 (Steele, Lea, Flood 2014, https://doi.org/10.1145/2714064.2660195). */
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 double sample_uniform(uint64_t seed, uint64_t position) {
     /* The seed is mixed first, so that the sequences of two seeds are not one sequence shifted. */
-    uint64_t start = mix(seed + 0x9e3779b97f4a7c15u);
-    return (double)(mix(start + (position + 1) * 0x9e3779b97f4a7c15u) >> 11) * 0x1p-53;
+    uint64_t start = mix_u64(seed + 0x9e3779b97f4a7c15u);
+    return (double)(mix_u64(start + (position + 1) * 0x9e3779b97f4a7c15u) >> 11) * 0x1p-53;
 }
 
 tola_status sampler_draw(sampler *s, const sample_input *in, uint32_t *id, tola_error *err) {

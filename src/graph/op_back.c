@@ -1,6 +1,7 @@
 /* Gradients of operations on one row at a time (op_rows.c), dropout, and what training graphs begin with. */
 #include "graph/op.h"
 
+#include "base/mix.h"
 #include "kernels/rows/backward.h"
 
 #include <string.h>
@@ -22,14 +23,6 @@ const graph_op_row op_part = { .name = "part" };
 
 /* ---- dropout ---- */
 
-static uint64_t mix(uint64_t x) { /* splitmix64's finalizer, Steele et al. 2014 */
-    x ^= x >> 30;
-    x *= 0xbf58476d1ce4e5b9u;
-    x ^= x >> 27;
-    x *= 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 static void dropout(const op_call *c, size_t r, float *y) {
     const graph_learn_batch *b = c->batch->learn;
     const float *x = in_row(c, 0, r), p = c->node->u.dropout.p;
@@ -41,12 +34,12 @@ static void dropout(const op_call *c, size_t r, float *y) {
     const size_t token = n->by_expert ? r : r / n->per_token;
     size_t row = n->rows == ROWS_OUTPUTS && !n->by_expert ? c->batch->outputs[token] : token;
     const uint64_t id = b->row_ids && !n->by_expert ? b->row_ids[row] : row;
-    const uint64_t seed = mix(mix(b->seed + 0x9e3779b97f4a7c15u * (n->u.dropout.id + 1u)) + id);
+    const uint64_t seed = mix_u64(mix_u64(b->seed + 0x9e3779b97f4a7c15u * (n->u.dropout.id + 1u)) + id);
     const uint64_t limit = (uint64_t)((double)p * 0x1p32);
     const float factor = 1 / (1 - p);
     for (size_t i = 0; i < c->cols; i++) {
         const uint64_t at = (r % n->per_token) * c->cols + i;
-        y[i] = mix(seed + 0x9e3779b97f4a7c15u * (at + 1)) >> 32 < limit ? 0 : x[i] * factor;
+        y[i] = mix_u64(seed + 0x9e3779b97f4a7c15u * (at + 1)) >> 32 < limit ? 0 : x[i] * factor;
     }
 }
 const graph_op_row op_dropout = { .name = "dropout", .row = dropout, .in_place = 1 };

@@ -198,14 +198,13 @@ void decoder_close(decoder *d) {
 
 /* ---- the graph ---- */
 
-/* GGUF's name of a master, which is its own where several share a tensor. */
-static tola_status add_master(const model_master *m, bool decay_embeddings, learn_parameters *p, tola_error *err) {
-    char name[96];
+tola_status decoder_add_master(const model_master *m, bool decay_embeddings, learn_parameters *p, tola_error *err) {
+    char name[128];
     learn_parameter *added;
     if (m->layer == UINT32_MAX)
-        snprintf(name, sizeof name, "%s", m->word);
+        snprintf(name, sizeof name, "%.100s", m->word);
     else
-        snprintf(name, sizeof name, "blk.%u.%s", m->layer, m->word);
+        snprintf(name, sizeof name, "blk.%u.%.100s", m->layer, m->word);
     char *kept = arena_strndup(&p->arena, name, strlen(name));
     if (!kept) return err_nomem(err, "parameters");
     TRY(learn_parameters_add(p, kept, m->weight, m->values, &added, err));
@@ -229,7 +228,7 @@ static tola_status append_all(const decoder *d, const recipe *r, learn_parameter
     }
     if (!graph_failed(g)) {
         for (size_t i = 0; i < model_master_count(d->weights); i++)
-            TRY(add_master(model_master_at(d->weights, i), r->decay_embeddings, p, err));
+            TRY(decoder_add_master(model_master_at(d->weights, i), r->decay_embeddings, p, err));
         TRY(learn_parameters_list(p, &list, err));
         graph_differentiate(g, list, p->count, outputs, losses,
                             r->training.recompute ? GRAPH_RECOMPUTE_LAYERS : GRAPH_KEEP_ALL);

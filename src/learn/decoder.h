@@ -31,6 +31,9 @@ typedef struct decoder_tokens {
 /* `tokens` is not looked at for given weights. */
 tola_status decoder_open(const recipe *r, const decoder_tokens *tokens, decoder *out, tola_error *err);
 void decoder_close(decoder *d);
+/* A master as a parameter under GGUF's name, which is its own where several share a tensor. Biases do not decay, nor,
+ * unless asked, tables of embeddings. */
+tola_status decoder_add_master(const model_master *m, bool decay_embeddings, learn_parameters *p, tola_error *err);
 /* Adds the parameters and builds the graph: outputs are [0] loss, [1] logits; with
  * a teacher [0] and [1] the shares of cross-entropy and of the divergence, [2] logits, [3] cross-entropy. */
 tola_status decoder_build(const decoder *d, const recipe *r, learn_parameters *p, graph **out, tola_error *err);

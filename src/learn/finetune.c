@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "learn/chat_data.h"
+#include "learn/decoder.h"
 #include "learn/forget.h"
 #include "learn/shuffle.h"
 #include "learn/train.h"
@@ -152,23 +153,6 @@ static tola_status open_model(finetuning *f, tola_error *err) {
     return model_adapter_create(d, &a, &f->adapter, err);
 }
 
-/* GGUF's name of a master, which is its own where several share a tensor. */
-static tola_status add_master(finetuning *f, const model_master *m, tola_error *err) {
-    char name[128];
-    learn_parameter *added;
-    if (m->layer == UINT32_MAX)
-        snprintf(name, sizeof name, "%.100s", m->word);
-    else
-        snprintf(name, sizeof name, "blk.%u.%.100s", m->layer, m->word);
-    char *kept = arena_strndup(&f->parameters->arena, name, strlen(name));
-    if (!kept) return err_nomem(err, "parameters");
-    TRY(learn_parameters_add(f->parameters, kept, m->weight, m->values, &added, err));
-    if (strcmp(m->word, "token_embd.weight") == 0 || strcmp(m->word, "position_embd.weight") == 0 ||
-        strstr(m->word, ".bias"))
-        added->decays = false;
-    return TOLA_OK;
-}
-
 /* A from uniform(-1/sqrt(inputs), 1/sqrt(inputs)), which is what PEFT's kaiming_uniform_(a = sqrt 5) draws; B 0. */
 static void draw_adapter(finetuning *f) {
     for (size_t i = 0; i < model_adapter_learned_count(f->adapter); i++) {
@@ -225,7 +209,7 @@ static tola_status append_all(finetuning *f, graph *g, tola_error *err) {
     if (!graph_failed(g)) {
         if (f->adapter) TRY(begin_adapter(f, err));
         for (size_t i = 0; !f->adapter && i < model_master_count(f->weights); i++)
-            TRY(add_master(f, model_master_at(f->weights, i), err));
+            TRY(decoder_add_master(model_master_at(f->weights, i), false, f->parameters, err));
         TRY(learn_parameters_list(f->parameters, &list, err));
         graph_differentiate(g, list, f->parameters->count, &loss, 1,
                             f->o->recompute ? GRAPH_RECOMPUTE_LAYERS : GRAPH_KEEP_ALL);

@@ -2,7 +2,7 @@
 #include "learn/parameters.h"
 
 #include "base/err.h"
-#include "base/hash.h"
+#include "base/mix.h"
 #include "learn/ranks.h"
 
 #include <math.h>
@@ -170,25 +170,12 @@ void learn_state_drop_others(const learn_parameters *p) {
 
 /* ---- initial values ---- */
 
-static uint64_t mixed(uint64_t x) { /* SplitMix64's finalizer: https://prng.di.unimi.it/splitmix64.c */
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
-/* FNV-1a: the same in every process. */
-static uint64_t name_key(const char *name) {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (; *name; name++) h = (h ^ (uint8_t)*name) * 0x100000001b3u;
-    return h;
-}
-
 void learn_draw(learn_initial how, float scale, uint64_t seed, const char *name, uint64_t first, size_t count,
                 float *values) {
-    const uint64_t key = mixed(seed + 0x9e3779b97f4a7c15u) ^ name_key(name);
+    const uint64_t key = mix_u64(seed + 0x9e3779b97f4a7c15u) ^ mix_name(name, MIX_NAME);
     for (size_t i = 0; i < count; i++) {
         uint64_t bits =
-            how == LEARN_NORMAL || how == LEARN_UNIFORM ? mixed(key + (first + i + 1) * 0x9e3779b97f4a7c15u) : 0;
+            how == LEARN_NORMAL || how == LEARN_UNIFORM ? mix_u64(key + (first + i + 1) * 0x9e3779b97f4a7c15u) : 0;
         switch (how) {
         case LEARN_ZEROS: values[i] = 0; break;
         case LEARN_ONES: values[i] = 1; break;

@@ -4,16 +4,12 @@
  * (https://prng.di.unimi.it/splitmix64.c). */
 #include "learn/shuffle.h"
 
+#include "base/mix.h"
+
 #include <math.h>
 
 #define ROUNDS 8
 #define SPLIT_EPOCH UINT64_MAX /* the permutation that splits is that of no epoch */
-
-static uint64_t mix(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
 
 /* left has a bits, right b; a round gives (right, left + f(right)) with the lengths exchanged, so after an even number
  * of rounds they are as before. */
@@ -22,7 +18,7 @@ static uint64_t feistel(uint64_t x, unsigned bits, uint64_t key) {
     uint64_t left = x >> b, right = x & ((UINT64_C(1) << b) - 1);
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint64_t mask = (UINT64_C(1) << (round % 2 ? b : a)) - 1;
-        uint64_t f = mix(right + mix(key + (round + 1) * UINT64_C(0x9e3779b97f4a7c15)));
+        uint64_t f = mix_u64(right + mix_u64(key + (round + 1) * UINT64_C(0x9e3779b97f4a7c15)));
         uint64_t next = (left ^ f >> 20) & mask;
         left = right;
         right = next;
@@ -33,7 +29,7 @@ static uint64_t feistel(uint64_t x, unsigned bits, uint64_t key) {
 uint64_t shuffle_at(uint64_t count, uint64_t seed, uint64_t epoch, uint64_t i) {
     unsigned bits = 2;
     while (bits < 63 && UINT64_C(1) << bits < count) bits++;
-    uint64_t key = mix(mix(seed + UINT64_C(0x9e3779b97f4a7c15)) ^ (epoch + 1) * UINT64_C(0xd1342543de82ef95));
+    uint64_t key = mix_u64(mix_u64(seed + UINT64_C(0x9e3779b97f4a7c15)) ^ (epoch + 1) * UINT64_C(0xd1342543de82ef95));
     do i = feistel(i, bits, key);
     while (i >= count);
     return i;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/mix.h"
 #include "base/path.h"
 #include "learn/parameters.h"
 #include "learn/ranks.h"
@@ -164,10 +165,7 @@ static void tell(learn_trainer *t, learn_event_kind kind, const learn_measures *
 /* ---- batches ---- */
 
 static uint64_t seed_of(const learn_trainer *t, uint64_t step) {
-    uint64_t x = t->o->seed + 0x9e3779b97f4a7c15u * (step + 1);
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+    return mix_u64(t->o->seed + 0x9e3779b97f4a7c15u * (step + 1));
 }
 
 /* Losses come multiplied by their rows' weights. */
@@ -471,8 +469,7 @@ static tola_status enter_folder(learn_trainer *t, tola_error *err) {
     there = there || last;
     mem_free(last);
     last = NULL;
-    tola_status opened = open_log(t, err); /* and with it the folder's lock */
-    if (opened != TOLA_OK) return opened;
+    TRY(open_log(t, err)); /* and with it the folder's lock */
     if (anew && there) clear_folder(t);
     TRY(learn_last_checkpoint(o->out, &last, &at.step, err));
     state_prune(o->out, UINT32_MAX); /* what a killed run left half written */

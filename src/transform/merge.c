@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mix.h"
 #include "base/options.h"
 #include "base/pool.h"
 #include "base/text.h"
@@ -74,12 +75,6 @@ static tola_status check_dtype(merging *m, const merge_source *from, const merge
                       text_quote(name, sizeof name, t->name, strlen(t->name)), tola_dtype_name(dtype));
 }
 
-/* FNV-1a, the same in every process. */
-static uint64_t hash_name(const char *name, uint64_t h) {
-    for (; *name; name++) h = (h ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 typedef struct where {
     const merge_slice *slice;
     const char *name; /* of the output */
@@ -119,7 +114,7 @@ static tola_status input_parameters(merging *m, merge_tensor *t, size_t i, const
     bool found;
     in->density = 1;
     in->rescale = 1;
-    in->seed = hash_name(w->name, UINT64_C(0xcbf29ce484222325) ^ (m->seed + 1) * UINT64_C(0x9e3779b97f4a7c15));
+    in->seed = mix_name(w->name, MIX_NAME ^ (m->seed + 1) * UINT64_C(0x9e3779b97f4a7c15));
     in->seed ^= (uint64_t)(i + 1) * UINT64_C(0xd1342543de82ef95);
     if (t->method == MERGE_PASSTHROUGH)
         return merge_number(maps, 3, "scale", name, w->at, &t->scale, &t->scaled, m->err);

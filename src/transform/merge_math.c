@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/mix.h"
 #include "codecs/codec.h"
 #include "kernels/cast/cast.h"
 #include "transform/merge.h"
@@ -61,12 +62,6 @@ static tola_status load(const merge_tensor *t, size_t input, uint64_t first, siz
 
 static bool drops_randomly(merge_method m) { return m == MERGE_DARE_LINEAR || m == MERGE_DARE_TIES; }
 
-static uint64_t mix(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 static bool is_dense(const merge_tensor *t, const merge_input *in) {
     return in->density >= 1 || !(t->method == MERGE_TIES || drops_randomly(t->method));
 }
@@ -77,7 +72,7 @@ static void drop(const merge_tensor *t, const merge_input *in, uint64_t first, s
     uint64_t bound = in->density > 0 ? (uint64_t)(in->density * 0x1p53) : 0;
     for (size_t i = 0; i < n; i++) {
         float size = fabsf(delta[i]);
-        bool kept = drops_randomly(t->method) ? mix(in->seed + first + i) >> 11 < bound
+        bool kept = drops_randomly(t->method) ? mix_u64(in->seed + first + i) >> 11 < bound
                                               : size > in->cut || (size == in->cut && first + i <= in->last);
         if (!kept) delta[i] = 0;
     }

@@ -56,7 +56,6 @@ typedef struct crypto {
     uint32_t (*X509_get_extension_flags)(void *x);
     uint32_t (*X509_get_key_usage)(void *x);
     uint32_t (*X509_get_extended_key_usage)(void *x);
-    int (*X509_get_ext_by_NID)(const void *x, int nid, int after);
     int (*X509_get_ext_by_OBJ)(const void *x, const void *object, int after);
     void *(*X509_get_ext)(const void *x, int at);
     void *(*X509_delete_ext)(void *x, int at);
@@ -72,7 +71,6 @@ typedef struct crypto {
     void *(*X509_STORE_new)(void);
     void (*X509_STORE_free)(void *store);
     int (*X509_STORE_add_cert)(void *store, void *x);
-    int (*X509_STORE_set_flags)(void *store, unsigned long flags);
     void *(*X509_STORE_CTX_new)(void);
     void (*X509_STORE_CTX_free)(void *ctx);
     int (*X509_STORE_CTX_init)(void *ctx, void *store, void *leaf, void *untrusted);
