@@ -10,7 +10,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROOMS = ["base", "tensor", "kernels", "codecs", "formats", "families", "text", "transform", "graph", "models", "generate",
-         "learn", "insight", "trust", "share", "cli"]
+         "learn", "insight", "trust", "policy", "share", "cli"]
 BASE_PUBLIC = {"tola/base.h", "tola/tensor.h", "tola/value.h", "tola/json.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
