@@ -60,6 +60,10 @@ typedef struct model_shape {
     size_t layer_rows;
     shape_layers *layers;
     uint64_t layer_count;
+    /* of models that see whole examples, not tokens (images); 0: unknown, or a model of texts */
+    uint64_t example_values;     /* elements that convolutions and sums of one example give */
+    uint64_t example_kept;       /* elements that a backward keeps of it: of every operation, in place or not */
+    uint64_t example_operations; /* a multiplication and an addition are two */
     /* how the weights are kept: what the tensors or quantization_config / hf_quant_config say */
     double stored_bits;     /* a weight, all weights and their scales; 0: unknown */
     uint64_t stored_bytes;  /* of all tensors; 0: unknown */
