@@ -136,12 +136,24 @@ static bool scan_weights(scan_job *job, const scan_part *part, const head *h) {
         scan_safetensors(job, part);
         return true;
     }
-    for (uint64_t at = 0; at == 0 || at <= 2048; at = at ? at * 2 : 512)
-        if (h->n >= at + 8 && memcmp(h->bytes + at, "\x89HDF\r\n\x1a\n", 8) == 0) {
-            set_format(job, part, "hdf5");
-            scan_hdf5(job, part);
-            return true;
-        }
+    return false;
+}
+
+/* HDF5 may stand behind a block of anything, of 512 bytes or twice, four times, ... as many. */
+static bool scan_hdf5_anywhere(scan_job *job, const scan_part *part, const head *h) {
+    static const char magic[8] = "\x89HDF\r\n\x1a\n";
+    uint8_t first[8];
+    for (uint64_t at = 0; at <= h->total && h->total - at >= 8; at = at ? at * 2 : 512) {
+        const uint8_t *p = h->n >= at + 8 ? h->bytes + at : first;
+        if (p == first && !part_read(job, part, at, first, sizeof first)) return false;
+        if (memcmp(p, magic, 8) != 0) continue;
+        if (at > 2048) scan_find(job, part, TOLA_UNKNOWN, "polyglot", at, "an HDF5 file behind something else");
+        if (at <= 2048) set_format(job, part, "hdf5");
+        scan_part file = *part;
+        if (at > 2048) file.start += at; /* its readers count from there */
+        scan_hdf5(job, &file);
+        return at <= 2048;
+    }
     return false;
 }
 
@@ -329,6 +341,10 @@ void scan_content(scan_job *job, const scan_part *part) {
     h.bytes[h.n] = 0;
     bool pickle_first = h.bytes[0] == 0x80 && h.n >= 2 && h.bytes[1] <= 5 && !is_safetensors(&h);
     if (!pickle_first && scan_archive(job, part, &h)) {
+        scan_try_pickle(job, part);
+        return;
+    }
+    if (!part->weights && !pickle_first && scan_hdf5_anywhere(job, part, &h)) {
         scan_try_pickle(job, part);
         return;
     }

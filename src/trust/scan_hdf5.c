@@ -24,6 +24,8 @@ typedef struct document_search {
     size_t bytes;
     uint64_t at; /* of data in the part */
     uint64_t tried, allowed;
+    uint64_t base;         /* addresses count from here */
+    unsigned offset_bytes; /* of an address; 0 where the superblock does not tell */
 } document_search;
 
 /* Does '{' stand before a key, as every object of JSON does? */
@@ -52,6 +54,20 @@ static size_t read_document(document_search *d, size_t i) {
     return status == TOLA_OK ? taken : 0;
 }
 
+#define LONG_TEXT 40u /* bytes that numbers do not look like a document for */
+
+/* What cannot be read and is text for so long that no numbers look like it. */
+static bool is_long_text(const document_search *d, size_t i) {
+    const uint8_t *p = d->data + i;
+    size_t n = LONG_TEXT;
+    if (d->bytes - i < n) return false;
+    for (size_t k = 0; k < n; k++)
+        if (p[k] == 0x7f || (p[k] < 0x20 && p[k] != '\t' && p[k] != '\n' && p[k] != '\r')) return false;
+    for (unsigned cut = 0; cut <= 3; cut++)
+        if (utf8_valid((const char *)p, n - cut)) return true;
+    return false;
+}
+
 static bool mentions_class(const uint8_t *p, size_t n) { return memmem(p, n, "class_name", 10) != NULL; }
 
 /* Documents that begin in the first `until` bytes. */
@@ -66,6 +82,8 @@ static void search(document_search *d, size_t until) {
                 return;
             }
             taken = read_document(d, at);
+            if (!taken && is_long_text(d, at))
+                scan_find(d->job, d->part, TOLA_UNKNOWN, "hdf5", d->at + at, "a JSON document that cannot be read");
         }
         if (taken) { /* what stands before it belongs to none */
             if (mentions_class(d->data + checked, at - checked))
@@ -87,13 +105,10 @@ static uint64_t little(const uint8_t *p, unsigned n) {
     return v;
 }
 
-/* A text of printable bytes that ends in a NUL; its length with the NUL, 0 where it is none. */
-static size_t printable(const uint8_t *p, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] == 0) return i ? i + 1 : 0;
-        if (p[i] < 0x20 || p[i] == 0x7f) return 0;
-    }
-    return 0;
+/* A text that ends in a NUL; its length with the NUL, 0 where it is none. */
+static size_t text_bytes(const uint8_t *p, size_t n) {
+    const uint8_t *end = memchr(p, 0, n);
+    return end && end > p ? (size_t)(end - p) + 1 : 0;
 }
 
 /* A link message of type 64 whose type byte stands at `at` (IV.A.2.g): version 1, flags, type, [order], [character
@@ -106,54 +121,92 @@ static void check_external_link(const document_search *d, size_t at) {
     if (k + width > d->bytes) return;
     uint64_t name = little(p + k, width);
     k += width;
-    if (name == 0 || name > 1024 || d->bytes - k < name + 3) return;
-    for (uint64_t i = 0; i < name; i++)
-        if (p[k + i] < 0x20) return;
+    if (name == 0 || name > UINT16_MAX || d->bytes - k < name + 3) return; /* no message is longer */
     k += (size_t)name;
     size_t info = (size_t)little(p + k, 2);
     k += 2;
     if (info < 5 || info > d->bytes - k || p[k] != 0) return;
-    size_t file = printable(p + k + 1, info - 1), path = file ? printable(p + k + 1 + file, info - 1 - file) : 0;
+    size_t file = text_bytes(p + k + 1, info - 1), path = file ? text_bytes(p + k + 1 + file, info - 1 - file) : 0;
     char quoted[200];
     if (!path || 1 + file + path != info) return;
     scan_find(d->job, d->part, TOLA_DANGEROUS, "hdf5", d->at + at, "a link into another file: '%s'",
               text_quote(quoted, sizeof quoted, (const char *)p + k + 1, file - 1));
 }
 
+/* Does the address at `at` in the data lead to a block of this signature? */
+static bool leads_to(const document_search *d, size_t at, const char *signature) {
+    uint8_t there[4];
+    uint64_t total = part_bytes(d->part);
+    if (d->offset_bytes == 0 || d->bytes - at < d->offset_bytes) return false;
+    for (unsigned i = 8; i < d->offset_bytes; i++)
+        if (d->data[at + i]) return false;
+    uint64_t address = little(d->data + at, d->offset_bytes < 8 ? d->offset_bytes : 8);
+    if (address > total || d->base + address < address || total < 4 || d->base + address > total - 4) return false;
+    return part_read(d->job, d->part, d->base + address, there, 4) && memcmp(there, signature, 4) == 0;
+}
+
 /* A message of external data files (IV.A.2.h): version 1, three zeros, slots allocated and used, and the address of the
- * heap of their names. `base` is where addresses count from. */
-static void check_external_data(const document_search *d, size_t at, uint64_t base) {
+ * heap of their names. */
+static void check_external_data(const document_search *d, size_t at) {
     const uint8_t *p = d->data + at;
-    uint8_t heap[4];
-    if (d->bytes - at < 16 || p[0] != 1 || p[1] || p[2] || p[3]) return;
-    uint64_t allocated = little(p + 4, 2), used = little(p + 6, 2), address = little(p + 8, 8);
-    if (used == 0 || used > allocated || address > part_bytes(d->part) || base + address < address) return;
-    if (part_bytes(d->part) < 4 || base + address > part_bytes(d->part) - 4) return;
-    if (!part_read(d->job, d->part, base + address, heap, 4) || memcmp(heap, "HEAP", 4) != 0) return;
+    if (d->bytes - at < 8 || p[0] != 1 || p[1] || p[2] || p[3]) return;
+    uint64_t allocated = little(p + 4, 2), used = little(p + 6, 2);
+    if (used == 0 || used > allocated || !leads_to(d, at + 8, "HEAP")) return;
     scan_find(d->job, d->part, TOLA_DANGEROUS, "hdf5", d->at + at, "a dataset whose values lie in other files");
 }
 
-static void search_messages(const document_search *d, size_t until, uint64_t base) {
+/* A message of a dataset's layout (IV.A.2.i): version 4 or 5, class 3, and the address of the heap with the datasets,
+ * in other files perhaps, that it is put together of. */
+static void check_virtual_data(const document_search *d, size_t at) {
+    if (at == 0 || (d->data[at - 1] != 4 && d->data[at - 1] != 5) || !leads_to(d, at + 1, "GCOL")) return;
+    scan_find(d->job, d->part, TOLA_DANGEROUS, "hdf5", d->at + at - 1,
+              "a dataset whose values lie in other datasets, which may be those of other files");
+}
+
+/* A heap of names or attributes whose blocks are packed (III.G: "FRHP", version 0, bytes of an id, of the filters):
+ * documents in it are not seen. */
+static void check_heap(const document_search *d, size_t at) {
+    const uint8_t *p = d->data + at;
+    if (d->bytes - at < 9 || p[4] != 0 || little(p + 7, 2) == 0) return;
+    scan_find(d->job, d->part, TOLA_UNKNOWN, "hdf5", d->at + at, "a heap whose blocks are packed");
+}
+
+static void search_messages(const document_search *d, size_t until) {
     static const uint8_t external_data[4] = { 1, 0, 0, 0 };
     const uint8_t *end = d->data + until, *p;
     for (p = d->data; (p = memchr(p, 64, (size_t)(end - p))) && scan_running(d->job); p++)
         check_external_link(d, (size_t)(p - d->data));
     for (p = d->data; (p = memmem(p, (size_t)(end - p), external_data, 4)) && scan_running(d->job); p++)
-        check_external_data(d, (size_t)(p - d->data), base);
+        check_external_data(d, (size_t)(p - d->data));
+    for (p = d->data; (p = memchr(p, 3, (size_t)(end - p))) && scan_running(d->job); p++)
+        check_virtual_data(d, (size_t)(p - d->data));
+    for (p = d->data; (p = memmem(p, (size_t)(end - p), "FRHP", 4)) && scan_running(d->job); p++)
+        check_heap(d, (size_t)(p - d->data));
 }
 
-/* Addresses count from the signature, which may stand behind a user block. */
-static uint64_t base_of(scan_job *job, const scan_part *part) {
-    for (uint64_t at = 512; at <= 2048; at *= 2) {
-        uint8_t first[8], here[8];
-        if (!part_read(job, part, 0, first, 8) || memcmp(first, "\x89HDF\r\n\x1a\n", 8) == 0) return 0;
-        if (part_read(job, part, at, here, 8) && memcmp(here, "\x89HDF\r\n\x1a\n", 8) == 0) return at;
+/* The superblock (II): at 0 or behind a user block. Addresses count from its own base address, which is where it stands
+ * unless somebody moved it; both are tried by their readers, so they have to agree. False where it cannot be read. */
+static bool read_superblock(scan_job *job, const scan_part *part, uint64_t *base, unsigned *offset_bytes) {
+    uint8_t p[64];
+    for (uint64_t at = 0; at <= 2048; at = at ? at * 2 : 512) {
+        if (part_bytes(part) < at + sizeof p) return false;
+        if (!part_read(job, part, at, p, sizeof p) || memcmp(p, "\x89HDF\r\n\x1a\n", 8) != 0) continue;
+        unsigned width = p[8] < 2 ? p[13] : p[9], lengths = p[8] < 2 ? p[14] : p[10];
+        size_t said = p[8] == 0 ? 24 : p[8] == 1 ? 28 : 12;
+        if (p[8] > 3 || (width != 2 && width != 4 && width != 8 && width != 16 && width != 32) || lengths > 32)
+            return false;
+        *base = at;
+        *offset_bytes = width;
+        return little(p + said, width < 8 ? width : 8) == at;
     }
-    return 0;
+    return false;
 }
 
 void scan_hdf5(scan_job *job, const scan_part *part) {
-    uint64_t base = base_of(job, part);
+    uint64_t base = 0;
+    unsigned offset_bytes = 0;
+    if (!read_superblock(job, part, &base, &offset_bytes) && scan_running(job))
+        scan_find(job, part, TOLA_UNKNOWN, "hdf5", base, "a superblock that cannot be followed");
     for (uint64_t at = 0; at < part_bytes(part) && scan_running(job); at += WINDOW - OVERLAP) {
         scan_part piece = *part;
         bool last = part_bytes(part) - at <= WINDOW;
@@ -167,9 +220,11 @@ void scan_hdf5(scan_job *job, const scan_part *part) {
                               .data = data,
                               .bytes = bytes,
                               .at = at,
+                              .base = base,
+                              .offset_bytes = offset_bytes,
                               .allowed = TRIES_PER_BYTE * (uint64_t)bytes };
         search(&d, last ? bytes : WINDOW - OVERLAP);
-        search_messages(&d, last ? bytes : WINDOW - OVERLAP, base);
+        search_messages(&d, last ? bytes : WINDOW - OVERLAP);
         mem_free(data);
         if (last) return;
     }

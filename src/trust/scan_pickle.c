@@ -141,6 +141,7 @@ static void persistent_opcode(pickle_machine *m, uint8_t op) {
         id = (pm_value){ .kind = n > UINT32_MAX ? PM_OTHER : PM_STR, .n = (uint32_t)n, .x = at };
     } else {
         id = pm_pop(m);
+        pm_hand_on(m, &id, 1);
     }
     pm_value v = { .kind = PM_PERSISTENT, .n = pm_new_box(m) };
     pm_box_add(m, v.n, &id, 1);
@@ -342,6 +343,12 @@ void pm_run(pickle_machine *m, uint64_t at, pm_outcome *out) {
     run_one(m, at, out);
 }
 
+void pm_run_plain(pickle_machine *m, uint64_t at, pm_outcome *out) {
+    m->no_arrays = true;
+    pm_run(m, at, out);
+    m->no_arrays = false;
+}
+
 /* ---- the machine ---- */
 
 pickle_machine *pm_new(scan_job *job, const scan_part *part, bool torchscript) {
@@ -371,6 +378,7 @@ void pm_discard(pickle_machine *m) {
         m->table_cap = 0;
     }
     m->import_count = m->note_count = 0;
+    m->joblib = 0;
     arena_free(&m->names);
     arena_init(&m->names, 0);
 }

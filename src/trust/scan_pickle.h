@@ -48,11 +48,15 @@ typedef struct pm_box {
     bool cut;                   /* more were put in than are kept */
 } pm_box;
 
+/* Imports of the allow-list whose calls are looked into. */
+typedef enum pm_role { PM_PLAIN = 0, PM_DTYPE, PM_JOBLIB, PM_ENCODE } pm_role;
+
 typedef struct pm_import {
     char *module, *name;
     uint64_t offset, count; /* offset from the part's start */
     tola_verdict verdict;
     bool called;
+    uint8_t role; /* pm_role */
     uint32_t next;
 } pm_import;
 
@@ -81,6 +85,7 @@ typedef struct pm_outcome {
     bool acted;         /* an import was called, built upon or changed */
     bool dangerous;     /* an import was, or a note */
     bool limited;       /* a limit of the machine ended it */
+    bool arrays;        /* joblib's arrays stand between the opcodes */
     bool foreign;       /* it needs a loader that gives numbers or ids a meaning */
     bool doubtful;      /* it became malformed, or a name cannot be one of Python's: text that only looks like this */
     bool spoke_before;  /* something dangerous was imported, or something not safe called, before that */
@@ -92,6 +97,8 @@ pickle_machine *pm_new(scan_job *job, const scan_part *part, bool torchscript);
 void pm_free(pickle_machine *m);
 /* Runs the pickle at absolute offset `at`. Memo and stack begin empty; imports and notes gather over runs. */
 void pm_run(pickle_machine *m, uint64_t at, pm_outcome *out);
+/* The same as pickle.load does it, which knows nothing of joblib's arrays and takes their bytes for opcodes. */
+void pm_run_plain(pickle_machine *m, uint64_t at, pm_outcome *out);
 /* Reports imports and notes of the runs so far, and forgets them. */
 void pm_commit(pickle_machine *m);
 void pm_discard(pickle_machine *m);

@@ -156,6 +156,20 @@ static bool grow_table(pickle_machine *m) {
     return true;
 }
 
+static uint8_t role_of(const char *module, const char *name) {
+    static const struct {
+        const char *module, *name;
+        uint8_t role;
+    } roles[] = {
+        { "numpy", "dtype", PM_DTYPE },
+        { "joblib.numpy_pickle", "NumpyArrayWrapper", PM_JOBLIB },
+        { "_codecs", "encode", PM_ENCODE },
+    };
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(name, roles[i].name) == 0 && strcmp(module, roles[i].module) == 0) return roles[i].role;
+    return PM_PLAIN;
+}
+
 static void push_import(pickle_machine *m, const char *module, size_t module_bytes, const char *name,
                         size_t name_bytes) {
     bool sane = plausible(module, module_bytes) && plausible(name, name_bytes) && strlen(module) == module_bytes &&
@@ -183,6 +197,7 @@ static void push_import(pickle_machine *m, const char *module, size_t module_byt
                     .offset = pm_relative(m, m->op_at),
                     .count = 1,
                     .verdict = scan_judge_import(module, name, m->torchscript),
+                    .role = role_of(module, name),
                     .next = m->table[slot] };
     if (!sane && g.verdict == TOLA_SAFE) g.verdict = TOLA_UNKNOWN; /* a NUL inside */
     if (!g.module || !g.name || !mem_grow(&m->imports, &m->import_cap, m->import_count + 1, sizeof *m->imports)) {
@@ -191,6 +206,7 @@ static void push_import(pickle_machine *m, const char *module, size_t module_byt
     }
     m->imports[m->import_count++] = g;
     m->table[slot] = (uint32_t)m->import_count;
+    if (g.role == PM_JOBLIB) m->joblib = (uint32_t)m->import_count;
     if (!sane) pm_doubt(m);
     if (g.verdict > m->out->worst) m->out->worst = g.verdict;
     if (g.verdict == TOLA_DANGEROUS && sane) m->out->dangerous = true;
@@ -240,12 +256,95 @@ void pm_import_from_stack(pickle_machine *m) {
 
 /* ---- calls ---- */
 
+static const pm_value *argument(const pickle_machine *m, const pm_value *args, size_t i) {
+    return args->kind == PM_TUPLE ? pm_item(m, args, i) : NULL;
+}
+
+static bool is_constant(const pm_value *v, enum pm_constant constant) {
+    return v && v->kind == PM_CONSTANT && !v->n && v->x == constant;
+}
+
+/* One element in numpy's words ("f8", "<i4", "O8", "M8[ns]"). False for whatever else numpy.dtype takes: lists of
+ * fields, several types in one text, names of classes. */
+static bool read_element(pickle_machine *m, const pm_value *v, char *kind, uint64_t *bytes) {
+    char text[64];
+    size_t length;
+    if (!v || v->kind != PM_STR || !pm_text(m, v, text, sizeof text, &length) || strlen(text) != length) return false;
+    const char *p = text;
+    if (*p && strchr("<>=|", *p)) p++;
+    if (!*p || !strchr("?biufcmMOSUVa", *p)) return false;
+    *kind = *p++;
+    uint64_t n = 0;
+    for (; *p >= '0' && *p <= '9' && n < (1u << 30); p++) n = n * 10 + (uint64_t)(*p - '0');
+    if (*p == '[' && (*kind == 'm' || *kind == 'M')) p += strspn(p, "[]0123456789abcdefghijklmnopqrstuvwxyzDMWY");
+    *bytes = *kind == '?' ? 1 : *kind == 'U' ? n * 4 : n;
+    return *p == 0;
+}
+
+/* numpy.dtype(text, ...) */
+static bool plain_dtype(pickle_machine *m, const pm_value *args) {
+    char kind;
+    uint64_t bytes;
+    size_t n = pm_count(m, args);
+    bool plain = n != SIZE_MAX && n >= 1 && n <= 3 && read_element(m, argument(m, args, 0), &kind, &bytes);
+    for (size_t i = 1; plain && i < n; i++) {
+        const pm_value *v = argument(m, args, i);
+        plain = v && (v->kind == PM_INT || is_constant(v, PM_FALSE) || is_constant(v, PM_TRUE));
+    }
+    return plain;
+}
+
+/* What a type is set to behind its call: (version, order, subtype, names, fields, bytes, alignment, flags[, units]).
+ * numpy believes sizes and flags as they stand, also those that make it take bytes for pointers to objects, so only
+ * what it writes itself for single numbers, texts and objects is plain. Source: numpy/core/src/multiarray/descriptor.c,
+ * arraydescr_reduce and arraydescr_setstate. */
+static bool plain_dtype_state(pickle_machine *m, const pm_value *args, const pm_value *state) {
+    char kind, order[8];
+    uint64_t bytes;
+    size_t n = state->kind == PM_TUPLE ? pm_count(m, state) : SIZE_MAX;
+    if (!read_element(m, argument(m, args, 0), &kind, &bytes)) return false;
+    bool times = kind == 'm' || kind == 'M', sized = strchr("SUVa", kind);
+    if (n != 8 && !(n == 9 && times)) return false;
+    const pm_value *version = pm_item(m, state, 0), *size = pm_item(m, state, 5), *alignment = pm_item(m, state, 6);
+    const pm_value *flags = pm_item(m, state, 7);
+    if (version->kind != PM_INT || version->x < 3 || version->x > 4) return false;
+    if (!pm_text(m, pm_item(m, state, 1), order, sizeof order, NULL) || !order[0] || order[1] ||
+        !strchr("<>=|", order[0]))
+        return false;
+    for (size_t i = 2; i < 5; i++)
+        if (!is_constant(pm_item(m, state, i), PM_NONE)) return false;
+    if (size->kind != PM_INT || alignment->kind != PM_INT || flags->kind != PM_INT) return false;
+    if (size->x != (uint64_t)-1 && !(sized && size->x == bytes)) return false;
+    if (alignment->x != (uint64_t)-1 && alignment->x > 16) return false;
+    return kind == 'O' ? flags->x == 63 : flags->x == 0 || (kind == 'U' && flags->x == 8);
+}
+
+/* Calls of the allow-list that are plain with plain arguments only. */
+static void check_call(pickle_machine *m, const pm_import *g, const pm_value *args) {
+    if (g->role == PM_DTYPE && !plain_dtype(m, args))
+        pm_tell(m, TOLA_UNKNOWN, "pickle", "makes a type of numpy's that cannot be followed");
+    const pm_value *codec = g->role == PM_ENCODE ? argument(m, args, 1) : NULL;
+    if (g->role == PM_ENCODE && !pm_is_text(m, codec, "latin1") && !pm_is_text(m, codec, "latin-1"))
+        pm_tell(m, TOLA_UNKNOWN, "pickle", "encodes a text in another way than Python does for bytes");
+}
+
+/* Values that leave the stack for a container or a call. joblib's wrapper of arrays has to be called at once: made in
+ * another way, it could not be told from other objects, and joblib would go on behind bytes that seem to be opcodes. */
+void pm_hand_on(pickle_machine *m, const pm_value *values, size_t count) {
+    for (size_t i = 0; m->joblib && i < count; i++)
+        if (values[i].kind == PM_IMPORT && values[i].n == m->joblib - 1) {
+            pm_tell(m, TOLA_UNKNOWN, "joblib", "hands on what reads arrays from the file: they cannot be followed");
+            return;
+        }
+}
+
 static void call(pickle_machine *m, pm_value callee, pm_value args) {
     pm_value result = { .kind = PM_RESULT, .x = args.kind == PM_TUPLE ? args.n : 0 };
     if (callee.kind == PM_IMPORT) {
         m->imports[callee.n].called = true;
         m->out->acted = true;
         result.n = callee.n + 1;
+        if (m->imports[callee.n].role) check_call(m, &m->imports[callee.n], &args);
     } else if (callee.kind == PM_RESULT || callee.kind == PM_PERSISTENT || callee.kind == PM_OTHER) {
         result.n = callee.kind == PM_RESULT ? callee.n : 0;
         m->out->acted = true;
@@ -306,24 +405,17 @@ static const pm_value *state_value(pickle_machine *m, const pm_value *state, con
     return found;
 }
 
-/* Bytes of an element in numpy's words ("f8", "<i4"); 0 where that is not known; *objects for "O8". */
+/* Bytes of an element, 0 where that is not known; *objects where each is a pickle's. */
 static uint64_t element_bytes(pickle_machine *m, const pm_value *dtype, bool *objects) {
     const pm_import *g = pm_import_of(m, dtype);
-    char text[64];
-    size_t length;
+    char kind = 0;
+    uint64_t bytes = 0;
     *objects = false;
-    if (!g || dtype->kind != PM_RESULT || strcmp(g->module, "numpy") != 0 || strcmp(g->name, "dtype") != 0) return 0;
+    if (!g || dtype->kind != PM_RESULT || g->role != PM_DTYPE) return 0;
     pm_value args = { .kind = PM_TUPLE, .n = (uint32_t)dtype->x };
-    const pm_value *first = pm_item(m, &args, 0);
-    if (!first || !pm_text(m, first, text, sizeof text, &length) || length == 0) return 0;
-    const char *p = text;
-    if (strchr("<>=|", *p) && *p) p++;
-    if (!strchr("biufcOSUV", *p) || !*p) return 0;
-    *objects = *p == 'O';
-    char kind = *p++;
-    uint64_t n = 0;
-    for (; *p >= '0' && *p <= '9' && n < (1u << 30); p++) n = n * 10 + (uint64_t)(*p - '0');
-    return *p || n == 0 ? 0 : kind == 'U' ? n * 4 : n;
+    if (pm_count(m, &args) == SIZE_MAX || !read_element(m, pm_item(m, &args, 0), &kind, &bytes)) return 0;
+    *objects = kind == 'O';
+    return bytes;
 }
 
 /* joblib's NumpyArrayWrapper: once it is built, the array's own bytes follow in the stream, or a pickle where its
@@ -363,9 +455,21 @@ void pm_build(pickle_machine *m) {
     if (!target) return;
     if (target->kind == PM_IMPORT) {
         pm_change_import(m, target);
-    } else if (target->kind == PM_RESULT) {
-        const pm_import *g = pm_import_of(m, target);
-        if (g && strcmp(g->module, "joblib.numpy_pickle") == 0 && strcmp(g->name, "NumpyArrayWrapper") == 0)
-            joblib_array(m, &state);
+        return;
+    }
+    const pm_import *g = target->kind == PM_RESULT ? pm_import_of(m, target) : NULL;
+    if (g && g->role == PM_JOBLIB) {
+        m->out->arrays = true;
+        if (m->no_arrays) return;
+        /* joblib reads the array from the file itself, behind the frame that it is in */
+        if (m->framed && pm_here(m) != m->frame_end)
+            pm_tell(m, TOLA_UNKNOWN, "joblib", "an array inside a frame: loaders do not agree on what follows");
+        m->framed = false;
+        joblib_array(m, &state);
+    } else if (g && g->role == PM_DTYPE) {
+        pm_value args = { .kind = PM_TUPLE, .n = (uint32_t)target->x };
+        if (plain_dtype_state(m, &args, &state)) return;
+        pm_tell(m, TOLA_UNKNOWN, "pickle", "makes a type of numpy's that cannot be followed");
+        if (args.n) m->boxes[args.n].cut = true; /* arrays of it cannot be, either */
     }
 }

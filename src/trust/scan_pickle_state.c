@@ -207,6 +207,7 @@ void pm_box_add(pickle_machine *m, uint32_t box, const pm_value *values, size_t 
 void pm_collect(pickle_machine *m, pm_kind kind, size_t first) {
     size_t count = m->depth - first;
     pm_value v = { .kind = (uint8_t)kind };
+    if (m->joblib) pm_hand_on(m, m->stack + first, count);
     if (kind == PM_DICT && count % 2) pm_malformed(m, "a dictionary with a key and no value");
     bool can_grow = kind == PM_LIST || kind == PM_DICT;
     if (can_grow || (kind == PM_TUPLE && count && count <= PM_BOX_ITEMS)) {
@@ -252,6 +253,7 @@ void pm_add_from(pickle_machine *m, pm_kind kind, size_t first) {
     }
     if (kind == PM_DICT && (m->depth - first) % 2) pm_malformed(m, "a dictionary with a key and no value");
     pm_value target = m->stack[first - 1];
+    if (m->joblib) pm_hand_on(m, m->stack + first, m->depth - first);
     if (target.kind == (uint8_t)kind)
         pm_box_add(m, target.n, m->stack + first, m->depth - first);
     else if (target.kind == PM_IMPORT)

@@ -50,6 +50,19 @@ static bool goes_on(pickle_machine *m, uint64_t at) {
     return (probe.end == PM_STOPPED && !probe.malformed) || speaks(&probe);
 }
 
+/* pickle.load does not know joblib's arrays: what does it find in their bytes? */
+static void try_without_arrays(pickle_machine *m, scan_job *job, const scan_part *part, uint64_t at) {
+    pm_outcome plain;
+    pm_run_plain(m, at, &plain);
+    if (scan_running(job) && speaks(&plain)) {
+        scan_find(job, part, TOLA_UNKNOWN, "polyglot", at - part->start,
+                  "is something else, too, where pickle.load reads it in place of joblib");
+        pm_commit(m);
+    } else {
+        pm_discard(m);
+    }
+}
+
 void scan_pickles(scan_job *job, const scan_part *part) {
     pickle_machine *m = pm_new(job, part, job->torchscript);
     if (!m) return;
@@ -60,6 +73,7 @@ void scan_pickles(scan_job *job, const scan_part *part) {
         pm_run(m, at, &out);
         pm_commit(m);
         tell_malformed(job, part, &out);
+        if (out.arrays) try_without_arrays(m, job, part, at);
         if (out.end != PM_STOPPED || !scan_running(job)) break;
         at = out.next;
         if (torch && n == 5) { /* storages follow: numbers, if the reader agrees that they fill the file */

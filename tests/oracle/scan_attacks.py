@@ -436,6 +436,62 @@ def containers():
     wrapper = wrapper.replace(b"\x8c\x02O8", b"\x8c\x02f8")
     yield "joblib-code-behind-array", "model.joblib", wrapper + b"\0" * 8 + HIDDEN + b".", D
     yield "joblib-hidden-by-array", "model.joblib", wrapper + b"." * 8 + HIDDEN + b".", D
+
+    def array(element, state, data, made=b")\x81"):
+        """A wrapper around an array whose type has a state of its own."""
+        return (
+            b"\x80\x04"
+            + global_("joblib.numpy_pickle", "NumpyArrayWrapper")
+            + made
+            + b"}("
+            + text("shape")
+            + b"K\1\x85"
+            + text("dtype")
+            + global_("numpy", "dtype")
+            + text(element)
+            + b"\x89\x88\x87R"
+            + state
+            + b"ub"
+            + data
+        )
+
+    def state(order="|", subtype=b"N", names=b"N", fields=b"N", size=b"J\xff\xff\xff\xff", flags=b"K\0"):
+        return b"(K\3" + text(order) + subtype + names + fields + size + b"J\xff\xff\xff\xff" + flags + b"tb"
+
+    objects = global_("numpy", "dtype") + text("O8") + b"\x89\x88\x87R"
+    fields = b"}" + text("a") + objects + b"K\0\x86s"
+    eight = struct.pack("<I", 0x4141) * 2
+    for name, element, s in (
+        ("fields-of-objects", "V8", state(names=text("a") + b"\x85", fields=fields, size=b"K\x08", flags=b"K\x3f")),
+        ("fields-that-deny-objects", "V8", state(names=text("a") + b"\x85", fields=fields, size=b"K\x08")),
+        ("another-size", "V8", state(size=b"K\x04")),
+        ("another-size-of-text", "S8", state(size=b"K\x20")),
+        ("subtype", "V8", state(subtype=objects + b"K\1\x85\x86", size=b"K\x08")),
+        ("objects-that-deny-it", "O8", state()),
+        ("numbers-that-are-objects", "f8", state(flags=b"K\x3f")),
+        ("computed-version", "f8", state().replace(b"K\3", b"N", 1)),
+        ("list-of-fields", "O,i4", b""),
+        ("short-state", "f8", b"K\3\x85b"),
+    ):
+        yield f"joblib-type-{name}", "model.joblib", array(element, s, eight + b"."), U
+        yield f"joblib-type-{name}-pickle", "model.joblib", array(element, s, SYSTEM + b"."), U
+        yield f"numpy-type-{name}", "model.pkl", (
+            b"\x80\x04" + global_("numpy", "dtype") + text(element) + b"\x89\x88\x87R" + s + b"."
+        ), U
+    yield "numpy-type-of-a-list", "model.pkl", (
+        b"\x80\x04" + global_("numpy", "dtype") + b"]" + text("a") + text("O") + b"\x86a\x85R."
+    ), U
+    swallow = b"B" + struct.pack("<I", len(SYSTEM) + 1) # the array, which seems to swallow what joblib reads
+    made = global_("copyreg", "_reconstructor") + global_("joblib.numpy_pickle", "NumpyArrayWrapper")
+    made += global_("builtins", "object") + b"N\x87R"
+    data = array("V5", b"", swallow + SYSTEM + b"..").replace(global_("joblib.numpy_pickle", "NumpyArrayWrapper"), b"", 1)
+    yield "joblib-wrapper-made-by-another-call", "model.joblib", data.replace(b")\x81", made, 1), U
+    data = array("V40", b"", (b"." + SYSTEM0).ljust(40, b".") + b".")
+    yield "joblib-array-that-is-code-for-pickle", "model.joblib", array("V40", b"", SYSTEM0.ljust(40, b".") + b"."), D
+    data = array("f8", b"", eight + b".")
+    body = data[2:]
+    yield "joblib-array-inside-a-frame", "model.joblib", b"\x80\x04\x95" + struct.pack("<Q", len(body)) + body, U
+    yield "codecs-encode-another-way", "model.pkl", call("_codecs", "encode", text("x"), text("rot13")), U
     yield "joblib-cache-hijack", "model.joblib", call(
         "joblib.numpy_pickle_compat", "NDArrayWrapper", text("../x.npy")
     ), U
@@ -495,8 +551,10 @@ def keras(config):
     return zipped([("metadata.json", b"{}"), ("config.json", json.dumps(config).encode())])
 
 
-def h5(config):
-    return b"\x89HDF\r\n\x1a\n" + b"\0" * 88 + b"model_config\0\0\0\0" + json.dumps(config).encode() + b"\0" * 300
+def h5(config, offsets=8, base=0):
+    """A superblock of version 0, and behind it a document as an attribute holds it."""
+    superblock = b"\0" * 5 + bytes([offsets, 8]) + b"\0\4\0\x10\0" + b"\0" * 4 + struct.pack("<Q", base)
+    return b"\x89HDF\r\n\x1a\n" + superblock.ljust(88, b"\0") + b"model_config\0\0\0\0" + json.dumps(config).encode() + b"\0" * 300
 
 
 LAMBDA = {
@@ -644,6 +702,32 @@ def models():
     data = h5({})
     heap = struct.pack("<I", 1) + struct.pack("<HHQ", 4, 1, len(data) + 16)
     yield "hdf5-external-data", "m.h5", data + heap + b"HEAP" + b"\0" * 40, D
+    data = h5({}, offsets=4)
+    heap = struct.pack("<I", 1) + struct.pack("<HHI", 4, 1, len(data) + 12) + b"HEAP" + b"\xff" * 40
+    yield "hdf5-external-data-4-byte-offsets", "m.h5", data + heap, D
+    data = h5({}, offsets=2)
+    heap = struct.pack("<I", 1) + struct.pack("<HHH", 4, 1, len(data) + 10) + b"HEAP" + b"\xff" * 40
+    yield "hdf5-external-data-2-byte-offsets", "m.h5", data + heap, D
+    data = b"user block ".ljust(512, b"-") + h5({}, base=512)
+    heap = struct.pack("<I", 1) + struct.pack("<HHQ", 4, 1, len(data) - 512 + 16)
+    yield "hdf5-external-data-behind-a-user-block", "m.h5", data + heap + b"HEAP" + b"\0" * 40, D
+    yield "hdf5-offsets-of-3-bytes", "m.h5", h5({}, offsets=3), U
+    yield "hdf5-another-base", "m.h5", h5({}, base=4096), U
+    data = h5({})
+    heap = b"\x04\x03" + struct.pack("<Q", len(data) + 10) + b"GCOL" + b"\0" * 40
+    yield "hdf5-virtual-data", "m.h5", data + heap, D
+    yield "hdf5-packed-heap", "m.h5", h5({}) + b"FRHP\0\x08\0\x0a\0" + b"\0" * 40, U
+    link = b"\x01\x08\x40\x01x" + struct.pack("<H", 9) + b"\0" + b"\1\2/e\0" + b"/y\0"
+    yield "hdf5-external-link-odd-name", "m.h5", h5({}) + link + b"\0" * 40, D
+    name = b"x" * 3000
+    link = b"\x01\x09\x40" + struct.pack("<H", 3000) + name + struct.pack("<H", 8) + b"\0" + b"../e\0" + b"y\0"
+    yield "hdf5-external-link-long-name", "m.h5", h5({}) + link + b"\0" * 40, D
+    escaped = h5(LAMBDA).replace(b"class_name", b"class\\u005fname")
+    yield "keras-lambda-h5-escaped", "m.h5", escaped, D
+    yield "keras-lambda-h5-escaped-unreadable", "m.h5", escaped.replace(b"{", b'{"a": 1, "a": 2, ', 1), U
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".ljust(1 << 16, b"\xfe")
+    yield "hdf5-behind-a-picture", "m.h5", png + h5(LAMBDA), D
+    yield "hdf5-behind-a-small-picture", "m.h5", png[:1024] + h5(LAMBDA, base=1024), D
     yield "keras-import-CVE-2025-1550", "m.keras", keras(
         {
             "module": "keras",
@@ -763,6 +847,24 @@ def harmless():
     yield "safetensors", "m.safetensors", safetensors(
         {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 4
     )
+    try:
+        import numpy
+
+        kinds = [numpy.arange(3.0), numpy.array(["a", "bcd"]), numpy.array([b"ab"]), numpy.array([None, {"a": 1}])]
+        kinds += [numpy.array(["2020-01-01"], "M8[D]"), numpy.array([True]), numpy.zeros(2, ">i2"), numpy.float32(1)]
+        kinds += [numpy.zeros(2, "V5"), numpy.zeros(2, "c16")]
+        for proto in range(6):
+            yield f"numpy-protocol-{proto}", "a.pkl", pickle.dumps(kinds, proto)
+    except ImportError:
+        pass
+    try:
+        import joblib
+
+        out = io.BytesIO()
+        joblib.dump(kinds, out)
+        yield "joblib-of-many", "a.joblib", out.getvalue()
+    except ImportError:
+        pass
     yield "gguf", "m.gguf", gguf()
     yield "gguf-template", "m.gguf", gguf_template(
         "{% for m in messages %}{{ m['role'] ~ ': ' ~ m.content }}{% endfor %}"
