@@ -2,6 +2,7 @@
 #include "learn/learn.h"
 
 #include "base/clock.h"
+#include "base/energy.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mix.h"
@@ -38,6 +39,8 @@ struct learn_trainer {
     double step_seconds;     /* smoothed */
     bool validation_due;     /* of the step that is done; one that is interrupted is made by the resume */
     bool stop;
+    energy_meter energy; /* without zones where there is nothing to read */
+    double energy_at;    /* when it was read last */
     uint64_t *row_ids; /* of a batch's rows within the step: what dropout depends on, however a step is cut */
 };
 
@@ -133,6 +136,33 @@ static tola_status log_line(learn_trainer *t, const learn_measures *measures, to
         tola_json_key(&j, "memory");
         tola_json_u64(&j, process_bytes("VmRSS"));
     }
+    tola_json_end_object(&j);
+    bool made = tola_json_finish(&j);
+    buf_append(&line, "\n", 1);
+    tola_status status = made ? append(t, &line, err) : err_nomem(err, "writing the log");
+    buf_free(&line);
+    return status;
+}
+
+/* What this process spent on the run, in a line of its own at its end: "run": seconds, tokens and, where the
+ * processors count it, energy. A run that was resumed has several, of which the sum counts. */
+static tola_status log_run(learn_trainer *t, double seconds, tola_error *err) {
+    if (t->log < 0 || t->step == t->result->resumed_from) return TOLA_OK;
+    buf line;
+    tola_json j;
+    double joules;
+    buf_init(&line, 4096);
+    tola_json_init(&j, json_to_buf, &line, 0);
+    tola_json_begin_object(&j);
+    tola_json_key(&j, "step");
+    tola_json_u64(&j, t->step);
+    tola_json_key(&j, "run");
+    tola_json_begin_object(&j);
+    put_f64(&j, "seconds", round(seconds * 1000) / 1000);
+    tola_json_key(&j, "tokens");
+    tola_json_u64(&j, t->tokens - t->tokens_at_start);
+    if (energy_joules(&t->energy, &joules)) put_f64(&j, "energy_j", round(joules * 1000) / 1000);
+    tola_json_end_object(&j);
     tola_json_end_object(&j);
     bool made = tola_json_finish(&j);
     buf_append(&line, "\n", 1);
@@ -543,17 +573,22 @@ static tola_status loop(learn_trainer *t, tola_error *err) {
         bool last = t->step == o->steps;
         if (due(o->log_every ? o->log_every : 1, t->step) || last) TRY(log_line(t, NULL, err));
         tell(t, TOLA_LEARN_STEP, NULL, NULL);
+        if (t->last_event - t->energy_at > 10) {
+            energy_sample(&t->energy);
+            t->energy_at = t->last_event;
+        }
         t->validation_due = due(o->validate_every, t->step) || last;
         if (t->validation_due) TRY(validate(t, err));
         TRY(ranks_any(&t->stop, err));
-        if (due(o->save_every, t->step)) TRY(save(t, err));
+        if (due(o->save_every, t->step) && !last && !t->stop) TRY(save(t, err)); /* else after the line of the run */
     }
     return TOLA_OK;
 }
 
 static tola_status run(learn_trainer *t, tola_error *err) {
     TRY(begin(t, err));
-    t->started = clock_seconds();
+    t->started = t->energy_at = clock_seconds();
+    if (t->log >= 0) (void)energy_open(NULL, &t->energy);
     TRY(loop(t, err));
     learn_result *r = t->result;
     r->stopped = t->step < t->o->steps;
@@ -563,6 +598,7 @@ static tola_status run(learn_trainer *t, tola_error *err) {
     r->tokens_per_s = (double)(t->tokens - t->tokens_at_start) / (r->seconds > 1e-9 ? r->seconds : 1e-9);
     r->peak_bytes = process_bytes("VmHWM");
     if (!t->o->out) return TOLA_OK;
+    TRY(log_run(t, r->seconds, err));
     TRY(save(t, err));
     if (ranks_own() != 0 || (r->stopped && !r->why[0])) return TOLA_OK;
     return t->task->write_model(t->task->user, t->o->out, err);

@@ -22,7 +22,7 @@ checkpoint-3
 log.jsonl
 loss.png
 1
-6
+7
 $ tola finetune s.gguf --data four.jsonl --out run --batch 2 --steps 3
 2> tola: run: holds a run already: --resume goes on with it, --force begins anew
 [exit 2]

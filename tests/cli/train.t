@@ -41,9 +41,17 @@ config.json
 model.safetensors
 run.json
 state.safetensors
-63
+64
 $ sed -n 2p flowers/log.jsonl
 {"step":1,"loss":*,"lr":0.05,"grad_norm":*,"tokens":3,"tokens_per_s":*,"memory":*} (glob)
+$ tail -n 1 flowers/log.jsonl
+{"step":60,"run":{"seconds":*,"tokens":180*} (glob)
+# Energy, where it can be read: here counters that stand still.
+$ mkdir -p cap/intel-rapl:0; echo package-0 > cap/intel-rapl:0/name; echo 1000 > cap/intel-rapl:0/max_energy_range_uj; echo 7 > cap/intel-rapl:0/energy_uj; TOLA_POWERCAP=cap tola train flowers.yaml --out measured -q; tail -n 1 measured/log.jsonl
+{"step":60,"run":{"seconds":*,"tokens":180,"energy_j":0*}} (glob)
+$ TOLA_POWERCAP=/does-not-exist tola train flowers.yaml --out measured -q --force; tail -n 1 measured/log.jsonl | grep -c energy
+0
+[exit 1]
 $ tola inspect flowers --tensors | tail -n 4 | cut -c1-40
 ...
 $ cat flowers/config.json | tr -d '\n '; echo

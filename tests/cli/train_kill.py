@@ -79,7 +79,7 @@ def digest(path):
 
 def losses(path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [(line["step"], line.get("loss"), line.get("validation")) for line in lines]
+    return [(line["step"], line.get("loss"), line.get("validation")) for line in lines if "run" not in line]
 
 
 def killed_run(command, rng, kills, longest):

@@ -45,7 +45,8 @@ FAMILIES = [a for a in sys.argv[1:] if not a.startswith("-")] or ["phi3", "gpt2"
 def finetune(model, out, *flags, steps=STEPS, rate=RATE):
     common.run("tola", "finetune", model, "--data", out.parent / "data.jsonl", "--out", out, "--steps", steps, "--lr", rate,
                "--schedule", "constant", "--warmup", 0, "--batch", len(EXAMPLES), "--seed", 3, "-q", "--force", *flags)
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if "run" not in line]
 
 
 def examples(tokenizer):
