@@ -27,6 +27,8 @@ static void detect(cpu_features *f) {
     unsigned a, b, c, d, c1, b7, c7, d7;
     if (!__get_cpuid(1, &a, &b, &c1, &d)) return;
     f->pclmul = (c1 & bit_PCLMUL) && (c1 & bit_SSE4_1);
+    if (__get_cpuid_count(7, 0, &a, &b7, &c7, &d7))
+        f->sha = (b7 & bit_SHA) && (c1 & bit_SSSE3) && (c1 & bit_SSE4_1);
     uint64_t state = c1 & bit_OSXSAVE ? saved_state() : 0;
     bool ymm = (state & 0x06) == 0x06, zmm = (state & 0xe6) == 0xe6;
     if (!ymm || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7)) return;
@@ -99,8 +101,8 @@ static void lower(cpu_features *f, const char *name) {
     } else return;
     if (f->level == CPU_NEON && wanted != CPU_SCALAR) return;
     if (f->level <= wanted) return;
-    bool pclmul = f->pclmul && wanted != CPU_SCALAR;
-    *f = (cpu_features){ .level = wanted, .pclmul = pclmul };
+    bool pclmul = f->pclmul && wanted != CPU_SCALAR, sha = f->sha && wanted != CPU_SCALAR;
+    *f = (cpu_features){ .level = wanted, .pclmul = pclmul, .sha = sha };
 }
 
 static void initialize(void) {

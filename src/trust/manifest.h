@@ -63,10 +63,20 @@ typedef enum manifest_kind {
     MANIFEST_OTHER        /* no regular file */
 } manifest_kind;
 
+/* Which file it was, and when it changed last: what is hashed must still be that. */
+typedef struct manifest_stamp {
+    uint64_t device, inode, bytes;
+    int64_t modified, changed; /* nanoseconds since 1970 */
+} manifest_stamp;
+
+struct stat;
+manifest_stamp manifest_stamp_of(const struct stat *st);
+
 typedef struct manifest_file {
     const char *path; /* as in manifest_resource */
     uint64_t bytes;
     manifest_kind kind;
+    manifest_stamp stamp; /* of a MANIFEST_FILE */
 } manifest_file;
 
 typedef struct manifest_files {

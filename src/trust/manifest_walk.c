@@ -30,12 +30,21 @@ tola_status manifest_files_path(const manifest_files *f, const char *path, buf *
     return out->failed ? err_nomem(err, "naming a file") : TOLA_OK;
 }
 
-static tola_status add_file(walk *w, const char *path, uint64_t bytes, manifest_kind kind, tola_error *err) {
+manifest_stamp manifest_stamp_of(const struct stat *st) {
+    return (manifest_stamp){ (uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
+                             (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+                             (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec };
+}
+
+static tola_status add_file(walk *w, const char *path, const struct stat *st, manifest_kind kind, tola_error *err) {
     manifest_files *f = w->out;
     if (f->count >= MANIFEST_MOST_FILES)
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "more than %d files", (int)MANIFEST_MOST_FILES);
     if (!mem_grow(&f->items, &f->cap, f->count + 1, sizeof *f->items)) return err_nomem(err, "listing files");
-    f->items[f->count++] = (manifest_file){ path, bytes, kind };
+    manifest_file item = { .path = path, .kind = kind };
+    if (st) item.bytes = (uint64_t)st->st_size;
+    if (st) item.stamp = manifest_stamp_of(st);
+    f->items[f->count++] = item;
     return TOLA_OK;
 }
 
@@ -54,11 +63,11 @@ static tola_status take(walk *w, int fd, const char *name, const char *path, tol
     struct stat st;
     if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return err_errno(err, errno, "cannot examine", path);
     if (S_ISDIR(st.st_mode)) return add_folder(w, path, err);
-    if (S_ISREG(st.st_mode)) return add_file(w, path, (uint64_t)st.st_size, MANIFEST_FILE, err);
-    if (!S_ISLNK(st.st_mode)) return add_file(w, path, 0, MANIFEST_OTHER, err);
-    if (fstatat(fd, name, &st, 0) != 0 || S_ISDIR(st.st_mode)) return add_file(w, path, 0, MANIFEST_LINK_FOLDER, err);
-    if (!S_ISREG(st.st_mode)) return add_file(w, path, 0, MANIFEST_OTHER, err);
-    return add_file(w, path, (uint64_t)st.st_size, w->rules->allow_symlinks ? MANIFEST_FILE : MANIFEST_LINK, err);
+    if (S_ISREG(st.st_mode)) return add_file(w, path, &st, MANIFEST_FILE, err);
+    if (!S_ISLNK(st.st_mode)) return add_file(w, path, NULL, MANIFEST_OTHER, err);
+    if (fstatat(fd, name, &st, 0) != 0 || S_ISDIR(st.st_mode)) return add_file(w, path, NULL, MANIFEST_LINK_FOLDER, err);
+    if (!S_ISREG(st.st_mode)) return add_file(w, path, NULL, MANIFEST_OTHER, err);
+    return add_file(w, path, &st, w->rules->allow_symlinks ? MANIFEST_FILE : MANIFEST_LINK, err);
 }
 
 static tola_status take_all(walk *w, DIR *dir, const char *folder, tola_error *err) {
@@ -104,7 +113,7 @@ static tola_status walk_all(walk *w, const char *model, tola_error *err) {
     struct stat st;
     if (stat(model, &st) != 0) return err_errno(err, errno, "cannot open", model);
     w->out->folder = S_ISDIR(st.st_mode);
-    if (S_ISREG(st.st_mode)) return add_file(w, ".", (uint64_t)st.st_size, MANIFEST_FILE, err);
+    if (S_ISREG(st.st_mode)) return add_file(w, ".", &st, MANIFEST_FILE, err);
     if (!w->out->folder) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s is neither a file nor a folder", model);
     TRY(add_folder(w, "", err));
     while (w->count > 0) TRY(enter(w, w->folders[--w->count], err));
@@ -135,6 +144,6 @@ void manifest_files_free(manifest_files *f) {
 
 const manifest_file *manifest_files_find(const manifest_files *f, const char *path) {
     if (f->count == 0) return NULL;
-    manifest_file key = { path, 0, MANIFEST_FILE };
+    manifest_file key = { .path = path };
     return bsearch(&key, f->items, f->count, sizeof *f->items, by_path);
 }

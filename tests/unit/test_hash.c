@@ -1,6 +1,7 @@
 /* Digests against published vectors, CRC-32 against its check value and against itself in pieces, CPU features. */
 #include "base/cpu.h"
 #include "base/hash.h"
+#include "kernels/sha256/sha256.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,6 +85,29 @@ static void test_crc32(void **state) {
     }
 }
 
+/* One input and two at once, of all lengths around blocks, against libcrypto. */
+static void test_lanes(void **state) {
+    (void)state;
+    static uint8_t data[2][1000];
+    for (size_t i = 0; i < sizeof data; i++) data[i / 1000][i % 1000] = (uint8_t)(i * 2654435761u >> 13);
+    if (!sha256_lanes()) skip();
+    for (size_t n = 0; n < 900; n = n < 200 ? n + 1 : n + 61) {
+        sha256_lane lanes[3];
+        uint8_t got[3][32], want[2][32];
+        size_t blocks = n / SHA256_BLOCK, at = blocks * SHA256_BLOCK;
+        for (size_t i = 0; i < 3; i++) sha256_lane_begin(&lanes[i]);
+        sha256_lane_two(&lanes[0], data[0], &lanes[1], data[1], blocks);
+        sha256_lane_one(&lanes[2], data[1], blocks);
+        sha256_lane_end(&lanes[0], data[0] + at, n - at, got[0]);
+        sha256_lane_end(&lanes[1], data[1] + at, n - at, got[1]);
+        sha256_lane_end(&lanes[2], data[1] + at, n - at, got[2]);
+        if (sha256(data[0], n, want[0], NULL) != TOLA_OK || sha256(data[1], n, want[1], NULL) != TOLA_OK) skip();
+        assert_memory_equal(got[0], want[0], 32);
+        assert_memory_equal(got[1], want[1], 32);
+        assert_memory_equal(got[2], want[1], 32);
+    }
+}
+
 static void test_hash_string(void **state) {
     (void)state;
     char text[64];
@@ -110,6 +134,6 @@ static void test_cpu(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_sha256), cmocka_unit_test(test_crc32),
-                                        cmocka_unit_test(test_hash_string), cmocka_unit_test(test_cpu) };
+                                        cmocka_unit_test(test_lanes), cmocka_unit_test(test_hash_string), cmocka_unit_test(test_cpu) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,13 +10,17 @@ typedef uint32_t word;
 /* One block into the chaining value h. */
 static void compress(uint32_t h[8], const uint8_t *block, size_t bytes, uint64_t counter, uint32_t flags) {
     uint32_t m[16] = { 0 }, v[16];
-    for (size_t i = 0; i < bytes; i++) m[i / 4] |= (uint32_t)block[i] << (8 * (i % 4));
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "words and chaining values are hashed as they lie in memory"
+#endif
+    memcpy(m, block, bytes);
     memcpy(v, h, 8 * sizeof *v);
     memcpy(v + 8, initial, 4 * sizeof *v);
     v[12] = (uint32_t)counter;
     v[13] = (uint32_t)(counter >> 32);
     v[14] = (uint32_t)bytes;
     v[15] = flags;
+#pragma GCC unroll 7
     for (int round = 0; round < 7; round++) mix_all(v, m, schedule[round]);
     for (int i = 0; i < 8; i++) h[i] = v[i] ^ v[i + 8];
 }
@@ -45,12 +49,11 @@ static void hash_many(const blake3_job *job, uint32_t (*out)[8]) {
 }
 
 static void to_bytes(const uint32_t h[8], uint8_t *out) {
-    for (int i = 0; i < BLAKE3_BYTES; i++) out[i] = (uint8_t)(h[i / 4] >> (8 * (i % 4)));
+    memcpy(out, h, BLAKE3_BYTES);
 }
 
 static void to_words(const uint8_t *bytes, uint32_t h[8]) {
-    memset(h, 0, 8 * sizeof *h);
-    for (int i = 0; i < BLAKE3_BYTES; i++) h[i / 4] |= (uint32_t)bytes[i] << (8 * (i % 4));
+    memcpy(h, bytes, BLAKE3_BYTES);
 }
 
 /* The chaining value of the parent of `left` and `right`, into `right`. */
@@ -100,9 +103,6 @@ static void subtree(const uint8_t *data, size_t chunks, uint64_t first, uint32_t
         a);
     uint32_t(*from)[8] = a, (*to)[8] = b;
     for (; chunks > 1; chunks /= 2) {
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#error "chaining values are hashed as they lie in memory"
-#endif
         hash_many(&(blake3_job){ (const uint8_t *)from, BLAKE3_BLOCK, chunks / 2, 1, 0, 0, PARENT, 0, 0 }, to);
         uint32_t(*swap)[8] = from;
         from = to;

@@ -37,7 +37,7 @@ void blake3_push(blake3_state *s, const uint8_t branch[BLAKE3_BYTES], uint64_t c
 void blake3_fold(blake3_state *s, const uint8_t last[BLAKE3_BYTES], uint8_t out[BLAKE3_BYTES]);
 
 /* ---- instruction sets ---- */
-/* `count` inputs of `blocks` blocks each, `stride` bytes apart -> their chaining values, behind each other. `counter`
+/* `count` inputs of `blocks` blocks each, `stride` bytes (of a chunk or a block) apart -> their chaining values, behind each other. `counter`
  * is that of the first, `step` its difference to the next; `first_flags` and `last_flags` are added to those blocks. */
 typedef struct blake3_job {
     const uint8_t *data;

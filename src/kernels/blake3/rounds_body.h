@@ -17,26 +17,33 @@ static const uint8_t schedule[7][16] = {
 
 #define ROTATE(x, n) ((x) >> (n) | (x) << (32 - (n)))
 
-static inline __attribute__((always_inline)) void mix(word *v, int a, int b, int c, int d, const word *x,
-                                                      const word *y) {
-    v[a] = v[a] + v[b] + *x;
-    v[d] = ROTATE(v[d] ^ v[a], 16);
-    v[c] = v[c] + v[d];
-    v[b] = ROTATE(v[b] ^ v[c], 12);
-    v[a] = v[a] + v[b] + *y;
-    v[d] = ROTATE(v[d] ^ v[a], 8);
-    v[c] = v[c] + v[d];
-    v[b] = ROTATE(v[b] ^ v[c], 7);
+/* Four times G side by side: v[0..3], v[4..7], v[8..11], v[12..15] are a, b, c, d of each, the last three turned by
+ * `turn` columns (0: columns of the state, 1: its diagonals). Step by step over all four, so that neighbouring
+ * instructions do not wait for each other. */
+static inline __attribute__((always_inline)) void mix_four(word v[16], const word m[16], const uint8_t order[8],
+                                                           int turn) {
+    word *b[4], *c[4], *d[4];
+    for (int i = 0; i < 4; i++) {
+        b[i] = &v[4 + (i + turn) % 4];
+        c[i] = &v[8 + (i + 2 * turn) % 4];
+        d[i] = &v[12 + (i + 3 * turn) % 4];
+    }
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+#define EACH _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
+        EACH v[i] += m[order[2 * i + half]];
+        EACH v[i] += *b[i];
+        EACH *d[i] ^= v[i];
+        EACH *d[i] = ROTATE(*d[i], half ? 8 : 16);
+        EACH *c[i] += *d[i];
+        EACH *b[i] ^= *c[i];
+        EACH *b[i] = ROTATE(*b[i], half ? 7 : 12);
+#undef EACH
+    }
 }
 
 /* One round over the 4x4 state: columns, then diagonals. */
 static inline __attribute__((always_inline)) void mix_all(word v[16], const word m[16], const uint8_t order[16]) {
-    mix(v, 0, 4, 8, 12, &m[order[0]], &m[order[1]]);
-    mix(v, 1, 5, 9, 13, &m[order[2]], &m[order[3]]);
-    mix(v, 2, 6, 10, 14, &m[order[4]], &m[order[5]]);
-    mix(v, 3, 7, 11, 15, &m[order[6]], &m[order[7]]);
-    mix(v, 0, 5, 10, 15, &m[order[8]], &m[order[9]]);
-    mix(v, 1, 6, 11, 12, &m[order[10]], &m[order[11]]);
-    mix(v, 2, 7, 8, 13, &m[order[12]], &m[order[13]]);
-    mix(v, 3, 4, 9, 14, &m[order[14]], &m[order[15]]);
+    mix_four(v, m, order, 0);
+    mix_four(v, m, order + 8, 1);
 }
