@@ -80,6 +80,10 @@ static inline vi lo64(vi a, vi b) { return _mm256_unpacklo_epi64(a, b); }
 static inline vi hi64(vi a, vi b) { return _mm256_unpackhi_epi64(a, b); }
 static inline vi madd16(vi acc, vi a, vi b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 
+static inline vi pairs_small(vi a, vi b) {
+    return _mm256_madd_epi16(_mm256_packs_epi32(a, b), _mm256_set1_epi16(1));
+}
+
 /* ---- products: parts are words ---- */
 static inline vi dot(vi codes, vi x) { return _mm256_maddubs_epi16(codes, x); }
 static inline vi dot_add(vi part, vi codes, vi x) { return _mm256_add_epi16(part, _mm256_maddubs_epi16(codes, x)); }

@@ -90,6 +90,11 @@ static inline vi madd16(vi acc, vi a, vi b) {
     return _mm512_dpwssd_epi32(acc, a, b);
 }
 
+/* In each lane the sums of neighbouring dwords of a, then of b; dwords and sums fit 16 bits. */
+static inline vi pairs_small(vi a, vi b) {
+    return _mm512_madd_epi16(_mm512_packs_epi32(a, b), _mm512_set1_epi16(1));
+}
+
 /* ---- products ----
  * Of codes (unsigned, up to 63) and activations. A part is what a run of them leaves until `widen`, to dwords, or
  * `scale_pair`: here dwords, sums of four (vpdpbusd), with AVX2 words, sums of two. */

@@ -76,6 +76,11 @@ ALWAYS vi sum4(const vi v[4]) {
     return add32(lo64(ab, cd), hi64(ab, cd));
 }
 
+/* The same where those, and the sums of two of them, fit 16 bits. */
+ALWAYS vi sum4_small(const vi v[4]) {
+    return pairs_small(pairs_small(v[0], v[1]), pairs_small(v[2], v[3]));
+}
+
 /* Row (i, j): dword n of lane i of v[j]. */
 ALWAYS vi dwords(const vi v[4], int n) {
     vi ab = n < 2 ? lo32(v[0], v[1]) : hi32(v[0], v[1]);
@@ -135,18 +140,18 @@ typedef struct small_type {
 } small_type;
 
 /* Codes of elements 0..15 and 16..31 of the rows (., j), as `dot` or, with a sign, `sdot` take them. */
-ALWAYS void small_unpack(const small_type *t, const rows *r, size_t j, vi head, vi *low, vi *high) {
+ALWAYS void small_unpack(const small_type *t, const rows *r, size_t j, size_t at, vi head, vi *low, vi *high) {
     static const uint8_t spread_low[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1 };
     static const uint8_t spread_high[16] = { 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3 };
     static const uint8_t each_bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
     if (t->codes == BYTES) {
         vi both[2];
-        load32(r, j, t->qs, both);
+        load32(r, j, at + t->qs, both);
         *low = offset_codes(both[0]);
         *high = offset_codes(both[1]);
         return;
     }
-    vi v = load16(r, j, t->qs);
+    vi v = load16(r, j, at + t->qs);
     *low = and(v, set8(15));
     *high = and(shr16(v, 4), set8(15));
     if (t->codes == SMALL_VALUES || t->codes == LARGE_VALUES) {
@@ -180,33 +185,52 @@ ALWAYS void small_collect(const small_type *t, const rows *r, size_t ahead, size
     if (t->minimum) collect16(r, at + 2, to->m[slot]);
 }
 
-ALWAYS vf small_step(const small_type *t, rows r, acts x, size_t blocks) {
+/* The products of the block `at` bytes on, added to acc. */
+ALWAYS vf small_block(const small_type *t, const rows *r, size_t at, acts x, const small_scales *scales, size_t slot,
+                      vf acc) {
     const bool with_sign = t->codes == BYTES || t->codes == LARGE_VALUES, with_head = t->bits != 0;
+    vi x0 = load_same(x.q), x1 = load_same(x.q + 16), head[4], sums[4];
+    for (size_t j = 0; j < 4; j++) {
+        vi low, high;
+        head[j] = with_head ? load16(r, j, at) : zero();
+        small_unpack(t, r, j, at, head[j], &low, &high);
+        sums[j] = with_sign ? sdot(sdot(zero(), low, x0), high, x1) : widen(dot_add(dot(low, x0), high, x1));
+    }
+    vi both = dwords(head, 0); /* with a head: d, and m above it */
+    vi isum = t->codes == NIBBLES ? sum4_small(sums) : sum4(sums); /* of eight products of at most 15 * 127 */
+    if (t->offset) isum = add32(isum, set32(*x.first));
+    vf d = t->e8m0 ? half_of_e8m0(load_u8_as_i32(scales->e[slot]))
+           : with_head ? low_f16(both)
+                       : load_f16(scales->d[slot]);
+    acc = fma_f(to_f(isum), mul_f(d, set_f(*x.d)), acc);
+    if (t->minimum) {
+        vf m = with_head ? low_f16(shr32(both, 16)) : load_f16(scales->m[slot]);
+        acc = fma_f(m, set_f(*x.d * (float)(x.sums[0] + x.sums[1])), acc);
+    }
+    return acc;
+}
+
+ALWAYS acts small_next(acts x) {
+    return (acts){ x.q + 32, x.d + 1, x.sums + 2, x.first + 1 };
+}
+
+/* Two blocks at a time: half the bookkeeping, which is a fifth of the speed of q4_0. */
+ALWAYS vf small_step(const small_type *t, rows r, acts x, size_t blocks) {
+    const bool with_head = t->bits != 0;
     small_scales scales;
     vf acc = set_f(0);
     for (size_t b = 0; b < EARLY && b < blocks && !with_head; b++) small_collect(t, &r, b, b, &scales);
-    for (size_t b = 0; b < blocks; b++) {
-        if (b + EARLY < blocks && !with_head) small_collect(t, &r, EARLY, b + EARLY, &scales);
-        vi x0 = load_same(x.q), x1 = load_same(x.q + 16), head[4], sums[4];
-        for (size_t j = 0; j < 4; j++) {
-            vi low, high;
-            head[j] = with_head ? load16(&r, j, 0) : zero();
-            small_unpack(t, &r, j, head[j], &low, &high);
-            sums[j] = with_sign ? sdot(sdot(zero(), low, x0), high, x1) : widen(dot_add(dot(low, x0), high, x1));
+    for (size_t b = 0; b < blocks; b += 2) {
+        /* sums of a base and a step are addresses that cost nothing: not to be made and kept one by one */
+        for (size_t i = 0; i < LANES; i++) __asm__("" : "+r"(r.base[i]));
+        for (size_t j = 1; j < 4; j++) __asm__("" : "+r"(r.step[j]));
+        for (size_t p = 0; p < 2; p++)
+            if (b + p + EARLY < blocks && !with_head) small_collect(t, &r, p + EARLY, b + p + EARLY, &scales);
+        for (size_t p = 0; p < 2 && b + p < blocks; p++) {
+            acc = small_block(t, &r, p * t->bytes, x, &scales, b % (2 * EARLY) + p, acc);
+            x = small_next(x);
         }
-        vi isum = sum4(sums), both = dwords(head, 0); /* with a head: d, and m above it */
-        if (t->offset) isum = add32(isum, set32(*x.first++));
-        size_t slot = b % (2 * EARLY);
-        vf d = t->e8m0 ? half_of_e8m0(load_u8_as_i32(scales.e[slot]))
-               : with_head ? low_f16(both)
-                           : load_f16(scales.d[slot]);
-        acc = fma_f(to_f(isum), mul_f(d, set_f(*x.d)), acc);
-        if (t->minimum) {
-            vf m = with_head ? low_f16(shr32(both, 16)) : load_f16(scales.m[slot]);
-            acc = fma_f(m, set_f(*x.d * (float)(x.sums[0] + x.sums[1])), acc);
-        }
-        rows_advance(&r, t->bytes);
-        x = (acts){ x.q + 32, x.d + 1, x.sums + 2, x.first };
+        rows_advance(&r, 2 * t->bytes);
     }
     return acc;
 }

@@ -86,6 +86,8 @@ static inline vi madd16(vi acc, vi a, vi b) {
     return vaddq_s32(acc, vpaddq_s32(low, high));
 }
 
+static inline vi pairs_small(vi a, vi b) { return vpaddq_s32(a, b); }
+
 /* ---- products: parts are dwords ---- */
 static inline vi dot_add(vi part, vi codes, vi x) {
 #ifdef __ARM_FEATURE_DOTPROD
