@@ -10,15 +10,15 @@
 
 typedef struct memory_bytes {
     uint64_t weights;
-    uint64_t kv;          /* keys, values, states of all sequences */
-    uint64_t compute;     /* scratch of a step; of images, every value of the forward */
+    uint64_t kv;      /* keys, values, states of all sequences */
+    uint64_t compute; /* scratch of a step; of images, every value of the forward */
     uint64_t gradients, optimizer;
     uint64_t activations; /* kept for the backward */
     uint64_t total;
     /* of the weights: */
-    uint64_t embedding;   /* input table, which a token reads one row of */
-    uint64_t experts;     /* routed ones, all */
-    const char *basis;    /* how it was counted, a sentence; static storage */
+    uint64_t embedding; /* input table, which a token reads one row of */
+    uint64_t experts;   /* routed ones, all */
+    const char *basis;  /* how it was counted, a sentence; static storage */
 } memory_bytes;
 
 /* ---- how weights are kept ---- */
@@ -43,19 +43,19 @@ tola_status memory_weights_bytes(const model_shape *shape, const memory_weights 
 
 /* Whose buffers: cache pages and scratch differ. */
 typedef enum memory_engine {
-    MEMORY_TOLA,  /* as `tola run` takes them: pages of 64 positions, few rows of logits */
-    MEMORY_LLAMA, /* as llama.cpp's defaults do: whole cache at once, logits for a micro-batch */
-    MEMORY_SERVER /* a server on accelerators: as Tola's, keys and values of 16 positions a page */
+    MEMORY_SERVER, /* as the architecture says: a server on accelerators, 16 positions a page */
+    MEMORY_TOLA,   /* as `tola run` takes them: pages of 64 positions, few rows of logits, latent keys unfolded */
+    MEMORY_LLAMA   /* as llama.cpp's defaults do: whole cache at once, logits for a micro-batch */
 } memory_engine;
 
 typedef struct memory_inference {
     memory_weights weights; /* all zeros: as stored */
     memory_engine engine;
-    tola_dtype key, value;  /* of the cache: f32 f16 bf16 f8_e4m3 q8_0 q4_0 ...; TOLA_DTYPE_NONE: f16 */
-    uint64_t context;       /* tokens a sequence; 0: the model's own, 4096 where unknown */
-    uint64_t batch;         /* sequences (of other models: examples); 0: 1 */
-    uint64_t step;          /* tokens of a prompt computed at once; 0: 512 */
-    unsigned threads;       /* of scratch; 0: 1 */
+    tola_dtype key, value; /* of the cache: f32 f16 bf16 f8_e4m3 q8_0 q4_0 ...; TOLA_DTYPE_NONE: f16 */
+    uint64_t context;      /* tokens a sequence; 0: the model's own, 4096 where unknown */
+    uint64_t batch;        /* sequences (of other models: examples); 0: 1 */
+    uint64_t step;         /* tokens of a prompt computed at once; 0: 512 */
+    unsigned threads;      /* of scratch; 0: 1 */
 } memory_inference;
 
 tola_status memory_of_inference(const model_shape *shape, const memory_inference *o, memory_bytes *out,
@@ -77,11 +77,11 @@ typedef struct memory_training {
     memory_method method;
     memory_optimizer optimizer;
     memory_recompute recompute;
-    bool f32;         /* weights, gradients and activations in 32 bits; else mixed: 16 bits with f32 masters */
-    bool fused;       /* attention never keeps its scores (FlashAttention) */
-    uint64_t batch;   /* sequences (or examples) of a micro-batch; 0: 1 */
-    uint64_t context; /* tokens of each; 0: 2048, or the model's own if that is less */
-    uint32_t rank;    /* of adapters; 0: 16 */
+    bool f32;            /* weights, gradients and activations in 32 bits; else mixed: 16 bits with f32 masters */
+    bool fused;          /* attention never keeps its scores (FlashAttention) */
+    uint64_t batch;      /* sequences (or examples) of a micro-batch; 0: 1 */
+    uint64_t context;    /* tokens of each; 0: 2048, or the model's own if that is less */
+    uint32_t rank;       /* of adapters; 0: 16 */
     memory_weights base; /* of frozen weights: all zeros: bf16 with LoRA, nf4 with QLoRA */
 } memory_training;
 
