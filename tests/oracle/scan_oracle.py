@@ -390,10 +390,128 @@ def check_interpreter(count=1500):
     tally.check("random pickles", good == len(cases), f"{good} of {len(cases)}")
 
 
+# ---- templates against jinja2 ----
+
+
+def random_template(r):
+    """Statements that put names together out of pieces and use them, or the conversation's, as keys."""
+    names = ["a", "b", "c", "n.p", "n.q"]
+
+    def text(depth):
+        kind = r.randrange(20 if depth < 3 else 6)
+        if kind < 3:
+            return repr(r.choice(["_", "__", "class", "x", "_x", "__class__", "sss", "ssalc__", "a.b", "_{}", "%s_", "role"]))
+        if kind < 5:
+            return r.choice(names + ["messages", "m.role", "bos_token", "loop.index0", "m", "caller", "varargs[0]"])
+        if kind < 6:
+            return str(r.randrange(3))
+        x, y = text(depth + 1), text(depth + 1)
+        return r.choice(
+            [
+                f"({x} ~ {y})",
+                f"({x} + {y})",
+                f"({x} * {r.randrange(3)})",
+                f"({x} - {y})",
+                f"({x} % {y})",
+                f"[{x}, {y}]",
+                f"({x}, {y})|last",
+                f"{{'a': {x}, 'b': {y}}}.{r.choice('ab')}",
+                f"({x} if {y} else {text(depth + 1)})",
+                f"({x} or {y})",
+                f"({x} and {y})",
+                f"({x})|{r.choice(['join', 'reverse', 'lower', 'upper', 'trim', 'first', 'last', 'list', 'sort', 'string', 'length', 'default(1)', 'tojson', 'unique', 'items', 'dictsort', 'capitalize'])}",
+                f"({x})|replace({y}, {text(depth + 1)})",
+                f"({x}).{r.choice(['split', 'replace', 'join', 'strip', 'format', 'get', 'upper', 'lstrip', 'partition'])}({y})",
+                f"({x})[{r.choice(['0', '1:', '-1', ':2', '::-1', y])}]",
+                f"({x}).{r.choice(['role', 'p', 'q', 'a', '_x', 'index'])}",
+                f"k({x})",
+                f"({x})|map(attribute={y})|list",
+                f"({x})|map({y})|list",
+                f"({x})|selectattr({y})|list",
+                f"({x})|join({y}, {text(depth + 1)})",
+                f"({x})|sort(attribute={y})",
+                f"namespace(p={x}, q={y})",
+            ]
+        )
+
+    def statements(depth):
+        out = ""
+        for _ in range(r.randrange(1, 4)):
+            body = (lambda: statements(depth + 1)) if depth < 3 else (lambda: "{{ messages[0].role }}")
+            name = r.choice("abc")
+            out += r.choice(
+                [
+                    lambda: f"{{{{ messages[{text(0)}] }}}}",
+                    lambda: f"{{{{ ({text(0)})[{text(1)}] }}}}",
+                    lambda: f"{{% set {r.choice(names)} = {text(0)} %}}",
+                    lambda: f"{{% set {name} %}}{text(0)}{{{{ {text(0)} }}}}{{% endset %}}",
+                    lambda: f"{{% for {name} in {text(0)} %}}{body()}{{% endfor %}}",
+                    lambda: f"{{% for m in messages %}}{body()}{{% endfor %}}",
+                    lambda: f"{{% if {text(0)} %}}{body()}{{% else %}}{body()}{{% endif %}}",
+                    lambda: f"{{% with {name} = {text(0)} %}}{body()}{{% endwith %}}",
+                    lambda: f"{{% macro k({name}={text(0)}) %}}{body()}{{% endmacro %}}",
+                    lambda: f"{{% call({name}) k({text(0)}) %}}{body()}{{% endcall %}}",
+                    lambda: f"{{% raw %}}{{#{{% endraw %}}{{{{ {text(0)} }}}}{{# {body()} #}}",
+                    lambda: f"{{% filter upper %}}{body()}{{% endfilter %}}",
+                ]
+            )()
+        return out
+
+    macro = r.choice(["", "{% macro k(a, b=1) %}{{ messages[a] }}{{ caller(a) if caller else a }}{% endmacro %}"])
+    return "{% set n = namespace(p=1) %}" + macro + statements(0)
+
+
+def check_templates(count=4000):
+    """Templates that are safe never make jinja2, outside of its sandbox, look for a hidden attribute."""
+    try:
+        import jinja2
+    except ImportError:
+        tally.skip("templates against jinja2: jinja2 is not installed")
+        return
+    hidden = ("_", "gi_", "f_", "cr_", "tb_", "co_")
+    seen = []
+
+    class Watching(jinja2.Environment):
+        def getattr(self, obj, attribute):
+            seen.append(attribute)
+            return self.undefined(name=attribute) if attribute.startswith(hidden) else super().getattr(obj, attribute)
+
+        def getitem(self, obj, argument):
+            if isinstance(argument, str):
+                seen.append(argument)
+                if argument.startswith(hidden):
+                    return self.undefined(name=argument)
+            return super().getitem(obj, argument)
+
+    env = Watching(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
+    r = random.Random(20261122)
+    messages = [{"role": "user", "content": "class"}, {"role": "x", "content": "y"}]
+    hidden_ones, safe_ones = 0, 0
+    with common.folder() as folder:
+        cases = {}
+        for i in range(count):
+            place = pathlib.Path(folder) / f"{i}.jinja"
+            cases[str(place)] = random_template(r)
+            place.write_text(cases[str(place)])
+        for path, got in scan(folder).items():
+            seen.clear()
+            try:
+                env.from_string(cases[path]).render(messages=messages, bos_token="__class__", m=messages[0])
+            except Exception:  # whatever it raises: what it looked for before counts
+                pass
+            reached = [x for x in seen if str(x).startswith(hidden)]
+            hidden_ones += bool(reached)
+            safe_ones += got["verdict"] == "safe"
+            if reached and got["verdict"] == "safe":
+                tally.check(f"random template {cases[path]!r}", False, f"is safe and looks for {reached[:3]}")
+    tally.check("random templates", hidden_ones > count // 20 and safe_ones > count // 20, f"{hidden_ones}, {safe_ones}")
+
+
 check_made("attack", scan_attacks.attacks())
 check_made("harmless", scan_attacks.harmless())
 check_corpora()
 check_fickling()
 check_data()
 check_interpreter()
+check_templates()
 tally.finish()
