@@ -305,6 +305,13 @@ static void read_decoder(shape_build *b, decoder *d) {
     if (d->vocabulary == 0) d->vocabulary = word_count_in(b, b->whole, "vocab_size", SHAPE_MOST_WIDTH, 0);
     d->feed_forward =
         word_count(b, "intermediate_size n_inner ffn_dim d_ff ffn_hidden_size inner_hidden_size", SHAPE_MOST_WIDTH, 0);
+    if (word_bool(b, "block_auto_adjust_ff_dim", strcmp(b->model_type, "lfm2") == 0)) { /* LFM2 */
+        const double by = word_number(b, "block_ffn_dim_multiplier", 1);
+        const uint64_t step = word_count(b, "block_multiple_of", SHAPE_MOST_WIDTH, 256);
+        uint64_t ff = word_count(b, "block_ff_dim intermediate_size", SHAPE_MOST_WIDTH, 12288) * 2 / 3;
+        if (by > 0 && by < 64) ff = (uint64_t)((double)ff * by);
+        d->feed_forward = step > 0 ? (ff + step - 1) / step * step : ff;
+    }
     if (d->feed_forward == 0 && d->r->flags & FFN_PLAIN) d->feed_forward = shape_times(b, 4, d->width);
     d->window = word_count(b, "sliding_window sliding_window_size window_size", UINT32_MAX, 0);
     read_heads(b, d);
@@ -351,7 +358,7 @@ static void build_tables(shape_build *b, const decoder *d) {
     const uint64_t further =
         word_count(b, "num_nextn_predict_layers mtp_num_hidden_layers num_mtp_modules", SHAPE_MOST_LAYERS, 0);
     if (further > 0)
-        shape_note(b, "%" PRIu64 " more layer%s that predict%s further tokens are not counted; files often hold them",
+        shape_note(b, "not counted: %" PRIu64 " layers that predict further tokens, which files often hold", further); files often hold them",
                    further, further == 1 ? "" : "s", further == 1 ? "s" : "");
 }
 
