@@ -9,6 +9,7 @@
 #include <tola/embed.h>
 #include <tola/eval.h>
 #include <tola/finetune.h>
+#include <tola/fit.h>
 #include <tola/insight.h>
 #include <tola/json.h>
 #include <tola/learn.h>

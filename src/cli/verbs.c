@@ -7,6 +7,7 @@ extern const cli_verb cmd_convert, cmd_quantize, cmd_merge;
 extern const cli_verb cmd_train, cmd_finetune, cmd_distill;
 extern const cli_verb cmd_scan;
 extern const cli_verb cmd_sign, cmd_verify;
+extern const cli_verb cmd_fit;
 extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
 
 const cli_verb *const cli_verbs[] = {
@@ -27,5 +28,6 @@ const cli_verb *const cli_verbs[] = {
     &cmd_scan,
     &cmd_sign,
     &cmd_verify,
+    &cmd_fit,
     NULL,
 };

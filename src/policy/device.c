@@ -88,12 +88,13 @@ static tola_status add_alias(devices *d, const char *name, size_t row, tola_erro
 /* ---- rows of a file ---- */
 
 /* "80GiB", "192GB". */
-static tola_status read_bytes(const yaml_node *node, const char *text, uint64_t *out, tola_error *err) {
+static tola_status read_bytes(const yaml_node *node, uint64_t *out, tola_error *err) {
     static const struct {
         const char *name;
         double factor;
-    } units[] = { { "MB", 1e6 },       { "GB", 1e9 },           { "TB", 1e12 },
+    } units[] = { { "MB", 1e6 },        { "GB", 1e9 },           { "TB", 1e12 },
                   { "MiB", 1048576.0 }, { "GiB", 1073741824.0 }, { "TiB", 1099511627776.0 } };
+    const char *text = node->kind == YAML_LIST || node->kind == YAML_MAP ? "" : node->text;
     char *end;
     double value = strtod(text, &end);
     while (*end == ' ') end++;
@@ -104,18 +105,18 @@ static tola_status read_bytes(const yaml_node *node, const char *text, uint64_t 
         *out = (uint64_t)bytes;
         return TOLA_OK;
     }
-    return yaml_error(node, err, "'%s' is no size like 80GiB or 80GB, from 1MB to 1000TB", text);
+    return yaml_error(node, err, "'%.40s' is no size like 80GiB or 80GB, from 1MB to 1000TB", text);
 }
 
 typedef struct row {
-    const char *name, *title, *class_name, *memory, *price, *source;
-    const yaml_node *aliases, *sizes, *tops;
+    const char *name, *title, *class_name, *price, *source;
+    const yaml_node *memory, *aliases, *sizes, *tops;
     double bandwidth, watts, link, usd_hour, usd, usable, decode, prefill;
 } row;
 
 typedef struct class_row {
     double decode, prefill, parallel;
-    const char *overhead;
+    const yaml_node *overhead;
 } class_row;
 
 /* The map of that name and key in the newest file that has it. */
@@ -132,13 +133,13 @@ static tola_status apply_class(devices *d, const yaml_node *at, const char *name
         { "decode", YAML_TO_F64, offsetof(class_row, decode), 0.01, 1, NULL, true },
         { "prefill", YAML_TO_F64, offsetof(class_row, prefill), 0.01, 1, NULL, true },
         { "parallel", YAML_TO_F64, offsetof(class_row, parallel), 0.01, 1, NULL, true },
-        { "overhead", YAML_TO_STRING, offsetof(class_row, overhead), 0, 0, NULL, true },
+        { "overhead", YAML_TO_NODE, offsetof(class_row, overhead), 0, 0, NULL, true },
     };
     class_row c = { 0 };
     const yaml_node *map = newest(d, "classes", name);
     if (!map) return yaml_error(at, err, "no class '%s'; there are gpu, accelerator, soc, cpu", name);
     TRY(yaml_read(map, fields, sizeof fields / sizeof *fields, &c, err));
-    TRY(read_bytes(yaml_get(map, "overhead"), c.overhead, &out->overhead, err));
+    TRY(read_bytes(c.overhead, &out->overhead, err));
     out->decode = c.decode;
     out->prefill = c.prefill;
     out->parallel = c.parallel;
@@ -150,8 +151,9 @@ static tola_status apply_tops(const yaml_node *map, device *out, tola_error *err
     double values[DEVICE_PEAKS] = { 0 };
     if (!map) return TOLA_OK;
     for (int i = 0; i < DEVICE_PEAKS; i++)
-        fields[i] = (yaml_field){ device_peak_name((device_peak)i), YAML_TO_F64, (size_t)i * sizeof(double), 1e-6, 1e7,
-                                  NULL, false };
+        fields[i] = (yaml_field){
+            device_peak_name((device_peak)i), YAML_TO_F64, (size_t)i * sizeof(double), 1e-6, 1e7, NULL, false
+        };
     TRY(yaml_read(map, fields, DEVICE_PEAKS, values, err));
     for (int i = 0; i < DEVICE_PEAKS; i++) out->peaks[i] = values[i] * 1e12;
     return TOLA_OK;
@@ -191,7 +193,7 @@ static tola_status read_row(devices *d, const yaml_node *node, bool of_family, r
         { "name", YAML_TO_STRING, offsetof(row, name), 0, 0, NULL, true },
         { "title", YAML_TO_STRING, offsetof(row, title), 0, 0, NULL, false },
         { "class", YAML_TO_STRING, offsetof(row, class_name), 0, 0, NULL, false },
-        { "memory", YAML_TO_STRING, offsetof(row, memory), 0, 0, NULL, false },
+        { "memory", YAML_TO_NODE, offsetof(row, memory), 0, 0, NULL, false },
         { "price", YAML_TO_STRING, offsetof(row, price), 0, 0, NULL, false },
         { "source", YAML_TO_STRING, offsetof(row, source), 0, 0, NULL, false },
         { "aliases", YAML_TO_LIST, offsetof(row, aliases), 0, 0, NULL, false },
@@ -232,8 +234,8 @@ static tola_status add_device(devices *d, const yaml_node *node, tola_error *err
     row r;
     device new;
     TRY(read_row(d, node, false, &r, &new, err));
-    TRY(read_bytes(yaml_get(node, "memory"), r.memory, &new.memory, err));
-    new.usable = (uint64_t)((double)new.memory * r.usable);
+    TRY(read_bytes(r.memory, &new.memory, err));
+    new.usable = (uint64_t)((double)new.memory *r.usable);
     TRY(append(d, &new, err));
     for (size_t i = 0; r.aliases && i < r.aliases->count; i++) {
         const yaml_node *a = r.aliases->items[i];
@@ -257,7 +259,12 @@ static tola_status add_family(devices *d, const yaml_node *node, tola_error *err
         new.title = arena_strndup(&d->arena, title, strlen(title));
         if (!new.name || !new.title) return err_nomem(err, "reading devices");
         new.memory = gib << 30;
-        new.usable = (uint64_t)((double)new.memory * r.usable);
+        if (i > 0) { /* the price is that of the first size */
+            new.usd = new.usd_hour = 0;
+            new.bought = false;
+            new.price_date = new.price_source = NULL;
+        }
+        new.usable = (uint64_t)((double)new.memory *r.usable);
         TRY(append(d, &new, err));
     }
     if (!mem_grow(&d->families, &d->families_cap, d->n_families + 1, sizeof *d->families))
@@ -398,7 +405,8 @@ static tola_status ask_for_size(const devices *d, const family *f, tola_error *e
         if (strncmp(name, f->name, n) != 0 || name[n] != '-' || !(name[n + 1] >= '0' && name[n + 1] <= '9')) continue;
         at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", name);
     }
-    return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "which '%s'? The memory belongs to the name: %s", f->name, list);
+    return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "which '%s'? The memory belongs to the name: %s", f->name,
+                   list);
 }
 
 static bool is_size(const char *name) {

@@ -21,26 +21,26 @@ typedef enum device_peak {
 const char *device_peak_name(device_peak peak); /* "f32", "tf32", ... */
 
 typedef struct device {
-    const char *name;    /* "h100-sxm"; of this machine "this" */
-    const char *title;   /* "NVIDIA H100 SXM 80GB" */
-    const char *kind;    /* "gpu", "accelerator", "soc", "cpu" */
-    const char *source;  /* of the figures: an address, a file, "measured" */
-    uint64_t memory;     /* bytes there are */
-    uint64_t usable;     /* of them for programs */
-    uint64_t overhead;   /* of those for the driver, its context, libraries: an estimate */
-    double bandwidth;    /* bytes a second */
-    double peaks[DEVICE_PEAKS]; /* operations a second, dense; 0: none, or unknown */
-    double watts, link;  /* link: bytes a second, both directions together; 0: unknown */
-    double usd;          /* to buy one; 0: unknown */
-    double usd_hour;     /* to rent one, or from `usd`, years of use and electricity; 0: unknown */
-    bool bought;         /* usd_hour comes from usd */
+    const char *name;                      /* "h100-sxm"; of this machine "this" */
+    const char *title;                     /* "NVIDIA H100 SXM 80GB" */
+    const char *kind;                      /* "gpu", "accelerator", "soc", "cpu" */
+    const char *source;                    /* of the figures: an address, a file, "measured" */
+    uint64_t memory;                       /* bytes there are */
+    uint64_t usable;                       /* of them for programs */
+    uint64_t overhead;                     /* of those for the driver, its context, libraries: an estimate */
+    double bandwidth;                      /* bytes a second */
+    double peaks[DEVICE_PEAKS];            /* operations a second, dense; 0: none, or unknown */
+    double watts, link;                    /* link: bytes a second, both directions together; 0: unknown */
+    double usd;                            /* to buy one; 0: unknown */
+    double usd_hour;                       /* to rent one, or from `usd`, years of use and electricity; 0: unknown */
+    bool bought;                           /* usd_hour comes from usd */
     const char *price_date, *price_source; /* NULL: unknown */
-    double decode, prefill; /* shares of bandwidth and peak that are reached: estimates */
-    double parallel;     /* of the sum of several, what they reach together */
-    bool measured;       /* this machine */
+    double decode, prefill;                /* shares of bandwidth and peak that are reached: estimates */
+    double parallel;                       /* of the sum of several, what they reach together */
+    bool measured;                         /* this machine */
     /* of this machine: */
-    uint64_t available;  /* bytes that are free now */
-    uint64_t limit;      /* of its control group; 0: none */
+    uint64_t available; /* bytes that are free now */
+    uint64_t limit;     /* of its control group; 0: none */
     unsigned threads;
     double tiles_i8, tiles_bf16; /* peaks of its tiles (AMX), which are among peaks, too; 0: none */
 } device;
@@ -59,7 +59,8 @@ tola_status devices_find(const devices *d, const char *name, const device **out,
 double devices_usd_kwh(const devices *d);
 double devices_years(const devices *d);
 
-/* What the program's own kernels reach of this machine's limits, by type of the weights (data/devices.yaml, kernels). */
+/* What the program's own kernels reach of this machine's limits, by type of the weights (data/devices.yaml, kernels).
+ */
 typedef struct device_kernel {
     const char *type;
     double bits;      /* a weight */

@@ -1,0 +1,110 @@
+#include "policy/roofline.h"
+
+#include <string.h>
+
+#define LINK_UNKNOWN 32e9 /* PCIe 4.0 x8, both directions */
+
+static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
+
+/* How weights are written and how many bits they take. */
+typedef struct kept {
+    const char *type;
+    double bits;
+} kept;
+
+static kept how_kept(const model_shape *shape, const memory_weights *w) {
+    if (w->name[0] && !w->stored) return (kept){ w->name, w->bits };
+    if (shape->stored_bits > 0) return (kept){ shape->stored ? shape->stored : "", shape->stored_bits };
+    return (kept){ shape->stored ? shape->stored : "bf16", 16 };
+}
+
+/* The peaks that products in that type can reach, best first. Types below 8 bits but those of floats are unpacked to 16
+ * bits before they are multiplied, so that they take less memory and no fewer operations. */
+static const device_peak *order_of(kept k) {
+    static const device_peak wide[] = { DEVICE_F32, DEVICE_TF32, DEVICE_BF16, DEVICE_F16, DEVICE_PEAKS };
+    static const device_peak half[] = { DEVICE_F16, DEVICE_BF16, DEVICE_TF32, DEVICE_F32, DEVICE_PEAKS };
+    static const device_peak brain[] = { DEVICE_BF16, DEVICE_F16, DEVICE_TF32, DEVICE_F32, DEVICE_PEAKS };
+    static const device_peak f8[] = { DEVICE_F8, DEVICE_BF16, DEVICE_F16, DEVICE_TF32, DEVICE_F32, DEVICE_PEAKS };
+    static const device_peak i8[] = { DEVICE_I8, DEVICE_BF16, DEVICE_F16, DEVICE_TF32, DEVICE_F32, DEVICE_PEAKS };
+    static const device_peak f4[] = { DEVICE_F4,   DEVICE_F8,  DEVICE_BF16, DEVICE_F16,
+                                      DEVICE_TF32, DEVICE_F32, DEVICE_PEAKS };
+    if (begins(k.type, "nvfp4") || begins(k.type, "mxfp4") || begins(k.type, "fp4")) return f4;
+    if (begins(k.type, "fp8") || begins(k.type, "f8")) return f8;
+    if (begins(k.type, "f16") || begins(k.type, "fp16")) return half;
+    if (k.bits > 17) return wide;
+    if (k.bits > 7 && k.bits < 10) return i8;
+    return brain;
+}
+
+static device_peak peak_for(const device *d, kept k) {
+    const device_peak *p = order_of(k);
+    while (*p != DEVICE_PEAKS && !(d->peaks[*p] > 0)) p++;
+    return *p;
+}
+
+/* After attention and after the feed-forward, the parts of a row that devices have summed go round: 2 (n-1)/n rows of
+ * 16 bits each (ring all-reduce), over the link one way. */
+static double between(const model_shape *shape, const device *d, uint32_t n, double rows) {
+    if (n < 2) return 0;
+    double link = d->link > 0 ? d->link : LINK_UNKNOWN;
+    return 2 * (double)shape->layer_count * 2 * (double)(n - 1) / n * (double)shape->width * 2 * rows / (link / 2);
+}
+
+static void finish(roofline_side *s, double tokens) {
+    double moving = s->bandwidth > 0 ? s->bytes / s->bandwidth : 0;
+    double computing = s->peak > 0 ? s->operations / s->peak : 0;
+    double seconds = moving > computing ? moving : computing;
+    s->bound = s->link > seconds ? "link" : moving >= computing ? "bandwidth" : "operations";
+    seconds += s->link;
+    s->rate = seconds > 0 && s->bandwidth > 0 ? tokens / seconds : 0;
+}
+
+tola_status roofline_of(const model_shape *shape, const memory_inference *o, const devices *table, const device *d,
+                        uint32_t count, uint64_t prompt, roofline *out, tola_error *err) {
+    roofline r = { .decode_share = d->decode, .prefill_share = d->prefill };
+    const kept k = how_kept(shape, &o->weights);
+    const double batch = o->batch ? (double)o->batch : 1, n = count ? count : 1;
+    const double together = n > 1 ? n * d->parallel : 1;
+    device_kernel own;
+    double peak;
+    if (d->measured && devices_kernel(table, d, k.type, k.bits, &own)) {
+        r.own = true;
+        r.decode_share = own.decode;
+        r.prefill_share = own.prefill;
+        r.peak = own.peak;
+        peak = own.limit;
+    } else {
+        device_peak p = peak_for(d, k);
+        r.peak = p == DEVICE_PEAKS ? "unknown" : device_peak_name(p);
+        peak = p == DEVICE_PEAKS ? 0 : d->peaks[p];
+    }
+    r.decode.bandwidth = r.prefill.bandwidth = d->bandwidth * r.decode_share * together;
+    r.decode.peak = r.prefill.peak = peak * r.prefill_share * together;
+    if (shape->language) {
+        double weights, kv;
+        const uint64_t context = memory_context(shape, o);
+        TRY(memory_decode_bytes(shape, o, context, &weights, &kv, err));
+        r.decode.bytes = weights + kv;
+        r.decode.operations = batch * memory_decode_operations(shape, context);
+        r.decode.link = between(shape, d, count, batch);
+        finish(&r.decode, batch);
+    }
+    if (!shape->language || prompt == 0) prompt = shape->language ? 512 : (uint64_t)batch;
+    TRY(memory_prefill_bytes(shape, o, prompt, &r.prefill.bytes, err));
+    r.prefill.operations = memory_prefill_operations(shape, prompt);
+    r.prefill.link = shape->language ? between(shape, d, count, (double)prompt) : 0;
+    finish(&r.prefill, (double)prompt);
+    *out = r;
+    return TOLA_OK;
+}
+
+double roofline_training(const model_shape *shape, const memory_training *o, const device *d, uint32_t count,
+                         double tokens) {
+    device_peak p = peak_for(d, (kept){ o->f32 ? "f32" : "bf16", o->f32 ? 32 : 16 });
+    if (p == DEVICE_PEAKS || !shape->language) return 0;
+    const double n = count ? count : 1,
+                 factor = (o->method == MEMORY_FULL ? 6 : 4) + (o->recompute == MEMORY_RECOMPUTE_LAYERS ? 2 : 0);
+    const double matrices = (double)shape->active - (double)(shape->tied ? 0 : shape->embedding);
+    double peak = d->peaks[p] * d->prefill * (n > 1 ? n * d->parallel : 1);
+    return factor * matrices * tokens / peak;
+}
