@@ -66,8 +66,8 @@ static void build_config(shape_build *b) {
         shape_fail(b, TOLA_E_FORMAT, "text_config is missing beside vision_config");
         return;
     }
-    shape_towers(b);
     shape_language(b);
+    if (shape_ok(b)) shape_towers(b);
 }
 
 static tola_status of_config(const char *name, const tola_value *config, const tola_value *beside, model_shape *out,

@@ -358,8 +358,8 @@ static void build_tables(shape_build *b, const decoder *d) {
     const uint64_t further =
         word_count(b, "num_nextn_predict_layers mtp_num_hidden_layers num_mtp_modules", SHAPE_MOST_LAYERS, 0);
     if (further > 0)
-        shape_note(b, "not counted: %" PRIu64 " layers that predict further tokens, which files often hold", further); files often hold them",
-                   further, further == 1 ? "" : "s", further == 1 ? "s" : "");
+        shape_note(b, "layers that predict further tokens, not counted here though files often hold them: %" PRIu64,
+                   further);
 }
 
 void shape_language(shape_build *b) {
