@@ -187,6 +187,7 @@ tola_status shape_build_finish(shape_build *b) {
         }
     }
     const tola_status status = b->status;
+    quant_end(b);
     if (status != TOLA_OK) shape_dispose(s);
     return status;
 }

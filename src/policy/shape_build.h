@@ -111,6 +111,8 @@ void quant_read(shape_build *b);
 /* Bits of a weight in this module, scales included; 0: as the configuration's dtype says. `cols` is the inner width. */
 double quant_bits(shape_build *b, const char *name, piece_part part, uint64_t rows, uint64_t cols);
 
+void quant_end(shape_build *b);
+
 /* ---- language models ---- */
 
 typedef enum shape_norm { NORM_NONE, NORM_WEIGHT, NORM_BIAS } shape_norm; /* what a norm learns, each of its width */
