@@ -7,6 +7,7 @@
  * framework/{graph,function,node_def}.proto; onnx/onnx.proto; sentencepiece_model.proto. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -15,6 +16,7 @@
 #include "base/text.h"
 #include "formats/format.h"
 #include "trust/scan_keras.h"
+#include "trust/scan_tensorflow_ops.h"
 
 #define MAX_NAME 1024u
 #define MAX_JSON_TEXT (64u << 20)
@@ -29,6 +31,8 @@ typedef struct graph_scan {
     uint64_t nodes;
     const char *domains[64]; /* of the functions that an ONNX model brings itself */
     size_t own_domains;
+    const char **functions; /* names of a TensorFlow graph's own functions, sorted */
+    size_t function_count, function_cap;
 } graph_scan;
 
 static uint64_t relative(const graph_scan *g, uint64_t at) { return at - g->part->start; }
@@ -39,7 +43,10 @@ static const char *text_of(graph_scan *g, const pb_message *m, const pb_field *f
     return pb_text(m, f, MAX_NAME, &g->a);
 }
 
-/* ---- TensorFlow ---- */
+/* ---- TensorFlow ----
+ *
+ * What an operation may be is a list (scan_tensorflow_ops.h); the table here only chooses the word for those that are
+ * known to do more than to compute. */
 
 static const struct {
     const char *op, *does;
@@ -121,57 +128,252 @@ static const struct {
     { "BigQueryReader", "reaches a server", TOLA_DANGEROUS },
 };
 
-/* NodeDef: name 1, op 2. */
-static void scan_node(graph_scan *g, const pb_message *parent, const pb_field *f) {
-    pb_message node;
-    pb_field field;
-    const char *name = NULL, *op = NULL;
+#define MAX_INPUTS 32u
+#define MAX_NODES (1u << 22)
+#define MAX_ATTRIBUTE (1u << 16) /* bytes; no path is longer */
+
+typedef struct tf_node {
+    const char *name, *op;
+    const char **inputs; /* names without outputs; control inputs left out */
+    uint32_t input_count;
+    bool cut;         /* more inputs than are kept */
+    const char *text; /* of a constant: one of its texts, the most telling one; NULL = no text */
+    uint64_t at;
+    bool seen;
+} tf_node;
+
+/* The nodes of one graph or one function: inputs are names in it. */
+typedef struct tf_body {
+    tf_node *nodes;
+    size_t count, cap;
+} tf_body;
+
+static int compare_words(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int compare_nodes(const void *a, const void *b) {
+    return strcmp(((const tf_node *)a)->name, ((const tf_node *)b)->name);
+}
+
+static bool is_plain_operation(const graph_scan *g, const char *op) {
+    size_t n = sizeof tensorflow_ops / sizeof *tensorflow_ops;
+    if (bsearch(&op, tensorflow_ops, n, sizeof *tensorflow_ops, compare_words)) return true;
+    return g->function_count && bsearch(&op, g->functions, g->function_count, sizeof op, compare_words);
+}
+
+static void check_operation(graph_scan *g, const tf_node *n) {
+    char quoted[200], op[200];
+    text_quote(quoted, sizeof quoted, n->name, strlen(n->name));
+    text_quote(op, sizeof op, n->op, strlen(n->op));
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+        if (strcmp(n->op, operations[i].op) != 0) continue;
+        scan_find(g->job, g->part, operations[i].verdict, "tensorflow", relative(g, n->at),
+                  "operation %s %s (node '%s')", op, operations[i].does, quoted);
+        return;
+    }
+    if (!is_plain_operation(g, n->op))
+        scan_find(g->job, g->part, TOLA_UNKNOWN, "tensorflow", relative(g, n->at),
+                  "operation %s is not known to be plain (node '%s')", op, quoted);
+}
+
+/* Texts of which savers make their paths, behind the name that they are given. */
+static bool is_saver_text(const char *text) {
+    static const char *const known[] = {
+        "", ".part", "part", "_temp/part", "/part", "^s3://.*", "model", "checkpoint"
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(text, known[i]) == 0) return true;
+    return strncmp(text, "_temp_", 6) == 0 && strspn(text + 6, "0123456789abcdef") == 32 &&
+           strcmp(text + 38, "/part") == 0;
+}
+
+/* AttrValue: tensor 8 {string_val 8}. A text that no saver has counts more than one that it has. */
+static const char *constant_text(graph_scan *g, const pb_message *attribute, const pb_field *f) {
+    pb_message value, tensor;
+    pb_field field, inner;
+    const char *found = NULL;
+    if (!pb_enter(attribute, f, &value)) return NULL;
+    while (pb_next(&value, &field)) {
+        if (field.number != 8 || field.wire != PB_BYTES || !pb_enter(&value, &field, &tensor)) continue;
+        bool texts = false;
+        while (pb_next(&tensor, &inner)) {
+            texts |= inner.number == 1 && inner.value == 7; /* DT_STRING */
+            if (inner.number == 4 && inner.bytes && texts) found = "(texts in one piece)";
+            if (inner.number != 8 || inner.wire != PB_BYTES) continue;
+            const char *text = text_of(g, &tensor, &inner);
+            if (!found || !text || !is_saver_text(text)) found = text ? text : "(a long text)";
+        }
+    }
+    return found;
+}
+
+/* NodeDef: name 1, op 2, input 3, attr 5 {key 1, value 2}. */
+static void scan_node(graph_scan *g, tf_body *body, const pb_message *parent, const pb_field *f) {
+    pb_message node, entry;
+    pb_field field, inner;
+    tf_node n = { .at = f->at };
+    const char *inputs[MAX_INPUTS];
     if (!pb_enter(parent, f, &node)) return;
     while (pb_next(&node, &field)) {
         if (field.number > 7 || field.wire != PB_BYTES) {
             g->refused = true;
             return;
         }
-        if (field.number == 1) name = text_of(g, &node, &field);
-        if (field.number == 2) op = text_of(g, &node, &field);
+        if (field.number == 1) n.name = text_of(g, &node, &field);
+        if (field.number == 2) n.op = text_of(g, &node, &field);
+        if (field.number == 3) {
+            char *input = (char *)text_of(g, &node, &field);
+            if (input && input[0] == '^') continue;
+            if (input) input[strcspn(input, ":")] = 0;
+            if (input && n.input_count < MAX_INPUTS)
+                inputs[n.input_count++] = input;
+            else
+                n.cut = true;
+        }
+        if (field.number == 5 && field.bytes >= MAX_ATTRIBUTE)
+            n.text = "(a large constant)";
+        else if (field.number == 5 && pb_enter(&node, &field, &entry)) {
+            const char *key = NULL;
+            while (pb_next(&entry, &inner)) {
+                if (inner.number == 1) key = text_of(g, &entry, &inner);
+                if (inner.number == 2 && inner.wire == PB_BYTES && key && strcmp(key, "value") == 0)
+                    n.text = constant_text(g, &entry, &inner);
+            }
+        }
     }
-    if (!reader_ok(&g->r) || !op) {
+    if (!reader_ok(&g->r) || !n.op) {
         g->refused = true;
         return;
     }
+    if (!n.name) n.name = "";
     g->nodes++;
-    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
-        if (strcmp(op, operations[i].op) != 0) continue;
-        char quoted[200];
-        text_quote(quoted, sizeof quoted, name ? name : "", name ? strlen(name) : 0);
-        scan_find(g->job, g->part, operations[i].verdict, "tensorflow", relative(g, f->at),
-                  "operation %s %s (node '%s')", op, operations[i].does, quoted);
+    check_operation(g, &n);
+    if (n.input_count) {
+        n.inputs = arena_alloc_array(&g->a, n.input_count, sizeof *n.inputs);
+        if (n.inputs) memcpy(n.inputs, inputs, n.input_count * sizeof *inputs);
     }
+    if (body->count >= MAX_NODES || (n.input_count && !n.inputs) ||
+        !mem_grow(&body->nodes, &body->cap, body->count + 1, sizeof *body->nodes)) {
+        tola_error err = TOLA_ERROR_INIT;
+        scan_stop(g->job, err_nomem(&err, "reading a graph"), &err);
+        return;
+    }
+    body->nodes[body->count++] = n;
 }
 
-/* FunctionDefLibrary: function 1 {node_def 3}. */
-static void scan_library(graph_scan *g, const pb_message *parent, const pb_field *f) {
-    pb_message library, function;
-    pb_field field, inner;
+static tf_node *find_node(const tf_body *body, const char *name) {
+    tf_node key = { .name = name };
+    return body->count ? bsearch(&key, body->nodes, body->count, sizeof key, compare_nodes) : NULL;
+}
+
+/* What savers make their paths with. */
+static bool makes_paths(const char *op) {
+    static const char *const known[] = { "Const",
+                                         "Placeholder",
+                                         "PlaceholderWithDefault",
+                                         "_Arg",
+                                         "Identity",
+                                         "Pack",
+                                         "StringJoin",
+                                         "Select",
+                                         "SelectV2",
+                                         "NoOp",
+                                         "StaticRegexFullMatch",
+                                         "ShardedFilename" };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(op, known[i]) == 0) return true;
+    return false;
+}
+
+/* Savers write where they are told when they are called. A path that is written in the graph is the graph's own. */
+static void check_path(graph_scan *g, tf_body *body, tf_node *saver) {
+    tf_node **waiting = mem_alloc((body->count + 1) * sizeof *waiting);
+    size_t count = 0, paths = strcmp(saver->op, "MergeV2Checkpoints") == 0 ? 2 : 1;
+    bool given = false;
+    const char *fixed = NULL;
+    if (!waiting) return;
+    for (size_t i = 0; i < body->count; i++) body->nodes[i].seen = false;
+    if (saver->cut || saver->input_count < paths) fixed = "(a path that cannot be followed)";
+    saver->seen = true;
+    for (uint32_t i = 0; i < paths && i < saver->input_count; i++) {
+        tf_node *n = find_node(body, saver->inputs[i]);
+        if (!n) given = true; /* an argument of the function */
+        if (n && !n->seen) waiting[count++] = n, n->seen = true;
+    }
+    while (count) {
+        tf_node *n = waiting[--count];
+        given |= strcmp(n->op, "Placeholder") == 0 || strcmp(n->op, "PlaceholderWithDefault") == 0 ||
+                 strcmp(n->op, "_Arg") == 0;
+        if (n->text && !is_saver_text(n->text)) fixed = n->text;
+        if (n->cut || !makes_paths(n->op)) fixed = "(a path that cannot be followed)";
+        for (uint32_t i = 0; i < n->input_count; i++) {
+            tf_node *from = find_node(body, n->inputs[i]);
+            if (!from) given = true;
+            if (from && !from->seen) waiting[count++] = from, from->seen = true;
+        }
+    }
+    mem_free(waiting);
+    char quoted[200];
+    if (fixed || !given)
+        scan_find(g->job, g->part, TOLA_DANGEROUS, "tensorflow", relative(g, saver->at),
+                  "operation %s has a path of the graph's own: '%s'", saver->op,
+                  text_quote(quoted, sizeof quoted, fixed ? fixed : "", fixed ? strlen(fixed) : 0));
+}
+
+static void finish_body(graph_scan *g, tf_body *body) {
+    static const char *const savers[] = { "SaveV2", "RestoreV2", "MergeV2Checkpoints" };
+    size_t checked = 0;
+    if (body->count) qsort(body->nodes, body->count, sizeof *body->nodes, compare_nodes);
+    for (size_t i = 0; i < body->count && !g->refused; i++)
+        for (size_t k = 0; k < sizeof savers / sizeof *savers; k++) {
+            if (strcmp(body->nodes[i].op, savers[k]) != 0) continue;
+            if (++checked <= 256)
+                check_path(g, body, &body->nodes[i]);
+            else
+                scan_find(g->job, g->part, TOLA_UNKNOWN, "limit", TOLA_NO_OFFSET, "more than 256 savers in one graph");
+        }
+    mem_free(body->nodes);
+}
+
+/* FunctionDefLibrary: function 1 {signature 1 {name 1}, node_def 3}. */
+static void scan_library(graph_scan *g, const pb_message *parent, const pb_field *f, bool names_only) {
+    pb_message library, function, signature;
+    pb_field field, inner, name;
     if (!pb_enter(parent, f, &library)) return;
     while (pb_next(&library, &field)) {
         if (field.number != 1 || field.wire != PB_BYTES || !pb_enter(&library, &field, &function)) continue;
-        while (pb_next(&function, &inner))
-            if (inner.number == 3 && inner.wire == PB_BYTES) scan_node(g, &function, &inner);
+        tf_body body = { 0 };
+        while (pb_next(&function, &inner)) {
+            if (inner.number == 3 && inner.wire == PB_BYTES && !names_only) scan_node(g, &body, &function, &inner);
+            if (inner.number != 1 || !names_only || !pb_enter(&function, &inner, &signature)) continue;
+            while (pb_next(&signature, &name)) {
+                const char *text = name.number == 1 ? text_of(g, &signature, &name) : NULL;
+                if (text && mem_grow(&g->functions, &g->function_cap, g->function_count + 1, sizeof text))
+                    g->functions[g->function_count++] = text;
+            }
+        }
+        finish_body(g, &body);
     }
 }
 
-/* GraphDef: node 1, library 2, version 3, versions 4. */
+/* GraphDef: node 1, library 2, version 3, versions 4. Functions are known by their names before nodes call them. */
 static void scan_graph_def(graph_scan *g, pb_message *graph) {
+    pb_message again = *graph;
     pb_field f;
+    tf_body body = { 0 };
+    while (!g->refused && pb_next(&again, &f))
+        if (f.number == 2 && f.wire == PB_BYTES) scan_library(g, &again, &f, true);
+    if (g->function_count) qsort(g->functions, g->function_count, sizeof *g->functions, compare_words);
     while (!g->refused && pb_next(graph, &f)) {
         if (f.number == 1 && f.wire == PB_BYTES)
-            scan_node(g, graph, &f);
+            scan_node(g, &body, graph, &f);
         else if (f.number == 2 && f.wire == PB_BYTES)
-            scan_library(g, graph, &f);
+            scan_library(g, graph, &f, false);
         else if (!(f.number == 3 && f.wire == PB_VARINT) && !((f.number == 4 || f.number == 5) && f.wire == PB_BYTES))
             g->refused = true;
     }
+    finish_body(g, &body);
 }
 
 /* MetaGraphDef: meta_info_def 1, graph_def 2, saver_def 3, collection_def 4, signature_def 5, asset_file_def 6,
@@ -412,6 +614,7 @@ static bool try_kind(scan_job *job, const scan_part *part, const graph_kind *kin
     bool fits = status == TOLA_OK && !g.refused && g.seen;
     if (status == TOLA_E_NOMEM || status == TOLA_E_IO) scan_stop(job, status, &err);
     reader_free(&g.r);
+    mem_free(g.functions);
     arena_free(&g.a);
     if (fits) {
         if (!part->member[0]) job->format = kind->format;

@@ -536,6 +536,21 @@ def node(op):
     return pb(1, "n") + pb(2, op)
 
 
+def tf_node(name, op, *inputs, value=None):
+    """A node with inputs and, for constants, a text."""
+    tensor = pb(1, 7) + pb(8, value) if value is not None else b""
+    attribute = pb(5, pb(1, "value") + pb(2, pb(8, tensor))) if tensor else b""
+    return pb(1, name) + pb(2, op) + b"".join(pb(3, x) for x in inputs) + attribute
+
+
+def graph_of(*nodes, function=False):
+    if function:
+        graph = pb(2, pb(1, pb(1, pb(1, "f")) + b"".join(pb(3, n) for n in nodes)))
+    else:
+        graph = b"".join(pb(1, n) for n in nodes)
+    return pb(1, 1) + pb(2, pb(1, pb(4, "serve")) + pb(2, graph))
+
+
 def saved_model(*ops, library=()):
     graph = b"".join(pb(1, node(op)) for op in ops)
     if library:
@@ -858,6 +873,37 @@ def models():
     yield "tensorflow-pyfunc", "saved_model.pb", saved_model("PyFunc"), D
     yield "tensorflow-frozen-graph", "graph.pb", pb(1, node("Const")) + pb(1, node("WriteFile")), D
     yield "tensorflow-other-name", "model.bin", saved_model("ReadFile"), D
+    for op in ("MyCustomOp", "RemoteCall", "RecordInput", "XlaCallModule", "ImmutableConst", "Abort", "PrintV2", "MapDataset",
+               "InitializeTableFromTextFile", "FileSystemSetConfiguration", "Send", "Save", "RestoreSlice", "MatMul2"):
+        yield f"tensorflow-operation-{op}", "saved_model.pb", saved_model("Const", op), U
+        yield f"tensorflow-operation-{op}-in-a-function", "saved_model.pb", saved_model("Const", library=["Add", op]), U
+    path = tf_node("p", "Const", value="/home/user/.bashrc")
+    for op in ("SaveV2", "RestoreV2", "MergeV2Checkpoints"):
+        yield f"tensorflow-path-{op}", "saved_model.pb", graph_of(path, tf_node("s", op, "p", "p")), D
+        yield f"tensorflow-path-{op}-in-a-function", "saved_model.pb", graph_of(
+            path, tf_node("s", op, "p:output:0", "p:output:0"), function=True
+        ), D
+    yield "tensorflow-path-through-others", "saved_model.pb", graph_of(
+        path, tf_node("i", "Identity", "p"), tf_node("a", "Placeholder"), tf_node("j", "StringJoin", "a", "i:0"),
+        tf_node("s", "SaveV2", "j")
+    ), D
+    yield "tensorflow-path-of-pieces", "saved_model.pb", graph_of(
+        tf_node("p", "Const", value="part"), tf_node("j", "StringJoin", "p", "p"), tf_node("s", "SaveV2", "j")
+    ), D
+    yield "tensorflow-path-of-numbers", "saved_model.pb", graph_of(
+        tf_node("a", "Placeholder"), tf_node("p", "UnicodeEncode", "a", "a"), tf_node("s", "SaveV2", "p")
+    ), D
+    packed = pb(1, "p") + pb(2, "Const") + pb(5, pb(1, "value") + pb(2, pb(8, pb(1, 7) + pb(4, b"\4/etc"))))
+    yield "tensorflow-path-in-one-piece", "saved_model.pb", graph_of(
+        packed, tf_node("a", "Placeholder"), tf_node("j", "StringJoin", "a", "p"), tf_node("s", "SaveV2", "j")
+    ), D
+    yield "tensorflow-path-long", "saved_model.pb", graph_of(
+        tf_node("p", "Const", value="/etc" + "x" * 70000), tf_node("a", "Placeholder"), tf_node("j", "StringJoin", "a", "p"),
+        tf_node("s", "SaveV2", "j")
+    ), D
+    yield "tensorflow-path-in-a-circle", "saved_model.pb", graph_of(
+        tf_node("j", "StringJoin", "j"), tf_node("s", "SaveV2", "j")
+    ), D
     yield "tensorflow-damaged", "saved_model.pb", saved_model("ReadFile")[:-3], U
     external = pb(8, "w") + pb(2, 1) + pb(1, 4) + pb(14, 1)
     for name, path in {
@@ -971,7 +1017,23 @@ def harmless():
     yield "gguf-template", "m.gguf", gguf_template(
         "{% for m in messages %}{{ m['role'] ~ ': ' ~ m.content }}{% endfor %}"
     )
-    yield "tensorflow", "saved_model.pb", saved_model("Const", "MatMul", "SaveV2", "RestoreV2", library=["Relu"])
+    yield "tensorflow", "saved_model.pb", saved_model("Const", "MatMul", "VarHandleOp", library=["Relu"])
+    yield "tensorflow-savers", "saved_model.pb", graph_of(
+        tf_node("saver_filename", "Placeholder"),
+        tf_node("s3", "StaticRegexFullMatch", "saver_filename"),
+        tf_node("a", "Const", value=".part"),
+        tf_node("b", "Const", value="_temp/part"),
+        tf_node("select", "Select", "s3", "a", "b"),
+        tf_node("join", "StringJoin", "saver_filename", "select"),
+        tf_node("shard", "ShardedFilename", "join"),
+        tf_node("names", "Const", value="model/weights"),
+        tf_node("save", "SaveV2", "shard", "names"),
+        tf_node("merge", "MergeV2Checkpoints", "shard", "saver_filename", "^save"),
+        tf_node("restore", "RestoreV2", "saver_filename", "names"),
+    )
+    yield "tensorflow-function-by-name", "saved_model.pb", graph_of(tf_node("x", "Const"), function=True) + pb(
+        2, pb(2, pb(1, tf_node("y", "f", "x")) + pb(2, pb(1, pb(1, pb(1, "f")))))
+    )
     yield "onnx", "m.onnx", onnx(
         nodes=pb(1, pb(4, "Relu")), initializers=pb(5, pb(8, "w") + pb(13, pb(1, "location") + pb(2, "m.data")))
     )
