@@ -98,18 +98,34 @@ double memory_kv_token(const model_shape *s, const memory_inference *o) {
 
 /* ---- scratch ---- */
 
-/* Numbers that a token has alive at once in the widest place of a layer: the stream and its normed copy, and either
- * queries, keys, values and the heads' sums, or what lies between the matrices of the feed-forward. */
-static double widest(const model_shape *s) {
-    double most = 0;
-    for (size_t i = 0; i < s->layer_rows; i++) {
-        const shape_layers *l = &s->layers[i];
-        const double attention = (double)l->heads * (double)(l->head_key + l->head_value) +
-                                 (double)l->kv_heads * (double)(l->head_key + l->head_value),
-                     ffn = 2 * (double)l->feed_forward;
-        most = fmax(most, fmax(attention, ffn));
+enum { ROOM = 16 }; /* rows that Tola's products of experts are filled up to */
+
+/* Numbers that `rows` tokens have alive at once in the widest place of a layer. What graph/plan.c lays out for the
+ * families that models/ builds: the stream with its normed copies, and either queries, keys, values and the heads'
+ * sums, or what lies between the matrices of the feed-forward: gate, up, and their product. Experts have a row for each
+ * token that chose them, and each expert some empty ones. */
+static double layer_values(const model_shape *s, const shape_layers *l, double rows) {
+    const double w = (double)s->width;
+    const double attention = (double)l->heads * (double)(l->head_key + l->head_value) +
+                             2 * (double)l->kv_heads * (double)(l->head_key + l->head_value);
+    double ffn = 3 * rows * (double)l->feed_forward;
+    if (l->experts > 0 && w > 0) {
+        const double inner = (double)l->expert / (3 * w), shared = (double)l->feed_forward - inner * l->experts_used;
+        ffn = (rows * l->experts_used + (double)ROOM * l->experts) * (3 * inner + w) + 3 * rows * fmax(shared, 0);
     }
-    return most + 2 * (double)s->width;
+    return fmax(rows * attention, ffn) + 3.25 * rows * w;
+}
+
+static double widest(const model_shape *s, double rows) {
+    double most = 0;
+    for (size_t i = 0; i < s->layer_rows; i++) most = fmax(most, layer_values(s, &s->layers[i], rows));
+    return most;
+}
+
+/* llama.cpp reserves for a micro-batch that asks for the logits of all its tokens. */
+static double llama_scratch(const model_shape *s, const memory_inference *o, double rows) {
+    (void)o;
+    return rows * (fmax((double)s->vocabulary, 0) + 2 * (double)s->width);
 }
 
 static double scratch(const model_shape *s, const memory_inference *o) {
@@ -120,15 +136,15 @@ static double scratch(const model_shape *s, const memory_inference *o) {
             const double bits = memory_bits(s, &o->weights);
             return batch * (double)s->example_values * (bits > 16 ? 4 : 2);
         }
-        return batch * (double)memory_context(s, o) * widest(s) * 4;
+        return widest(s, batch * (double)memory_context(s, o)) * 4;
     }
     switch (o->engine) {
-    case MEMORY_TOLA: { /* session.c: 32 rows of logits at most, twice */
-        const double outputs = fmin(fmax(32, batch), rows);
-        return rows * widest(s) * 4 + 2 * outputs * logits * 4;
+    case MEMORY_TOLA: { /* session.c: 32 rows of logits at most, in the plan and once more */
+        const double outputs = fmin(fmax(32, batch), rows) * logits;
+        return fmax(widest(s, rows), outputs + rows * (double)s->width) * 4 + outputs * 4;
     }
-    case MEMORY_LLAMA: return rows * (fmax(logits, widest(s)) + 2 * (double)s->width) * 4;
-    default: return rows * widest(s) * 2 + batch * logits * 4;
+    case MEMORY_LLAMA: return llama_scratch(s, o, rows) * 4;
+    default: return widest(s, rows) * 2 + batch * logits * 4;
     }
 }
 

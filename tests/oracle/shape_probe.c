@@ -1,8 +1,12 @@
 /* What a model's shape is counted to be, a line of JSON for each file: shape_probe FILE...
- * For tests/oracle/shape_oracle.py. */
+ * What inference is counted to take beside what a session takes: shape_probe --session CONTEXT TYPE STEP THREADS
+ * MODEL... For tests/oracle/shape_oracle.py. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <tola/run.h>
 
 #include "policy/memory.h"
 
@@ -37,7 +41,52 @@ static void print_shape(const char *path, const model_shape *s) {
     printf("]}\n");
 }
 
+static int compare(const char *path, const memory_inference *o, memory_engine engine) {
+    model_shape s;
+    tola_error err = TOLA_ERROR_INIT;
+    memory_inference of = *o;
+    memory_bytes m;
+    tola_model *model = NULL;
+    tola_session *session = NULL;
+    tola_session_options so = TOLA_SESSION_OPTIONS_INIT;
+    of.engine = engine;
+    so.context = (uint32_t)o->context;
+    so.batch = (uint32_t)o->step;
+    so.key_type = so.value_type = o->key;
+    so.threads = o->threads;
+    if (shape_open(path, &s, &err) != TOLA_OK || memory_of_inference(&s, &of, &m, &err) != TOLA_OK ||
+        (engine == MEMORY_TOLA && (tola_model_open(path, NULL, &model, &err) != TOLA_OK ||
+                                   tola_session_create(model, &so, &session, &err) != TOLA_OK))) {
+        printf("{\"path\": \"%s\", \"error\": \"%s\"}\n", path, err.message);
+        return 1;
+    }
+    printf("{\"path\": \"%s\", \"weights\": %" PRIu64 ", \"kv\": %" PRIu64 ", \"compute\": %" PRIu64
+           ", \"total\": %" PRIu64,
+           path, m.weights, m.kv, m.compute, m.total);
+    if (session != NULL) {
+        const tola_model_info *info = tola_model_about(model);
+        const uint64_t scratch = tola_session_bytes(session), all = tola_session_bytes_limit(session);
+        printf(", \"run_weights\": %" PRIu64 ", \"run_made\": %" PRIu64 ", \"run_kv\": %" PRIu64
+               ", \"run_compute\": %" PRIu64 ", \"run_total\": %" PRIu64,
+               info->weight_bytes, info->made_bytes, all - scratch, scratch, info->weight_bytes + all);
+    }
+    printf("}\n");
+    tola_session_free(session);
+    tola_model_free(model);
+    shape_dispose(&s);
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 6 && (strcmp(argv[1], "--session") == 0 || strcmp(argv[1], "--llama") == 0)) {
+        memory_inference o = { .context = strtoull(argv[2], NULL, 10),
+                               .step = strtoull(argv[4], NULL, 10),
+                               .threads = (unsigned)strtoul(argv[5], NULL, 10) };
+        int bad = 0;
+        o.key = o.value = tola_dtype_parse(argv[3]);
+        for (int i = 6; i < argc; i++) bad |= compare(argv[i], &o, argv[1][2] == 's' ? MEMORY_TOLA : MEMORY_LLAMA);
+        return bad;
+    }
     for (int i = 1; i < argc; i++) {
         model_shape s;
         tola_error err = TOLA_ERROR_INIT;
