@@ -94,6 +94,11 @@ typedef struct tola_train_summary {
 TOLA_API TOLA_MUST_CHECK tola_status tola_train(const char *path, const tola_train_options *options,
                                                 tola_train_summary *summary, tola_learn_result *result,
                                                 tola_error *err);
+/* What a recipe is trained from: models (weights to go on from, a teacher) and other files (data, a tokenizer, a
+ * configuration, the recipe itself), as lists that end in NULL, each freed with tola_free. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_train_inputs(const char *path, char ***models, char ***files,
+                                                       tola_error *err);
+
 typedef struct tola_distill_options {
     size_t size;         /* sizeof(tola_distill_options) */
     const char *student; /* a recipe (.yaml, .yml), or a model to go on with */

@@ -91,6 +91,8 @@ typedef struct tola_verify_link {
     const char *digest; /* of its manifest, in hexadecimal digits; NULL where the signature could not be read */
     const char *reason; /* NULL where everything held */
     size_t inputs;      /* files that its provenance names; 0: it is an original */
+    bool unsigned_data; /* no model, and not signed: `digest` is the SHA-256 that was recorded, of its only file */
+    uint64_t reserved[2];
 } tola_verify_link;
 
 /* All text and lists live until tola_verification_free. */
@@ -100,6 +102,7 @@ typedef struct tola_verification {
     const char *method;   /* "key", "certificate", "sigstore"; NULL where the bundle could not be read */
     const char *key;      /* "P-256", ...; NULL where unknown */
     const char *identity; /* the name in the certificate; NULL */
+    const char *subject;  /* of the certificate, in OpenSSL's one line ("/O=Acme/CN=Jane"); NULL */
     const char *issuer;   /* sigstore: who vouched for it; NULL */
     int64_t signed_at;    /* sigstore: seconds since 1970, as a log says; 0 */
     const char *name;     /* of the model when it was signed; NULL where the signature did not hold */
@@ -112,7 +115,8 @@ typedef struct tola_verification {
     size_t n_chain;
     uint64_t resources, bytes; /* in the signature; hashed now */
     double seconds;
-    uint64_t reserved[4];
+    bool anyone; /* valid, but nobody was demanded: anyone with a certificate under the root could have signed */
+    uint64_t reserved[2];
 } tola_verification;
 
 /* Whatever is wrong with the signature or the model's files is a verdict: TOLA_OK and out->valid false. A status is for
@@ -131,12 +135,14 @@ typedef struct tola_provenance {
     unsigned threads;
     tola_progress_fn progress;
     void *progress_user;
-    uint64_t reserved[6];
+    const char *const *data;     /* inputs that are no models: examples, recipes, ...; NULL-terminated; NULL = none */
+    const char *const *left_out; /* paths in outputs that are folders, no part of what came out; likewise */
+    uint64_t reserved[4];
 } tola_provenance;
 
 #define TOLA_PROVENANCE_INIT                                                                                           \
     {                                                                                                                  \
-        sizeof(tola_provenance), NULL, NULL, NULL, NULL, 0, NULL, NULL, { 0 }                                          \
+        sizeof(tola_provenance), NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, { 0 }                              \
     }
 
 /* Writes an in-toto statement (SLSA provenance v1) to `path`: which files came out of which, each by SHA-256. It holds

@@ -64,6 +64,9 @@ TOLA_API TOLA_MUST_CHECK tola_status tola_merge(const char *recipe, const char *
                                                 const tola_convert_options *options, tola_convert_summary *summary,
                                                 tola_error *err);
 
+/* The models that a recipe of tola_merge names, as a list that ends in NULL, freed with tola_free. They are opened. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_merge_inputs(const char *recipe, char ***models, tola_error *err);
+
 #ifdef __cplusplus
 }
 #endif

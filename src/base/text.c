@@ -1,6 +1,8 @@
 /* UTF-8, quoting for messages, globs, natural order, base64. */
 #include "base/text.h"
 
+#include "base/mem.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -218,4 +220,19 @@ size_t text_from_base64(const char *text, size_t length, char *out) {
         if (held >= 8) out[n++] = (char)(window >> (held -= 8));
     }
     return n;
+}
+
+char **text_list(const char *const *items, size_t count) {
+    size_t bytes = (count + 1) * sizeof(char *);
+    for (size_t i = 0; i < count; i++) bytes += strlen(items[i]) + 1;
+    char **list = mem_alloc(bytes);
+    if (!list) return NULL;
+    char *to = (char *)(list + count + 1);
+    for (size_t i = 0; i < count; i++) {
+        size_t n = strlen(items[i]) + 1;
+        list[i] = memcpy(to, items[i], n);
+        to += n;
+    }
+    list[count] = NULL;
+    return list;
 }

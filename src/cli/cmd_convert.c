@@ -143,15 +143,16 @@ static int run(const void *parsed, char **args, int n_args) {
     open.threads = cli.threads;
     if (tola_checkpoint_open(args[0], &open, &in, &err) != TOLA_OK) return cli_fail_error(&err);
 
+    const char *models[] = { args[0], set->model, NULL };
+    const provenance_paths made = { .models = models, .out = args[1] };
     if (set->model) {
-        const char *model[] = { set->model, NULL };
-        int code = provenance_ready(set->provenance, in, args[0]);
+        int code = provenance_ready(set->provenance, &made);
         if (code == CLI_YES) code = convert_adapter(set, in, args[1]);
-        if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_convert, set, in, args[0], model, args[1]);
+        if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_convert, set, &made);
         tola_checkpoint_close(in);
         return code;
     }
-    if (provenance_ready(set->provenance, in, args[0]) != CLI_YES) {
+    if (provenance_ready(set->provenance, &made) != CLI_YES) {
         tola_checkpoint_close(in);
         return CLI_ERROR;
     }
@@ -176,7 +177,7 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_status status = tola_convert(in, args[1], &convert, &summary, &err);
     cli_progress_end();
     int code = convert_report("tola.convert/1", args[1], status, &err, &summary, &collected);
-    if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_convert, set, in, args[0], NULL, args[1]);
+    if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_convert, set, &made);
     tola_checkpoint_close(in);
     return code;
 }

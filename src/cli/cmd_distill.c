@@ -1,6 +1,9 @@
 /* tola distill: a smaller model learns from what a larger one makes of texts. */
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "frame.h"
 #include "training.h"
 
 typedef struct settings {
@@ -44,6 +47,35 @@ static tola_status distill(const void *user, const tola_train_options *o, tola_t
     return tola_distill(l->teacher, &l->o, o, summary, result, err);
 }
 
+extern const cli_verb cmd_distill;
+
+static bool is_recipe(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+/* With the files of the student's recipe, where it is one. */
+static int teach(const settings *s, const char *teacher, const lesson *l) {
+    bool recipe = is_recipe(s->student);
+    const char *models[] = { teacher, recipe ? NULL : s->student, NULL };
+    char **named = NULL, **files = NULL;
+    tola_error err = TOLA_ERROR_INIT;
+    if (recipe && s->training.provenance && tola_train_inputs(s->student, &named, &files, &err) != TOLA_OK)
+        return cli_fail_error(&err);
+    size_t n = 0;
+    while (files && files[n]) n++;
+    const char **data = frame_alloc((n + 2) * sizeof *data);
+    for (size_t i = 0; i < n; i++) data[i] = files[i];
+    data[n] = s->data;
+    data[n + 1] = NULL;
+    const training_origin origin = { &cmd_distill, s, models, (const char *const *)named, data };
+    int code = training_run(&s->training, s->training.out, "tola.distill/1", distill, l, &origin);
+    free(data);
+    tola_free(named);
+    tola_free(files);
+    return code;
+}
+
 static int run(const void *settings_, char **args, int n_args) {
     const settings *s = settings_;
     (void)n_args;
@@ -65,7 +97,7 @@ static int run(const void *settings_, char **args, int n_args) {
     l.o.batch = (uint32_t)s->batch;
     l.o.context = (uint32_t)s->context;
     l.o.rate = s->rate;
-    return training_run(&s->training, s->training.out, "tola.distill/1", distill, &l);
+    return teach(s, args[0], &l);
 }
 
 const cli_verb cmd_distill = {

@@ -6,10 +6,11 @@
 
 #include "frame.h"
 #include "learning.h"
+#include "provenance.h"
 
 typedef struct settings {
     cli_list data;
-    const char *validation, *out, *method, *targets, *too_long, *optimizer, *schedule, *precision, *anchor;
+    const char *validation, *out, *method, *targets, *too_long, *optimizer, *schedule, *precision, *anchor, *provenance;
     uint64_t rank, context, steps, batch, accumulate, seed, validate_every, save_every, keep, anchor_tokens;
     double alpha, dropout, b_rate, epochs, rate, decay, clip, warmup, replay, anchor_kl, ewc, forget_limit;
     bool pack, all, recompute, resume, other, dry;
@@ -88,6 +89,7 @@ static const cli_option options[] = {
            NULL),
     OPTION("dry-run", 0, CLI_FLAG, NULL, "Read everything, say how much memory it would take, and stop", dry, NULL,
            NULL),
+    PROVENANCE_OPTION(offsetof(settings, provenance)),
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -232,6 +234,19 @@ static void fill(const settings *s, const char *const *targets, tola_finetune_op
     o->dry_run = s->dry;
 }
 
+extern const cli_verb cmd_finetune;
+
+/* Every file of examples; freed with free. */
+static const char **data_of(const settings *s) {
+    const char **data = frame_alloc((s->data.count + 3) * sizeof *data);
+    size_t n = 0;
+    for (size_t i = 0; i < s->data.count; i++) data[n++] = s->data.items[i];
+    if (s->validation) data[n++] = s->validation;
+    if (s->anchor) data[n++] = s->anchor;
+    data[n] = NULL;
+    return data;
+}
+
 static int run(const void *parsed, char **args, int n_args) {
     const settings *s = parsed;
     tola_error err = TOLA_ERROR_INIT;
@@ -240,6 +255,12 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_learn_result result = { .steps = 0 };
     (void)n_args;
     if (check_counts(s) != CLI_YES) return CLI_ERROR;
+    const char *models[] = { args[0], NULL }, **data = data_of(s);
+    const provenance_paths made = { .models = models, .data = data, .out = s->out, .run = true };
+    if (!s->dry && provenance_ready(s->provenance, &made) != CLI_YES) {
+        free(data);
+        return CLI_ERROR;
+    }
     const char **targets = split_targets(s->targets);
     fill(s, targets, &o);
     showing show = { .show = { .unit = "tokens" }, .summary = &summary };
@@ -249,7 +270,10 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_status status = tola_finetune(args[0], &o, &summary, &result, &err);
     cli_progress_end();
     free(targets);
-    if (status != TOLA_OK) return cli_fail_error(&err);
+    int code = status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
+    if (code == CLI_YES && !s->dry) code = learning_provenance(s->provenance, &cmd_finetune, s, &made, &result);
+    free(data);
+    if (code != CLI_YES) return code;
     if (cli.json) {
         report_json(&summary, &result, s->dry ? NULL : s->out);
     } else if (s->dry) {

@@ -48,7 +48,6 @@ static int run(const void *parsed, char **args, int n_args) {
     bool recipe = is_recipe(args[0]);
     if (recipe && set->adapter.count)
         return cli_fail("a recipe merges models; adapters are folded into one of them before");
-    if (recipe && set->provenance) return cli_fail("--provenance: of merges by a recipe none is written yet");
     if (!recipe && set->adapter.count == 0)
         return cli_fail("what is to be merged? --adapter names it, or a recipe that ends in .yaml");
     if (!recipe && tola_checkpoint_open(args[0], &open, &model, &err) != TOLA_OK) return cli_fail_error(&err);
@@ -61,13 +60,23 @@ static int run(const void *parsed, char **args, int n_args) {
     convert.progress = cli_progress;
     convert.warning = cli_collect_warning;
     convert.warning_user = &collected;
-    if (provenance_ready(set->provenance, model, args[0]) != CLI_YES) {
-        tola_checkpoint_close(model);
-        return CLI_ERROR;
-    }
+    const char *own[] = { args[0], NULL };
+    char **named = NULL;
+    if (recipe && set->provenance && tola_merge_inputs(args[0], &named, &err) != TOLA_OK) return cli_fail_error(&err);
     tola_adapter *adapters = cli_adapters(&set->adapter);
     const char **more = calloc(set->adapter.count + 1, sizeof *more);
     for (size_t i = 0; more && i < set->adapter.count; i++) more[i] = adapters[i].path;
+    const provenance_paths made = { .models = recipe ? (const char *const *)named : own,
+                                    .more = more,
+                                    .data = recipe ? own : NULL,
+                                    .out = args[1] };
+    if (provenance_ready(set->provenance, &made) != CLI_YES) {
+        free(more);
+        free(adapters);
+        tola_free(named);
+        tola_checkpoint_close(model);
+        return CLI_ERROR;
+    }
     cli_catch_interrupts();
     tola_status status =
         recipe ? tola_merge(args[0], args[1], set->seed, &convert, &summary, &err)
@@ -75,7 +84,8 @@ static int run(const void *parsed, char **args, int n_args) {
     cli_progress_end();
     int code = convert_report("tola.merge/1", args[1], status, &err, &summary, &collected);
     if (code == CLI_YES && !more) code = cli_fail("out of memory");
-    if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_merge, set, model, args[0], more, args[1]);
+    if (code == CLI_YES) code = provenance_write(set->provenance, &cmd_merge, set, &made);
+    tola_free(named);
     free(more);
     free(adapters);
     tola_checkpoint_close(model);

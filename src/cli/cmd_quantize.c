@@ -116,7 +116,9 @@ static int run(const void *parsed, char **args, int n_args) {
     open.threads = cli.threads;
     if (tola_checkpoint_open(args[0], &open, &in, &err) != TOLA_OK) return cli_fail_error(&err);
 
-    if (!set->dry_run && provenance_ready(set->provenance, in, args[0]) != CLI_YES) {
+    const char *models[] = { args[0], NULL }, *imatrix[] = { set->imatrix, NULL };
+    const provenance_paths made = { .models = models, .data = imatrix, .out = args[1] };
+    if (!set->dry_run && provenance_ready(set->provenance, &made) != CLI_YES) {
         tola_checkpoint_close(in);
         return CLI_ERROR;
     }
@@ -136,9 +138,7 @@ static int run(const void *parsed, char **args, int n_args) {
     } else {
         quantize_view view = { args[0], args[1], &result, collected.lines, collected.count, set->dry_run };
         code = show(set, &view);
-        const char *imatrix[] = { set->imatrix, NULL };
-        if (code == CLI_YES && !set->dry_run)
-            code = provenance_write(set->provenance, &cmd_quantize, set, in, args[0], imatrix, args[1]);
+        if (code == CLI_YES && !set->dry_run) code = provenance_write(set->provenance, &cmd_quantize, set, &made);
     }
     tola_quantize_result_dispose(&result);
     tola_checkpoint_close(in);

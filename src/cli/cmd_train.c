@@ -14,13 +14,22 @@ static tola_status train(const void *recipe, const tola_train_options *o, tola_t
     return tola_train(recipe, o, summary, result, err);
 }
 
+extern const cli_verb cmd_train;
+
 static int run(const void *settings_, char **args, int n_args) {
     const training_settings *s = settings_;
     (void)n_args;
     char *own = s->out ? NULL : training_folder(args[0]);
     const char *out = s->out ? s->out : own;
     if (!out) return cli_fail("%s: its name gives no folder; say one with --out DIR", args[0]);
-    int code = training_run(s, out, "tola.train/1", train, args[0]);
+    char **models = NULL, **data = NULL;
+    tola_error err = TOLA_ERROR_INIT;
+    int code = CLI_YES;
+    if (s->provenance && tola_train_inputs(args[0], &models, &data, &err) != TOLA_OK) code = cli_fail_error(&err);
+    const training_origin origin = { &cmd_train, s, (const char *const *)models, NULL, (const char *const *)data };
+    if (code == CLI_YES) code = training_run(s, out, "tola.train/1", train, args[0], &origin);
+    tola_free(models);
+    tola_free(data);
     free(own);
     return code;
 }

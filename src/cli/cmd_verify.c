@@ -53,6 +53,9 @@ static void signer_json(tola_json *j, const tola_verification *v) {
     text_or_null(j, "method", v->method);
     text_or_null(j, "key", v->key);
     text_or_null(j, "identity", v->identity);
+    text_or_null(j, "subject", v->subject);
+    tola_json_key(j, "identity_demanded");
+    tola_json_bool(j, v->identity && !v->anyone);
     text_or_null(j, "issuer", v->issuer);
     tola_json_key(j, "signed_at");
     if (v->signed_at)
@@ -73,6 +76,8 @@ static void chain_json(tola_json *j, const tola_verification *v) {
         text_or_null(j, "digest", link->digest);
         tola_json_key(j, "valid");
         tola_json_bool(j, !link->reason);
+        tola_json_key(j, "signed");
+        tola_json_bool(j, !link->unsigned_data && link->digest);
         text_or_null(j, "reason", link->reason);
         tola_json_key(j, "inputs");
         tola_json_u64(j, link->inputs);
@@ -125,9 +130,9 @@ static void list_text(const char *what, const char *const *items, size_t count) 
 
 static void signer_text(const tola_verification *v) {
     out_printf("signed with %s %s key", v->key && *v->key == 'E' ? "an" : "a", v->key ? v->key : "?");
-    if (v->identity) {
+    if (v->identity || v->subject) {
         out_printf(" of ");
-        out_text(v->identity);
+        out_text(v->identity ? v->identity : v->subject);
     }
     if (v->issuer) {
         out_printf(", vouched for by ");
@@ -140,6 +145,19 @@ static void signer_text(const tola_verification *v) {
         if (gmtime_r(&at, &t)) strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &t);
         out_printf(", logged %s UTC", text);
     }
+}
+
+/* A root alone says who may give certificates, not who may sign. */
+static void warn_anyone(const char *root, const tola_verification *v) {
+    if (!v->valid || !v->anyone) return;
+    if (v->identity)
+        cli_warn("whoever has a certificate under %s could have signed this; it was %s: demand that with "
+                 "--cert-identity",
+                 root, v->identity);
+    else
+        cli_warn("whoever has a certificate under %s could have signed this; it was %s, whose certificate holds no "
+                 "name that --cert-identity could demand",
+                 root, v->subject ? v->subject : "nobody");
 }
 
 static void report_text(const char *path, const tola_verification *v) {
@@ -176,7 +194,10 @@ static void report_text(const char *path, const tola_verification *v) {
         out_printf("  %s ", i ? "from   " : "chain  ");
         out_text(link->model);
         out_printf(": ");
-        out_text(link->reason ? link->reason : link->inputs ? "signed, with provenance" : "signed, an original");
+        out_text(link->reason          ? link->reason
+                 : link->unsigned_data ? "data, named by its digest, not signed"
+                 : link->inputs        ? "signed, with provenance"
+                                       : "signed, an original");
         out_printf("\n");
     }
 }
@@ -209,6 +230,7 @@ static int run(const void *parsed, char **args, int n_args) {
     cli_progress_end();
     if (status == TOLA_E_CANCELLED) return cli_fail("interrupted; nothing is known about %s", args[0]);
     if (status != TOLA_OK) return cli_fail_error(&err);
+    if (set->trust_root) warn_anyone(set->trust_root, v);
     if (cli.json)
         report_json(v, set->chain);
     else
@@ -232,7 +254,7 @@ const cli_verb cmd_verify = {
         "offline against its trusted_root.json: the certificate's chain at the time of the log entry, its timestamp "
         "from "
         "a certificate log, the log's promise, its proof of inclusion with a signed checkpoint, and what the entry is "
-        "about. Without --cert-identity anyone with such a certificate may have signed.\n\n"
+        "about. Without --cert-identity anyone with such a certificate could have signed; a warning says so, and who it was.\n\n"
         "--chain goes on from a model that says what it was made of (tola quantize --provenance, tola sign "
         "--provenance) "
         "to the signatures of those models, found beside it or in --origin, until there is nothing further.\n\n"

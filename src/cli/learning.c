@@ -151,3 +151,10 @@ void learning_json(tola_json *j, const tola_learn_result *r, const char *out) {
         measure_json_f64(j, r->measures.items[i].name, r->measures.items[i].value);
     tola_json_end_object(j);
 }
+
+int learning_provenance(const char *file, const cli_verb *verb, const void *settings, const provenance_paths *paths,
+                        const tola_learn_result *result) {
+    if (!file || !result->stopped) return provenance_write(file, verb, settings, paths);
+    cli_warn("the run was stopped before its end: no provenance is written");
+    return CLI_YES;
+}

@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "curves.h"
 #include "measure.h"
+#include "provenance.h"
 
 typedef struct learning_show {
     const char *unit; /* of speed: "tokens", "rows"; NULL: the summary says */
@@ -17,6 +18,9 @@ typedef struct learning_show {
 bool learning_event(void *user, const tola_learn_event *event);
 void learning_memory(const tola_learn_memory *memory);
 void learning_text(const tola_learn_result *result, const char *out);
+/* provenance_write for a run that came to its end; of one that was stopped, a warning says that there is none. */
+int learning_provenance(const char *file, const cli_verb *verb, const void *settings, const provenance_paths *paths,
+                        const tola_learn_result *result);
 /* The curves of the run as a picture in `out` and, where somebody looks, on the terminal. */
 int learning_curves(const char *out);
 /* Members of the summary's object; out NULL: nothing was run. */

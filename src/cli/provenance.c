@@ -1,6 +1,7 @@
 /* What a statement of provenance is told: the files that were read, the options that were given. */
 #include "provenance.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +17,73 @@ static bool is_folder(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-int provenance_ready(const char *file, const tola_checkpoint *in, const char *in_path) {
+/* Texts that are freed together. */
+typedef struct texts {
+    char **items; /* NULL behind the last; NULL where there is none */
+    size_t count;
+} texts;
+
+static void add_text(texts *t, const char *text) {
+    char **more = realloc(t->items, (t->count + 2) * sizeof *more), *copy = more ? strdup(text) : NULL;
+    if (!copy) abort(); /* as frame_alloc */
+    t->items = more;
+    t->items[t->count++] = copy;
+    t->items[t->count] = NULL;
+}
+
+static void free_texts(texts *t) {
+    for (size_t i = 0; i < t->count; i++) free(t->items[i]);
+    free(t->items);
+}
+
+/* ---- models ---- */
+
+/* A folder is one model; else each file that it is read from, and the index that names them, is. */
+static void add_model(texts *t, const char *path) {
+    tola_open_options open = TOLA_OPEN_OPTIONS_INIT;
+    tola_checkpoint *in = NULL;
+    bool named = false;
+    if (!is_folder(path) && tola_checkpoint_open(path, &open, &in, NULL) == TOLA_OK)
+        for (size_t i = 0; i < tola_checkpoint_file_count(in); i++) {
+            const char *part = tola_checkpoint_file(in, i)->path;
+            add_text(t, part);
+            named |= strcmp(part, path) == 0;
+        }
+    tola_checkpoint_close(in);
+    if (!named) add_text(t, path);
+}
+
+static texts inputs_of(const provenance_paths *p) {
+    texts t = { 0 };
+    for (size_t i = 0; p->models && p->models[i]; i++) add_model(&t, p->models[i]);
+    for (size_t i = 0; p->more && p->more[i]; i++) add_text(&t, p->more[i]);
+    return t;
+}
+
+int provenance_ready(const char *file, const provenance_paths *paths) {
     struct stat st;
+    int code = CLI_YES;
     if (!file) return CLI_YES;
     if (!frame_may_write(file)) return CLI_ERROR;
-    if (is_folder(in_path)) return CLI_YES;
-    for (size_t i = 0; i < tola_checkpoint_file_count(in); i++)
-        if (stat(tola_checkpoint_file(in, i)->path, &st) != 0)
-            return cli_fail("--provenance: %s is not on this machine, so it cannot be hashed",
-                            tola_checkpoint_file(in, i)->path);
-    return CLI_YES;
+    texts inputs = inputs_of(paths);
+    for (size_t i = 0; code == CLI_YES && i < inputs.count; i++)
+        if (stat(inputs.items[i], &st) != 0)
+            code = cli_fail("--provenance: %s is not on this machine, so it cannot be hashed", inputs.items[i]);
+    free_texts(&inputs);
+    return code;
+}
+
+/* What a run writes beside its model. */
+static texts left_out(const provenance_paths *p) {
+    static const char *const own[] = { "log.jsonl", "loss.png", "anchor.tokens", "teacher.rows" };
+    texts t = { 0 };
+    if (!p->run) return t;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) add_text(&t, own[i]);
+    DIR *dir = opendir(p->out);
+    for (const struct dirent *e; dir && (e = readdir(dir));)
+        if (strncmp(e->d_name, "checkpoint-", 11) == 0) add_text(&t, e->d_name);
+    if (dir) closedir(dir);
+    return t;
 }
 
 /* ---- options as "name=value" ---- */
@@ -88,60 +146,38 @@ static bool value_of(const cli_option *o, const void *settings, char *text) {
     return true;
 }
 
-/* All that were given, NULL-terminated; freed by free_texts. */
-static char **options_given(const cli_verb *verb, const void *settings) {
-    size_t n = 0, rows = 0;
-    while (verb->options[rows].name) rows++;
-    char **texts = frame_alloc((rows + 1) * sizeof *texts);
+/* All that were given. */
+static texts options_given(const cli_verb *verb, const void *settings) {
+    texts t = { 0 };
     for (const cli_option *o = verb->options; o->name; o++) {
-        char value[MOST_TEXT] = "";
+        char value[MOST_TEXT] = "", text[MOST_TEXT + 64];
         bool told = strcmp(o->name, "provenance") == 0 || strcmp(o->name, "report") == 0;
         if (told || !value_of(o, settings, value)) continue;
-        size_t room = strlen(o->name) + strlen(value) + 2;
-        texts[n] = frame_alloc(room);
-        snprintf(texts[n++], room, "%s=%s", o->name, value);
+        snprintf(text, sizeof text, "%s=%s", o->name, value);
+        add_text(&t, text);
     }
-    texts[n] = NULL;
-    return texts;
+    return t;
 }
 
-/* ---- models ---- */
-
-/* A folder is one model; else each file that was read, and the index that named them, is. */
-static const char **inputs_of(const tola_checkpoint *in, const char *in_path, const char *const *more) {
-    size_t files = tola_checkpoint_file_count(in), others = 0, n = 0;
-    while (more && more[others]) others++;
-    const char **inputs = frame_alloc((files + others + 2) * sizeof *inputs);
-    bool whole = is_folder(in_path), named = whole;
-    for (size_t i = 0; !whole && i < files; i++) {
-        inputs[n] = tola_checkpoint_file(in, i)->path;
-        named |= strcmp(inputs[n++], in_path) == 0;
-    }
-    if (whole || !named) inputs[n++] = in_path;
-    for (size_t i = 0; i < others; i++) inputs[n++] = more[i];
-    inputs[n] = NULL;
-    return inputs;
-}
-
-int provenance_write(const char *file, const cli_verb *verb, const void *settings, const tola_checkpoint *in,
-                     const char *in_path, const char *const *more, const char *out) {
+int provenance_write(const char *file, const cli_verb *verb, const void *settings, const provenance_paths *paths) {
     if (!file) return CLI_YES;
-    const char *outputs[] = { out, NULL };
-    const char **inputs = inputs_of(in, in_path, more);
-    char **parameters = options_given(verb, settings);
+    const char *outputs[] = { paths->out, NULL }, *none[] = { NULL };
+    texts inputs = inputs_of(paths), parameters = options_given(verb, settings), others = left_out(paths);
     tola_provenance p = TOLA_PROVENANCE_INIT;
     tola_error err = TOLA_ERROR_INIT;
     p.verb = verb->name;
-    p.inputs = inputs;
+    p.inputs = inputs.items ? (const char *const *)inputs.items : none;
     p.outputs = outputs;
-    p.parameters = (const char *const *)parameters;
+    p.parameters = (const char *const *)parameters.items;
+    p.data = paths->data;
+    p.left_out = (const char *const *)others.items;
     p.threads = cli.threads;
     p.progress = cli_progress;
     tola_status status = tola_provenance_write(file, &p, cli.force, &err);
     cli_progress_end();
-    for (size_t i = 0; parameters[i]; i++) free(parameters[i]);
-    free(parameters);
-    free(inputs);
+    free_texts(&inputs);
+    free_texts(&parameters);
+    free_texts(&others);
     if (status == TOLA_OK) return CLI_YES;
-    return cli_fail("%s was written, its provenance was not: %s", out, err.message);
+    return cli_fail("%s was written, its provenance was not: %s", paths->out, err.message);
 }

@@ -11,11 +11,17 @@
             offset, NULL, "file"                                                                                       \
     }
 
+/* What came out of what. Lists end in NULL, or are NULL. */
+typedef struct provenance_paths {
+    const char *const *models;       /* each a folder, or a file with those that belong to it */
+    const char *const *more, *const *data; /* further models; other files: examples, recipes, importance matrices */
+    const char *out;
+    bool run; /* `out` is the folder of a run: its log and checkpoints are no part of the model */
+} provenance_paths;
+
 /* Before the work: can it be written? CLI_YES, also where `file` is NULL, or CLI_ERROR after a message. */
-int provenance_ready(const char *file, const tola_checkpoint *in, const char *in_path);
-/* After it. `more` (NULL-terminated, or NULL) are further inputs; every option of the verb that was given is named.
- * Call while `in` is open. Returns as above. */
-int provenance_write(const char *file, const cli_verb *verb, const void *settings, const tola_checkpoint *in,
-                     const char *in_path, const char *const *more, const char *out);
+int provenance_ready(const char *file, const provenance_paths *paths);
+/* After it; every option of the verb that was given is named. Returns as above. */
+int provenance_write(const char *file, const cli_verb *verb, const void *settings, const provenance_paths *paths);
 
 #endif

@@ -43,11 +43,14 @@ char *training_folder(const char *recipe) {
     return strndup(name, n);
 }
 
-int training_run(const training_settings *s, const char *out, const char *schema, training_fn train, const void *user) {
+int training_run(const training_settings *s, const char *out, const char *schema, training_fn train, const void *user,
+                 const training_origin *origin) {
     tola_error err = TOLA_ERROR_INIT;
     tola_train_summary summary = { .steps = 0 };
     tola_learn_result result;
     if (s->other && !s->resume) return cli_fail("--changed is said beside --resume");
+    const provenance_paths made = { origin->models, origin->more, origin->data, out, true };
+    if (!s->dry && provenance_ready(s->provenance, &made) != CLI_YES) return CLI_ERROR;
     tola_train_options o = TOLA_TRAIN_OPTIONS_INIT;
     o.out = out;
     o.threads = cli.threads;
@@ -64,6 +67,8 @@ int training_run(const training_settings *s, const char *out, const char *schema
     int code = CLI_YES;
     const bool tells = tola_train_leads(status != TOLA_OK);
     if (status == TOLA_OK && !s->dry && tells) code = learning_curves(out);
+    if (status == TOLA_OK && !s->dry && tells && code == CLI_YES)
+        code = learning_provenance(s->provenance, origin->verb, origin->settings, &made, &result);
     if (!tells) {
         code = status == TOLA_OK ? CLI_YES : CLI_ERROR; /* another process does */
     } else if (status != TOLA_OK) {

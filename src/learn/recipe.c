@@ -436,3 +436,29 @@ void recipe_free(recipe *r) {
     arena_free(&r->arena);
     mem_free(r);
 }
+
+tola_status tola_train_inputs(const char *path, char ***models, char ***files, tola_error *err) {
+    recipe *r;
+    TRY(recipe_open(path, &r, err));
+    const recipe_files *lists[] = { &r->data.train, &r->data.labels, &r->data.validation, &r->data.validation_labels };
+    const char *own[2], **others;
+    size_t n_own = 0, n = 3;
+    for (size_t i = 0; i < COUNT_OF(lists); i++) n += lists[i]->count;
+    others = arena_alloc_array(&r->arena, n, sizeof *others);
+    *models = *files = NULL;
+    n = 0;
+    if (r->model.weights) own[n_own++] = r->model.weights;
+    if (r->distill.teacher) own[n_own++] = r->distill.teacher;
+    if (others) others[n++] = path;
+    if (others && r->tokenizer.file) others[n++] = r->tokenizer.file;
+    if (others && r->model.config) others[n++] = r->model.config;
+    for (size_t i = 0; others && i < COUNT_OF(lists); i++)
+        for (size_t k = 0; k < lists[i]->count; k++) others[n++] = lists[i]->paths[k];
+    if (others) *models = text_list(own, n_own);
+    if (others) *files = text_list(others, n);
+    recipe_free(r);
+    if (*models && *files) return TOLA_OK;
+    mem_free(*models);
+    mem_free(*files);
+    return err_nomem(err, "reading a recipe");
+}

@@ -449,3 +449,13 @@ tola_status tola_merge(const char *recipe, const char *path, uint64_t seed, cons
     arena_free(&m.arena);
     return status;
 }
+
+tola_status tola_merge_inputs(const char *recipe, char ***models, tola_error *err) {
+    merge_recipe r;
+    const char *paths[MERGE_MAX_MODELS];
+    tola_status status = merge_recipe_open(&r, recipe, err);
+    for (size_t i = 0; status == TOLA_OK && i < r.model_count; i++) paths[i] = r.models[i].path;
+    if (status == TOLA_OK && !(*models = text_list(paths, r.model_count))) status = err_nomem(err, "reading a recipe");
+    merge_recipe_free(&r);
+    return status;
+}

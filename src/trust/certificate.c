@@ -211,3 +211,10 @@ bool certificate_first_name(const crypto *c, void *x509, char *out, size_t cap) 
     out[name.length] = 0;
     return memchr(name.data, 0, name.length) == NULL;
 }
+
+void certificate_subject(const crypto *c, void *x509, char *out, size_t cap) {
+    out[0] = 0;
+    void *name = c->X509_get_subject_name(x509);
+    if (name && !c->X509_NAME_oneline(name, out, (int)cap)) out[0] = 0;
+    c->ERR_clear_error();
+}

@@ -32,6 +32,8 @@ tola_status certificate_check(const crypto *c, void *leaf, const certificates *b
 tola_status certificate_may_sign(const crypto *c, void *x509, bool both, tola_error *err);
 /* Does its subjectAltName hold this e-mail address, URI or DNS name? */
 bool certificate_names(const crypto *c, void *x509, const char *identity);
+/* Its subject in OpenSSL's one line, cut where it is longer. */
+void certificate_subject(const crypto *c, void *x509, char *out, size_t cap);
 /* The first such name, NUL-terminated in `out`; false where there is none. */
 bool certificate_first_name(const crypto *c, void *x509, char *out, size_t cap);
 /* The value of an extension (the bytes inside its OCTET STRING), borrowed from the certificate; false where absent or

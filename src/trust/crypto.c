@@ -51,6 +51,8 @@ static const crypto_row rows[] = {
     ROW(X509_free),
     ROW(X509_dup),
     ROW(X509_get0_pubkey),
+    ROW(X509_get_subject_name),
+    ROW(X509_NAME_oneline),
     ROW(X509_get0_notBefore),
     ROW(X509_get0_notAfter),
     ROW(X509_get_extension_flags),

@@ -51,6 +51,8 @@ typedef struct crypto {
     void (*X509_free)(void *x);
     void *(*X509_dup)(const void *x);
     void *(*X509_get0_pubkey)(const void *x);
+    void *(*X509_get_subject_name)(const void *x);
+    char *(*X509_NAME_oneline)(const void *name, char *out, int cap);
     const void *(*X509_get0_notBefore)(const void *x);
     const void *(*X509_get0_notAfter)(const void *x);
     uint32_t (*X509_get_extension_flags)(void *x);

@@ -58,7 +58,8 @@ static tola_status files_of(const tola_value *list, arena *a, provenance_file **
     for (size_t i = 0; i < n; i++) {
         tola_value v = tola_value_at(list, i);
         const char *name = text_of(&v, "name"), *hex = text_of(tola_value_get(&v, "digest"), "sha256");
-        const char *model = text_of(tola_value_get(&v, "annotations"), "model");
+        const tola_value *notes = tola_value_get(&v, "annotations");
+        const char *model = text_of(notes, "model"), *role = text_of(notes, "role");
         bool good = name && *name && hex && digest_from_hex(hex, strlen(hex), all[i].sha256, 32);
         /* the model's name becomes a path below folders that the caller names: one component */
         good =
@@ -67,6 +68,7 @@ static tola_status files_of(const tola_value *list, arena *a, provenance_file **
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "its provenance names a file without name or sha256");
         all[i].path = name;
         all[i].model = model ? model : name;
+        all[i].data = role && strcmp(role, "data") == 0;
         if (!model && strchr(name, '/'))
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "its provenance names a file of no model");
     }
@@ -125,10 +127,11 @@ static void member(tola_json *j, const char *key, const char *text) {
 typedef struct writing {
     const tola_provenance *p;
     const char *path; /* of the statement: not part of a model that it lies in */
+    bool outputs;     /* they are written now */
 } writing;
 
 /* One model's files as resource descriptors. */
-static tola_status write_model(tola_json *j, const char *model, const writing *w, tola_error *err) {
+static tola_status write_model(tola_json *j, const char *model, const char *role, const writing *w, tola_error *err) {
     const tola_provenance *p = w->p;
     manifest m;
     manifest_files files = { 0 };
@@ -139,6 +142,8 @@ static tola_status write_model(tola_json *j, const char *model, const writing *w
     tola_status status = TOLA_OK;
     for (size_t i = 0; status == TOLA_OK && i < sizeof ignored / sizeof *ignored; i++)
         status = manifest_ignore(&m, model, ignored[i], err);
+    for (size_t i = 0; status == TOLA_OK && w->outputs && p->left_out && p->left_out[i]; i++)
+        status = manifest_ignore(&m, model, p->left_out[i], err);
     if (status == TOLA_OK) status = sign_ignore_file(&m, model, w->path, err);
     if (status == TOLA_OK) status = manifest_walk(model, &m.rules, &files, err);
     if (status == TOLA_OK) status = manifest_make(&m, &files, &work, err);
@@ -155,6 +160,7 @@ static tola_status write_model(tola_json *j, const char *model, const writing *w
         tola_json_key(j, "annotations");
         tola_json_begin_object(j);
         member(j, "model", name);
+        if (role) member(j, "role", role);
         tola_json_end_object(j);
         tola_json_end_object(j);
     }
@@ -166,9 +172,11 @@ static tola_status write_model(tola_json *j, const char *model, const writing *w
 
 static tola_status write_models(tola_json *j, const char *key, const char *const *models, const writing *w,
                                 tola_error *err) {
+    const char *const *data = w->outputs ? NULL : w->p->data;
     tola_json_key(j, key);
     tola_json_begin_array(j);
-    for (size_t i = 0; models[i]; i++) TRY(write_model(j, models[i], w, err));
+    for (size_t i = 0; models[i]; i++) TRY(write_model(j, models[i], NULL, w, err));
+    for (size_t i = 0; data && data[i]; i++) TRY(write_model(j, data[i], "data", w, err));
     tola_json_end_array(j);
     return TOLA_OK;
 }
@@ -207,7 +215,8 @@ static tola_status write_predicate(tola_json *j, const writing *w, tola_error *e
 static tola_status write_statement(tola_json *j, const writing *w, tola_error *err) {
     tola_json_begin_object(j);
     member(j, "_type", STATEMENT_TYPE);
-    TRY(write_models(j, "subject", w->p->outputs, w, err));
+    const writing outputs = { w->p, w->path, true };
+    TRY(write_models(j, "subject", w->p->outputs, &outputs, err));
     member(j, "predicateType", PREDICATE_TYPE);
     TRY(write_predicate(j, w, err));
     tola_json_end_object(j);
@@ -225,7 +234,7 @@ tola_status tola_provenance_write(const char *path, const tola_provenance *prove
     buf_init(&text, 0);
     tola_json j;
     tola_json_init(&j, json_to_buf, &text, 2);
-    tola_status status = write_statement(&j, &(writing){ &p, path }, err);
+    tola_status status = write_statement(&j, &(writing){ &p, path, false }, err);
     buf_u8(&text, '\n');
     if (status == TOLA_OK)
         status = text.failed ? err_nomem(err, "writing provenance") : whole_write(path, &text, overwrite, err);

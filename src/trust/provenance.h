@@ -13,6 +13,7 @@ typedef struct provenance_file {
     const char *model; /* name of the model it belongs to */
     const char *path;  /* inside it; the model's own name where it is one file */
     uint8_t sha256[32];
+    bool data; /* no model */
 } provenance_file;
 
 /* Reads such a file into `a`. */

@@ -101,6 +101,10 @@ static tola_status check_identity(const verify_trust *t, void *leaf, const crypt
     bool named = certificate_first_name(c, leaf, name, sizeof name);
     bool issued = sigstore_issuer(c, leaf, issuer, sizeof issuer);
     if (v && named && !(v->pub.identity = verify_copy(v, name))) return err_nomem(err, "verifying a signature");
+    char subject[512];
+    certificate_subject(c, leaf, subject, sizeof subject);
+    if (v && *subject && !(v->pub.subject = verify_copy(v, subject))) return err_nomem(err, "verifying a signature");
+    if (v) v->pub.anyone = !t->identity;
     if (v && issued && !(v->pub.issuer = verify_copy(v, issuer))) return err_nomem(err, "verifying a signature");
     if (t->identity && !certificate_names(c, leaf, t->identity))
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the certificate does not name %s but %s", t->identity,

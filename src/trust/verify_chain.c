@@ -93,12 +93,24 @@ static bool seen(const chain *c, const uint8_t root[32], const char *model, size
 
 static tola_status follow(chain *c, size_t from, const statement *s, tola_error *err);
 
+/* Examples and recipes are seldom signed: what the signer of the result says of them is told, and believed. */
+static tola_status name_data(chain *c, size_t at, const provenance_file *files, size_t count,
+                             tola_error *err) {
+    char hex[DIGEST_HEX];
+    digest_to_hex(files[0].sha256, sizeof files[0].sha256, hex);
+    c->links[at].unsigned_data = true;
+    if (count > 1) return TOLA_OK;
+    c->links[at].digest = verify_copy(c->v, hex);
+    return c->links[at].digest ? TOLA_OK : err_nomem(err, "following provenance");
+}
+
 /* The files [first, end) of one input model. */
 static tola_status check_input(chain *c, const provenance_file *files, size_t count, tola_error *err) {
     char *model, *signature, text[700], quoted[300];
     size_t at;
     if (!find_model(c, files[0].model, &model, &signature)) {
         TRY(add_link(c, files[0].model, NULL, &at, err));
+        if (files[0].data) return name_data(c, at, files, count, err);
         return refuse(c, at, "no signature of it was found beside the model, nor in the folders of origins", err);
     }
     tola_error why = TOLA_ERROR_INIT;
@@ -149,7 +161,7 @@ static tola_status follow(chain *c, size_t from, const statement *s, tola_error 
     c->links[from].inputs = count;
     for (size_t i = 0, end; status == TOLA_OK && i < count; i = end) {
         end = i + 1;
-        while (end < count && strcmp(files[end].model, files[i].model) == 0) end++;
+        while (end < count && strcmp(files[end].model, files[i].model) == 0 && files[end].data == files[i].data) end++;
         status = check_input(c, files + i, end - i, err);
     }
     arena_free(&a);

@@ -32,7 +32,9 @@ static void pass_on(int number, siginfo_t *info, void *context) {
     } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
         before.sa_handler(number);
     } else {
-        signal(number, SIG_DFL); /* the instruction runs again, and this time it ends the process */
+        struct sigaction end = { .sa_handler = SIG_DFL };
+        sigemptyset(&end.sa_mask);
+        sigaction(number, &end, NULL); /* the instruction runs again, and this time it ends the process */
     }
 }
 

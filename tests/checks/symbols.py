@@ -20,7 +20,10 @@ FORBIDDEN = {
     "execv", "execve", "execvp", "execlp", "fork", "vfork", "posix_spawn", "sprintf", "vsprintf",
     "gets", "tmpnam", "mktemp", "strtok", "rand", "srand",
 }
-CHILDREN = {"sandbox.c.o": {"fork", "_exit"}}  # the scanner's child, which ends where its work does
+EXCEPTIONS = {
+    "sandbox.c.o": {"fork", "_exit"},  # the scanner's child, which ends where its work does
+    "window.c.o": {"sigaction"},  # SIGBUS of a mapped file that is cut short, while it is hashed and no longer
+}
 ALLOCATOR = {"malloc", "calloc", "realloc", "reallocarray", "free", "strdup", "strndup", "aligned_alloc",
              "posix_memalign", "asprintf", "vasprintf", "getline"}
 
@@ -72,7 +75,7 @@ def check_calls(build):
             current.add(plain(line.split()[-1]))
     bad = 0
     for name, symbols in sorted(calls.items()):
-        wrong = (symbols & FORBIDDEN) - CHILDREN.get(name, set()) | (set() if name == "mem.c.o" else symbols & ALLOCATOR)
+        wrong = (symbols & FORBIDDEN) - EXCEPTIONS.get(name, set()) | (set() if name == "mem.c.o" else symbols & ALLOCATOR)
         if wrong:
             print(f"{name} calls {', '.join(sorted(wrong))}")
             bad += 1

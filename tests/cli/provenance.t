@@ -39,18 +39,21 @@ $ tola verify q.gguf --public-key k.pub --chain --origin originals --json | sed 
     {
       "model": "q.gguf",
       "valid": true,
+      "signed": true,
       "reason": null,
       "inputs": 1
     },
     {
       "model": "./llama.gguf",
       "valid": true,
+      "signed": true,
       "reason": null,
       "inputs": 7
     },
     {
       "model": "originals/llama",
       "valid": true,
+      "signed": true,
       "reason": null,
       "inputs": 0
     }

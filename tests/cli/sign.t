@@ -66,6 +66,8 @@ w.gguf.sig: 1 entry, 8 B, signed with a P-384 key
   "method": "key",
   "key": "P-384",
   "identity": null,
+  "subject": null,
+  "identity_demanded": false,
   "issuer": null,
   "signed_at": null,
   "name": "w.gguf",

@@ -22,6 +22,7 @@ $ umask 077; key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:${
 
 $ . ./lib; s leaf && v root
 m: valid, signed with a P-256 key of ml@example.org; 1 entry, 4 B
+2> tola: warning: whoever has a certificate under root.pem could have signed this; it was ml@example.org: demand that with --cert-identity
 $ . ./lib; v root --cert-identity ml@example.org
 m: valid, signed with a P-256 key of ml@example.org; 1 entry, 4 B
 $ . ./lib; v root --cert-identity https://example.org/ml
@@ -39,7 +40,8 @@ $ . ./lib; v middle
 m: not valid: the certificate 1 above the signer's: unable to get issuer certificate
 [exit 1]
 $ . ./lib; s code && v root
-m: valid, signed with a P-256 key; 1 entry, 4 B
+m: valid, signed with a P-256 key of /CN=code; 1 entry, 4 B
+2> tola: warning: whoever has a certificate under root.pem could have signed this; it was /CN=code, whose certificate holds no name that --cert-identity could demand
 $ . ./lib; s wrong
 2> tola: chain.pem: the signer's certificate may not be used for signing: it has no key usage digitalSignature and no extended key usage codeSigning
 [exit 2]

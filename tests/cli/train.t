@@ -250,3 +250,8 @@ model.safetensors
 tokenizer.json
 tokenizer_config.json
 train.tokens
+
+# Provenance: the recipe and every file it names; none of a run that is only tried.
+$ tola train flowers.yaml --out proven --provenance proven.json -q && tola train flowers.yaml --out tried --dry-run --provenance tried.json > said; ls tried.json; python3 -c 'import json; s = json.load(open("proven.json")); print([x["name"] for x in s["subject"]], [(x["name"], x["annotations"]["role"]) for x in s["predicate"]["buildDefinition"]["resolvedDependencies"]])'
+['config.json', 'model.safetensors'] [('flowers.yaml', 'data'), ('flowers.csv', 'data')]
+2> ls: cannot access 'tried.json': No such file or directory
