@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "trust/provenance.h"
+#include "trust/merkle.h"
 #include "trust/sigstore.h"
 #include "trust/statement.h"
 
@@ -119,8 +120,8 @@ static void try_merkle(const uint8_t *data, size_t bytes) {
     memcpy(path, data + 48, n * 32);
     memcpy(other, data + 16, 32);
     other[0] ^= 1;
-    bool first = sigstore_merkle_root(index, size, data + 16, (const uint8_t(*)[32])path, n, a, NULL);
-    bool second = sigstore_merkle_root(index, size, other, (const uint8_t(*)[32])path, n, b, NULL);
+    bool first = merkle_path_root(index, size, data + 16, (const uint8_t(*)[32])path, n, a, NULL);
+    bool second = merkle_path_root(index, size, other, (const uint8_t(*)[32])path, n, b, NULL);
     check(first == second && (!first || memcmp(a, b, 32) != 0));
 }
 

@@ -13,6 +13,7 @@
 #include <tola/insight.h>
 #include <tola/json.h>
 #include <tola/learn.h>
+#include <tola/log.h>
 #include <tola/machine.h>
 #include <tola/quantize.h>
 #include <tola/run.h>

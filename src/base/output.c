@@ -399,12 +399,21 @@ static tola_status commit_files(output_set *set, tola_error *err) {
     return set->count ? sync_parent(set->files[0]->path, err) : TOLA_OK;
 }
 
+static output_watch_fn watcher;
+static void *watcher_user;
+
+void output_watch(output_watch_fn watch, void *user) {
+    watcher = watch;
+    watcher_user = user;
+}
+
 tola_status output_commit(output_set *set, tola_error *err) {
     tola_status status = commit_files(set, err);
     if (status != TOLA_OK) {
         output_abort(set);
         return status;
     }
+    for (size_t i = 0; watcher && i < set->count; i++) watcher(watcher_user, set->files[i]->path);
     set_free(set);
     return TOLA_OK;
 }

@@ -36,4 +36,8 @@ const char *output_path(const output_file *file);
 tola_status output_commit(output_set *set, tola_error *err);
 void output_abort(output_set *set); /* NULL is fine */
 
+/* Told of each file that has appeared, by the thread that made it appear. One watcher at a time; NULL ends it. */
+typedef void (*output_watch_fn)(void *user, const char *path);
+void output_watch(output_watch_fn watch, void *user);
+
 #endif

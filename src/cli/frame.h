@@ -41,6 +41,12 @@ void doc_man_overview(void);
 void doc_man_verb(const cli_verb *verb);
 bool doc_completions(const char *shell); /* false for an unknown shell */
 
+/* ---- the access log: TOLA_LOG ---- */
+/* Tells it that the verb begins; CLI_ERROR after a message where it cannot be told: the verb must not run. */
+int frame_log_begin(const cli_verb *verb, const frame_parsed *parsed);
+/* Tells it how the verb ended; `code`, or CLI_ERROR after a message. */
+int frame_log_end(int code);
+
 /* ---- output ---- */
 void frame_out_init(void); /* colours, width, closed descriptors */
 void frame_out_flush(void);

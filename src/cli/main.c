@@ -30,8 +30,8 @@ static int run_verb(const cli_verb *verb, int argc, char **argv) {
     if (code == CLI_YES) {
         if (parsed.help_long || parsed.help_short)
             help_verb(verb, parsed.help_long);
-        else
-            code = verb->run(parsed.settings, parsed.args, parsed.n_args);
+        else if ((code = frame_log_begin(verb, &parsed)) == CLI_YES)
+            code = frame_log_end(verb->run(parsed.settings, parsed.args, parsed.n_args));
     }
     cli_progress_end();
     frame_parsed_free(verb, &parsed);

@@ -262,11 +262,20 @@ static tola_status open_into(tola_checkpoint *ck, const char *path, tola_error *
     return status == TOLA_OK ? status : err_in_file(err, status, path);
 }
 
+static ck_watch_fn watcher;
+static void *watcher_user;
+
+void ck_watch(ck_watch_fn watch, void *user) {
+    watcher = watch;
+    watcher_user = user;
+}
+
 tola_status tola_checkpoint_open(const char *path, const tola_open_options *options, tola_checkpoint **out,
                                  tola_error *err) {
     tola_checkpoint *ck;
     TRY(ck_create(options, &ck, err));
     tola_status status = open_into(ck, path, err);
+    if (status == TOLA_OK && watcher) status = watcher(watcher_user, ck, err);
     if (status == TOLA_OK && ck->options.weights != TOLA_WEIGHTS_STORED) {
         bool exact = ck->options.weights == TOLA_WEIGHTS_EXACT;
         status = logical_replace(&ck, exact ? LOGICAL_EXACT : LOGICAL_MODEL, err);

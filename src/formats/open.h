@@ -29,6 +29,11 @@ tola_status ck_read_path(tola_checkpoint *ck, const char *path, tola_error *err)
 /* A companion read whole into memory (freed with mem_free), at most `limit` bytes. */
 tola_status ck_read_whole(const char *path, uint64_t limit, char **data, size_t *bytes, tola_error *err);
 
+/* Told of each checkpoint that tola_checkpoint_open has opened, before its caller is; a failure fails the opening. Any
+ * thread; one watcher at a time; NULL ends it. */
+typedef tola_status (*ck_watch_fn)(void *user, const tola_checkpoint *ck, tola_error *err);
+void ck_watch(ck_watch_fn watch, void *user);
+
 /* folder.c */
 tola_status ck_read_index(tola_checkpoint *ck, const char *path, tola_error *err);
 tola_status ck_read_folder(tola_checkpoint *ck, const char *path, tola_error *err);

@@ -39,6 +39,11 @@ typedef struct crypto {
     int (*EVP_PKEY_eq)(const void *a, const void *b);
     int (*EVP_PKEY_get_group_name)(const void *key, char *name, size_t cap, size_t *length);
     int (*EVP_PKEY_set_utf8_string_param)(void *key, const char *name, const char *value);
+    void *(*EVP_PKEY_new_raw_private_key_ex)(void *library, const char *kind, const char *query,
+                                             const unsigned char *key, size_t bytes);
+    void *(*EVP_PKEY_new_raw_public_key_ex)(void *library, const char *kind, const char *query,
+                                            const unsigned char *key, size_t bytes);
+    int (*EVP_PKEY_get_raw_public_key)(const void *key, unsigned char *out, size_t *bytes);
     int (*EVP_DigestSignInit)(void *ctx, void **pkey_ctx, const void *md, void *engine, void *key);
     int (*EVP_DigestSign)(void *ctx, unsigned char *sig, size_t *sig_bytes, const unsigned char *data, size_t bytes);
     int (*EVP_DigestVerifyInit)(void *ctx, void **pkey_ctx, const void *md, void *engine, void *key);

@@ -86,7 +86,7 @@ static void *read_pem(const crypto *c, const buf *text, bool private, password *
     return pkey;
 }
 
-static tola_status check_mode(const char *path, tola_error *err) {
+tola_status key_check_mode(const char *path, tola_error *err) {
     struct stat st;
     if (stat(path, &st) != 0) return err_errno(err, errno, "cannot open", path);
     if (!S_ISREG(st.st_mode) || (st.st_mode & 077) == 0) return TOLA_OK;
@@ -122,7 +122,7 @@ static tola_status read_file(const char *path, bool private, password *p, sign_k
 
 tola_status key_read_private(const char *path, const char *text, sign_key *out, tola_error *err) {
     password p = { text, false };
-    TRY(check_mode(path, err));
+    TRY(key_check_mode(path, err));
     return read_file(path, true, &p, out, err);
 }
 

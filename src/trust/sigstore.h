@@ -45,9 +45,5 @@ bool sigstore_issuer(const crypto *c, void *leaf, char *out, size_t cap);
 /* Judges one entry: the log's promise, the proof that the entry is in the log, and that it is about this bundle. */
 tola_status sigstore_entry_check(const sigstore_root *root, const tola_value *entry, const bundle *b, arena *a,
                                  int64_t *integrated, tola_error *err);
-/* The root of a Merkle tree (RFC 6962) of `size` leaves in which leaf `index` has hash `leaf`; false where the path has
- * another length than it must. */
-bool sigstore_merkle_root(uint64_t index, uint64_t size, const uint8_t leaf[32], const uint8_t (*path)[32], size_t n,
-                          uint8_t root[32], tola_error *err);
 
 #endif

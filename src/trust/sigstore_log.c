@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "trust/base64.h"
 #include "trust/digest.h"
+#include "trust/merkle.h"
 #include "trust/sigstore.h"
 
 enum { MOST_HASHES = 64 }; /* of a proof in a tree of 2^64 leaves */
@@ -49,32 +50,6 @@ static tola_status check_promise(const tola_value *entry, const sigstore_log *lo
 }
 
 /* ---- the proof ---- */
-
-static bool node(const uint8_t left[32], const uint8_t right[32], uint8_t out[32], tola_error *err) {
-    uint8_t bytes[65] = { 1 };
-    memcpy(bytes + 1, left, 32);
-    memcpy(bytes + 33, right, 32);
-    return sha256(bytes, sizeof bytes, out, err) == TOLA_OK;
-}
-
-bool sigstore_merkle_root(uint64_t index, uint64_t size, const uint8_t leaf[32], const uint8_t (*path)[32], size_t n,
-                          uint8_t root[32], tola_error *err) {
-    if (index >= size) return false;
-    uint8_t h[32];
-    memcpy(h, leaf, 32);
-    /* up from the leaf: `last` is the last node of each level. A node without a right neighbour goes up as it is. */
-    uint64_t last = size - 1;
-    size_t used = 0;
-    for (; last > 0; index >>= 1, last >>= 1) {
-        if (index == last && !(index & 1)) continue;
-        if (used == n) return false;
-        bool good = index & 1 ? node(path[used], h, h, err) : node(h, path[used], h, err);
-        if (!good) return false;
-        used++;
-    }
-    memcpy(root, h, 32);
-    return used == n;
-}
 
 static tola_status read_path(const tola_value *proof, uint8_t path[MOST_HASHES][32], size_t *n, arena *a,
                              tola_error *err) {
@@ -143,12 +118,8 @@ static tola_status check_proof(const tola_value *entry, const sigstore_log *log,
     TRY(read_path(proof, path, &n, a, err));
     TRY(read_checkpoint(text, log, a, &vouched, &root, err));
     if (vouched != size) return fail(err, "its proof is of another tree than its checkpoint");
-    uint8_t *bytes = arena_alloc(a, body.length + 1);
-    if (!bytes) return err_nomem(err, "verifying an entry");
-    bytes[0] = 0;
-    memcpy(bytes + 1, body.data, body.length);
-    TRY(sha256(bytes, body.length + 1, leaf, err));
-    if (!sigstore_merkle_root(index, size, leaf, (const uint8_t(*)[32])path, n, computed, err) ||
+    TRY(merkle_leaf(body.data, body.length, leaf, err));
+    if (!merkle_path_root(index, size, leaf, (const merkle_hash *)path, n, computed, err) ||
         !crypto_same(computed, root.data, 32))
         return fail(err, "its proof does not lead to the root that the log signed");
     return TOLA_OK;

@@ -7,6 +7,7 @@
 #include "trust/certificate.h"
 #include "trust/manifest.h"
 #include "trust/provenance.h"
+#include "trust/merkle.h"
 #include "trust/sigstore.h"
 #include "trust/statement.h"
 #include "trust/whole.h"
@@ -115,14 +116,14 @@ static void test_merkle(void **state) {
             size_t used = 0;
             merkle((const uint8_t(*)[32])leaves, n, at, want, path, &used);
             const uint8_t(*p)[32] = (const uint8_t(*)[32])path;
-            assert_true(sigstore_merkle_root(at, n, leaves[at], p, used, got, NULL));
+            assert_true(merkle_path_root(at, n, leaves[at], p, used, got, NULL));
             assert_memory_equal(got, want, 32);
-            assert_false(sigstore_merkle_root(at, n, leaves[at], p, used + 1, got, NULL));
-            if (used) assert_false(sigstore_merkle_root(at, n, leaves[at], p, used - 1, got, NULL));
-            assert_false(sigstore_merkle_root(n, n, leaves[at], p, used, got, NULL));
+            assert_false(merkle_path_root(at, n, leaves[at], p, used + 1, got, NULL));
+            if (used) assert_false(merkle_path_root(at, n, leaves[at], p, used - 1, got, NULL));
+            assert_false(merkle_path_root(n, n, leaves[at], p, used, got, NULL));
             if (used) {
                 path[used / 2][5] ^= 1;
-                if (sigstore_merkle_root(at, n, leaves[at], p, used, got, NULL)) assert_memory_not_equal(got, want, 32);
+                if (merkle_path_root(at, n, leaves[at], p, used, got, NULL)) assert_memory_not_equal(got, want, 32);
             }
         }
 }
