@@ -58,6 +58,7 @@ stage build-gcc build check-gcc || finish
 stage unit-gcc tests/run_tests.py unit build/check-gcc
 stage symbols tests/checks/symbols.py build/check-gcc
 stage docs tests/checks/docs.py build/check-gcc
+stage facts-doc tests/checks/facts_doc.py build/check-gcc
 stage install tests/checks/install.sh build/check-gcc
 stage cli-gcc tests/cli/run.py --tola build/check-gcc/tola
 stage bad-input-gcc tests/cli/bad_input.py build/check-gcc/tola

@@ -6,6 +6,7 @@
 #include <tola/base.h>
 #include <tola/chat.h>
 #include <tola/checkpoint.h>
+#include <tola/comply.h>
 #include <tola/embed.h>
 #include <tola/eval.h>
 #include <tola/finetune.h>

@@ -9,6 +9,7 @@ extern const cli_verb cmd_scan;
 extern const cli_verb cmd_sign, cmd_verify;
 extern const cli_verb cmd_fit;
 extern const cli_verb cmd_log;
+extern const cli_verb cmd_comply;
 extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
 
 const cli_verb *const cli_verbs[] = {
@@ -31,5 +32,6 @@ const cli_verb *const cli_verbs[] = {
     &cmd_verify,
     &cmd_fit,
     &cmd_log,
+    &cmd_comply,
     NULL,
 };

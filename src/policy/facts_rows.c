@@ -28,8 +28,7 @@
         NUMBER(group "[].device_hours", "hours", 1e-6, 1e12, "devices times hours, where that is what is known",       \
                used),                                                                                                  \
         NUMBER(group "[].peak_tflops", "TFLOP/s", 1e-3, 1e6,                                                           \
-               "the peak of one device in the precision used, without sparsity; else as data/devices.yaml says",       \
-               used),                                                                                                  \
+               "the peak of one device in the precision used, without sparsity", used),                                \
         NUMBER(group "[].utilisation", "share", 1e-6, 1, "share of that peak that was reached (MFU)", used),           \
         WORD(group "[].precision", "fp64 fp32 tf32 fp16 bf16 fp8 int8 fp4", "of the matrix products", used),           \
         NUMBER(group "[].price_per_hour_usd", "USD", 0, 1e6, "of one device", "cost")
@@ -225,6 +224,7 @@ const facts_row facts_rows[] = {
     TEXT("safety.whistleblower_channel", "anonymous internal channel", "SB 53"),
     TEXT("safety.third_party", "assessments by others", "Art. 55(1)(a)"),
     DATE("safety.threshold_met_date", "the threshold of systemic risk was met, or known to be met", "Art. 52(1)"),
+    BOOL("safety.designated", "the Commission designated it as a model with systemic risk", "Art. 51(1)(b)"),
     DATE("safety.notified_date", "the Commission was notified", "Art. 52(1)"),
 
     TEXT("use.acceptable_use", "acceptable use policy, text or address", FORM),

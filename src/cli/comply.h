@@ -1,0 +1,11 @@
+/* The two faces of tola comply. */
+#ifndef CLI_COMPLY_H
+#define CLI_COMPLY_H
+
+#include "cli.h"
+
+void comply_json(const tola_compliance *c);
+void comply_text(const tola_compliance *c);
+void comply_mof_text(const tola_compliance *c);
+
+#endif
