@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "policy/data.h"
@@ -462,7 +463,7 @@ static double limit_of(const device *d, const char *peak) {
 /* How far a row is from a type: names first, then bits. */
 static double distance(const device_kernel *k, const char *type, double bits) {
     size_t n = strlen(k->type);
-    if (type && strncmp(type, k->type, n) == 0 && (!type[n] || type[n] == '_' || type[n] == ' ')) return 0;
+    if (type && strncasecmp(type, k->type, n) == 0 && (!type[n] || type[n] == '_' || type[n] == ' ')) return 0;
     double d = k->bits > bits ? k->bits / bits : bits / k->bits;
     return bits > 0 ? d : 1000;
 }

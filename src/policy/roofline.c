@@ -1,10 +1,11 @@
 #include "policy/roofline.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define LINK_UNKNOWN 32e9 /* PCIe 4.0 x8, both directions */
 
-static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
+static bool begins(const char *text, const char *with) { return strncasecmp(text, with, strlen(with)) == 0; }
 
 /* How weights are written and how many bits they take. */
 typedef struct kept {
