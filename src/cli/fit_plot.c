@@ -1,6 +1,7 @@
 /* tola fit --plot: a bar for each type, memory by part stacked, and a line where each device's memory ends. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "canvas.h"
@@ -9,11 +10,12 @@
 #define WIDTH 900.0
 #define LEFT 150.0
 #define RIGHT 110.0
-#define TOP 84.0
+#define TOP 100.0
 #define ROW 26.0
 #define BAR 18.0
 #define BOTTOM 48.0
 #define LINES 8 /* of devices; more are not told apart */
+#define LEVELS 3
 
 typedef struct plot {
     canvas *c;
@@ -60,29 +62,50 @@ static void bar(const plot *p, size_t i) {
         if (end > x) canvas_rect(p->c, x, y, end - x, BAR, fit_parts[k].colour);
         from += bytes;
     }
-    text[0] = from > p->scale * 1.0001 ? '>' : ' ';
-    text_bytes(text + 1, sizeof text - 1, t->bytes.total);
-    canvas_text(p->c, x_of(p, from) + 4, y + 13, 11, CANVAS_LEFT, t->chosen ? 0x000000 : 0x555555, text);
+    if (from > p->scale * 1.0001) canvas_text(p->c, x_of(p, from) + 4, y + 13, 11, CANVAS_LEFT, 0x555555, ">");
+    text_bytes(text, sizeof text, t->bytes.total);
+    canvas_text(p->c, WIDTH - 12, y + 13, 11, CANVAS_RIGHT, t->chosen ? 0x000000 : 0x555555, text);
 }
 
+typedef struct label {
+    double x, half; /* half of its width, guessed */
+    char text[96];
+} label;
+
+static int by_place(const void *a, const void *b) {
+    const double x = ((const label *)a)->x, y = ((const label *)b)->x;
+    return (x > y) - (x < y);
+}
+
+/* Labels that would meet go to different levels. */
 static void device_lines(const plot *p) {
-    char text[96], bytes[32];
-    double last = -1e9;
-    int level = 0;
-    for (size_t i = 0, drawn = 0; i < p->fit->device_count && drawn < LINES; i++) {
+    label labels[LINES];
+    double ends[LEVELS] = { 0 };
+    size_t n = 0;
+    char bytes[32];
+    for (size_t i = 0; i < p->fit->device_count && n < LINES; i++) {
         const tola_fit_device *d = &p->fit->devices[i];
-        double end = (double)d->usable * d->asked, x = x_of(p, end);
+        const double end = (double)d->usable * d->asked;
+        label *l = &labels[n];
         if (end > p->scale * 1.0001) continue;
-        level = fabs(x - last) < 130 ? 1 - level : 0;
-        canvas_rect(p->c, x - 1, TOP - 8 - 12 * level, 2, p->height - TOP - BOTTOM + 8 + 12 * level, 0x222222);
+        text_bytes(bytes, sizeof bytes, d->usable * d->asked);
         if (d->asked > 1)
-            snprintf(text, sizeof text, "%u x %.40s %s", d->asked, d->name,
-                     text_bytes(bytes, sizeof bytes, d->usable * d->asked));
+            snprintf(l->text, sizeof l->text, "%u x %.40s %s", d->asked, d->name, bytes);
         else
-            snprintf(text, sizeof text, "%.40s %s", d->name, text_bytes(bytes, sizeof bytes, d->usable));
-        canvas_text(p->c, x, TOP - 11 - 12 * level, 11, CANVAS_MIDDLE, 0x222222, text);
-        last = x;
-        drawn++;
+            snprintf(l->text, sizeof l->text, "%.40s %s", d->name, bytes);
+        l->x = x_of(p, end);
+        l->half = 3.2 * (double)strlen(l->text);
+        n++;
+    }
+    qsort(labels, n, sizeof *labels, by_place);
+    for (size_t i = 0; i < n; i++) {
+        const label *l = &labels[i];
+        int level = 0;
+        while (level < LEVELS - 1 && ends[level] > l->x - l->half) level++;
+        ends[level] = l->x + l->half;
+        const double top = TOP - 8 - 12 * level;
+        canvas_rect(p->c, l->x - 1, top, 2, p->height - BOTTOM - top, 0x222222);
+        canvas_text(p->c, l->x, top - 3, 11, CANVAS_MIDDLE, 0x222222, l->text);
     }
 }
 

@@ -212,13 +212,14 @@ static void print_types(const tola_fit *f) {
 
 /* ---- devices ---- */
 
-static void print_device_table(const tola_fit *f, const tola_fit_device *list, size_t n) {
+/* `answer`: with the column that says whether it fits. */
+static void print_device_table(const tola_fit *f, const tola_fit_device *list, size_t n, bool answer) {
     static const char *const headings[] = { "device",     "fits",        "needed",   "each holds", "of",
                                             "decode t/s", "prefill t/s", "bound by", "USD/h" };
     static const char *const training[] = { "device",   "fits",     "needed",   "each holds", "of",
                                             "s a step", "tokens/s", "bound by", "USD/h" };
     char a[32], b[32];
-    out_table *t = out_table_new(9, "llrrrrrlr", f->train ? training : headings);
+    out_table *t = out_table_new(answer ? 9 : 8, answer ? "llrrrrrlr" : "lrrrrrlr", names);
     for (size_t i = 0; i < n; i++) {
         const tola_fit_device *d = &list[i];
         if (d->asked > 1)
@@ -276,7 +277,7 @@ static void print_answers(const tola_fit *f, const tola_fit_device *d) {
 static void print_devices(const tola_fit *f) {
     bool estimates = false, own = false;
     out_printf("\n");
-    print_device_table(f, f->devices, f->device_count);
+    print_device_table(f, f->devices, f->device_count, true);
     for (size_t i = 0; i < f->device_count; i++) {
         if (f->device_count <= 12) print_answers(f, &f->devices[i]);
         estimates = estimates || !f->devices[i].own;
@@ -313,7 +314,7 @@ static void print_money(const tola_fit *f) {
     }
     if (!f->cheapest_count || f->device_count > 12) return;
     out_printf("\ncheapest that hold it, up to 16 of one kind, by prices with a date (--list-devices)\n");
-    print_device_table(f, f->cheapest, f->cheapest_count);
+    print_device_table(f, f->cheapest, f->cheapest_count, false);
 }
 
 static void print_formulas(const tola_fit *f) {

@@ -173,7 +173,7 @@ static tola_status apply_price(devices *d, const yaml_node *at, const row *r, de
         if (!map) return yaml_error(yaml_get(at, "price"), err, "no row '%s' in prices", r->price);
         TRY(yaml_read(map, fields, 2, values, err));
         out->price_date = values[0];
-        out->price_source = values[1];
+        out->price_source = strcmp(values[1], "row") == 0 ? out->source : values[1];
     }
     if (out->usd_hour > 0 || !(r->usd > 0)) return TOLA_OK;
     out->bought = true;

@@ -172,7 +172,7 @@ static tola_status append_type(fit_job *j, tola_fit_type *list, size_t *n, const
     for (size_t i = 0; i < j->fit->device_count; i++) {
         const tola_fit_device *f = &j->fit->devices[i];
         const device d = { .usable = f->usable, .overhead = f->overhead };
-        counts[i] = fit_count_of(j, &d, &b);
+        counts[i] = fit_count_of(&d, &b);
     }
     return TOLA_OK;
 }
@@ -224,6 +224,7 @@ static tola_status types(fit_job *j, tola_error *err) {
         const char *word = i < 4 ? nominal[i] : memory_weights_words[i - 4];
         memory_inference run = j->run;
         TRY(memory_weights_parse(word, &run.weights, err));
+        if (i >= 4 && run.weights.bits == 16 && strcmp(run.weights.name, j->run.weights.name) != 0) continue;
         bool same =
             !stored && !chosen &&
             (j->run.weights.stored ? strcmp(word, "fp16") == 0 : strcmp(run.weights.name, j->run.weights.name) == 0);

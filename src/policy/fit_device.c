@@ -15,27 +15,24 @@ tola_status fit_bytes(const fit_job *j, const memory_inference *run, const memor
     return j->training ? memory_of_training(&j->shape, train, out, err) : memory_of_inference(&j->shape, run, out, err);
 }
 
-static uint64_t share(uint64_t bytes, uint64_t n) { return bytes / n + (bytes % n != 0); }
-
-/* Weights, cache and what belongs to weights are split; scratch is needed on each. Of training, every device works on
- * its own examples (ZeRO stage 3, https://arxiv.org/abs/1910.02054): activations are split by whole examples. */
-uint64_t fit_each(const fit_job *j, const device *d, const memory_bytes *b, uint32_t n) {
-    const uint64_t split = b->weights / n + b->kv / n + b->gradients / n + b->optimizer / n + 4;
-    const uint64_t batch = j->training ? (j->train.batch ? j->train.batch : 1) : 1;
-    uint64_t activations = (uint64_t)((double)b->activations * (double)share(batch, n) / (double)batch);
-    return split + activations + b->compute + d->overhead;
+/* Weights, cache and what belongs to weights are split (ZeRO stage 3, https://arxiv.org/abs/1910.02054), and the
+ * activations of training by examples, then within them (tensor and sequence parallelism,
+ * https://arxiv.org/abs/2205.05198); scratch is needed on each. */
+uint64_t fit_each(const device *d, const memory_bytes *b, uint32_t n) {
+    const uint64_t split = b->weights / n + b->kv / n + b->gradients / n + b->optimizer / n + b->activations / n;
+    return split + (n > 1 ? 4 : 0) + b->compute + d->overhead;
 }
 
-uint32_t fit_count_of(const fit_job *j, const device *d, const memory_bytes *b) {
+uint32_t fit_count_of(const device *d, const memory_bytes *b) {
     uint32_t low = 1, high = 1;
-    while (fit_each(j, d, b, high) > d->usable) {
+    while (fit_each(d, b, high) > d->usable) {
         if (high >= FIT_MOST_DEVICES) return 0;
         low = high + 1;
         high *= 2;
     }
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (fit_each(j, d, b, middle) > d->usable)
+        if (fit_each(d, b, middle) > d->usable)
             low = middle + 1;
         else
             high = middle;
@@ -65,7 +62,7 @@ typedef struct asking {
 static bool fits(const asking *a) {
     memory_bytes b;
     if (memory_of_inference(&a->job->shape, &a->run, &b, NULL) != TOLA_OK) return false;
-    return fit_each(a->job, a->device, &b, a->n) <= a->device->usable;
+    return fit_each(a->device, &b, a->n) <= a->device->usable;
 }
 
 static uint64_t largest_context(asking a) {
@@ -151,11 +148,11 @@ tola_status fit_device(const fit_job *j, const device *d, uint32_t asked, bool d
     TRY(fit_bytes(j, &run, &j->train, &b, err));
     fit_fill_device(d, &r);
     r.asked = asked ? asked : 1;
-    r.count = fit_count_of(j, d, &b);
+    r.count = fit_count_of(d, &b);
     r.fits = r.count > 0 && r.count <= r.asked;
     r.parallel = d->measured || j->shape.from == SHAPE_FROM_COUNT ? 0 : parallel_of(&j->shape, r.count);
     const uint32_t n = r.count > r.asked ? r.count : r.asked;
-    r.needed = fit_each(j, d, &b, n);
+    r.needed = fit_each(d, &b, n);
     if (j->training) {
         const uint64_t batch = j->train.batch ? j->train.batch : 1;
         r.step_s = r.count ? roofline_training(&j->shape, &j->train, d, n, (double)(batch * j->train.context)) : 0;

@@ -82,9 +82,9 @@ static tola_status rate(lines *l, const tola_fit_device *d, const char *which, c
 static tola_status of_device(lines *l, const tola_fit_device *d, tola_error *err) {
     fit_job *j = l->job;
     TRY(add(l, fit_text(j, "%s, count", d->name), d->source, true,
-            fit_text(j, "the least n with (weights + kv%s) / n + compute%s + %.2f GB overhead <= %.2f GB: %u",
-                     j->training ? " + gradients + optimizer" : "", j->training ? " + activations" : "",
-                     gb(d->overhead), gb(d->usable), d->count),
+            fit_text(j, "the least n with (weights + kv%s) / n + compute + %.2f GB overhead <= %.2f GB: %u",
+                     j->training ? " + gradients + optimizer + activations" : "", gb(d->overhead), gb(d->usable),
+                     d->count),
             err));
     TRY(rate(l, d, "decode", &d->decode, (double)j->fit->batch, d->prefill_share, err));
     TRY(rate(l, d, "prefill", &d->prefill, (double)j->fit->prompt, d->prefill_share, err));

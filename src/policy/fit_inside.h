@@ -36,9 +36,9 @@ tola_status fit_bytes(const fit_job *j, const memory_inference *run, const memor
                       tola_error *err);
 tola_fit_bytes fit_public(const memory_bytes *b);
 /* Bytes on each of n devices. */
-uint64_t fit_each(const fit_job *j, const device *d, const memory_bytes *b, uint32_t n);
+uint64_t fit_each(const device *d, const memory_bytes *b, uint32_t n);
 /* How many of them are needed; 0: no number will do. */
-uint32_t fit_count_of(const fit_job *j, const device *d, const memory_bytes *b);
+uint32_t fit_count_of(const device *d, const memory_bytes *b);
 /* The figures of `asked` (0: one) of the device. `deep`: what fits on them, too. */
 tola_status fit_device(const fit_job *j, const device *d, uint32_t asked, bool deep, tola_fit_device *out,
                        tola_error *err);
