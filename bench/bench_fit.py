@@ -4,13 +4,13 @@
     bench/bench_fit.py [--types Q8_0,Q4_K_M,Q4_0,F16] [--pairs 7] [--layers 6] [--context 64] [--prompt 512]
                        [--quantize PROGRAM] [--folder /dev/shm] [--threads N] [--json FILE] [--models FILE...]
 
-A pair is `tola fit --on this`, which measures the machine, then `tola bench`, then `tola run`, then fit again; the ratio
-of a pair is the mean of both predictions over what was measured, so that a bandwidth that drifts counts for both. Printed
-are medians with the lowest and highest; below 0.85 or above 1.15 the promise is not kept, and the exit code is 1. The
-shares of the machine's limits that bench saw are those that data/devices.yaml lists under `kernels`.
+A pair is `tola fit --on this`, which measures the machine, then `tola bench`, then `tola run`, then fit again; its ratio
+is the mean of both predictions over what was measured, so that a bandwidth that drifts counts for both. Printed are
+medians with the lowest and highest; below 0.85 or above 1.15 the promise is not kept, and the exit code is 1. The shares
+of the machine's limits that bench saw are those that data/devices.yaml lists under `kernels`.
 
-Models have TinyLlama's shape with --layers layers (random_model.py), quantized by tola, or by --quantize (llama-quantize).
-tola is found in $TOLA_BUILD, else in build/release. The standard library is enough."""
+Models have TinyLlama's shape with --layers layers (random_model.py), quantized by tola, or by --quantize
+(llama-quantize). tola is found in $TOLA_BUILD, else in build/release. The standard library is enough."""
 import argparse
 import json
 import os

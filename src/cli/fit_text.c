@@ -214,11 +214,11 @@ static void print_types(const tola_fit *f) {
 
 /* `answer`: with the column that says whether it fits. */
 static void print_device_table(const tola_fit *f, const tola_fit_device *list, size_t n, bool answer) {
-    static const char *const headings[] = { "device",     "fits",        "needed",   "each holds", "of",
-                                            "decode t/s", "prefill t/s", "bound by", "USD/h" };
-    static const char *const training[] = { "device",   "fits",     "needed",   "each holds", "of",
-                                            "s a step", "tokens/s", "bound by", "USD/h" };
+    const char *names[9] = { "device" };
+    const char *const rest[] = { "fits", "needed", "each holds", "of", f->train ? "s a step" : "decode t/s",
+                                 f->train ? "tokens/s" : "prefill t/s", "bound by", "USD/h" };
     char a[32], b[32];
+    memcpy(names + 1, rest + (answer ? 0 : 1), (answer ? 8 : 7) * sizeof *names);
     out_table *t = out_table_new(answer ? 9 : 8, answer ? "llrrrrrlr" : "lrrrrrlr", names);
     for (size_t i = 0; i < n; i++) {
         const tola_fit_device *d = &list[i];
@@ -226,7 +226,7 @@ static void print_device_table(const tola_fit *f, const tola_fit_device *list, s
             out_table_cell(t, OUT_BOLD, "%ux%s", d->asked, d->name);
         else
             out_table_cell(t, OUT_BOLD, "%s", d->name);
-        out_table_cell(t, d->fits ? OUT_GREEN : OUT_RED, "%s", d->fits ? "yes" : "no");
+        if (answer) out_table_cell(t, d->fits ? OUT_GREEN : OUT_RED, "%s", d->fits ? "yes" : "no");
         if (d->count)
             out_table_cell(t, OUT_PLAIN, "%u", d->count);
         else

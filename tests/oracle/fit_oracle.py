@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""tola fit against arithmetic made again here: sizes that everybody knows, every published configuration, counts of
+devices, rooflines, money; and over HTTP, where no weights are to be read. The standard library is enough."""
+import functools
+import http.server
+import json
+import math
+import os
+import pathlib
+import struct
+import subprocess
+import tempfile
+import threading
+
+from common import BUILD, DATA, Tally
+
+TALLY = Tally("fit")
+CONFIGS = DATA / "configs"
+GIB = 1 << 30
+
+
+def fit(*arguments, code=(0, 1), **environment):
+    done = subprocess.run([str(BUILD / "tola"), "fit", *map(str, arguments), "--json"], capture_output=True, text=True,
+                          timeout=120, env={**os.environ, "XDG_CONFIG_HOME": "/nonexistent", **environment})
+    if done.returncode not in code:
+        TALLY.check(f"fit {' '.join(map(str, arguments))}", False, f"exit {done.returncode}: {done.stderr.strip()}")
+        return None
+    return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def near(what, got, want, share=1e-6):
+    TALLY.check(what, got is not None and abs(got - want) <= share * abs(want), f"got {got}, expected {want}")
+
+
+def known_sizes():
+    for name, bits, giga in (("7B", "fp32", 28), ("7B", "fp16", 14), ("7B", "int8", 7), ("7B", "int4", 3.5),
+                             ("70B", "fp32", 280), ("70B", "fp16", 140), ("70B", "int8", 70), ("70B", "int4", 35),
+                             ("405B", "fp16", 810)):
+        near(f"{name} {bits}", fit("--params", name, "--dtype", bits)["bytes"]["weights"], giga * 1e9)
+    cards = fit("--params", "405B", "--dtype", "fp16", "--on", "h100,a100")["devices"]
+    for d in cards:
+        TALLY.check(f"405B on {d['name']}", d["count"] > 8 and not d["fits"], str(d["count"]))
+    TALLY.equal("AdamW, mixed: 16 bytes a parameter", [
+        fit("--params", "7B", "--train", "full")["bytes"][k] for k in ("weights", "gradients", "optimizer")],
+        [14 * 10**9, 14 * 10**9, 84 * 10**9])
+
+
+def published(name):
+    return next(CONFIGS.glob(f"*/{name}_config.json"), None)
+
+
+def known_models():
+    scout, v3 = published("meta-llama--Llama-4-Scout-17B-16E-Instruct"), published("deepseek-ai--DeepSeek-V3")
+    if scout:
+        found = fit("--config", scout, "--dtype", "int4", "--on", "h100")
+        TALLY.check("Scout at int4 on one 80 GB card", found["devices"][0]["fits"], str(found["bytes"]))
+        near("Scout: 109B", found["parameters"]["total"], 109e9, 0.02)
+        near("Scout: 17B active", found["parameters"]["active"], 17e9, 0.05)
+    if v3:
+        found = fit("--config", v3)
+        near("DeepSeek-V3: 671B", found["parameters"]["total"], 671e9, 0.005)
+        near("DeepSeek-V3: 37B active", found["parameters"]["active"], 37e9, 0.02)
+        # arXiv 2405.04434: one row of 512 + 64 elements a layer, 61 layers
+        near("DeepSeek-V3: 1152 bytes a token and layer", found["kv_bytes_per_token"], 61 * 576 * 2)
+    llama = published("meta-llama--Meta-Llama-3.1-70B")
+    if llama:
+        found = fit("--config", llama, "--context", "128K", "--batch", 2, "--kv-type", "q8_0")
+        near("Llama 70B: keys and values", found["bytes"]["kv"], 2 * 131072 * 80 * 2 * 8 * 128 * 34 / 32, 1e-4)
+
+
+def every_config():
+    files = [f for f in sorted(CONFIGS.glob("*/*.json")) if "model_type" in json.loads(f.read_text())]
+    for path in files:
+        found = fit("--config", path, "--on", "h100", "--context", 2048)
+        if not found:
+            continue
+        b, p = found["bytes"], found["parameters"]
+        TALLY.check(path.name, b["weights"] > 0 and b["total"] == sum(v for k, v in b.items() if k != "total") and
+                    0 < p["active"] <= p["total"] and found["devices"][0]["prefill_tokens_per_s"] and
+                    isinstance(found["notes"], list), str(found)[:300])
+    if not files:
+        TALLY.skip(f"no configurations in {CONFIGS}")
+
+
+def least(d, total):
+    """The least number of devices, as docs/fit.md says."""
+    split = sum(total[k] for k in ("weights", "kv", "gradients", "optimizer", "activations"))
+    n = 1
+    while split / n + total["compute"] + d["overhead_bytes"] > d["usable_bytes"] and n < 1e5:
+        n += 1
+    return n
+
+
+def counts_and_rooflines():
+    for arguments in (("--params", "70B"), ("--params", "405B", "--batch", 16), ("--params", "7B", "--dtype", "q4_k_m"),
+                      ("--params", "671B", "--active", "37B", "--dtype", "fp8", "--batch", 64),
+                      ("--params", "13B", "--train", "full", "--recompute", "layers"),
+                      ("--params", "13B", "--train", "lora", "--batch", 4)):
+        found = fit(*arguments, "--on", "h100,rtx4090,m3-max-64,mi300x,tpu-v5e,epyc-9654")
+        for d in found["devices"]:
+            name = f"{' '.join(map(str, arguments))} on {d['name']}"
+            n = least(d, found["bytes"])
+            TALLY.equal(f"{name}: count", d["count"], n)
+            TALLY.equal(f"{name}: fits", d["fits"], n == 1)
+            for side, tokens in (("decode", found["batch"]), ("prefill", found["prompt"])):
+                if found["train"]:
+                    continue
+                s = d[side]
+                seconds = max(s["bytes"] / s["bandwidth_bytes_per_s"], s["operations"] / s["operations_per_s"])
+                near(f"{name}: {side}", d[f"{side}_tokens_per_s"], tokens / (seconds + s["link_s"]))
+                share = d["decode_share"] * d["bandwidth_bytes_per_s"]
+                TALLY.check(f"{name}: {side}: bandwidth of {n}", share * n * 0.49 <= s["bandwidth_bytes_per_s"] <=
+                            share * n * 1.0001, str(s))
+    # a dense model in 16 bits on one card: the weights but the embedding's table are read for each token
+    found = fit("--params", "7B", "--on", "h100", "--context", 1)
+    speed = found["devices"][0]["decode_tokens_per_s"]
+    TALLY.check("7B on an H100, decode", 0.7 * 3352 / 14 <= speed <= 0.7 * 3352 / 12.5, str(speed))
+
+
+def what_fits():
+    for on in ("rtx4090", "h100", "m3-max-64"):
+        found = fit("--params", "13B", "--dtype", "q4_k_m", "--on", on)["devices"][0]
+        most = found["largest_context"]
+        again = fit("--params", "13B", "--dtype", "q4_k_m", "--on", on, "--context", most)
+        TALLY.check(f"{on}: the largest context fits", again["devices"][0]["fits"], str(most))
+        again = fit("--params", "13B", "--dtype", "q4_k_m", "--on", on, "--context", most + 1)
+        own = again["context_length"] == most
+        TALLY.check(f"{on}: one more does not", own or not again["devices"][0]["fits"], str(most))
+        best = fit("--params", "13B", "--on", on, "--dtype", found["best_dtype"])["devices"][0]
+        TALLY.check(f"{on}: the best type fits", best["fits"], found["best_dtype"])
+
+
+def money():
+    found = fit("--params", "8B", "--on", "h100", "--price", "h100=2", "--batch", 16, "--context", 512, "--api-in", 0.5,
+                "--api-out", 1.5, "--ratio", 1, "--utilisation", 0.5)
+    d = found["devices"][0]
+    near("USD for a million written", d["usd_per_mtok_out"], 2 / (3600 * 0.5 * d["decode_tokens_per_s"]) * 1e6)
+    near("USD for a million read", d["usd_per_mtok_in"], 2 / (3600 * 0.5 * d["prefill_tokens_per_s"]) * 1e6)
+    near("the API's mix", found["api_usd_per_mtok"], 1.0)
+    seconds = 1 / d["decode_tokens_per_s"] + 1 / d["prefill_tokens_per_s"]
+    near("capacity", d["capacity_tokens_per_month"], 730 * 3600 * 0.5 * 2 / seconds)
+    near("break-even", d["break_even_tokens_per_month"], 2 * 730 / 1.0 * 1e6)
+    cheap = fit("--params", "8B", "--on", "h100", "--price", "h100=2", "--api-in", 0.0001, "--api-out", 0.0001)
+    TALLY.equal("never cheaper", cheap["devices"][0]["break_even_tokens_per_month"], None)
+    prices = [d["usd_per_hour"] for d in cheap["cheapest"]]
+    TALLY.check("cheapest first", prices and prices == sorted(prices), str(prices))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Files with ranges; counts what was sent."""
+    sent = 0
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        path = pathlib.Path(self.translate_path(self.path))
+        if not path.is_file():
+            return self.send_error(404)
+        size, first, last = path.stat().st_size, 0, path.stat().st_size - 1
+        asked = self.headers.get("Range")
+        if asked:
+            first, _, end = asked.split("=")[1].partition("-")
+            first, last = int(first), min(int(end or last), last)
+        with open(path, "rb") as f:
+            f.seek(int(first))
+            data = f.read(last - int(first) + 1)
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("ETag", f'"{size}"')
+        self.end_headers()
+        try:
+            self.wfile.write(data)
+            Quiet.sent += len(data)
+        except OSError:
+            pass
+        return None
+
+
+def remote():
+    """Headers and the configuration travel, the 640 MiB of weights do not."""
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 4,
+              "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 8192, "vocab_size": 8192,
+              "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "tie_word_embeddings": True}
+    w, f, kv = 4096, 8192, 1024
+    layer = {"input_layernorm": [w], "post_attention_layernorm": [w], "self_attn.q_proj": [w, w],
+             "self_attn.k_proj": [kv, w], "self_attn.v_proj": [kv, w], "self_attn.o_proj": [w, w],
+             "mlp.gate_proj": [f, w], "mlp.up_proj": [f, w], "mlp.down_proj": [w, f]}
+    tensors = {"model.embed_tokens.weight": [8192, w], "model.norm.weight": [w]}
+    tensors.update({f"model.layers.{i}.{k}.weight": s for i in range(4) for k, s in layer.items()})
+    header, at = {}, 0
+    for name, shape in tensors.items():
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        with open(pathlib.Path(folder) / "model.safetensors", "wb") as out:
+            out.write(struct.pack("<Q", len(text)) + text)
+            out.truncate(8 + len(text) + at)
+        (pathlib.Path(folder) / "config.json").write_text(json.dumps(config))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/model.safetensors"
+        here = fit(folder)
+        there = fit(url, "--on", "rtx4090", HOME=folder)
+        server.shutdown()
+    if not there or isinstance(there, str):
+        return
+    TALLY.equal("over HTTP: the same bytes", there["bytes"]["weights"], here["bytes"]["weights"])
+    TALLY.equal("over HTTP: all of the file", here["bytes"]["weights"], at)
+    near("the folder's cache", here["bytes"]["kv"], 4096 * 4 * 2 * kv * 2, 0.001)
+    TALLY.check("over HTTP: only headers", Quiet.sent < 8 << 20, str(Quiet.sent))
+
+
+def main():
+    known_sizes()
+    known_models()
+    every_config()
+    counts_and_rooflines()
+    what_fits()
+    money()
+    remote()
+    TALLY.finish()
+
+
+if __name__ == "__main__":
+    main()
