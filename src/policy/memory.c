@@ -38,7 +38,7 @@ static double positions(const model_shape *s, const memory_inference *o, const s
     const bool window = l->memory == SHAPE_MEMORY_WINDOW && l->window > 0;
     switch (o->engine) {
     case MEMORY_TOLA: { /* kv.c: the window's pages and two more, of 64 */
-        const double most = window ? up((double)l->window, 64) + 128 : context;
+        const double most = window ? up((double)l->window, 64) + 128 : INFINITY;
         return fmin(up(context, 64), most);
     }
     case MEMORY_LLAMA: /* llama-kv-cache-iswa.cpp: the window and a micro-batch, padded to 256 */
@@ -122,10 +122,11 @@ static double widest(const model_shape *s, double rows) {
     return most;
 }
 
-/* llama.cpp reserves for a micro-batch that asks for the logits of all its tokens. */
+/* llama.cpp reserves for a micro-batch that asks for the logits of all its tokens; with a long context the mask of what
+ * each of them sees takes more. */
 static double llama_scratch(const model_shape *s, const memory_inference *o, double rows) {
-    (void)o;
-    return rows * (fmax((double)s->vocabulary, 0) + 2 * (double)s->width);
+    const double w = (double)s->width, mask = up((double)memory_context(s, o) * (double)batch_of(o), 256);
+    return rows * fmax((double)s->vocabulary + 2 * w, mask + 3.25 * w);
 }
 
 static double scratch(const model_shape *s, const memory_inference *o) {

@@ -300,7 +300,7 @@ static void read_decoder(shape_build *b, decoder *d) {
     } else
         b->shape->recognised = true;
     d->width = word_need(b, "hidden_size n_embd d_model dim model_dim", SHAPE_MOST_WIDTH);
-    d->layers = word_count(b, "num_hidden_layers n_layer n_layers num_layers", SHAPE_MOST_LAYERS, 0);
+    d->layers = word_count_in(b, b->text, "num_hidden_layers n_layer n_layers num_layers", SHAPE_MOST_LAYERS, 0);
     d->vocabulary = word_count(b, "vocab_size padded_vocab_size", SHAPE_MOST_WIDTH, 0);
     if (d->vocabulary == 0) d->vocabulary = word_count_in(b, b->whole, "vocab_size", SHAPE_MOST_WIDTH, 0);
     d->feed_forward =
