@@ -512,31 +512,60 @@ static tola_status run_all(comply_report *r, const char *model, tola_checkpoint 
     return conclude(r, err);
 }
 
-tola_status tola_comply(const char *model, const tola_comply_options *options, tola_compliance **out, tola_error *err) {
-    tola_comply_options o = TOLA_COMPLY_OPTIONS_INIT;
-    TRY(options_take(&o, sizeof o, options, err));
-    comply_report *r;
-    TRY(new_report(o.facts, o.on_date, &r, err));
+/* Facts and rules are taken and freed. */
+static tola_status answer(comply_report *r, const char *model, const tola_comply_options *o, yaml **files, size_t count,
+                          tola_error *err) {
     tola_checkpoint *ck = NULL;
-    yaml *files[MOST_FILES];
-    size_t count = 0;
-    tola_status status = o.facts ? facts_open(o.facts, &r->facts, err) : facts_parse("facts", "", 0, &r->facts, err);
     r->rules.facts = r->facts;
-    if (status == TOLA_OK) status = open_rules(o.rules, files, &count, err);
-    if (status == TOLA_OK) status = data_open("licences.yaml", &r->licences, err);
+    tola_status status = data_open("licences.yaml", &r->licences, err);
     if (status == TOLA_OK && model) status = look_at_weights(r, model, &ck, err);
     if (status == TOLA_OK) {
         r->pub.name = facts_text(r->facts, "model.name");
         if (!r->pub.name) r->pub.name = r->weights.name;
-        status = run_all(r, model, ck, &o, files, count, err);
+        status = run_all(r, model, ck, o, files, count, err);
     }
-    for (size_t i = 0; i < count; i++) yaml_free(files[i]);
     tola_checkpoint_close(ck);
+    return status;
+}
+
+static tola_status finish(comply_report *r, tola_status status, yaml **files, size_t count, tola_compliance **out) {
+    for (size_t i = 0; i < count; i++) yaml_free(files[i]);
     if (status == TOLA_OK)
         *out = &r->pub;
     else
         tola_compliance_free(&r->pub);
     return status;
+}
+
+tola_status tola_comply(const char *model, const tola_comply_options *options, tola_compliance **out, tola_error *err) {
+    tola_comply_options o = TOLA_COMPLY_OPTIONS_INIT;
+    TRY(options_take(&o, sizeof o, options, err));
+    comply_report *r;
+    TRY(new_report(o.facts, o.on_date, &r, err));
+    yaml *files[MOST_FILES];
+    size_t count = 0;
+    tola_status status = o.facts ? facts_open(o.facts, &r->facts, err) : facts_parse("facts", "", 0, &r->facts, err);
+    if (status == TOLA_OK) status = open_rules(o.rules, files, &count, err);
+    if (status == TOLA_OK) status = answer(r, model, &o, files, count, err);
+    return finish(r, status, files, count, out);
+}
+
+tola_status comply_of_text(const char *facts_text, size_t facts_length, const char *rules, size_t rules_length,
+                           const char *on_date, tola_compliance **out, tola_error *err) {
+    tola_comply_options o = TOLA_COMPLY_OPTIONS_INIT;
+    comply_report *r;
+    TRY(new_report(NULL, on_date, &r, err));
+    yaml *files[MOST_FILES];
+    size_t count = 0;
+    tola_status status = facts_parse("facts", facts_text, facts_length, &r->facts, err);
+    if (status == TOLA_OK && rules) {
+        status = yaml_parse("rules", rules, rules_length, &files[0], err);
+        count = status == TOLA_OK;
+    } else if (status == TOLA_OK) {
+        status = open_rules(NULL, files, &count, err);
+    }
+    if (status == TOLA_OK) status = answer(r, NULL, &o, files, count, err);
+    return finish(r, status, files, count, out);
 }
 
 tola_status tola_comply_mof(const char *path, tola_compliance **out, tola_error *err) {

@@ -25,4 +25,8 @@ typedef struct comply_report {
     size_t cap_findings;
 } comply_report;
 
+/* tola_comply over texts, without weights; `rules` NULL: those carried. */
+tola_status comply_of_text(const char *facts_text, size_t facts_length, const char *rules, size_t rules_length,
+                           const char *on_date, tola_compliance **out, tola_error *err);
+
 #endif

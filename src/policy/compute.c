@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/device.h"
 #include "policy/rules.h"
 
 /* One group of keys: training.* or finetuning.*. */
@@ -13,6 +14,7 @@ typedef struct group {
     const compute_model *m;
     arena *a;
     compute_result *out;
+    const devices *table; /* NULL: it cannot be read */
 } group;
 
 static bool number(const group *g, const char *key, double *out) {
@@ -107,6 +109,36 @@ static void check_hours(group *g, size_t i) {
                         shown(all, a), shown(count * each, b)));
 }
 
+/* The peak of one device in TFLOP/s: as given, else of the table of devices where device and precision are named. */
+static bool peak_of(group *g, size_t i, double *peak, const char **source, const char **lacks) {
+    static const struct {
+        const char *word;
+        device_peak peak;
+    } words[] = {
+        { "fp32", DEVICE_F32 }, { "tf32", DEVICE_TF32 }, { "fp16", DEVICE_F16 }, { "bf16", DEVICE_BF16 },
+        { "fp8", DEVICE_F8 },   { "int8", DEVICE_I8 },   { "fp4", DEVICE_F4 },
+    };
+    char path[64];
+    snprintf(path, sizeof path, "hardware[%zu].peak_tflops", i);
+    if (number(g, path, peak)) return true;
+    *lacks = "peak_tflops";
+    snprintf(path, sizeof path, "%s.hardware[%zu].device", g->prefix, i);
+    const char *name = facts_text(g->f, path);
+    snprintf(path, sizeof path, "%s.hardware[%zu].precision", g->prefix, i);
+    const char *precision = facts_text(g->f, path);
+    const device *d;
+    uint32_t count;
+    if (!name || !g->table || devices_find(g->table, name, &d, &count, NULL) != TOLA_OK || count > 1) return false;
+    if (!precision) *lacks = "precision";
+    for (size_t k = 0; precision && k < sizeof words / sizeof *words; k++) {
+        if (strcmp(words[k].word, precision) || !(d->peaks[words[k].peak] > 0)) continue;
+        *peak = d->peaks[words[k].peak] / 1e12;
+        *source = rule_format(g->a, "; peak of %s in %s: data/devices.yaml", d->title, precision);
+        return true;
+    }
+    return false;
+}
+
 /* hardware[]: hours x peak x utilisation, summed; and the same at full peak, which nothing can exceed. */
 static void hardware(group *g, double *limit) {
     char path[64];
@@ -115,18 +147,18 @@ static void hardware(group *g, double *limit) {
     *limit = NAN;
     if (!rows) return;
     double sum = 0, most = 0, hours, peak, share;
-    const char *lacks = NULL;
+    const char *lacks = NULL, *source = NULL;
     buf text;
     buf_init(&text, 2000);
     for (size_t i = 0; i < rows; i++) {
         char key[64], a[32], b[32], c[32];
         check_hours(g, i);
         bool h = device_hours(g, i, &hours);
-        snprintf(key, sizeof key, "hardware[%zu].peak_tflops", i);
-        bool p = number(g, key, &peak);
+        const char *peak_lacks = NULL;
+        bool p = peak_of(g, i, &peak, &source, &peak_lacks);
         snprintf(key, sizeof key, "hardware[%zu].utilisation", i);
         bool u = number(g, key, &share);
-        const char *which = !h ? "device_hours" : !p ? "peak_tflops" : !u ? "utilisation" : NULL;
+        const char *which = !h ? "device_hours" : !p ? peak_lacks : !u ? "utilisation" : NULL;
         if (which && !lacks) lacks = rule_format(g->a, "%s.hardware[].%s", g->prefix, which);
         most += h && p ? hours * 3600 * peak * 1e12 : NAN;
         if (which) continue;
@@ -140,7 +172,7 @@ static void hardware(group *g, double *limit) {
     if (e && !lacks) {
         e->flop = sum;
         e->formula = rule_format(g->a, "%.*s = %s FLOP", (int)text.length, (const char *)text.data, shown(sum, a));
-        e->source = rule_format(g->a, "%s.hardware", g->prefix);
+        e->source = rule_format(g->a, "%s.hardware%s", g->prefix, source ? source : "");
     }
     *limit = most;
     buf_free(&text);
@@ -245,7 +277,9 @@ tola_status compute_estimate(const facts *f, const compute_model *m, bool modifi
                              tola_error *err) {
     memset(out, 0, sizeof *out);
     static const char *const prefixes[] = { "training", "finetuning" };
-    group g = { .f = f, .m = m, .a = a, .out = out };
+    devices *table;
+    TRY(devices_open(NULL, &table, err));
+    group g = { .f = f, .m = m, .a = a, .out = out, .table = table };
     double extra;
     out->training_low = out->training_high = out->modification_low = out->modification_high = NAN;
     out->taken = modified && !has_any(f, "finetuning") && has_any(f, "training");
@@ -269,6 +303,7 @@ tola_status compute_estimate(const facts *f, const compute_model *m, bool modifi
                  &out->modification_source);
     }
     cost(&g, prefixes, 2);
+    devices_free(table);
     for (size_t i = 0; i < out->count; i++)
         if (!out->estimates[i].formula) return err_nomem(err, "estimating compute");
     return TOLA_OK;

@@ -28,7 +28,8 @@
         NUMBER(group "[].device_hours", "hours", 1e-6, 1e12, "devices times hours, where that is what is known",       \
                used),                                                                                                  \
         NUMBER(group "[].peak_tflops", "TFLOP/s", 1e-3, 1e6,                                                           \
-               "the peak of one device in the precision used, without sparsity", used),                                \
+               "the peak of one device, without sparsity; else that of data/devices.yaml for device and precision",    \
+               used),                                                                                                  \
         NUMBER(group "[].utilisation", "share", 1e-6, 1, "share of that peak that was reached (MFU)", used),           \
         WORD(group "[].precision", "fp64 fp32 tf32 fp16 bf16 fp8 int8 fp4", "of the matrix products", used),           \
         NUMBER(group "[].price_per_hour_usd", "USD", 0, 1e6, "of one device", "cost")

@@ -13,7 +13,8 @@
 #define MOST_DEPTH 40 /* of parentheses and not */
 #define MOST_USED 96  /* inputs that one rule names */
 #define MOST_RULES 2000
-#define MOST_TEXT 4000 /* of a rule's text with its figures */
+#define MOST_DAYS 2900000.0 /* from 1970, some eight thousand years */
+#define MOST_TEXT 4000      /* of a rule's text with its figures */
 
 char *rule_format(arena *a, const char *format, ...) {
     char small[512];
@@ -337,8 +338,12 @@ static tola_status arithmetic(reader *r, rule_value *out) {
         TRY(primary(r, &b));
         bool days = out->kind == RULE_DATE && b.kind == RULE_NUMBER && (op == '+' || op == '-');
         bool apart = out->kind == RULE_DATE && b.kind == RULE_DATE && op == '-';
-        if (days && fabs(b.low) < 1e6) {
-            out->days += (int32_t)(op == '+' ? b.low : -b.low);
+        if (days) {
+            double day = op == '+' ? out->days + b.low : out->days - b.low;
+            if (fabs(day) < MOST_DAYS) /* false for what is no number */
+                out->days = (int32_t)day;
+            else
+                *out = unknown;
         } else if (apart) {
             double gap = (double)out->days - (double)b.days;
             *out = (rule_value){ .kind = RULE_NUMBER, .low = gap, .high = gap };
