@@ -69,6 +69,9 @@ TOLA_API const tola_value *tola_checkpoint_config(const tola_checkpoint *checkpo
 TOLA_API TOLA_MUST_CHECK tola_status tola_checkpoint_companion(const tola_checkpoint *checkpoint, const char *name,
                                                                void **data, size_t *bytes, tola_error *err);
 
+/* Do its bytes come out of an encrypted model (tola/encrypt.h)? Then they should not be written anywhere unasked. */
+TOLA_API bool tola_checkpoint_encrypted(const tola_checkpoint *checkpoint);
+
 /* What is odd though readable: misaligned payloads, missing shards, trailing bytes, ... One line each. */
 TOLA_API size_t tola_checkpoint_warning_count(const tola_checkpoint *checkpoint);
 TOLA_API const char *tola_checkpoint_warning(const tola_checkpoint *checkpoint, size_t index);

@@ -22,6 +22,7 @@
 
 struct output_file {
     int fd;
+    bool private;    /* mode 0600 */
     bool in_place;   /* named as it will be, inside a temporary folder */
     char *path;      /* target */
     char *temporary; /* where it is now */
@@ -36,6 +37,8 @@ struct output_set {
     char *folder;           /* output_set_folder: target, without a slash at the end */
     char *temporary_folder; /* NULL where the folder existed */
     int folder_fd;          /* locked */
+    char **folders;         /* made inside, where they are now; parents first */
+    size_t folder_count, folder_cap;
 };
 
 /* ---- names ---- */
@@ -86,16 +89,24 @@ static int open_parent(const char *path) {
 
 /* ---- what killed processes left ---- */
 
-/* Files in a temporary folder of ours; it has no folders inside. */
-static void remove_folder_at(int parent, const char *name, int fd) {
+#define STALE_DEPTH 64 /* of folders in a temporary folder */
+
+/* A temporary folder of ours with what is in it. */
+static void remove_folder_at(int parent, const char *name, int fd, int depth) {
     int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = again >= 0 ? fdopendir(again) : NULL;
     if (!dir) {
         if (again >= 0) close(again);
         return;
     }
-    for (struct dirent *e; (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) unlinkat(fd, e->d_name, 0);
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if (unlinkat(fd, e->d_name, 0) == 0 || depth == STALE_DEPTH) continue;
+        int inner = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (inner < 0) continue;
+        remove_folder_at(fd, e->d_name, inner, depth + 1);
+        close(inner);
+    }
     closedir(dir);
     unlinkat(parent, name, AT_REMOVEDIR);
 }
@@ -118,7 +129,7 @@ static void remove_stale(const char *path) {
         struct stat st;
         if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0) {
             if (S_ISREG(st.st_mode)) unlinkat(parent, e->d_name, 0);
-            if (S_ISDIR(st.st_mode)) remove_folder_at(parent, e->d_name, fd);
+            if (S_ISDIR(st.st_mode)) remove_folder_at(parent, e->d_name, fd, 0);
         }
         close(fd);
     }
@@ -207,7 +218,8 @@ static tola_status create_locked(output_file *f, tola_error *err) {
             if (!f->temporary) return err_nomem(err, "preparing output");
         }
         f->fd = fault_hit(FAULT_WRITE) ? (errno = EIO, -1)
-                                       : open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+                                       : open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                                              f->private ? 0600 : 0666);
         if (f->fd < 0) {
             if (errno == EEXIST && !f->in_place) continue;
             return err_errno(err, errno, "cannot create", f->path);
@@ -258,18 +270,41 @@ static tola_status file_prepare(output_set *set, output_file *f, uint64_t bytes,
     }
     if (!f->in_place && set->count == 0) remove_stale(f->path);
     TRY(create_locked(f, err));
-    if (there && S_ISREG(st.st_mode) && fchmod(f->fd, st.st_mode & 0777) != 0)
+    if (there && !f->private && S_ISREG(st.st_mode) && fchmod(f->fd, st.st_mode & 0777) != 0)
         return err_errno(err, errno, "cannot set the mode of", f->path);
     return reserve(f, bytes, err);
 }
 
-tola_status output_add(output_set *set, const char *path, uint64_t bytes, output_file **out, tola_error *err) {
+tola_status output_add_folder(output_set *set, const char *path, tola_error *err) {
+    if (set->dry) return TOLA_OK;
+    char *now = set->temporary_folder ? path_in_temporary_folder(set, path) : mem_strdup(path);
+    if (!now || !mem_grow(&set->folders, &set->folder_cap, set->folder_count + 1, sizeof *set->folders)) {
+        mem_free(now);
+        return err_nomem(err, "preparing output");
+    }
+    if (!fault_hit(FAULT_WRITE) && mkdir(now, 0777) == 0) {
+        set->folders[set->folder_count++] = now;
+        return TOLA_OK;
+    }
+    struct stat st;
+    int reason = errno;
+    bool there = lstat(now, &st) == 0; /* a link would lead elsewhere */
+    mem_free(now);
+    if (there && S_ISDIR(st.st_mode)) return TOLA_OK;
+    if (!there) return err_errno(err, reason, "cannot create folder", path);
+    err_set(err, TOLA_E_EXISTS, TOLA_NO_OFFSET, "is no folder, where one is wanted");
+    return err_in_file(err, TOLA_E_EXISTS, path);
+}
+
+static tola_status add_file(output_set *set, const char *path, uint64_t bytes, bool private, output_file **out,
+                            tola_error *err) {
     if (!mem_grow(&set->files, &set->cap, set->count + 1, sizeof *set->files))
         return err_nomem(err, "preparing output");
     output_file *f = mem_calloc(1, sizeof *f);
     if (!f) return err_nomem(err, "preparing output");
     f->fd = -1;
     f->bytes = bytes;
+    f->private = private;
     f->path = mem_strdup(path);
     tola_status status = f->path ? TOLA_OK : err_nomem(err, "preparing output");
     if (status == TOLA_OK && !set->dry) status = file_prepare(set, f, bytes, err);
@@ -281,6 +316,14 @@ tola_status output_add(output_set *set, const char *path, uint64_t bytes, output
     set->files[set->count++] = f;
     *out = f;
     return TOLA_OK;
+}
+
+tola_status output_add(output_set *set, const char *path, uint64_t bytes, output_file **out, tola_error *err) {
+    return add_file(set, path, bytes, false, out, err);
+}
+
+tola_status output_add_private(output_set *set, const char *path, uint64_t bytes, output_file **out, tola_error *err) {
+    return add_file(set, path, bytes, true, out, err);
 }
 
 /* A dry file knows how long it would be. */
@@ -335,7 +378,9 @@ const char *output_path(const output_file *f) { return f->path; }
 
 static void set_free(output_set *set) {
     for (size_t i = 0; i < set->count; i++) file_free(set->files[i]);
+    for (size_t i = 0; i < set->folder_count; i++) mem_free(set->folders[i]);
     if (set->folder_fd >= 0) close(set->folder_fd);
+    mem_free(set->folders);
     mem_free(set->files);
     mem_free(set->folder);
     mem_free(set->temporary_folder);
@@ -346,6 +391,7 @@ void output_abort(output_set *set) {
     if (!set) return;
     for (size_t i = 0; i < set->count; i++)
         if (set->files[i]->temporary) unlink(set->files[i]->temporary);
+    for (size_t i = set->folder_count; i-- > 0;) rmdir(set->folders[i]); /* those that hold nothing now */
     if (set->temporary_folder) rmdir(set->temporary_folder);
     set_free(set);
 }
@@ -381,9 +427,22 @@ static tola_status rename_to(const char *from, const char *to, bool overwrite, t
     return err_errno(err, errno, "cannot rename into place", to);
 }
 
+static tola_status sync_folders(const output_set *set, tola_error *err) {
+    for (size_t i = 0; i < set->folder_count; i++) {
+        int fd = open(set->folders[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) return err_errno(err, errno, "cannot open the folder", set->folders[i]);
+        int result = fsync(fd), reason = errno;
+        close(fd);
+        if (result != 0 && reason != EINVAL && reason != ENOTSUP)
+            return err_errno(err, reason, "cannot sync the folder", set->folders[i]);
+    }
+    return TOLA_OK;
+}
+
 static tola_status commit_files(output_set *set, tola_error *err) {
     for (size_t i = 0; i < set->count; i++) TRY(sync_fd(set->files[i]->fd, set->files[i]->path, err));
     if (set->temporary_folder) {
+        TRY(sync_folders(set, err));
         TRY(sync_fd(set->folder_fd, set->folder, err));
         TRY(rename_to(set->temporary_folder, set->folder, false, err));
         for (size_t i = 0; i < set->count; i++) set->files[i]->temporary[0] = 0;
@@ -396,6 +455,7 @@ static tola_status commit_files(output_set *set, tola_error *err) {
         TRY(rename_to(f->temporary, f->path, set->overwrite, err));
         f->temporary[0] = 0; /* nothing to remove any more */
     }
+    TRY(sync_folders(set, err));
     return set->count ? sync_parent(set->files[0]->path, err) : TOLA_OK;
 }
 

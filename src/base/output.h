@@ -21,6 +21,10 @@ tola_status output_set_folder(output_set *set, const char *path, tola_error *err
 /* Creates the temporary file for `path`; `bytes` (0 = unknown) is reserved, so that a full disk shows at once.
  * TOLA_E_EXISTS where the target exists and overwriting was not asked for. */
 tola_status output_add(output_set *set, const char *path, uint64_t bytes, output_file **out, tola_error *err);
+/* The same for a secret: from its creation on nobody but its owner may read it. */
+tola_status output_add_private(output_set *set, const char *path, uint64_t bytes, output_file **out, tola_error *err);
+/* A folder in that of output_set_folder, for files that are added to it after; one that exists is fine. */
+tola_status output_add_folder(output_set *set, const char *path, tola_error *err);
 /* pwrite of all bytes; any thread. */
 tola_status output_write(output_file *file, uint64_t offset, const void *data, size_t bytes, tola_error *err);
 tola_status output_truncate(output_file *file, uint64_t bytes, tola_error *err);

@@ -22,6 +22,7 @@ struct source {
     const char *path; /* for messages; owned by the implementation */
     uint64_t size;
     bool remote; /* reads are round trips: fetch headers in few large pieces */
+    bool secret; /* what is read must not reach a disk: it was decrypted */
 };
 
 /* Regular files only (a FIFO, a device, a directory is TOLA_E_ARG with a message). */

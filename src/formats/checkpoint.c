@@ -347,6 +347,11 @@ const tola_value *tola_checkpoint_metadata(const tola_checkpoint *ck) { return &
 const tola_value *tola_checkpoint_config(const tola_checkpoint *ck) {
     return ck->config.kind == TOLA_VALUE_MAP ? &ck->config : NULL;
 }
+bool tola_checkpoint_encrypted(const tola_checkpoint *ck) {
+    for (size_t i = 0; i < ck->file_count; i++)
+        if (ck->files[i].src && ck->files[i].src->secret) return true;
+    return false;
+}
 size_t tola_checkpoint_warning_count(const tola_checkpoint *ck) { return ck->warning_count; }
 const char *tola_checkpoint_warning(const tola_checkpoint *ck, size_t i) {
     return i < ck->warning_count ? ck->warnings[i] : NULL;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/json.h"
@@ -383,7 +382,23 @@ tola_status ck_read_index(tola_checkpoint *ck, const char *path, tola_error *err
 
 /* ---- folders ---- */
 
+static tola_status list_container(shard_set *s, const void *opened, const char *pattern, tola_error *err) {
+    size_t at = 0;
+    for (const char *name; (name = container_encrypted.next(opened, &at));)
+        if (name[0] != '.' && !strchr(name, '/') && glob_match(pattern, name))
+            TRY(shards_add(s, name, strlen(name), err));
+    if (s->count) qsort(s->names, s->count, sizeof *s->names, by_natural_order);
+    return TOLA_OK;
+}
+
 static tola_status list_folder(shard_set *s, const char *path, const char *pattern, tola_error *err) {
+    void *opened;
+    TRY(ck_open_container(path, &opened, err));
+    if (opened) {
+        tola_status status = list_container(s, opened, pattern, err);
+        ck_close_container(opened);
+        return status;
+    }
     DIR *dir = opendir(path);
     if (!dir) return err_errno(err, errno, "cannot read folder", path);
     tola_status status = TOLA_OK;
@@ -444,7 +459,7 @@ tola_status ck_read_folder(tola_checkpoint *ck, const char *path, tola_error *er
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
         char *file = path_join(path, usual[i]);
         if (!file) return err_nomem(err, "opening a folder");
-        bool there = access(file, F_OK) == 0;
+        bool there = ck_exists(file);
         mem_free(file);
         if (there) return read_one_of(ck, path, usual[i], err);
     }

@@ -134,6 +134,30 @@ typedef struct opener {
 extern const opener *const opener_table[];
 const opener *opener_find(const char *ref); /* NULL: a plain path */
 
+/* ---- files that hold files, which rooms below can open: encrypted models ----
+ * Where one is called PATH, what lies in it is called PATH/NAME, as if it were a folder. */
+typedef struct container {
+    /* Do the first bytes of a file (at least CONTAINER_HEAD, or all) say that it is one? */
+    bool (*probe)(const uint8_t *head, size_t bytes);
+    /* Takes `outer` over whether it succeeds or not. Opening it again while it is open is cheap. */
+    tola_status (*open)(source *outer, void **out, tola_error *err);
+    void (*close)(void *opened); /* the sources of its files stay */
+    bool (*folder)(const void *opened); /* is it to be seen as a folder, or as the one file in it? */
+    const char *(*next)(const void *opened, size_t *at); /* names, *at = 0 at first; NULL at the end */
+    /* The file `name` (NULL: the only one) as a source called `path`. */
+    tola_status (*file)(void *opened, const char *name, const char *path, source **out, tola_error *err);
+} container;
+#define CONTAINER_HEAD 16
+extern const container container_encrypted; /* trust/; joined as opener_table is */
+
+/* The container that `path` is; *out NULL where it is none. Closed with ck_close_container. */
+tola_status ck_open_container(const char *path, void **out, tola_error *err);
+void ck_close_container(void *opened); /* NULL is fine */
+/* Is it a folder, or a container to be seen as one? False where that cannot be found out. */
+bool ck_is_folder(const char *path);
+/* Does `path` name a file or folder, or something in a container? */
+bool ck_exists(const char *path);
+
 /* Opens path or reference as a source. */
 tola_status ck_open_source(const char *path, source **out, tola_error *err);
 

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/path.h"
@@ -224,9 +223,7 @@ static tola_status set_folder(tola_checkpoint *ck, const char *path, size_t leng
 /* ---- what the caller named ---- */
 
 static tola_status read_named(tola_checkpoint *ck, const char *path, tola_error *err) {
-    struct stat st;
-    bool reference = opener_find(path) != NULL;
-    if (!reference && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    if (ck_is_folder(path)) {
         TRY(set_folder(ck, path, strlen(path), err));
         return ck_read_folder(ck, path, err);
     }
@@ -239,7 +236,7 @@ static tola_status read_named(tola_checkpoint *ck, const char *path, tola_error 
     return index ? ck_read_index(ck, path, err) : ck_read_path(ck, path, err);
 }
 
-static tola_status open_into(tola_checkpoint *ck, const char *path, tola_error *err) {
+static tola_status open_parts(tola_checkpoint *ck, const char *path, tola_error *err) {
     const opener *o = opener_find(path);
     if (o && ck->options.offline)
         return err_set(err, TOLA_E_NETWORK, TOLA_NO_OFFSET, "%s needs the network, which was not allowed", path);
@@ -268,6 +265,15 @@ static void *watcher_user;
 void ck_watch(ck_watch_fn watch, void *user) {
     watcher = watch;
     watcher_user = user;
+}
+
+/* A container stays open meanwhile: its files are opened one by one. */
+static tola_status open_into(tola_checkpoint *ck, const char *path, tola_error *err) {
+    void *opened;
+    TRY(ck_open_container(path, &opened, err));
+    tola_status status = open_parts(ck, path, err);
+    ck_close_container(opened);
+    return status;
 }
 
 tola_status tola_checkpoint_open(const char *path, const tola_open_options *options, tola_checkpoint **out,

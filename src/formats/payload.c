@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "tensor/dtype.h"
 
 #define LARGEST_UNIT 512 /* bytes of the largest block type and more */
@@ -126,6 +127,7 @@ typedef struct view_owner {
     source *src; /* mapped: to be released */
     uint64_t offset, bytes;
     void *heap;
+    void *secret; /* secret_map of `bytes` */
 } view_owner;
 
 tola_status tola_checkpoint_acquire(const tola_checkpoint *ck, size_t index, tola_view *view, tola_error *err) {
@@ -138,25 +140,32 @@ tola_status tola_checkpoint_acquire(const tola_checkpoint *ck, size_t index, tol
         source *src = ck->files[t->info.file].src;
         const uint8_t *map = source_map(src);
         if (map) {
-            *owner = (view_owner){ src, t->info.offset, t->info.bytes, NULL };
+            *owner = (view_owner){ src, t->info.offset, t->info.bytes, NULL, NULL };
             *view = (tola_view){ map + t->info.offset, (size_t)t->info.bytes, owner };
             return TOLA_OK;
         }
     }
     tola_status status = TOLA_E_NOMEM;
-    owner->heap = t->info.bytes <= SIZE_MAX / 2 ? mem_alloc_aligned(64, (size_t)t->info.bytes) : NULL;
-    if (!owner->heap) {
+    const bool fits = t->info.bytes <= SIZE_MAX / 2;
+    owner->bytes = t->info.bytes;
+    if (fits && tola_checkpoint_encrypted(ck))
+        owner->secret = secret_map((size_t)t->info.bytes);
+    else if (fits)
+        owner->heap = mem_alloc_aligned(64, (size_t)t->info.bytes);
+    void *data = owner->secret ? owner->secret : owner->heap;
+    if (!data) {
         err_set(err, TOLA_E_NOMEM, TOLA_NO_OFFSET, "%" PRIu64 " bytes do not fit into memory", t->info.bytes);
         in_place(ck, t, status, err);
     } else {
-        status = tola_checkpoint_read(ck, index, 0, owner->heap, (size_t)t->info.bytes, err);
+        status = tola_checkpoint_read(ck, index, 0, data, (size_t)t->info.bytes, err);
     }
     if (status != TOLA_OK) {
+        secret_unmap(owner->secret, (size_t)owner->bytes);
         mem_free(owner->heap);
         mem_free(owner);
         return status;
     }
-    *view = (tola_view){ owner->heap, (size_t)t->info.bytes, owner };
+    *view = (tola_view){ data, (size_t)t->info.bytes, owner };
     return TOLA_OK;
 }
 
@@ -164,6 +173,7 @@ void tola_view_release(tola_view *view) {
     if (!view || !view->owner) return;
     view_owner *owner = view->owner;
     if (owner->src) source_release(owner->src, owner->offset, owner->bytes);
+    secret_unmap(owner->secret, (size_t)owner->bytes);
     mem_free(owner->heap);
     mem_free(owner);
     *view = (tola_view){ NULL, 0, NULL };

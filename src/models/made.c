@@ -94,7 +94,8 @@ static bool open_to_others(const char *folder) {
 static char *file_for(const tola_checkpoint *ck) {
     uint8_t digest[SHA256_BYTES];
     buf about;
-    char name[128], *path = NULL, *folder = tola_checkpoint_file_count(ck) > 0 ? cache_folder() : NULL;
+    char name[128], *path = NULL, *folder = NULL;
+    if (tola_checkpoint_file_count(ck) > 0 && !tola_checkpoint_encrypted(ck)) folder = cache_folder();
     buf_init(&about, 0);
     if (folder && !open_to_others(folder) && describe_files(ck, &about) &&
         sha256(about.data, about.length, digest, NULL) == TOLA_OK) {

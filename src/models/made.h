@@ -5,7 +5,7 @@
  * its files were when the weights were made (path, size, time of change, inode). TOLA_CACHE=off keeps none. Nothing
  * fails because of it: what cannot be used or written is made again. Used is only a file of our own user's in a folder
  * that not everyone may write to. Models of less than MADE_LEAST bytes are not worth a file, and neither is one that
- * would leave less than as much again of the disk free. Nothing removes files of models that have gone.
+ * would leave less than as much again of the disk free, and what was made of an encrypted model is kept in none. Nothing removes files of models that have gone.
  */
 #ifndef MODELS_MADE_H
 #define MODELS_MADE_H

@@ -243,7 +243,7 @@ static tola_status open_parsed(const url *to, const char *token, const char *sho
     http_source *h = mem_calloc(1, sizeof *h + n);
     if (!h) return err_nomem(err, "opening an address");
     memcpy(h->shown, shown, n);
-    h->base = (source){ &http_ops, h->shown, 0, true };
+    h->base = (source){ &http_ops, h->shown, 0, true, false };
     h->to = *to;
     pthread_mutex_init(&h->lock, NULL);
     pthread_mutex_init(&h->direct_lock, NULL);

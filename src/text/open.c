@@ -1,6 +1,5 @@
 /* Which tokenizer lies at a path or belongs to a model. */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/path.h"
@@ -175,11 +174,6 @@ tola_status tk_open_files(const tk_files *files, tola_tokenizer **out, tola_erro
 
 /* ---- a path ---- */
 
-static bool is_folder(const char *path) {
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* Weights: what is in the file, or beside it. */
 static tola_status load_model(tola_tokenizer *t, const char *path, tola_error *err) {
     tola_checkpoint *ck;
@@ -217,7 +211,7 @@ tola_status tola_tokenizer_open(const char *path, tola_tokenizer **out, tola_err
     tola_tokenizer *t;
     TRY(tk_create(&t, err));
     tola_error detail = TOLA_ERROR_INIT;
-    tola_status status = is_folder(path) ? load_beside(t, fetch_file, path, &detail) : load_file(t, path, &detail);
+    tola_status status = ck_is_folder(path) ? load_beside(t, fetch_file, path, &detail) : load_file(t, path, &detail);
     if (status == TOLA_OK) {
         *out = t;
         return TOLA_OK;

@@ -48,6 +48,28 @@ static const crypto_row rows[] = {
     ROW(EVP_DigestSign),
     ROW(EVP_DigestVerifyInit),
     ROW(EVP_DigestVerify),
+    ROW(BIO_new),
+    ROW(BIO_s_mem),
+    ROW(BIO_read),
+    ROW(EVP_PKEY_Q_keygen),
+    ROW(PEM_write_bio_PKCS8PrivateKey),
+    ROW(PEM_write_bio_PUBKEY),
+    ROW(EVP_PKEY_new_raw_private_key),
+    ROW(EVP_PKEY_new_raw_public_key),
+    ROW(EVP_PKEY_get_raw_public_key),
+    ROW(EVP_PKEY_CTX_new),
+    ROW(EVP_PKEY_CTX_free),
+    ROW(EVP_PKEY_derive_init),
+    ROW(EVP_PKEY_derive_set_peer),
+    ROW(EVP_PKEY_derive),
+    ROW(HMAC),
+    ROW(EVP_CIPHER_fetch),
+    ROW(EVP_CIPHER_CTX_new),
+    ROW(EVP_CIPHER_CTX_free),
+    ROW(EVP_CIPHER_CTX_ctrl),
+    ROW(EVP_CipherInit_ex),
+    ROW(EVP_CipherUpdate),
+    ROW(EVP_CipherFinal_ex),
     ROW(PEM_read_bio_X509),
     ROW(d2i_X509),
     ROW(i2d_X509),
@@ -117,11 +139,11 @@ static void load(void) {
 tola_status crypto_get(const crypto **out, tola_error *err) {
     pthread_once(&once, load);
     if (!present && missing)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "signatures need OpenSSL 3: libcrypto.so.3 has no %s",
-                       missing);
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                       "signatures and encryption need OpenSSL 3: libcrypto.so.3 has no %s", missing);
     if (!present)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
-                       "signatures need OpenSSL 3: libcrypto.so.3 is not there");
+                       "signatures and encryption need OpenSSL 3: libcrypto.so.3 is not there");
     *out = &table;
     return TOLA_OK;
 }

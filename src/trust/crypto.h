@@ -49,6 +49,33 @@ typedef struct crypto {
     int (*EVP_DigestVerifyInit)(void *ctx, void **pkey_ctx, const void *md, void *engine, void *key);
     int (*EVP_DigestVerify)(void *ctx, const unsigned char *sig, size_t sig_bytes, const unsigned char *data,
                             size_t bytes);
+    /* making keys, agreeing on one */
+    void *(*BIO_new)(const void *method);
+    const void *(*BIO_s_mem)(void);
+    int (*BIO_read)(void *bio, void *data, int bytes);
+    void *(*EVP_PKEY_Q_keygen)(void *library, const char *properties, const char *type, ...);
+    int (*PEM_write_bio_PKCS8PrivateKey)(void *bio, const void *key, const void *cipher, const char *password, int bytes,
+                                         crypto_password_fn ask, void *user);
+    int (*PEM_write_bio_PUBKEY)(void *bio, const void *key);
+    void *(*EVP_PKEY_new_raw_private_key)(int type, void *engine, const unsigned char *key, size_t bytes);
+    void *(*EVP_PKEY_new_raw_public_key)(int type, void *engine, const unsigned char *key, size_t bytes);
+    int (*EVP_PKEY_get_raw_public_key)(const void *key, unsigned char *out, size_t *bytes);
+    void *(*EVP_PKEY_CTX_new)(void *key, void *engine);
+    void (*EVP_PKEY_CTX_free)(void *ctx);
+    int (*EVP_PKEY_derive_init)(void *ctx);
+    int (*EVP_PKEY_derive_set_peer)(void *ctx, void *peer);
+    int (*EVP_PKEY_derive)(void *ctx, unsigned char *out, size_t *bytes);
+    /* encryption */
+    unsigned char *(*HMAC)(const void *md, const void *key, int key_bytes, const unsigned char *data, size_t bytes,
+                           unsigned char *out, unsigned *out_bytes);
+    void *(*EVP_CIPHER_fetch)(void *library, const char *name, const char *properties);
+    void *(*EVP_CIPHER_CTX_new)(void);
+    void (*EVP_CIPHER_CTX_free)(void *ctx);
+    int (*EVP_CIPHER_CTX_ctrl)(void *ctx, int type, int bytes, void *data);
+    int (*EVP_CipherInit_ex)(void *ctx, const void *cipher, void *engine, const unsigned char *key,
+                             const unsigned char *iv, int encrypt);
+    int (*EVP_CipherUpdate)(void *ctx, unsigned char *out, int *out_bytes, const unsigned char *in, int bytes);
+    int (*EVP_CipherFinal_ex)(void *ctx, unsigned char *out, int *out_bytes);
     /* certificates */
     void *(*PEM_read_bio_X509)(void *bio, void **x, crypto_password_fn password, void *user);
     void *(*d2i_X509)(void **x, const unsigned char **der, long bytes);

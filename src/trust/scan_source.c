@@ -28,7 +28,7 @@ tola_status source_open_range(source *from, uint64_t start, uint64_t end, source
     range_source *r = mem_calloc(1, sizeof *r + n);
     if (!r) return err_nomem(err, "opening part of a file");
     memcpy(r->path, from->path, n);
-    r->base = (source){ &range_ops, r->path, end - start, from->remote };
+    r->base = (source){ &range_ops, r->path, end - start, from->remote, from->secret };
     r->from = from;
     r->start = start;
     *out = &r->base;
