@@ -8,6 +8,7 @@
 #include <tola/checkpoint.h>
 #include <tola/comply.h>
 #include <tola/embed.h>
+#include <tola/encrypt.h>
 #include <tola/eval.h>
 #include <tola/finetune.h>
 #include <tola/fit.h>

@@ -48,6 +48,7 @@ typedef struct cli_verb {
     size_t settings_size;    /* of the verb's struct, zeroed before parsing */
     const void *defaults;    /* such a struct to begin with instead of zeros; NULL */
     unsigned min_args, max_args;
+    bool model;              /* it opens models, which may be encrypted: --identity and --passphrase-file */
     int (*run)(const void *settings, char **args, int n_args); /* returns an exit code */
     bool (*unlogged)(char **args); /* is this use of the verb none that TOLA_LOG is told of? NULL: it never is */
 } cli_verb;

@@ -146,6 +146,10 @@ void doc_man_verb(const cli_verb *verb) {
         out_printf(".Pp\nThe options are:\n");
         man_options(verb->options);
     }
+    if (verb->model) {
+        out_printf(".Pp\nWhat opens encrypted models:\n");
+        man_options(frame_key_options);
+    }
     out_printf(".Pp\nThe options of every verb are:\n");
     man_options(frame_common_options);
     if (verb->exits && *verb->exits) {
@@ -185,6 +189,8 @@ void doc_man_overview(void) {
                ".It Ev COLUMNS\nThe width of the terminal.\n"
                ".It Ev TOLA_CPU\nThe highest instruction set that is used, as in scalar;\n"
                "for tests and for reports of errors.\n"
+               ".It Ev TOLA_IDENTITY , TOLA_PASSPHRASE_FILE\nWhat opens encrypted models where no option says it:\n"
+               "files as --identity and --passphrase-file name them.\n"
                ".It Ev HF_ENDPOINT , HF_TOKEN\nThe server behind hf:// references and the token it is given.\n.El\n"
                ".Sh EXIT STATUS\n.Bl -tag -width Ds\n.It 0\nDone, or the answer is yes.\n"
                ".It 1\nIt ran, and the answer is no: the two differ.\n"

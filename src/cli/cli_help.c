@@ -119,6 +119,10 @@ void help_verb(const cli_verb *verb, bool longer) {
         heading("Options");
         for (const cli_option *o = verb->options; o->name; o++) option_line(o, longer);
     }
+    if (verb->model) {
+        heading("Keys to encrypted models");
+        for (const cli_option *o = frame_key_options; o->name; o++) option_line(o, longer);
+    }
     heading("Common options");
     for (const cli_option *o = frame_common_options; o->name; o++) option_line(o, longer);
     if (!longer) {

@@ -17,6 +17,7 @@ typedef struct common_settings {
     bool help_short, help_long, json, quiet, verbose, force;
     uint64_t threads;
     const char *progress;
+    cli_list identities, passphrase_files;
 } common_settings;
 
 /* clang-format off */
@@ -34,20 +35,28 @@ const cli_option frame_common_options[] = {
     { "help", 0, CLI_FLAG, NULL, "Show the whole help", offsetof(common_settings, help_long), NULL, NULL },
     { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
 };
+
+const cli_option frame_key_options[] = {
+    { "identity", 0, CLI_LIST, "KEY", "Open encrypted models with this secret key of tola keygen",
+      offsetof(common_settings, identities), NULL, "file" },
+    { "passphrase-file", 0, CLI_LIST, "FILE", "Open encrypted models with the first line of FILE; - is stdin",
+      offsetof(common_settings, passphrase_files), NULL, "file" },
+    { NULL, 0, CLI_FLAG, NULL, NULL, 0, NULL, NULL },
+};
 /* clang-format on */
 
 const cli_option *frame_option(const cli_verb *verb, size_t i) {
-    size_t own = 0;
-    for (; verb->options && verb->options[own].name; own++)
-        if (own == i) return &verb->options[own];
-    const cli_option *common = &frame_common_options[0];
-    for (size_t j = own; common->name; j++, common++)
-        if (j == i) return common;
+    const cli_option *const tables[] = { verb->options, verb->model ? frame_key_options : NULL, frame_common_options };
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+        for (const cli_option *o = tables[t]; o && o->name; o++)
+            if (i-- == 0) return o;
     return NULL;
 }
 
 static bool is_common(const cli_option *o) {
     for (const cli_option *c = frame_common_options; c->name; c++)
+        if (c == o) return true;
+    for (const cli_option *c = frame_key_options; c->name; c++)
         if (c == o) return true;
     return false;
 }
@@ -304,6 +313,8 @@ int frame_parse(const cli_verb *verb, int argc, char **argv, frame_parsed *out) 
     out->args[out->n_args] = NULL;
     out->help_short = p.common.help_short;
     out->help_long = p.common.help_long;
+    out->identities = p.common.identities;
+    out->passphrase_files = p.common.passphrase_files;
     if (code == CLI_YES) code = apply_common(&p);
     if (code == CLI_YES && !out->help_short && !out->help_long) code = check_count(&p);
     return code;
@@ -321,6 +332,8 @@ void frame_parsed_free(const cli_verb *verb, frame_parsed *parsed) {
         cli_list *list = (cli_list *)(void *)((char *)parsed->settings + o->offset);
         free(list->items);
     }
+    free(parsed->identities.items);
+    free(parsed->passphrase_files.items);
     free(parsed->settings);
     free(parsed->args);
 }

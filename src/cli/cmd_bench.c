@@ -412,5 +412,6 @@ const cli_verb cmd_bench = {
     .defaults = &defaults,
     .min_args = 1,
     .max_args = 1,
+    .model = true,
     .run = run,
 };

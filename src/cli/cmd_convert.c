@@ -209,5 +209,6 @@ const cli_verb cmd_convert = {
     .settings_size = sizeof(settings),
     .min_args = 2,
     .max_args = 2,
+    .model = true,
     .run = run,
 };

@@ -172,5 +172,6 @@ const cli_verb cmd_diff = {
     .settings_size = sizeof(settings),
     .min_args = 2,
     .max_args = 2,
+    .model = true,
     .run = run,
 };

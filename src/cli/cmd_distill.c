@@ -120,5 +120,6 @@ const cli_verb cmd_distill = {
     .defaults = &defaults,
     .min_args = 1,
     .max_args = 1,
+    .model = true,
     .run = run,
 };

@@ -195,5 +195,6 @@ const cli_verb cmd_embed = {
     .settings_size = sizeof(settings),
     .min_args = 1,
     .max_args = 1000000,
+    .model = true,
     .run = run,
 };

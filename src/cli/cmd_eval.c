@@ -286,5 +286,6 @@ const cli_verb cmd_eval = {
     .settings_size = sizeof(settings),
     .min_args = 3,
     .max_args = 3,
+    .model = true,
     .run = run,
 };

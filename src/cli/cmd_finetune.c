@@ -318,5 +318,6 @@ const cli_verb cmd_finetune = {
     .defaults = &defaults,
     .min_args = 1,
     .max_args = 1,
+    .model = true,
     .run = run,
 };

@@ -96,5 +96,6 @@ const cli_verb cmd_inspect = {
     .settings_size = sizeof(inspect_settings),
     .min_args = 1,
     .max_args = 1,
+    .model = true,
     .run = run,
 };

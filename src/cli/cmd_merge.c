@@ -125,5 +125,6 @@ const cli_verb cmd_merge = {
     .settings_size = sizeof(settings),
     .min_args = 2,
     .max_args = 2,
+    .model = true,
     .run = run,
 };

@@ -181,5 +181,6 @@ const cli_verb cmd_quantize = {
     .settings_size = sizeof(settings),
     .min_args = 2,
     .max_args = 2,
+    .model = true,
     .run = run,
 };

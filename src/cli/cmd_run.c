@@ -351,5 +351,6 @@ const cli_verb cmd_run = {
     .defaults = &defaults,
     .min_args = 1,
     .max_args = 1,
+    .model = true,
     .run = run_run,
 };

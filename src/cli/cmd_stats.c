@@ -83,5 +83,6 @@ const cli_verb cmd_stats = {
     .settings_size = sizeof(stats_settings),
     .min_args = 1,
     .max_args = 2,
+    .model = true,
     .run = run,
 };

@@ -153,5 +153,6 @@ const cli_verb cmd_tokenize = {
     .settings_size = sizeof(settings),
     .min_args = 1,
     .max_args = 2,
+    .model = true,
     .run = run,
 };

@@ -58,5 +58,6 @@ const cli_verb cmd_train = {
     .settings_size = sizeof(training_settings),
     .min_args = 1,
     .max_args = 1,
+    .model = true,
     .run = run,
 };

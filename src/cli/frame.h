@@ -15,7 +15,8 @@ char *frame_format(const char *format, va_list args) __attribute__((format(print
 /* ---- verbs and options ---- */
 const cli_verb *frame_find_verb(const char *name);
 extern const cli_option frame_common_options[]; /* ends with a row whose name is NULL */
-/* Row i of the verb's options followed by the common ones; NULL beyond the end. */
+extern const cli_option frame_key_options[];    /* of verbs that open models; ends likewise */
+/* Row i of the verb's options followed by those of keys and the common ones; NULL beyond the end. */
 const cli_option *frame_option(const cli_verb *verb, size_t i);
 /* Word i of a space-separated list copied into buf; false beyond the end. */
 bool frame_word(const char *words, size_t i, char *buf, size_t cap);
@@ -24,6 +25,7 @@ typedef struct frame_parsed {
     void *settings;
     char **args; /* the arguments that are no options; NULL-terminated */
     int n_args;
+    cli_list identities, passphrase_files; /* what opens encrypted models */
     bool help_short, help_long;
 } frame_parsed;
 /* Parses argv[0 .. argc-1] (what follows the verb) into out and into `cli`. CLI_YES, or CLI_ERROR after a message. */

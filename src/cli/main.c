@@ -24,16 +24,34 @@ static int unknown_verb(const char *name) {
     return cli_fail("unknown verb '%s'; 'tola help' lists the verbs", name);
 }
 
+static void warn_of_key(void *user, const char *message) {
+    (void)user;
+    cli_warn("%s", message);
+}
+
+/* What opens encrypted models goes into the library's ring before a verb opens one. */
+static int add_keys(const frame_parsed *parsed) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_status status = TOLA_OK;
+    tola_keys_on_warning(warn_of_key, NULL);
+    for (size_t i = 0; status == TOLA_OK && i < parsed->identities.count; i++)
+        status = tola_keys_add_identity(parsed->identities.items[i], &err);
+    for (size_t i = 0; status == TOLA_OK && i < parsed->passphrase_files.count; i++)
+        status = tola_keys_add_passphrase_file(parsed->passphrase_files.items[i], &err);
+    return status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
+}
+
 static int run_verb(const cli_verb *verb, int argc, char **argv) {
     frame_parsed parsed;
     int code = frame_parse(verb, argc, argv, &parsed);
     if (code == CLI_YES) {
         if (parsed.help_long || parsed.help_short)
             help_verb(verb, parsed.help_long);
-        else if ((code = frame_log_begin(verb, &parsed)) == CLI_YES)
+        else if ((code = add_keys(&parsed)) == CLI_YES && (code = frame_log_begin(verb, &parsed)) == CLI_YES)
             code = frame_log_end(verb->run(parsed.settings, parsed.args, parsed.n_args));
     }
     cli_progress_end();
+    tola_keys_forget();
     frame_parsed_free(verb, &parsed);
     return code;
 }

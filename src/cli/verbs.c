@@ -10,6 +10,7 @@ extern const cli_verb cmd_sign, cmd_verify;
 extern const cli_verb cmd_fit;
 extern const cli_verb cmd_log;
 extern const cli_verb cmd_comply;
+extern const cli_verb cmd_encrypt, cmd_decrypt, cmd_rekey, cmd_keygen;
 extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
 
 const cli_verb *const cli_verbs[] = {
@@ -33,5 +34,9 @@ const cli_verb *const cli_verbs[] = {
     &cmd_fit,
     &cmd_log,
     &cmd_comply,
+    &cmd_encrypt,
+    &cmd_decrypt,
+    &cmd_rekey,
+    &cmd_keygen,
     NULL,
 };

@@ -133,7 +133,7 @@ static size_t find_member(const encrypting *e, const char *path) {
     if (!e->files.folder) return strcmp(path, e->in) == 0 ? 0 : SIZE_MAX;
     if (strncmp(path, e->in, n) != 0) return SIZE_MAX;
     for (path += n; *path == '/';) path++;
-    manifest_file key = { path, 0, MANIFEST_FILE };
+    manifest_file key = { .path = path };
     const manifest_file *f = bsearch(&key, e->files.items, e->files.count, sizeof key, by_member);
     return f ? (size_t)(f - e->files.items) : SIZE_MAX;
 }
