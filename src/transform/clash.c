@@ -44,7 +44,10 @@ tola_status clash_check_path(const tola_checkpoint *in, const char *path, bool f
     bool there = stat(path, &target) == 0, parent_there = stat_parent(path, &parent);
     for (size_t i = 0; i < tola_checkpoint_file_count(in); i++) {
         const char *input = tola_checkpoint_file(in, i)->path;
-        if (stat(input, &file) != 0 || !stat_parent(input, &file_parent)) continue;
+        if (!stat_parent(input, &file_parent)) continue;
+        if (there && S_ISREG(target.st_mode) && same_file(&target, &file_parent)) /* what an encrypted model holds */
+            return refuse(path, input, "replace", err);
+        if (stat(input, &file) != 0) continue;
         if (there && !folder && same_file(&target, &file)) return refuse(path, input, "replace", err);
         if (there && folder && same_file(&target, &file_parent))
             return refuse(path, input, "lie in the folder of", err);

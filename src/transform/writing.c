@@ -134,6 +134,7 @@ static tola_status decode_matrices(writing *w, direction to, tola_error *err) {
 tola_status writing_plan(writing *w, tola_error *err) {
     TRY(writer_find(w->path, &w->write, &w->format, err));
     TRY(clash_check_path(w->in, w->path, w->write.folder, w->write.max_shard_size != 0, err));
+    if (tola_checkpoint_encrypted(w->in)) writing_warn(w, "the input is encrypted, the output is not");
     direction to = find_direction(w);
     TRY(decode_matrices(w, to, err));
     if (to != NOT_MAPPED) return make_mapped(w, to, err);

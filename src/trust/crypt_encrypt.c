@@ -291,17 +291,15 @@ static tola_status write_index(encrypting *e, tola_error *err) {
     return status;
 }
 
-/* What fills up the codes looks like them. */
 static tola_status write_filling(encrypting *e, tola_error *err) {
-    uint8_t random[4096];
-    uint64_t at = e->tags_at + e->index.chunks * CRYPT_TAG;
-    while (at < e->payload_at) {
-        size_t here = e->payload_at - at < sizeof random ? (size_t)(e->payload_at - at) : sizeof random;
-        TRY(crypt_random(random, here, err));
-        TRY(output_write(e->file, at, random, here, err));
-        at += here;
-    }
-    return TOLA_OK;
+    const uint64_t at = e->tags_at + e->index.chunks * CRYPT_TAG;
+    const size_t bytes = (size_t)(e->payload_at - at);
+    uint8_t *filling = mem_alloc(bytes + CRYPT_TAG);
+    if (!filling) return err_nomem(err, "encrypting");
+    tola_status status = crypt_filling(e->id, e->keys, filling, bytes, err);
+    if (status == TOLA_OK) status = output_write(e->file, at, filling, bytes, err);
+    mem_free(filling);
+    return status;
 }
 
 /* ---- the payload ---- */

@@ -47,6 +47,16 @@ tola_status crypt_subkey(const uint8_t id[CRYPT_ID], const uint8_t file_key[CRYP
     return crypt_hkdf(id, CRYPT_ID, file_key, purpose, out, err);
 }
 
+tola_status crypt_filling(const uint8_t id[CRYPT_ID], const uint8_t file_key[CRYPT_KEY], uint8_t *out, size_t bytes,
+                          tola_error *err) {
+    uint8_t key[CRYPT_KEY];
+    TRY(crypt_subkey(id, file_key, "tola encrypt 1 filling", key, err));
+    if (bytes) memset(out, 0, bytes);
+    tola_status status = crypt_xseal(key, zero_nonce, NULL, 0, out, out, bytes, err);
+    explicit_bzero(key, sizeof key);
+    return status;
+}
+
 /* ---- reading ---- */
 
 static bool all_zero(const uint8_t *p, size_t bytes) {

@@ -102,6 +102,9 @@ tola_status crypt_slot_make(const uint8_t prologue[CRYPT_PROLOGUE], uint64_t gen
                             const uint8_t file_key[CRYPT_KEY], buf *slot, tola_error *err);
 /* Bytes of a slot for that many recipients, with room for as many again. */
 uint32_t crypt_slot_for(size_t recipients, size_t passphrases);
+/* What fills up the tags: looks like them, and is the same for all who have the key. `out` has CRYPT_TAG bytes more. */
+tola_status crypt_filling(const uint8_t id[CRYPT_ID], const uint8_t file_key[CRYPT_KEY], uint8_t *out, size_t bytes,
+                          tola_error *err);
 /* A key for one purpose ("index", ...). */
 tola_status crypt_subkey(const uint8_t id[CRYPT_ID], const uint8_t file_key[CRYPT_KEY], const char *purpose,
                          uint8_t out[CRYPT_KEY], tola_error *err);

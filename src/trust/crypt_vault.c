@@ -82,14 +82,28 @@ static tola_status check_size(vault *v, tola_error *err) {
     return TOLA_OK;
 }
 
+/* What fills up the tags is read by nobody, but a change of it should be told like any other. */
+static tola_status check_filling(vault *v, const uint8_t *file_key, tola_error *err) {
+    const uint64_t at = v->tags_at + v->index.chunks * CRYPT_TAG, bytes = v->payload_at - at;
+    uint8_t *both = bytes < SIZE_MAX / 2 - CRYPT_TAG ? mem_alloc(2 * (size_t)bytes + CRYPT_TAG) : NULL;
+    if (!both) return err_nomem(err, "opening an encrypted model");
+    tola_status status = source_read(v->outer, at, both, (size_t)bytes, err);
+    if (status == TOLA_OK) status = crypt_filling(crypt_id(&v->header), file_key, both + bytes, (size_t)bytes, err);
+    if (status == TOLA_OK && memcmp(both, both + bytes, (size_t)bytes) != 0)
+        status = err_set(err, TOLA_E_FORMAT, at, "what fills up its tags was changed or damaged");
+    mem_free(both);
+    return status;
+}
+
 static tola_status unlock(vault *v, uint8_t *file_key, tola_error *err) {
     uint8_t key[CRYPT_KEY];
     TRY(crypt_ring_unlock(&v->header, file_key, err));
     TRY(check_size(v, err));
     TRY(read_index(v, file_key, err));
     const crypt_layout *l = &v->header.layout;
-    if (v->index.payload != l->payload_bytes || v->index.chunks > l->tags_bytes / CRYPT_TAG)
+    if (v->index.payload != l->payload_bytes || l->tags_bytes != crypt_padded(v->index.chunks * CRYPT_TAG))
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the list of its files does not fit the header");
+    TRY(check_filling(v, file_key, err));
     v->key = secret_alloc(CRYPT_KEY);
     if (!v->key) return err_nomem(err, "opening an encrypted model");
     TRY(crypt_subkey(crypt_id(&v->header), file_key, "tola encrypt 1 payload", key, err));
