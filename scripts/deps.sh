@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build=(gcc libc6-dev cmake ninja-build pkg-config zlib1g-dev libcurl4-openssl-dev libyaml-dev libssl3 libarchive13
-    libsqlite3-0 python3)
+    libsqlite3-0 libsodium23 python3)
 check=(g++ clang binutils libcmocka-dev)
 optional=(libclang-rt-14-dev python3-numpy python3-torch python3-venv mandoc zsh fish shellcheck
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ccache libopenmpi-dev openmpi-bin)

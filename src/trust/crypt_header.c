@@ -73,8 +73,10 @@ static uint64_t load64(const uint8_t *p) { return load32(p) | (uint64_t)load32(p
 
 static tola_status read_prologue(source *s, crypt_header *h, tola_error *err) {
     uint8_t head[CRYPT_SLOTS_AT];
-    TRY(source_read(s, 0, head, sizeof head, err));
-    if (!crypt_probe(head, sizeof head)) return err_set(err, TOLA_E_FORMAT, 0, "is not encrypted by tola");
+    const size_t there = s->size < sizeof head ? (size_t)s->size : sizeof head;
+    TRY(source_read(s, 0, head, there, err));
+    if (!crypt_probe(head, there)) return err_set(err, TOLA_E_FORMAT, 0, "is not encrypted by tola");
+    if (there < sizeof head) return err_set(err, TOLA_E_FORMAT, there, "truncated: it ends inside the header");
     uint32_t version = load32(head + 16);
     if (version != VERSION)
         return err_set(err, TOLA_E_UNSUPPORTED, 16, "is encrypted in version %u of the format; this tola knows version %u",

@@ -56,7 +56,6 @@ static const crypto_row rows[] = {
     ROW(PEM_write_bio_PUBKEY),
     ROW(EVP_PKEY_new_raw_private_key),
     ROW(EVP_PKEY_new_raw_public_key),
-    ROW(EVP_PKEY_get_raw_public_key),
     ROW(EVP_PKEY_CTX_new),
     ROW(EVP_PKEY_CTX_free),
     ROW(EVP_PKEY_derive_init),

@@ -59,7 +59,6 @@ typedef struct crypto {
     int (*PEM_write_bio_PUBKEY)(void *bio, const void *key);
     void *(*EVP_PKEY_new_raw_private_key)(int type, void *engine, const unsigned char *key, size_t bytes);
     void *(*EVP_PKEY_new_raw_public_key)(int type, void *engine, const unsigned char *key, size_t bytes);
-    int (*EVP_PKEY_get_raw_public_key)(const void *key, unsigned char *out, size_t *bytes);
     void *(*EVP_PKEY_CTX_new)(void *key, void *engine);
     void (*EVP_PKEY_CTX_free)(void *ctx);
     int (*EVP_PKEY_derive_init)(void *ctx);
