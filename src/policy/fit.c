@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/options.h"
 #include "policy/fit_inside.h"
@@ -128,7 +129,8 @@ static tola_status take_options(fit_job *j, tola_error *err) {
     if (!o->prompt) o->prompt = 512;
     if (!o->batch) o->batch = 1;
     j->run.batch = o->batch;
-    j->run.threads = o->threads;
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    j->run.threads = o->threads ? o->threads : online > 0 ? (unsigned)online : 1;
     j->run.context = o->context;
     if (!o->context)
         j->run.context = j->shape.context && j->shape.context < CONTEXT_USUAL ? j->shape.context : CONTEXT_USUAL;

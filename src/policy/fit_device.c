@@ -155,7 +155,9 @@ tola_status fit_device(const fit_job *j, const device *d, uint32_t asked, bool d
     r.needed = fit_each(d, &b, n);
     if (j->training) {
         const uint64_t batch = j->train.batch ? j->train.batch : 1;
-        r.step_s = r.count ? roofline_training(&j->shape, &j->train, d, n, (double)(batch * j->train.context)) : 0;
+        r.step_s =
+            r.count ? roofline_training(&j->shape, &j->train, j->table, d, n, (double)batch * (double)j->train.context)
+                    : 0;
     } else {
         TRY(roofline_of(&j->shape, &run, j->table, d, n, j->o.prompt, &roof, err));
         r.decode_share = roof.decode_share;

@@ -99,13 +99,16 @@ tola_status roofline_of(const model_shape *shape, const memory_inference *o, con
     return TOLA_OK;
 }
 
-double roofline_training(const model_shape *shape, const memory_training *o, const device *d, uint32_t count,
-                         double tokens) {
-    device_peak p = peak_for(d, (kept){ o->f32 ? "f32" : "bf16", o->f32 ? 32 : 16 });
-    if (p == DEVICE_PEAKS || !shape->language) return 0;
-    const double n = count ? count : 1,
-                 factor = (o->method == MEMORY_FULL ? 6 : 4) + (o->recompute == MEMORY_RECOMPUTE_LAYERS ? 2 : 0);
+double roofline_training(const model_shape *shape, const memory_training *o, const devices *table, const device *d,
+                         uint32_t count, double tokens) {
+    const char *type = o->f32 ? "f32" : "bf16";
+    const double bits = o->f32 ? 32 : 16, n = count ? count : 1;
+    const device_peak p = peak_for(d, (kept){ type, bits });
+    device_kernel own;
+    double peak = p == DEVICE_PEAKS ? 0 : d->peaks[p] * d->prefill;
+    if (d->measured && devices_kernel(table, d, type, bits, &own)) peak = own.limit * own.prefill;
+    if (!(peak > 0) || !shape->language) return 0;
+    const double factor = (o->method == MEMORY_FULL ? 6 : 4) + (o->recompute == MEMORY_RECOMPUTE_LAYERS ? 2 : 0);
     const double matrices = (double)shape->active - (double)(shape->tied ? 0 : shape->embedding);
-    double peak = d->peaks[p] * d->prefill * (n > 1 ? n * d->parallel : 1);
-    return factor * matrices * tokens / peak;
+    return factor * matrices * tokens / (peak * (n > 1 ? n * d->parallel : 1));
 }

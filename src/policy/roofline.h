@@ -29,7 +29,7 @@ tola_status roofline_of(const model_shape *shape, const memory_inference *o, con
 /* Seconds of a training step over `tokens` tokens in all: 6 N tokens operations (2 forward, 4 backward: Kaplan et al.
  * 2020, https://arxiv.org/abs/2001.08361), 8 N with layers recomputed; of LoRA 4 N and 6 N, as frozen matrices have no
  * gradient of their own. 0: unknown. */
-double roofline_training(const model_shape *shape, const memory_training *o, const device *d, uint32_t count,
-                         double tokens);
+double roofline_training(const model_shape *shape, const memory_training *o, const devices *table, const device *d,
+                         uint32_t count, double tokens);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <tola/fit.h>
 
+#include "base/mem.h"
 #include "policy/device.h"
 
 #include <math.h>
@@ -199,10 +200,40 @@ static void test_counts(void **state) {
     }
 }
 
+/* Every allocation fails in turn: an error, and nothing is left. */
+static void test_no_memory(void **state) {
+    (void)state;
+    static const char *const on[] = { "8xh100", "m3-max-64", NULL };
+    static const char *const prices[] = { "h100=2", NULL };
+    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+    for (int train = 0; train < 2; train++) {
+        tola_fit_options o = TOLA_FIT_OPTIONS_INIT;
+        o.parameters = 7000000000u;
+        o.on = on;
+        o.prices = prices;
+        o.train = train ? "lora" : NULL;
+        for (uint64_t n = 0;; n += n < 200 ? 1 : 97) {
+            tola_fit *f = NULL;
+            tola_error err = TOLA_ERROR_INIT;
+            fault_arm(FAULT_ALLOC, n, true);
+            tola_status status = tola_fit_compute(&o, &f, &err);
+            fault_disarm();
+            if (status == TOLA_OK) {
+                assert_true(f->fits && f->device_count == 2);
+                tola_fit_free(f);
+                break;
+            }
+            if (status != TOLA_E_NOMEM) fail_msg("allocation %llu: %s", (unsigned long long)n, err.message);
+            assert_null(f);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),    cmocka_unit_test(test_names), cmocka_unit_test(test_own_file),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_this),  cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
