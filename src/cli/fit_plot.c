@@ -127,9 +127,11 @@ int fit_plot(const tola_fit *f, const char *path) {
     p.c = canvas_open(path, WIDTH, p.height);
     if (!p.c) return CLI_ERROR;
     canvas_rect(p.c, 0, 0, WIDTH, p.height, 0xffffff);
-    snprintf(line, sizeof line, "%.100s: %s parameters, %s%scontext %llu, batch %llu", fit_shown(f),
-             text_count(count, sizeof count, f->parameters), f->train ? "training " : "", f->train ? "at " : "",
-             (unsigned long long)f->context, (unsigned long long)f->batch);
+    int n = snprintf(line, sizeof line, "%.100s: %s parameters%s%.20s", fit_shown(f),
+                     text_count(count, sizeof count, f->parameters), f->train ? ", training: " : "",
+                     f->train ? f->train : "");
+    if (f->language) n += snprintf(line + n, sizeof line - (size_t)n, ", context %llu", (unsigned long long)f->context);
+    snprintf(line + n, sizeof line - (size_t)n, ", batch %llu", (unsigned long long)f->batch);
     canvas_text(p.c, 12, 22, 14, CANVAS_LEFT, 0x000000, line);
     axis(&p);
     for (size_t i = 0; i < f->type_count; i++) bar(&p, i);

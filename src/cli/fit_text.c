@@ -215,8 +215,9 @@ static void print_types(const tola_fit *f) {
 /* `answer`: with the column that says whether it fits. */
 static void print_device_table(const tola_fit *f, const tola_fit_device *list, size_t n, bool answer) {
     const char *names[9] = { "device" };
-    const char *const rest[] = { "fits", "needed", "each holds", "of", f->train ? "s a step" : "decode t/s",
-                                 f->train ? "tokens/s" : "prefill t/s", "bound by", "USD/h" };
+    const char *written = f->train ? "s a step" : f->language ? "decode t/s" : "";
+    const char *read = f->train ? "tokens/s" : f->language ? "prefill t/s" : "examples/s";
+    const char *const rest[] = { "fits", "needed", "each holds", "of", written, read, "bound by", "USD/h" };
     char a[32], b[32];
     memcpy(names + 1, rest + (answer ? 0 : 1), (answer ? 8 : 7) * sizeof *names);
     out_table *t = out_table_new(answer ? 9 : 8, answer ? "llrrrrrlr" : "lrrrrrlr", names);

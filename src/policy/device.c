@@ -373,12 +373,13 @@ static const alias *find_plain(const devices *d, const char *name) {
     return find_key(d, key);
 }
 
-/* "8xh100", "h100x8", "h100*8". */
+/* "8xh100", "8 x H100", "h100x8", "h100*8". */
 static const alias *find_several(const devices *d, const char *name, uint32_t *count) {
     char copy[2 * MAX_NAME], *end;
     if (strlen(name) >= sizeof copy) return NULL;
     strcpy(copy, name);
     unsigned long n = *copy >= '1' && *copy <= '9' ? strtoul(copy, &end, 10) : 0;
+    while (n && *end == ' ') end++;
     if (n > 0 && n <= 1000000 && (*end == 'x' || *end == 'X' || *end == '*')) {
         const alias *found = find_plain(d, end + 1);
         if (found) {

@@ -39,7 +39,9 @@ tola_status shape_begin(const char *name, model_shape *out, shape_build *b, tola
     out->owner = b->a;
     out->modalities = "text";
     out->name = arena_strndup(b->a, name, strlen(name));
-    return out->name ? TOLA_OK : (b->status = err_nomem(err, "a model's shape"));
+    if (out->name) return TOLA_OK;
+    shape_dispose(out);
+    return b->status = err_nomem(err, "a model's shape");
 }
 
 void shape_dispose(model_shape *shape) {

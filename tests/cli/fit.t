@@ -62,3 +62,63 @@ $ tola fit; tola fit --params 7B --config x; tola fit --params 7B --rank 3; tola
 2> tola: more active parameters than there are
 2> tola: cannot open nothing.gguf: No such file or directory
 [exit 2]
+
+# A type that is nearly right; what training may be kept in.
+$ tola fit --params 7B --dtype q4_k_n; tola fit --params 7B --kv-type q8_1; tola fit --params 7B --train full --dtype int4
+2> tola: 'q4_k_n' is no type of weights; did you mean 'q4_k_s'?
+2> tola: --kv-type: keys and values are not kept as 'q8_1'; did you mean 'q8_0'?
+2> tola: --dtype int4: training all weights takes 16 or 32 bits; 'qlora' trains over fewer
+[exit 2]
+
+# ResNet-50: 26 M weights and 16 M activations, 168 MB in fp32; more than 7.5 GB to train 32 images at once.
+$ echo '{"model_type":"resnet","architectures":["ResNetForImageClassification"],"depths":[3,4,6,3],"hidden_sizes":[256,512,1024,2048],"embedding_size":64,"layer_type":"bottleneck","num_channels":3}' > resnet.json; tola fit --config resnet.json --dtype fp32 --json | python3 q.py parameters.total bytes.total rates_of; tola fit --config resnet.json --train full --precision f32 --batch 32 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["bytes"]["total"] > 7.5e9)'
+parameters.total 25557032
+bytes.total 168765504
+rates_of examples
+True
+
+# Devices of the user's own, prices, an API; --list-devices.
+$ cat > mine.yaml <<'E'
+> devices:
+> - { name: shed, class: gpu, memory: 20GB, bandwidth_gb_s: 1000, tops: { bf16: 100 }, usd_hour: 1 }
+> E
+> tola fit --params 8B --active 1B --dtype fp16 --context 1 --devices mine.yaml --on "2 x Shed, shed" --json | python3 q.py devices.0.asked devices.0.fits devices.1.name devices.1.fits devices.1.usd_per_hour devices.1.source devices.1.estimate
+devices.0.asked 2
+devices.0.fits True
+devices.1.name shed
+devices.1.fits True
+devices.1.usd_per_hour 1
+devices.1.source mine.yaml
+devices.1.estimate True
+
+$ mkdir -p conf/tola && cp mine.yaml conf/tola/devices.yaml && XDG_CONFIG_HOME=$PWD/conf tola fit --params 8B --on shed --price shed=0.5 --json | python3 q.py devices.0.usd_per_hour devices.0.price_source
+devices.0.usd_per_hour 0.5
+devices.0.price_source --price
+
+$ echo 'devices: [{ name: shed, memory: 20, bandwidth_gb_s: 1 }]' > bad.yaml; tola fit --params 8B --devices bad.yaml
+2> tola: bad.yaml: line 1, column 33: devices[0].memory: '20' is no size like 80GiB or 80GB, from 1MB to 1000TB
+[exit 2]
+
+$ tola fit --list-devices | grep -E '^(device|h100-sxm|m3-max-64|rtx4090) ' | sed 's/  */ /g'
+device what memory GB/s W USD/h price of source
+h100-sxm NVIDIA H100 SXM 80GB 85.90 GB 3352 700 2.69 2026-03 https://www.nvidia.com/en-us/data-center/h100/
+rtx4090 NVIDIA GeForce RTX 4090 24GB 25.77 GB 1008 450 0.34 2026-03 https://images.nvidia.com/aem-dam/Solutions/geforce/ada/nvidia-ada-gpu-architecture.pdf
+m3-max-64 Apple M3 Max 64GB 68.72 GB 410 145 - https://support.apple.com/en-us/117737
+
+# The picture: parts stacked, a line for each device.
+$ tola fit --params 7B --on rtx4090,2xrtx3060 --plot p.svg -q; grep -c '<rect' p.svg | awk '$1 > 40 { print "rectangles" }'; grep -o -E '>(rtx4090|2 x rtx3060-12|fp16, 16 bits|kv cache|GB \(1e9 bytes\))[^<]*' p.svg | sort
+rectangles
+>2 x rtx3060-12 25.77 GB
+>GB (1e9 bytes)
+>fp16, 16 bits
+>kv cache
+>rtx4090 25.77 GB
+
+$ tola fit --params 7B --plot p.svg; tola fit --params 7B --plot p.gif
+2> tola: p.svg exists already; --force overwrites it
+2> tola: p.gif: a plot is written as .svg or .png
+[exit 2]
+
+# This machine has memory and is measured.
+$ tola fit --params 10M --on this --json | python3 -c 'import json, sys; d = json.load(sys.stdin)["devices"][0]; print(d["name"], d["fits"], d["count"], d["decode_tokens_per_s"] > 0, d["available_bytes"] <= d["usable_bytes"] <= d["memory_bytes"], d["estimate"])'
+this True 1 True True False
