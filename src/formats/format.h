@@ -128,6 +128,10 @@ typedef struct opener {
     /* Resolves a reference that names a whole model (hf://org/name) to the file to open (an index, a single file) and
      * the folder of its companions; NULL where every reference of this kind is a file. Results freed with mem_free. */
     tola_status (*resolve)(const char *ref, char **file, char **folder, tola_error *err);
+    /* Every file of a reference that names a whole model or a folder of it (it ends in a slash), as references or as a
+     * local folder; count 0 where it names one file. NULL where every reference of this kind is a file. The names are
+     * in `a`, the array is freed with mem_free. */
+    tola_status (*list)(const char *ref, arena *a, char ***refs, size_t *count, tola_error *err);
 } opener;
 /* The openers that belong to the library, NULL at the end. Declared here and defined in share/: the linker then joins
  * them in static and shared builds alike, with no call upwards and nothing to run at start. */

@@ -17,6 +17,7 @@
 #include "share/share.h"
 
 #define LISTING_LIMIT (16u << 20) /* a page of a thousand files has 300 kB */
+#define LISTING_PAGE 1000u         /* entries, https://huggingface.co/docs/hub/api */
 #define MAX_FILES 20000
 #define PREFIX "hf://"
 
@@ -240,7 +241,8 @@ static tola_status choose(const name_list *l, const char **out, tola_error *err)
     return status;
 }
 
-static tola_status parse_listing(const char *text, size_t bytes, name_list *l, tola_error *err) {
+/* Names of files; `all`: with their folders, and every one of them or an error. */
+static tola_status parse_listing(const char *text, size_t bytes, bool all, name_list *l, tola_error *err) {
     arena a;
     arena_init(&a, 256u << 20);
     tola_value files = { 0 };
@@ -253,14 +255,28 @@ static tola_status parse_listing(const char *text, size_t bytes, name_list *l, t
         const char *path = tola_value_str(tola_value_get(&file, "path"), "");
         const char *slash = strrchr(path, '/');
         const char *name = slash ? slash + 1 : path;
-        if (strcmp(type, "file") == 0 && is_path(path)) status = list_add(l, name, err);
+        bool is_file = strcmp(type, "file") == 0;
+        if (is_file && is_path(path)) status = list_add(l, all ? path : name, err);
+        if (all && !(is_file && is_path(path)) && strcmp(type, "directory") != 0)
+            status =
+                err_set(err, TOLA_E_NETWORK, TOLA_NO_OFFSET, "the hub's list of files has an entry that is no file");
     }
+    if (status == TOLA_OK && all && files.as.array.count >= LISTING_PAGE)
+        status = err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "the model has more files than a list of the hub holds");
     arena_free(&a);
     return status;
 }
 
-static tola_status list_remote(const hub_ref *ref, const char *token, url *at, name_list *l, tola_error *err) {
+static tola_status list_remote(const hub_ref *ref, const char *token, bool all, url *at, name_list *l,
+                               tola_error *err) {
     TRY(make_url(ref, "api/models/", "/tree/", ref->path, at, err));
+    if (all) {
+        char text[URL_MAX];
+        int n = snprintf(text, sizeof text, "%s?recursive=true", at->text);
+        if (n < 0 || (size_t)n >= sizeof text)
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "the address is too long");
+        TRY(url_parse(text, at, err));
+    }
     source *src;
     TRY(http_open(at->text, token, NULL, &src, err));
     tola_status status = TOLA_OK;
@@ -271,7 +287,7 @@ static tola_status list_remote(const hub_ref *ref, const char *token, url *at, n
         status = err_nomem(err, "listing files");
     else
         status = source_read(src, 0, text, (size_t)src->size, err);
-    if (status == TOLA_OK) status = parse_listing(text, (size_t)src->size, l, err);
+    if (status == TOLA_OK) status = parse_listing(text, (size_t)src->size, all, l, err);
     mem_free(text);
     source_close(src);
     return status;
@@ -372,7 +388,7 @@ static tola_status resolve_remote(const hub_ref *ref, const char *token, url *at
         if (found) name = usual[i];
     }
     if (status == TOLA_OK && !name) {
-        status = list_remote(ref, token, at, &l, err);
+        status = list_remote(ref, token, false, at, &l, err);
         if (status == TOLA_OK) status = choose(&l, &name, err);
     }
     if (status == TOLA_OK) {
@@ -461,6 +477,69 @@ static tola_status hub_open(const char *text, source **out, tola_error *err) {
     return status;
 }
 
+/* ---- all files of a model ---- */
+
+static tola_status list_parsed(const hub_ref *ref, const char *token, url *at, arena *a, char ***refs, size_t *count,
+                               tola_error *err) {
+    char commit[64] = "";
+    name_list l;
+    list_init(&l);
+    tola_status status = list_remote(ref, token, true, at, &l, err);
+    bool found;
+    if (status == TOLA_OK && l.count) status = look_for(ref, l.names[0], token, at, &found, commit, err);
+    if (status == TOLA_OK && !(*refs = mem_calloc(l.count + 1, sizeof **refs)))
+        status = err_nomem(err, "listing files");
+    const char *revision = strlen(commit) == 40 ? commit : ref->revision;
+    for (size_t i = 0; status == TOLA_OK && i < l.count; i++) {
+        char *one = make_ref(ref, revision, l.names[i], "");
+        if (!one || !((*refs)[i] = arena_strndup(a, one, strlen(one)))) status = err_nomem(err, "listing files");
+        mem_free(one);
+        *count = i + 1;
+    }
+    if (status != TOLA_OK) {
+        mem_free(*refs);
+        *refs = NULL;
+    }
+    list_free(&l);
+    return status;
+}
+
+/* What the cache holds may be only some of a model's files: it stands for the model where the hub must not be asked. */
+static tola_status list_cached_model(const hub_ref *ref, arena *a, char ***refs, size_t *count, tola_error *err) {
+    char *folder = hub_cached(ref, ref->path);
+    if (!folder) return go_offline(err);
+    *refs = mem_calloc(1, sizeof **refs);
+    char *kept = *refs ? arena_strndup(a, folder, strlen(folder)) : NULL;
+    mem_free(folder);
+    if (!kept) {
+        mem_free(*refs);
+        return err_nomem(err, "listing files");
+    }
+    (*refs)[0] = kept;
+    *count = 1;
+    return TOLA_OK;
+}
+
+static tola_status hub_list(const char *text, arena *a, char ***refs, size_t *count, tola_error *err) {
+    hub_ref ref;
+    *refs = NULL;
+    *count = 0;
+    TRY(hub_parse(text, &ref, err));
+    if (*ref.path && !text_ends_with(text, "/")) return TOLA_OK;
+    tola_status status;
+    if (hub_flag("HF_HUB_OFFLINE")) {
+        status = list_cached_model(&ref, a, refs, count, err);
+    } else {
+        char *token = hub_token();
+        url *at = mem_alloc(sizeof *at);
+        status = at ? list_parsed(&ref, token, at, a, refs, count, err) : err_nomem(err, "listing files");
+        mem_free(at);
+        if (token) explicit_bzero(token, strlen(token));
+        mem_free(token);
+    }
+    return status == TOLA_OK ? status : err_in_file(err, status, text);
+}
+
 /* ---- plain addresses ---- */
 
 /* The token is also for addresses of the hub itself ("https://huggingface.co/ORG/NAME/resolve/..."), for no others. */
@@ -479,6 +558,6 @@ static tola_status address_open(const char *address, source **out, tola_error *e
     return status;
 }
 
-const opener opener_https = { "https://", address_open, NULL };
-const opener opener_http = { "http://", address_open, NULL };
-const opener opener_hub = { PREFIX, hub_open, hub_resolve };
+const opener opener_https = { "https://", address_open, NULL, NULL };
+const opener opener_http = { "http://", address_open, NULL, NULL };
+const opener opener_hub = { PREFIX, hub_open, hub_resolve, hub_list };

@@ -140,15 +140,31 @@ static int compare_files(const void *a, const void *b) {
     return text_compare_natural(((const tola_scan_file *)a)->path, ((const tola_scan_file *)b)->path);
 }
 
-static tola_status add_path(report_owner *o, const char *path, tola_error *err) {
+static tola_status add_local(report_owner *o, const char *path, tola_error *err) {
     struct stat st;
-    if (opener_find(path)) return add_file(o, path, 0, err);
     if (stat(path, &st) != 0) return err_errno(err, errno, "cannot open", path);
     if (!S_ISDIR(st.st_mode)) return add_file(o, path, (uint64_t)st.st_size, err);
     size_t before = o->count;
     TRY(add_folder(o, path, err));
     if (o->count > before) qsort(o->files + before, o->count - before, sizeof *o->files, compare_files);
     return TOLA_OK;
+}
+
+/* A file, or every file of a model on a hub. */
+static tola_status add_reference(report_owner *o, const opener *how, const char *ref, tola_error *err) {
+    char **refs = NULL;
+    size_t count = 0;
+    if (how->list) TRY(how->list(ref, &o->a, &refs, &count, err));
+    tola_status status = refs ? TOLA_OK : add_file(o, ref, 0, err);
+    for (size_t i = 0; i < count && status == TOLA_OK; i++)
+        status = opener_find(refs[i]) ? add_file(o, refs[i], 0, err) : add_local(o, refs[i], err);
+    mem_free(refs);
+    return status;
+}
+
+static tola_status add_path(report_owner *o, const char *path, tola_error *err) {
+    const opener *how = opener_find(path);
+    return how ? add_reference(o, how, path, err) : add_local(o, path, err);
 }
 
 /* ---- one file ---- */

@@ -86,6 +86,9 @@ tola_status scan_finish(const scan_job *job, tola_scan_file *out, tola_error *er
 /* ---- scan_source.c ---- */
 /* [start, end) of a source as a source; `from` is borrowed. */
 tola_status source_open_range(source *from, uint64_t start, uint64_t end, source **out, tola_error *err);
+/* The same bytes, with a buffer in front for small reads that go forward; `from` is borrowed. NULL where it is remote
+ * (and has its own) or memory is short: `from` will do then. */
+source *source_open_ahead(source *from);
 /* Reads bytes of a part; false, with the job stopped or a finding made, where that fails. */
 bool part_read(scan_job *job, const scan_part *part, uint64_t offset, void *dst, size_t bytes);
 /* The whole part in memory (freed with mem_free), at most `limit`; NULL with a finding of `kind` or a stop. */
@@ -112,8 +115,8 @@ void scan_zip(scan_job *job, const scan_part *part);
 /* Would a reader of zip archives, which begins at the end, find one? `*at`: its end record. */
 bool scan_ends_as_zip(scan_job *job, const scan_part *part, uint64_t *at);
 /* A member of a zip archive that is neither stored nor deflated: [data, end) from the part's start. */
-void scan_zip_other(scan_job *job, const scan_part *part, const char *name, unsigned method, uint64_t data,
-                    uint64_t end, uint64_t size);
+void scan_zip_other(scan_job *job, const scan_part *part, const char *name, unsigned method, unsigned flags,
+                    uint64_t data, uint64_t end, uint64_t size);
 /* gzip, zlib, bzip2, xz, lz4, zstd, lzma, 7z, ...: false, without a finding, where "zlib" turns out to be none. */
 bool scan_packed(scan_job *job, const scan_part *part, const char *format);
 void scan_tar(scan_job *job, const scan_part *part);
@@ -128,6 +131,10 @@ void scan_template(scan_job *job, const scan_part *part);
 void scan_template_text(scan_job *job, const scan_part *part, const char *where, const char *text, size_t length);
 /* Protocol buffers of TensorFlow, ONNX, SentencePiece; false where it is none. */
 bool scan_graph(scan_job *job, const scan_part *part);
+/* MessagePack as Flax writes it. False, without a finding, where it is none. */
+bool scan_msgpack(scan_job *job, const scan_part *part);
+/* What a format is that is known and not followed; NULL. */
+const char *scan_known_format(scan_job *job, const scan_part *part);
 /* The name of a layout of plain numbers that the part follows to its last byte; NULL. */
 const char *scan_raw_layout(scan_job *job, const scan_part *part);
 

@@ -2,6 +2,7 @@
  *
  * Names decide only where content cannot: whether text is a program, and whether something that is none of what is
  * known here claims to be a pickle. */
+#define _GNU_SOURCE 1
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -289,9 +290,29 @@ static void scan_torchscript(scan_job *job, const scan_part *part) {
     mem_free(text);
 }
 
+/* XML (PMML, OpenVINO): a type of documents may name other files and let texts grow without end. */
+static void scan_xml(scan_job *job, const scan_part *part) {
+    static const char *const words[] = { "<!DOCTYPE", "<!ENTITY", "<?xml-stylesheet" };
+    char *text = (char *)part_load(job, part, (uint64_t)256 << 20, "xml");
+    for (size_t i = 0; text && i < sizeof words / sizeof *words; i++) {
+        const char *found = strcasestr(text, words[i]);
+        if (!found) continue;
+        scan_find(job, part, TOLA_UNKNOWN, "xml", (uint64_t)(found - text),
+                  "XML that defines entities or names other files: %s", words[i]);
+    }
+    mem_free(text);
+}
+
+static bool looks_like_xml(const head *h) {
+    size_t i = h->n >= 3 && memcmp(h->bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (i < h->n && isspace(h->bytes[i])) i++;
+    return i < h->n && h->bytes[i] == '<';
+}
+
 static void scan_text(scan_job *job, const scan_part *part, const head *h) {
     set_format(job, part, "text");
     scan_yaml(job, part);
+    if (looks_like_xml(h)) scan_xml(job, part);
     if (scan_has_extension(part->name, WEIGHTS_BY_NAME)) {
         scan_find(job, part, TOLA_UNKNOWN, "unreadable", 0, "text, where the name promises weights");
     } else if (begins(h, "#!", 2)) {
@@ -320,6 +341,11 @@ static void scan_other(scan_job *job, const scan_part *part, const head *h) {
     }
     if (is_picture(h)) {
         set_format(job, part, "picture");
+        return;
+    }
+    const char *known = scan_known_format(job, part);
+    if (known) {
+        scan_find(job, part, TOLA_UNKNOWN, "unreadable", 0, "%s", known);
         return;
     }
     if (scan_has_extension(part->name, ".pkl .pickle .pk .joblib .dill .pt .pth .ckpt .sav .model .dat .data .th .p"))
@@ -379,6 +405,10 @@ void scan_content(scan_job *job, const scan_part *part) {
         return;
     }
     if (!scan_running(job)) return;
+    if (scan_msgpack(job, part)) {
+        set_format(job, part, "msgpack");
+        return;
+    }
     if (scan_graph(job, part)) return;
     scan_other(job, part, &h);
 }

@@ -158,8 +158,36 @@ static void check_diffusers(json_scan *s, const tola_value *map) {
     }
 }
 
+/* skops: each node of its schema.json names a class or a function, and the loader that makes it (skops/io). */
+static void check_skops(json_scan *s, const tola_value *map) {
+    static const char loaders[] =
+        " DictNode ListNode TupleNode SetNode JsonNode NdArrayNode MaskedArrayNode ObjectNode "
+        "SliceNode BytesNode BytearrayNode SparseMatrixNode RandomStateNode DefaultDictNode "
+        "RandomGeneratorNode DatetimeTimedeltaNode TypeNode ";
+    static const char *const packages[] = { "numpy", "scipy.sparse", "sklearn", "collections", "datetime" };
+    static const char values[] =
+        " dict list tuple set frozenset str int float bool bytes bytearray slice NoneType type ";
+    const tola_value *loader = get(map, "__loader__"), *module = get(map, "__module__"), *class = get(map, "__class__");
+    char a[120], b[120], word[140];
+    if (!is_text(module) || !is_text(class)) {
+        FIND(s, TOLA_UNKNOWN, "skops", "an object whose class is no text");
+        return;
+    }
+    const char *m = module->as.string.data, *c = class->as.string.data;
+    snprintf(word, sizeof word, " %.100s ", c);
+    bool plain = in_package(m, packages, sizeof packages / sizeof *packages) && !strchr(c, '.');
+    if (strcmp(m, "builtins") == 0) plain = !strchr(c, ' ') && strstr(values, word);
+    snprintf(word, sizeof word, " %.100s ", is_text(loader) ? loader->as.string.data : "");
+    if (!is_text(loader) || strchr(loader->as.string.data, ' ') || !strstr(loaders, word)) plain = false;
+    if (plain) return;
+    tola_verdict v = scan_judge_import(m, c, false);
+    FIND(s, v == TOLA_DANGEROUS ? v : TOLA_UNKNOWN, "skops", "skops would import %s.%s", quoted(module, a, sizeof a),
+         quoted(class, b, sizeof b));
+}
+
 static void check_object(json_scan *s, const tola_value *map) {
     char text[120];
+    if (get(map, "__loader__")) check_skops(s, map);
     const tola_value *class_name = get(map, "class_name");
     if (class_name && (get(map, "config") || get(map, "module") || get(map, "registered_name")))
         scan_keras_object(s->job, s->part, map);

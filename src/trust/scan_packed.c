@@ -135,6 +135,8 @@ typedef struct feed {
     scan_job *job;
     const scan_part *part;
     uint64_t at;
+    uint8_t front[16]; /* what the stream lacks at its beginning */
+    size_t front_bytes;
     uint8_t block[BLOCK];
 } feed;
 
@@ -142,6 +144,12 @@ static ptrdiff_t feed_read(void *archive, void *client, const void **data) {
     feed *f = client;
     (void)archive;
     uint64_t left = part_bytes(f->part) - f->at;
+    if (f->front_bytes) {
+        size_t front = f->front_bytes;
+        *data = f->front;
+        f->front_bytes = 0;
+        return (ptrdiff_t)front;
+    }
     size_t n = left < BLOCK ? (size_t)left : BLOCK;
     if (n && !part_read(f->job, f->part, f->at, f->block, n)) return -1;
     f->at += n;
@@ -195,7 +203,7 @@ static void read_archive(const libarchive *lib, feed *f, bool raw, const char *f
         lib->format_rar(archive);
         lib->format_rar5(archive);
     }
-    lib->set_seek(archive, feed_seek);
+    if (!f->front_bytes) lib->set_seek(archive, feed_seek);
     int code = lib->open(archive, f, NULL, feed_read, NULL);
     uint64_t members = 0;
     while ((code == ARCHIVE_FINE || code == ARCHIVE_WARNED) && scan_running(f->job)) {
@@ -217,7 +225,8 @@ static void read_archive(const libarchive *lib, feed *f, bool raw, const char *f
     lib->read_free(archive);
 }
 
-static void scan_by_libarchive(scan_job *job, const scan_part *part, const char *format) {
+static void scan_by_libarchive(scan_job *job, const scan_part *part, const char *format, const uint8_t *front,
+                               size_t front_bytes) {
     const char *why = NULL;
     if (job->sandboxed && !(job->loaded & SCAN_NEEDS_ARCHIVE)) {
         job->wants |= SCAN_NEEDS_ARCHIVE; /* the parent loads it and asks again */
@@ -237,6 +246,8 @@ static void scan_by_libarchive(scan_job *job, const scan_part *part, const char 
     f->job = job;
     f->part = part;
     f->at = 0;
+    f->front_bytes = front_bytes;
+    if (front_bytes) memcpy(f->front, front, front_bytes);
     bool members = strcmp(format, "7z") == 0 || strcmp(format, "rar") == 0;
     read_archive(lib, f, !members, format);
     mem_free(f);
@@ -245,21 +256,36 @@ static void scan_by_libarchive(scan_job *job, const scan_part *part, const char 
 bool scan_packed(scan_job *job, const scan_part *part, const char *format) {
     bool gzip = strcmp(format, "gzip") == 0;
     if (gzip || strcmp(format, "zlib") == 0) return scan_inflated(job, part, gzip);
-    scan_by_libarchive(job, part, format);
+    scan_by_libarchive(job, part, format, NULL, 0);
     return true;
 }
 
+/* LZMA in a zip archive has a header of its own, version and length of the properties, in front of them; where a file
+ * of LZMA has the properties and the size. (APPNOTE 5.8; LZMA SDK, lzma.txt) */
+static void scan_zip_lzma(scan_job *job, scan_part *part, bool ended, uint64_t size) {
+    uint8_t head[9], front[13];
+    if (part_bytes(part) < sizeof head || !part_read(job, part, 0, head, sizeof head) || head[2] != 5 || head[3] != 0) {
+        if (scan_running(job)) scan_find(job, part, TOLA_UNKNOWN, "packed", 0, "a damaged lzma stream");
+        return;
+    }
+    memcpy(front, head + 4, 5);
+    for (unsigned i = 0; i < 8; i++) front[5 + i] = ended ? 0xff : (uint8_t)(size >> (8 * i));
+    part->start += sizeof head;
+    scan_by_libarchive(job, part, "lzma", front, sizeof front);
+}
+
 /* bzip2, lzma, zstd and xz in zip archives: a bzip2 or xz stream is one as it would be in a file. */
-void scan_zip_other(scan_job *job, const scan_part *part, const char *name, unsigned method, uint64_t data,
-                    uint64_t end, uint64_t size) {
+void scan_zip_other(scan_job *job, const scan_part *part, const char *name, unsigned method, unsigned flags,
+                    uint64_t data, uint64_t end, uint64_t size) {
     char quoted[200];
     text_quote(quoted, sizeof quoted, name, strlen(name));
-    (void)size;
     const char *member = scan_member_path(job, part, name);
     if (!member) return;
     scan_part inner = { part->src, part->start + data, part->start + end, name, member, part->depth + 1, false };
-    if (method == 12 || method == 93 || method == 95)
-        scan_by_libarchive(job, &inner, method == 12 ? "bzip2" : method == 93 ? "zstd" : "xz");
+    if (method == 14)
+        scan_zip_lzma(job, &inner, flags & 2, size);
+    else if (method == 12 || method == 93 || method == 95)
+        scan_by_libarchive(job, &inner, method == 12 ? "bzip2" : method == 93 ? "zstd" : "xz", NULL, 0);
     else
         scan_find(job, part, TOLA_UNKNOWN, "zip", data,
                   "member '%s' is compressed with method %u, which is not read here", quoted, method);

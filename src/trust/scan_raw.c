@@ -89,3 +89,47 @@ const char *scan_raw_layout(scan_job *job, const scan_part *part) {
     if (is_onnx_data(part)) return "onnx data";
     return NULL;
 }
+
+/* What is known and not followed: the reason names it. Sources: the formats' own documentation. */
+const char *scan_known_format(scan_job *job, const scan_part *part) {
+    static const struct {
+        uint8_t at, n;
+        const char *magic, *what;
+    } magics[] = {
+        { 4, 4, "TFL3", "a TensorFlow Lite model, whose operators are not followed here" },
+        { 0, 4, "\xac\xed\0\5", "a serialized Java object, which may run code where it is read" },
+        { 0, 6, "X\n\0\0\0\2", "an object of R, which may hold code (CVE-2024-27322)" },
+        { 0, 6, "X\n\0\0\0\3", "an object of R, which may hold code (CVE-2024-27322)" },
+        { 0, 5, "RDX2\n", "objects of R, which may hold code (CVE-2024-27322)" },
+        { 0, 5, "RDX3\n", "objects of R, which may hold code (CVE-2024-27322)" },
+        { 0, 4, "CBM1", "a CatBoost model, which is not followed here" },
+        { 0, 4, "ftrt", "a TensorRT engine, which is compiled code" },
+        { 0, 4, "ptrt", "a TensorRT engine, which is compiled code" },
+        { 0, 16, "SQLite format 3", "a SQLite data base, which is not followed here" },
+        { 0, 4, "PAR1", "a Parquet table, which is not followed here" },
+        { 0, 6, "ARROW1", "an Arrow table, which is not followed here" },
+        { 0, 4, "lmgg", "a GGML file of before GGUF, which is not followed here" },
+        { 0, 4, "tjgg", "a GGML file of before GGUF, which is not followed here" },
+        { 0, 4, "fmgg", "a GGML file of before GGUF, which is not followed here" },
+        { 4, 4, "ET12", "an ExecuTorch program, which is not followed here" },
+    };
+    static const struct {
+        const char *extension, *what;
+    } names[] = {
+        { ".mlmodel", "a Core ML model, whose layers are not followed here" },
+        { ".pdiparams .pdmodel", "PaddlePaddle's own format, which is not followed here" },
+        { ".caffemodel", "a Caffe model, whose layers may be Python's" },
+        { ".ubj", "UBJSON, which is not followed here" },
+        { ".params .mar .dnn .t7 .mnn .ncnn .rknn .engine .plan", "a format of weights that is not followed here" },
+        { ".msgpack", "damaged MessagePack, or none" },
+    };
+    uint8_t h[16] = { 0 };
+    size_t n = part_bytes(part) < sizeof h ? (size_t)part_bytes(part) : sizeof h;
+    if (!part_read(job, part, 0, h, n)) return NULL;
+    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+        if ((size_t)magics[i].at + magics[i].n <= n && memcmp(h + magics[i].at, magics[i].magic, magics[i].n) == 0)
+            return magics[i].what;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (scan_has_extension(part->name, names[i].extension)) return names[i].what;
+    return NULL;
+}

@@ -35,6 +35,47 @@ tola_status source_open_range(source *from, uint64_t start, uint64_t end, source
     return TOLA_OK;
 }
 
+/* ---- small reads, one behind another, served from one large read ---- */
+
+#define AHEAD_BYTES ((size_t)256 << 10)
+#define AHEAD_SMALL ((size_t)32 << 10) /* larger reads go past it */
+
+typedef struct ahead_source {
+    source base;
+    source *from;
+    uint64_t at;
+    size_t bytes;
+    uint8_t data[AHEAD_BYTES];
+} ahead_source;
+
+static tola_status ahead_read(source *s, uint64_t offset, void *dst, size_t bytes, tola_error *err) {
+    ahead_source *a = (ahead_source *)s;
+    if (bytes > AHEAD_SMALL) return source_read(a->from, offset, dst, bytes, err);
+    if (offset < a->at || offset - a->at > a->bytes || a->bytes - (offset - a->at) < bytes) {
+        uint64_t left = s->size - offset;
+        size_t n = left < AHEAD_BYTES ? (size_t)left : AHEAD_BYTES;
+        a->bytes = 0;
+        TRY(source_read(a->from, offset, a->data, n, err));
+        a->at = offset;
+        a->bytes = n;
+    }
+    memcpy(dst, a->data + (offset - a->at), bytes);
+    return TOLA_OK;
+}
+
+static void ahead_close(source *s) { mem_free(s); }
+
+static const source_ops ahead_ops = { .read = ahead_read, .close = ahead_close };
+
+source *source_open_ahead(source *from) {
+    ahead_source *a = from->remote ? NULL : mem_alloc(sizeof *a);
+    if (!a) return NULL;
+    a->base = (source){ &ahead_ops, from->path, from->size, false, from->secret };
+    a->from = from;
+    a->at = a->bytes = 0;
+    return &a->base;
+}
+
 /* ---- reading parts ---- */
 
 bool part_read(scan_job *job, const scan_part *part, uint64_t offset, void *dst, size_t bytes) {

@@ -446,7 +446,7 @@ static void scan_member(zscan *z, const zmember *m) {
     } else if (m->method == 8) {
         scan_deflated(z, m);
     } else {
-        scan_zip_other(z->job, z->part, m->name, m->method, m->data, m->end, m->size);
+        scan_zip_other(z->job, z->part, m->name, m->method, m->flags, m->data, m->end, m->size);
     }
 }
 
@@ -590,7 +590,10 @@ bool scan_ends_as_zip(scan_job *job, const scan_part *part, uint64_t *at) {
     return found;
 }
 
-void scan_zip(scan_job *job, const scan_part *part) {
+void scan_zip(scan_job *job, const scan_part *outer_part) {
+    scan_part buffered = *outer_part, *part = &buffered;
+    source *ahead = source_open_ahead(part->src); /* headers and small members come one behind another */
+    if (ahead) part->src = ahead;
     zscan z = { .job = job, .part = part };
     zend e;
     arena_init(&z.names, 0);
@@ -614,4 +617,5 @@ void scan_zip(scan_job *job, const scan_part *part) {
     mem_free(z.members);
     mem_free(z.block);
     arena_free(&z.names);
+    source_close(ahead);
 }

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOKEN = "hf_secretTokenThatMustNotLeak"
@@ -75,7 +76,11 @@ FILES = {"small.safetensors": SMALL, "big.safetensors": BIG, "wide.safetensors":
 for key, value in sharded(150).items():
     FILES["sharded/" + key] = value
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-HUB = {"org/single": {"model.safetensors": SMALL, "config.json": CONFIG},
+PICKLED = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x85R."
+HUB = {"org/attack": {"model.safetensors": SMALL, "config.json": CONFIG, "sub/optimizer.pt": PICKLED, "x.h5": b"text"},
+       "org/huge": {"f%d.txt" % i: b"text" for i in range(1000)},
+       "org/climbing": {"../x.json": b"{}"},
+       "org/single": {"model.safetensors": SMALL, "config.json": CONFIG},
        "org/sharded": {**sharded(5), "config.json": CONFIG},
        "org/odd": {"weights.safetensors": SMALL, "README.md": b"hello"},
        "org/many": {"a-Q4_0.gguf": b"GGUF", "a-Q8_0.gguf": b"GGUF"},
@@ -325,7 +330,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         m = re.fullmatch(r"(?:api/models/)?(org/\w+|old)/(resolve|tree)/([^/]+)(?:/(.*))?", path)
         if not m or m[1] not in HUB:
             return self.reply(401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Invalid username or password."})
-        repo, kind, revision, rest = HUB[m[1]], m[2], m[3], m[4] or ""
+        repo, kind, revision, rest = HUB[m[1]], m[2], m[3], urllib.parse.unquote(m[4] or "")
         if revision not in ("main", COMMIT, "refs%2Fpr%2F1"):
             return self.reply(404, {"X-Error-Code": "RevisionNotFound",
                                     "X-Error-Message": "Invalid rev id: " + revision})
@@ -562,6 +567,44 @@ def test_hub():
     opens("hf: token file", "hf://org/gated", 2, HF_HOME=home)
     opens("hf: token path", "hf://org/gated", 2, HF_TOKEN_PATH=os.path.join(home, "token"))
     fails("hf: token with a line break", "hf://org/gated", "HF_TOKEN", HF_TOKEN="a\r\nX-Evil: 1")
+
+
+def scans(ref, **env):
+    """Exit code, verdicts by the ends of paths, message."""
+    LOG.reset()
+    base = {k: v for k, v in os.environ.items() if not k.startswith("HF_") and "proxy" not in k.lower()}
+    base.update({"HOME": HOME.name, "HF_ENDPOINT": BASE, "LC_ALL": "C", **env})
+    done = subprocess.run([TOLA, "scan", "--json", ref], env=base, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=120)
+    files = json.loads(done.stdout)["files"] if done.stdout else []
+    return done.returncode, {f["path"]: f["verdict"] for f in files}, done.stderr.decode("utf-8", "replace")
+
+
+def test_scan():
+    code, got, err = scans("hf://org/attack")
+    at = "hf://org/attack@" + COMMIT + "/"
+    check("scan: a whole model", code == 1 and got == {
+        at + "model.safetensors": "safe", at + "config.json": "safe", at + "sub/optimizer.pt": "dangerous",
+        at + "x.h5": "unknown"}, str((code, got, err)))
+    code, got, err = scans("hf://org/single@refs/pr/1")
+    check("scan: a revision", code == 0 and len(got) == 2, str((code, got, err)))
+    code, got, err = scans("hf://org/attack/sub/optimizer.pt")
+    check("scan: one file", code == 1 and list(got.values()) == ["dangerous"], str((code, got, err)))
+    code, got, err = scans("hf://org/gated", HF_TOKEN=TOKEN)
+    check("scan: gated", code == 0 and got, str((code, got, err)))
+    for repo, words in {"org/absent": "no such repository", "org/huge": "more files", "org/climbing": "no file",
+                        "org/gated": "HF_TOKEN"}.items():
+        code, got, err = scans("hf://" + repo)
+        check("scan: " + repo, code == 2 and not got and words in err and TOKEN not in err, str((code, got, err)))
+    hub = os.path.join(HOME.name, "scanned")
+    cache(hub, "cached/attack", {"model.safetensors": SMALL, "pytorch_model.bin": PICKLED})
+    code, got, err = scans("hf://cached/attack", HF_HUB_CACHE=hub, HF_HUB_OFFLINE="1")
+    check("scan: the cache, offline", code == 1 and sorted(got.values()) == ["dangerous", "safe"], str((code, got, err)))
+    check("scan: no request", not LOG.requests)
+    code, got, err = scans("hf://cached/absent", HF_HUB_CACHE=hub, HF_HUB_OFFLINE="1")
+    check("scan: not in the cache, offline", code == 2 and "HF_HUB_OFFLINE" in err, str((code, got, err)))
+    code, got, err = scans(BASE + "/plain/small.safetensors")
+    check("scan: an address", code == 0 and len(got) == 1, str((code, got, err)))
 
 
 def cache(folder, repo, files, revision="main"):

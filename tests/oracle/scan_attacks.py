@@ -357,7 +357,9 @@ def containers():
     yield "torch-zip", "model.pt", zipped([("archive/data.pkl", SYSTEM), ("archive/version", b"3\n")]), D
     yield "zip-deflated", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_DEFLATED), D
     yield "zip-bzip2", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_BZIP2), D
-    yield "zip-lzma", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_LZMA), U
+    yield "zip-lzma", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_LZMA), D
+    packed = zipped([("data.pkl", EVAL)], zipfile.ZIP_LZMA)
+    yield "zip-lzma-damaged", "model.zip", patched(packed, (packed.index(b"data.pkl") + 8, b"\xff" * 4)), U
     for bit in (0x1, 0x20, 0x40, 0x2000):
         flag = struct.pack("<H", bit)
         yield f"zip-flag-{bit:#x}-in-header", "model.zip", patched(z, (local_flags, flag)), D
@@ -620,6 +622,49 @@ def evasions():
     yield "zip-that-only-looks-like-torch", "a.zip", zipped([("x/data/0", gzip.compress(SYSTEM))]), D
     pax = tarred([("a", b"30 size=10\n" + b" " * 19), ("b", b"x" * 600)])
     yield "tar-pax-size", "a.tar", pax[:156] + b"x" + pax[157:], U
+
+
+def skops(*nodes):
+    content = [{"__class__": c, "__module__": m, "__loader__": l, "content": {}} for m, c, l in nodes]
+    schema = {"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": content, "protocol": 2}
+    return zipped([("schema.json", json.dumps(schema).encode())])
+
+
+def msgpack(pairs):
+    """A map of short names to what is given."""
+    return bytes([0x80 | len(pairs)]) + b"".join(bytes([0xA0 | len(k)]) + k.encode() + v for k, v in pairs)
+
+
+def flax(shape, data, dtype=b"float32"):
+    inner = b"\x93" + bytes([0x90 | len(shape)]) + bytes(shape) + bytes([0xA0 | len(dtype)]) + dtype
+    inner += b"\xc4" + bytes([len(data)]) + data
+    return b"\xc7" + bytes([len(inner)]) + b"\1" + inner
+
+
+def others():
+    yield "skops-os-system", "m.skops", skops(("os", "system", "FunctionNode")), D
+    yield "skops-operator-node", "m.skops", skops(("operator", "methodcaller", "OperatorFuncNode")), D
+    yield "skops-method-node", "m.skops", skops(("sklearn.linear_model", "Ridge", "MethodNode")), U
+    yield "skops-unknown-module", "m.skops", skops(("evil", "Model", "ObjectNode")), U
+    yield "skops-builtins-eval", "m.skops", skops(("builtins", "eval", "TypeNode")), D
+    yield "skops-dotted-class", "m.skops", skops(("numpy", "testing.x", "ObjectNode")), U
+    yield "skops-class-that-is-no-text", "m.skops", zipped([("schema.json", b'{"__loader__": "DictNode", "__class__": 1}')]), U
+    yield "msgpack-extension", "m.msgpack", msgpack([("a", b"\xd4\x2a\0")]), U
+    yield "msgpack-bytes-behind", "m.msgpack", msgpack([("a", b"\1")]) + b"\xc1\xc1", U
+    yield "msgpack-cut", "flax_model.msgpack", msgpack([("a", flax([2], b"\0" * 8))])[:-3], U
+    yield "msgpack-extension-longer-than-its-content", "m.msgpack", msgpack([("a", b"\xc7\3\1\1\2\3")]), U
+    yield "msgpack-deep", "m.msgpack", msgpack([("a", b"\x91" * 200 + b"\1")]), U
+    yield "msgpack-that-is-a-pickle", "m.msgpack", msgpack([("a", flax([40], SYSTEM))]) + SYSTEM0, U
+    yield "tflite", "m.tflite", b"\x1c\0\0\0TFL3" + bytes(range(1, 90)), U
+    yield "r-object", "m.rds", gzip.compress(b"X\n\0\0\0\3\0\4\2\0\0\3\5\0" + bytes(range(40))), U
+    yield "r-objects", "m.RData", gzip.compress(b"RDX3\nX\n\0\0\0\3" + bytes(range(40))), U
+    yield "java-object", "m.bin", b"\xac\xed\0\5sr\0\x10java.util.HashMap\xff", U
+    yield "core-ml", "m.mlmodel", b"\x08\x01\x12\x04\xff\xfe\xfd\xfc" * 4, U
+    yield "paddle-pickle", "m.pdparams", SYSTEM, D
+    yield "paddle-program", "m.pdmodel", b"\x0a\xff\xff\x01\x80\xfe" * 3, U
+    yield "tensorrt", "m.engine", b"ftrt\0\1\2\3" + bytes(range(128, 200)), U
+    yield "pmml-entity", "m.pmml", b'<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><PMML>&x;</PMML>', U
+    yield "xml-stylesheet", "m.xml", b'<?xml-stylesheet href="x.xsl"?><a/>', U
 
 
 def models():
@@ -1057,6 +1102,11 @@ def harmless():
         {"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}}
     )
     yield "onnx-data", "model.onnx_data", bytes(range(1, 200))
+    yield "pmml", "m.pmml", b'<?xml version="1.0"?>\n<PMML version="4.4"><Header/></PMML>\n'
+    yield "skops", "m.skops", skops(("sklearn.linear_model._ridge", "Ridge", "ObjectNode"), ("numpy", "ndarray", "NdArrayNode"))
+    yield "zip-lzma", "a.zip", zipped([("a.txt", b"text " * 500)], zipfile.ZIP_LZMA)
+    layer = msgpack([("kernel", flax([2, 2], b"\0" * 16)), ("bias", flax([2], b"\x80\x3f\0\xff" * 2))])
+    yield "flax", "flax_model.msgpack", msgpack([("params", msgpack([("Dense_0", layer)])), ("step", b"\xcd\1\0"), ("x", b"\xc0")])
     yield "json-lines", "a.jsonl", b'{"a": 1}\n{"b": [2, "x"]}\n'
     yield "markdown-with-brackets", "readme.md", b"[link](x) and {braces}\n"
     yield "text", "readme.md", "# Ein Modell für alle\n".encode()
@@ -1070,5 +1120,5 @@ def harmless():
 
 
 def attacks():
-    for group in (pickles, containers, evasions, models):
+    for group in (pickles, containers, evasions, models, others):
         yield from group()
