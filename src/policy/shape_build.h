@@ -118,10 +118,10 @@ void quant_end(shape_build *b);
 typedef enum shape_norm { NORM_NONE, NORM_WEIGHT, NORM_BIAS } shape_norm; /* what a norm learns, each of its width */
 typedef enum shape_qk_norm {
     QK_NONE,
-    QK_HEAD,
-    QK_WIDE,
-    QK_HEADS
-} shape_qk_norm; /* one head's width; all heads' width */
+    QK_HEAD,     /* one head's width */
+    QK_WIDE,     /* all heads' */
+    QK_HEAD_BIAS /* one head's, with a bias */
+} shape_qk_norm;
 
 enum {
     FFN_PLAIN = 1 << 0, /* two matrices, not three */
@@ -134,7 +134,12 @@ enum {
     SINKS = 1 << 7,          /* a number a head that softmax sees */
     ENCODER = 1 << 8,        /* sees both ways: no cache, no text made */
     ALWAYS_EXPERTS = 1 << 9, /* of one expert, even */
-    GATED_QUERY = 1 << 10    /* queries come with a gate of the same width */
+    GATED_QUERY = 1 << 10,   /* queries come with a gate of the same width */
+    CHOICE_BIAS = 1 << 11,   /* a number an expert that is added where experts are chosen, a parameter */
+    EXPERTS_NORM = 1 << 12,  /* a norm behind the experts */
+    INNER_NORMS = 1 << 13,   /* norms of what the heads and the feed-forward's inside give */
+    DIFFERENTIAL = 1 << 14,  /* arXiv 2410.05258: four vectors of a head's width */
+    LEARNED_ACTIVATION = 1 << 15
 };
 
 /* What sets a family apart. A bias is "1", or the key that says so; NULL: none. */

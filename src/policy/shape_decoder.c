@@ -131,8 +131,18 @@ void part_attention(shape_build *b, const decoder *d, uint32_t layer) {
     matrix(b, PIECE_ATTENTION, "self_attn.o_proj", 1, d->width, o, d->out_bias);
     if (d->r->qk == QK_HEAD)
         part_norm(b, NORM_WEIGHT, 2, d->head_dim);
+    else if (d->r->qk == QK_HEAD_BIAS && word_bool(b, "qk_layernorm", true))
+        part_norm(b, NORM_BIAS, 2, d->head_dim);
     else if (d->r->qk == QK_WIDE)
         part_norm(b, NORM_WEIGHT, 1, shape_plus(b, q, k));
+    if (d->r->qk == QK_NONE && word_bool(b, "use_qk_norm", false)) { /* GLM-4.5; Cohere's differ from head to head */
+        const bool cohere = strcmp(b->model_type, "cohere") == 0;
+        if (strcmp(b->model_type, "glm4_moe") == 0 || cohere)
+            part_norm(b, NORM_WEIGHT, 1, cohere ? shape_plus(b, q, k) : 2 * d->head_dim);
+    }
+    if (d->r->flags & INNER_NORMS) part_norm(b, NORM_WEIGHT, 1, shape_plus(b, o, d->feed_forward));
+    if (d->r->flags & DIFFERENTIAL) piece_plain(b, PIECE_ATTENTION, 4 * d->head_dim);
+    if (d->r->flags & LEARNED_ACTIVATION) piece_plain(b, PIECE_DENSE, 2);
     if (d->r->flags & SINKS) piece_plain(b, PIECE_ATTENTION, d->heads);
     part_memory(b, d, layer, d->heads, d->kv_heads, d->head_dim, d->value_dim);
 }
@@ -218,6 +228,8 @@ void part_experts(shape_build *b, const decoder *d, uint64_t width) {
     l->experts_used = (uint32_t)d->experts_used;
     piece(b, PIECE_DENSE, "mlp.gate", 1, d->experts, d->width);
     if (d->r->flags & ROUTER_BIAS) piece_plain(b, PIECE_DENSE, d->experts);
+    if (d->r->flags & CHOICE_BIAS) piece_plain(b, PIECE_DENSE, d->experts);
+    if (d->r->flags & EXPERTS_NORM) part_norm(b, NORM_WEIGHT, 1, d->width);
     part_feed_forward(b, PIECE_EXPERT, "mlp.experts.0", d->experts, width, d->expert_ff, gated,
                       d->r->flags & EXPERT_BIAS || d->ffn_bias);
     if (d->shared_ff > 0) {
@@ -303,8 +315,10 @@ static void read_decoder(shape_build *b, decoder *d) {
     d->layers = word_count_in(b, b->text, "num_hidden_layers n_layer n_layers num_layers", SHAPE_MOST_LAYERS, 0);
     d->vocabulary = word_count(b, "vocab_size padded_vocab_size", SHAPE_MOST_WIDTH, 0);
     if (d->vocabulary == 0) d->vocabulary = word_count_in(b, b->whole, "vocab_size", SHAPE_MOST_WIDTH, 0);
-    d->feed_forward =
-        word_count(b, "intermediate_size n_inner ffn_dim d_ff ffn_hidden_size inner_hidden_size", SHAPE_MOST_WIDTH, 0);
+    const tola_value *inside = word_find(b, b->text, "intermediate_size"); /* of Gemma 3n a list, of GPT-2 none */
+    if (inside == NULL || inside->kind != TOLA_VALUE_ARRAY)
+        d->feed_forward = word_count(b, "intermediate_size n_inner ffn_dim d_ff ffn_hidden_size inner_hidden_size",
+                                     SHAPE_MOST_WIDTH, 0);
     if (word_bool(b, "block_auto_adjust_ff_dim", strcmp(b->model_type, "lfm2") == 0)) { /* LFM2 */
         const double by = word_number(b, "block_ffn_dim_multiplier", 1);
         const uint64_t step = word_count(b, "block_multiple_of", SHAPE_MOST_WIDTH, 256);
@@ -328,9 +342,19 @@ static void read_decoder(shape_build *b, decoder *d) {
                             : fallback;
 }
 
+/* Falcon and StableLM have one norm where attention and feed-forward read the same. */
+static uint64_t norms_of(shape_build *b, const decoder *d) {
+    if (word_in("falcon RefinedWeb RefinedWebModel", b->model_type)) {
+        const bool parallel = word_bool(b, "parallel_attn", true);
+        if (word_bool(b, "new_decoder_architecture", false)) return word_count(b, "num_ln_in_parallel_attn", 2, 2);
+        return parallel ? 1 : 2;
+    }
+    return strcmp(b->model_type, "stablelm") == 0 && word_bool(b, "use_parallel_residual", false) ? 1 : d->r->norms;
+}
+
 static void build_layer(shape_build *b, const decoder *d, uint32_t layer) {
     if (shape_special_layer(b, d, layer) || shape_mixed_layer(b, d, layer)) return;
-    part_norm(b, d->r->norm, d->r->norms, d->width);
+    part_norm(b, d->r->norm, norms_of(b, d), d->width);
     if (word_count(b, "kv_lora_rank", SHAPE_MOST_WIDTH, 0) > 0)
         part_latent_attention(b, d);
     else
@@ -344,15 +368,43 @@ static void build_layer(shape_build *b, const decoder *d, uint32_t layer) {
     }
 }
 
+/* What stands on an encoder, by its class: a head that guesses tokens, or the first token's summary. */
+static void encoder_head(shape_build *b, const decoder *d, uint64_t table) {
+    const tola_value *classes = word_find(b, b->whole, "architectures");
+    const tola_value first = classes ? tola_value_at(classes, 0) : (tola_value){ 0 };
+    const char *name = tola_value_str(&first, "");
+    const bool guesses =
+        strstr(name, "MaskedLM") || strstr(name, "LMHead") || strstr(name, "CausalLM") || strstr(name, "PreTrain");
+    if (word_in("distilbert modernbert electra", b->model_type) && !guesses) return;
+    piece(b, PIECE_OTHER, "transform", 1, guesses ? table : d->width, d->width);
+    piece_plain(b, PIECE_OTHER, guesses ? table : d->width);
+    if (!guesses) return;
+    part_norm(b, d->r->norm, 1, table);
+    piece_plain(b, PIECE_OUTPUT, d->vocabulary);
+    if (!d->tied && word_find(b, b->whole, "tie_word_embeddings") != NULL)
+        piece(b, PIECE_OUTPUT, "decoder", 1, d->vocabulary, table);
+}
+
 static void build_tables(shape_build *b, const decoder *d) {
-    piece(b, PIECE_EMBEDDING, "embed_tokens", 1, d->vocabulary, d->width);
+    const bool encoder = d->r->flags & ENCODER;
+    const uint64_t table = encoder ? word_count(b, "embedding_size", SHAPE_MOST_WIDTH, d->width) : d->width;
+    piece(b, PIECE_EMBEDDING, "embed_tokens", 1, d->vocabulary, table);
+    if (encoder && d->r->norm == NORM_BIAS && strcmp(b->model_type, "distilbert") != 0)
+        piece_plain(b, PIECE_EMBEDDING, shape_times(b, word_count(b, "type_vocab_size", SHAPE_MOST_WIDTH, 2), table));
+    if (table != d->width) {
+        piece(b, PIECE_OTHER, "embeddings_project", 1, d->width, table);
+        piece_plain(b, PIECE_OTHER, d->width);
+    }
     if (d->r->positions != NULL) {
         const uint64_t n = word_count(b, d->r->positions, SHAPE_MOST_WIDTH, 0);
-        piece_plain(b, PIECE_EMBEDDING, shape_times(b, shape_plus(b, n, n > 0 ? d->r->position_extra : 0), d->width));
+        piece_plain(b, PIECE_EMBEDDING, shape_times(b, shape_plus(b, n, n > 0 ? d->r->position_extra : 0), table));
     }
-    if (d->r->flags & EMBEDDING_NORM) part_norm(b, d->r->norm, 1, d->width);
+    if (d->r->flags & EMBEDDING_NORM) part_norm(b, d->r->norm, 1, table);
     if (!(d->r->flags & NO_FINAL_NORM)) part_norm(b, d->r->norm, 1, d->width);
-    if (d->r->flags & ENCODER) return;
+    if (encoder) {
+        encoder_head(b, d, table);
+        return;
+    }
     if (!d->tied) piece(b, PIECE_OUTPUT, "lm_head", 1, d->vocabulary, d->width);
     if (d->r->flags & OUTPUT_BIAS) piece_plain(b, PIECE_OUTPUT, d->vocabulary);
     const uint64_t further =

@@ -98,14 +98,24 @@ static void hyper_connection(shape_build *b, const decoder *d, uint64_t streams)
     piece_plain(b, PIECE_DENSE, shape_plus(b, shape_times(b, rows, shape_times(b, streams, d->width)), rows + 3));
 }
 
+/* How many tokens a row of the cache stands for; 0: there is only the window. */
+static uint64_t compression(shape_build *b, const decoder *d, uint32_t layer) {
+    const char *kind = word_item_text(b, "layer_types", layer, d->layers);
+    if (kind != NULL && strcmp(kind, "heavily_compressed_attention") == 0)
+        return word_count(b, "compress_rates.heavily_compressed_attention", 1u << 20, 128);
+    if (kind != NULL && strcmp(kind, "compressed_sparse_attention") == 0)
+        return word_count(b, "compress_rates.compressed_sparse_attention", 1u << 20, 4);
+    if (kind != NULL) return 0;
+    return word_item(b, "compress_ratios", layer, d->layers, 1u << 20, layer < 2 || layer % 2 == 0 ? 128 : 4);
+}
+
 static void deepseek4_layer(shape_build *b, const decoder *d, uint32_t layer) {
     const uint64_t dim = d->head_dim, query_rank = word_need(b, "q_lora_rank", SHAPE_MOST_WIDTH),
                    groups = word_count(b, "o_groups", SHAPE_MOST_WIDTH, 8),
                    rank = word_count(b, "o_lora_rank", SHAPE_MOST_WIDTH, 1024),
                    index_heads = word_count(b, "index_n_heads", SHAPE_MOST_WIDTH, 64),
                    index_dim = word_count(b, "index_head_dim", SHAPE_MOST_WIDTH, 128),
-                   streams = word_count(b, "hc_mult", 1024, 4),
-                   ratio = word_item(b, "compress_ratios", layer, d->layers, 1u << 20, 0);
+                   streams = word_count(b, "hc_mult", 1024, 4), ratio = compression(b, d, layer);
     const uint64_t q = shape_times(b, d->heads, dim), out = shape_times(b, groups, rank);
     part_norm(b, NORM_WEIGHT, 2, d->width);
     piece(b, PIECE_ATTENTION, "self_attn.q_a_proj", 1, query_rank, d->width);

@@ -142,6 +142,13 @@ static void siglip(const tower *t, bool post_norm) {
     vit_layers(t, "vision_tower.encoder.layers.0", word(t, "num_hidden_layers", 27), width,
                word(t, "intermediate_size", 4304));
     if (post_norm) vector(t, 2, width);
+    if (t->v == NULL || !word_bool_in(t->b, t->v, "vision_use_head", true)) return;
+    /* a head that attends to all of the image with one learned query */
+    const uint64_t ff = word(t, "intermediate_size", 4304);
+    vector(t, 7, width);
+    add(t, "vision_tower.head.attention", 4, width, width);
+    linear(t, "vision_tower.head.mlp.fc1", 1, ff, width);
+    linear(t, "vision_tower.head.mlp.fc2", 1, width, ff);
 }
 
 static void gemma3_vision(const tower *t) {

@@ -78,7 +78,8 @@ static void assert_near(double got, double want, double within) {
     "{\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"gemma3_text\", \"hidden_size\": 2560, "          \
     "\"intermediate_size\": 10240, \"num_hidden_layers\": 34, \"sliding_window\": 1024}, \"vision_config\": "          \
     "{\"model_type\": \"siglip_vision_model\", \"hidden_size\": 1152, \"image_size\": 896, "                           \
-    "\"intermediate_size\": 4304, \"num_hidden_layers\": 27, \"patch_size\": 14}, \"torch_dtype\": \"bfloat16\"}"
+    "\"intermediate_size\": 4304, \"num_hidden_layers\": 27, \"patch_size\": 14, \"vision_use_head\": false}, "        \
+    "\"torch_dtype\": \"bfloat16\"}"
 #define RESNET50                                                                                                       \
     "{\"model_type\": \"resnet\", \"depths\": [3, 4, 6, 3], \"hidden_sizes\": [256, 512, 1024, 2048], "                \
     "\"embedding_size\": 64, \"layer_type\": \"bottleneck\", \"num_channels\": 3, \"num_labels\": 1000}"

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Shapes of models (policy/shape.h) against transformers, which builds the same models on the meta device.
+
+1. Every config.json of the shared data: the same number of parameters, and the figures in the models' names.
+2. The default configuration of every causal language model that transformers knows: the same number, or a note that
+   says what was assumed.
+3. What inference is counted to take against what a session takes: within max(100 MiB, 3 %).
+
+Needs transformers and torch; --list prints a table."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import warnings
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from common import BUILD, DATA, Tally
+
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+warnings.filterwarnings("ignore")
+PROBE = BUILD / "tola_shape_probe"
+LIST = "--list" in sys.argv
+tally = Tally("shape")
+
+
+def probe(*arguments):
+    run = subprocess.run([PROBE, *map(str, arguments)], capture_output=True, text=True)
+    if run.stderr:
+        tally.check("probe", False, run.stderr[:500])
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def build(config):
+    for auto in (AutoModelForImageTextToText, AutoModelForCausalLM, AutoModel):
+        if type(config) in auto._model_mapping.keys():
+            with torch.device("meta"):
+                return auto.from_config(config)
+    raise ValueError("no model class")
+
+
+def count(model):
+    return sum(p.numel() for _, p in model.named_parameters())
+
+
+def without(data, *keys):
+    return {k: without(v, *keys) if isinstance(v, dict) else v for k, v in data.items() if k not in keys}
+
+
+def show(*words):
+    if LIST:
+        print(*words, flush=True)
+
+
+# In files of these, what is special to transformers' class is in a part that the file does not have.
+FLAT = {"step3p7"}
+# Classes of transformers for files that name their authors' own.
+SAME = {"minimax_m3": "minimax_m3_vl_text"}
+# "30B-A3B": all and active parameters in billions, as their makers round them.
+NAME = re.compile(r"(?:^|[-_])(\d+(?:\.\d+)?)B(?:-A(\d+(?:\.\d+)?)B)?")
+
+
+def published():
+    files = sorted(f for f in (DATA / "configs/aiconfigurator").glob("*_config.json") if "hf_quant" not in f.name)
+    files += sorted((DATA / "index").glob("*/config.json"))
+    if not files:
+        tally.skip("no shared data: configurations of published models")
+        return
+    for file, ours in zip(files, probe(*files)):
+        name = file.parent.name if file.name == "config.json" else file.name[:-12]
+        if not tally.check(f"{name} is understood", "error" not in ours, ours.get("error", "")):
+            continue
+        data = without(json.loads(file.read_text()), "quantization_config", "auto_map")
+        expected = None
+        data["model_type"] = SAME.get(data["model_type"], data["model_type"])
+        if data["model_type"] in CONFIG_MAPPING and data["model_type"] not in FLAT:
+            expected = count(build(CONFIG_MAPPING[data["model_type"]].from_dict(data)))
+            tally.equal(f"parameters of {name}", ours["parameters"], expected)
+        said = NAME.search(name)
+        if said and "8x" not in name and "1.5-2_ft" not in name and "14B-arch" not in name:
+            total, active = float(said[1]), float(said[2] or 0)
+            if "17B-16E" in name:
+                total, active = 109, 17
+            near = 0.12 if total < 30 else 0.06  # towers are not in the small ones' names
+            tally.check(f"{name}'s figure", abs(ours["parameters"] / 1e9 / total - 1) < near or total < 1,
+                        f"{ours['parameters'] / 1e9:.2f}")
+            if active:
+                parts = ours["active"] / 1e9, (ours["active"] - ours["embedding"] - ours["output"]) / 1e9
+                tally.check(f"{name}'s active figure", parts[1] * 0.85 < active < parts[0] * 1.1, str(parts))
+        show(f"{name:52} {ours['parameters']:>15} {expected or '':>15} active {ours['active'] / 1e9:7.2f}B "
+             f"kv {ours['kv_token']:9.0f} {ours['stored_bits']:7.3f} bits")
+
+
+def defaults():
+    known = fallen = 0
+    with tempfile.TemporaryDirectory() as folder:
+        rows = []
+        for name in sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+            try:
+                config = CONFIG_MAPPING[name]()
+                model = build(config)
+                config.architectures = [type(model).__name__]
+                expected = count(model)
+            except Exception:  # classes whose defaults do not build
+                continue
+            path = pathlib.Path(folder) / f"{name}.json"
+            path.write_text(json.dumps(without(config.to_dict(), "auto_map")))
+            rows.append((name, path, expected))
+        for (name, _, expected), ours in zip(rows, probe(*[path for _, path, _ in rows])):
+            if ours.get("recognised"):
+                known += 1
+                tally.equal(f"parameters of a default {name}", ours["parameters"], expected)
+            else:
+                fallen += 1
+                tally.check(f"{name} is counted with a note", ours.get("notes") or "error" in ours)
+                show("falls back:", name, ours.get("parameters", ours.get("error")), "transformers", expected)
+    print(f"shape: {known} default configurations known, {fallen} fall back")
+
+
+BASE = {"rms_norm_eps": 1e-5, "rope_theta": 10000.0, "torch_dtype": "bfloat16", "max_position_embeddings": 32768,
+        "tie_word_embeddings": False, "hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 3,
+        "num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 32000, "hidden_act": "silu"}
+RUN = {
+    "llama": {"model_type": "llama"},
+    "window": {"model_type": "mistral", "sliding_window": 1024},
+    "tied": {"model_type": "qwen2", "tie_word_embeddings": True, "vocab_size": 151936},
+    "mixtral": {"model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2},
+    "experts": {"model_type": "qwen3_moe", "num_experts": 64, "num_experts_per_tok": 8, "moe_intermediate_size": 384,
+                "head_dim": 64, "norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": []},
+    "latent": {"model_type": "deepseek_v3", "moe_intermediate_size": 352, "n_routed_experts": 16, "n_group": 4,
+               "num_experts_per_tok": 4, "n_shared_experts": 1, "topk_group": 2, "first_k_dense_replace": 1,
+               "kv_lora_rank": 256, "q_lora_rank": 384, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+               "v_head_dim": 128, "num_key_value_heads": 16, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid",
+               "topk_method": "noaux_tc", "norm_topk_prob": True, "moe_layer_freq": 1},
+}
+
+
+def sessions():
+    script = pathlib.Path(__file__).parent / "make_shape.py"
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name, more in RUN.items():
+            config = pathlib.Path(folder) / f"{name}.json"
+            config.write_text(json.dumps({**BASE, **more}))
+            subprocess.run([sys.executable, script, config, config.with_suffix("")], check=True, capture_output=True)
+            paths.append(config.with_suffix(""))
+        for context, dtype, step in ((4096, "f16", 512), (32768, "q8_0", 512), (8192, "f32", 2048), (2048, "q4_0", 64)):
+            for ours in probe("--session", context, dtype, step, 2, *paths):
+                what = f"{pathlib.Path(ours['path']).name}, {context} tokens of {dtype}, {step} at once"
+                if not tally.check(what, "error" not in ours, ours.get("error", "")):
+                    continue
+                apart = abs(ours["total"] - ours["run_total"])
+                tally.check(what, apart <= max(100 << 20, 0.03 * ours["run_total"]), f"{ours}")
+                tally.check(f"{what}: cache", abs(ours["kv"] - ours["run_kv"]) <= 0.001 * ours["run_kv"] + 4096, f"{ours}")
+                show(f"{what:48} {ours['total'] / 1e6:9.1f} MB, session {ours['run_total'] / 1e6:9.1f} MB, "
+                     f"{100 * apart / ours['run_total']:.2f} % apart")
+
+
+sessions()
+try:
+    import torch
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+except ImportError:
+    tally.skip("no transformers: parameters of whole models")
+else:
+    published()
+    defaults()
+tally.finish()
