@@ -10,7 +10,16 @@
 #include "trust/whole.h"
 
 /* From OpenSSL's x509v3.h and x509_vfy.h. */
-enum { EXFLAG_KUSAGE = 0x2, EXFLAG_XKUSAGE = 0x4, KU_DIGITAL_SIGNATURE = 0x80, XKU_CODE_SIGN = 0x8 };
+enum {
+    EXFLAG_KUSAGE = 0x2,
+    EXFLAG_XKUSAGE = 0x4,
+    KU_DIGITAL_SIGNATURE = 0x80,
+    XKU_SMIME = 0x4,
+    XKU_CODE_SIGN = 0x8,
+    XKU_ANYEKU = 0x100
+};
+
+enum { SECURITY_LEVEL = 2 }; /* of OpenSSL: 112 bits; no RSA below 2048, no signatures over SHA-1 */
 
 enum { PEM_FILE_MOST = 16 << 20 };
 
@@ -118,6 +127,7 @@ tola_status certificate_check(const crypto *c, void *leaf, const certificates *b
     tola_status status = good ? TOLA_OK : err_nomem(err, "verifying certificates");
     if (good) {
         c->X509_VERIFY_PARAM_set_time(c->X509_STORE_CTX_get0_param(ctx), (time_t)when);
+        c->X509_VERIFY_PARAM_set_auth_level(c->X509_STORE_CTX_get0_param(ctx), SECURITY_LEVEL);
         if (c->X509_verify_cert(ctx) != 1) status = chain_failure(c, ctx, err);
     }
     if (status == TOLA_OK && issuer) {
@@ -140,6 +150,14 @@ tola_status certificate_may_sign(const crypto *c, void *x509, bool both, tola_er
     uint32_t flags = c->X509_get_extension_flags(x509);
     bool digital = (flags & EXFLAG_KUSAGE) && (c->X509_get_key_usage(x509) & KU_DIGITAL_SIGNATURE);
     bool code = (flags & EXFLAG_XKUSAGE) && (c->X509_get_extended_key_usage(x509) & XKU_CODE_SIGN);
+    /* A certificate for servers or clients of TLS bears digitalSignature, too, but is for nothing else (RFC 5280,
+     * 4.2.1.12). One for mail stands for its owner's signature. */
+    bool other = (flags & EXFLAG_XKUSAGE) &&
+                 !(c->X509_get_extended_key_usage(x509) & (XKU_CODE_SIGN | XKU_SMIME | XKU_ANYEKU));
+    if (other)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "the signer's certificate may not be used for signing: its extended key usage is for something "
+                       "else");
     if (both ? digital && code : digital || code) return TOLA_OK;
     return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
                    "the signer's certificate may not be used for signing: it has no key usage digitalSignature %s "

@@ -104,6 +104,7 @@ static const crypto_row rows[] = {
     ROW(X509_STORE_CTX_get0_chain),
     ROW(X509_STORE_CTX_get_error),
     ROW(X509_STORE_CTX_get_error_depth),
+    ROW(X509_VERIFY_PARAM_set_auth_level),
     ROW(X509_VERIFY_PARAM_set_time),
     ROW(X509_verify_cert),
     ROW(X509_verify_cert_error_string),

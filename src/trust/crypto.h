@@ -111,6 +111,7 @@ typedef struct crypto {
     void *(*X509_STORE_CTX_get0_chain)(void *ctx);
     int (*X509_STORE_CTX_get_error)(const void *ctx);
     int (*X509_STORE_CTX_get_error_depth)(const void *ctx);
+    void (*X509_VERIFY_PARAM_set_auth_level)(void *param, int level);
     void (*X509_VERIFY_PARAM_set_time)(void *param, time_t when);
     int (*X509_verify_cert)(void *ctx);
     const char *(*X509_verify_cert_error_string)(long code);

@@ -136,7 +136,8 @@ tola_status key_from_der(bundle_bytes der, sign_key *out, tola_error *err) {
     TRY(crypto_get(&c, err));
     const unsigned char *p = der.data;
     void *pkey = der.length <= LONG_MAX ? c->d2i_PUBKEY(NULL, &p, (long)der.length) : NULL;
-    if (!pkey) {
+    if (!pkey || p != der.data + der.length) {
+        if (pkey) c->EVP_PKEY_free(pkey);
         c->ERR_clear_error();
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "a public key cannot be read");
     }

@@ -217,3 +217,63 @@ m: not valid: the signature: offset 128: JSON: nested deeper than 128 levels
 [exit 1]
 $ truncate -s 300M forged.sig; tola verify m --public-key key.pub -s forged.sig; rm forged.sig
 m: not valid: forged.sig: the file has more than 268435456 bytes
+
+# Signatures that are none, or another spelling of one: trailing bytes, zeros, r and s of the curve's order, base64 that
+# is not canonical, keys in JSON twice, a digest of another hash.
+$ cat > spell.py <<'END'
+> import base64, json, sys
+> b = json.load(open("m/model.sig")); sig = base64.b64decode(b["dsseEnvelope"]["signatures"][0]["sig"])
+> N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
+> def integer(n): n = n.to_bytes((n.bit_length() + 8) // 8 or 1, "big"); return b"\2" + bytes([len(n)]) + n
+> def pair(r, s): body = integer(r) + integer(s); return b"0" + bytes([len(body)]) + body
+> r = int.from_bytes(sig[4:4 + sig[3]], "big"); s = int.from_bytes(sig[6 + sig[3]:], "big")
+> assert pair(r, s) == sig
+> forms = {"trailing": sig + b"\0", "zero": pair(0, 0), "zero-s": pair(r, 0), "order": pair(N, N), "r-plus-order": pair(r + N, s), "empty": b"", "long-form": b"0\x81" + sig[1:], "padded": sig[:2] + b"\2" + bytes([sig[3] + 1]) + b"\0" + sig[4:]}
+> b["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(forms[sys.argv[1]]).decode()
+> open("forged.sig", "w").write(json.dumps(b))
+> END
+> tola sign m --key key.pem --force -q; for form in trailing zero zero-s order r-plus-order empty long-form padded; do python3 spell.py $form; tola verify m --public-key key.pub -s forged.sig; done | sort | uniq -c
+      8 m: not valid: the signature is not that of this key over this content
+$ for how in 's/"sig":"/"sig":" /' 's/"sig":"\(.\)/"sig":"\1\\n/' 's/"keyid":""/"keyid":"","keyid":""/' 's/"dsseEnvelope":/"dsseEnvelope":{},"dsseEnvelope":/' 's/$/x/'; do sed "$how" m/model.sig > forged.sig; cmp -s m/model.sig forged.sig || tola verify m --public-key key.pub -s forged.sig | sed 's/offset [0-9]*/offset N/'; done
+m: not valid: dsseEnvelope.signatures[0].sig is no base64
+m: not valid: dsseEnvelope.signatures[0].sig is no base64
+m: not valid: the signature: offset N: JSON: key "keyid" appears twice in one object
+m: not valid: the signature: offset N: JSON: key "dsseEnvelope" appears twice in one object
+m: not valid: the signature: offset N: JSON: expected the end of the document, found 'x'
+$ cat > hashes.py <<'END'
+> import hashlib
+> for what in ("blake2b", "blake3", "sha512", "SHA256", ""):
+>     print(f'P = statement["predicate"]; P["serialization"]["hash_type"] = {what!r}; P["resources"][0]["algorithm"] = {what!r}')
+> END
+> . ./lib; python3 hashes.py | while read -r line; do f "$line"; done
+m: not valid: what was signed has a digest of the wrong length or alphabet, of 'one'
+m: not valid: the model is not what was signed: 1 changed
+  changed one
+m: not valid: what was signed uses a hash that is not known: 'sha512'
+m: not valid: what was signed uses a hash that is not known: 'SHA256'
+m: not valid: what was signed uses a hash that is not known: ''
+[exit 1]
+$ . ./lib; for name in 'a/../one' './one' 'one/' '/one' 'one/.' 'a\\one' '\\u202eone' 'o\\u0000ne' 'one\\n' 'ONE' 'x' 'on\\u0065\\u0301'; do f "statement[\"predicate\"][\"resources\"][0][\"name\"] = \"$name\"" | head -1; done
+m: not valid: what was signed names a file outside the model, or by a bad path: 'a/../one'
+m: not valid: what was signed names a file outside the model, or by a bad path: './one'
+m: not valid: what was signed names a file outside the model, or by a bad path: 'one/'
+m: not valid: what was signed names a file outside the model, or by a bad path: '/one'
+m: not valid: what was signed names a file outside the model, or by a bad path: 'one/.'
+m: not valid: the model is not what was signed: 1 renamed
+m: not valid: the model is not what was signed: 1 renamed
+m: not valid: the model is not what was signed: 1 renamed
+m: not valid: the model is not what was signed: 1 renamed
+m: not valid: the model is not what was signed: 1 renamed
+m: not valid: the model is not what was signed: 1 renamed
+m: not valid: the model is not what was signed: 1 renamed
+# Shards that overlap, leave a gap, go beyond the end, or are larger than they may be.
+$ head -c 150000 /dev/zero > m/big; tola sign m --key key.pem --shard-size 65536 --force -q; . ./lib; for names in '0:65536 60000:131072 131072:150000' '0:65536 70000:131072 131072:150000' '0:65536 65536:131072 131072:150001' '0:150000' '0:65536 65536:131072' '131072:150000 0:65536 65536:131072' '5:5' '9:3' '0:18446744073709551616'; do f "R = statement['predicate']['resources']; one = [r for r in R if r['name'].startswith('one')]; big = [r for r in R if r['name'].startswith('big')]; names = '$names'.split(); statement['predicate']['resources'] = R = [dict(big[min(i, len(big) - 1)], name='big:' + n) for i, n in enumerate(names)] + one; $(root)" | tr '\n' ' '; echo; done; rm m/big
+m: not valid: what was signed has a shard that is no 'path:start:end': 'big:60000:131072' 
+m: not valid: the model is not what was signed: 1 changed   changed big 
+m: not valid: the model is not what was signed: 1 changed   changed big 
+m: not valid: what was signed has a shard that is no 'path:start:end': 'big:0:150000' 
+m: not valid: the model is not what was signed: 1 changed   changed big 
+m: not valid: the model is not what was signed: 1 changed   changed big 
+m: not valid: what was signed has a shard that is no 'path:start:end': 'big:5:5' 
+m: not valid: what was signed has a shard that is no 'path:start:end': 'big:9:3' 
+m: not valid: what was signed has a shard that is no 'path:start:end': 'big:0:18446744073709551616' 

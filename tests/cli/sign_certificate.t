@@ -1,5 +1,6 @@
 # tola sign --certificate, tola verify --trust-root: chains that hold, and each way in which they do not.
 # needs: openssl
+# needs: python3
 
 $ umask 077; key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:${2:-P-256} -out $1.key 2>/dev/null; }
 > ca() { key $1 P-384; openssl req -new -x509 -key $1.key -subj /CN=$1 -days 3650 -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign -out $1.pem; }
@@ -14,6 +15,9 @@ $ umask 077; key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:${
 > issue root noca 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n'; issue noca below 'keyUsage=critical,digitalSignature\n'
 > issue root stale 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n' '-startdate 20200101000000Z -enddate 20210101000000Z'; issue stale late 'keyUsage=critical,digitalSignature\n'
 > issue middle expired 'keyUsage=critical,digitalSignature\n' '-startdate 20200101000000Z -enddate 20210101000000Z'
+> issue middle tls 'keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n'; issue middle mail 'keyUsage=critical,digitalSignature\nextendedKeyUsage=emailProtection\n'
+> openssl genrsa -out small.key 1024 2>/dev/null; issue root small 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n'; issue small under 'keyUsage=critical,digitalSignature\n'
+> openssl genrsa -out rsa.key 2048 2>/dev/null; issue middle rsa 'keyUsage=critical,digitalSignature\n'; key koblitz secp256k1; issue middle koblitz 'keyUsage=critical,digitalSignature\n'
 > mkdir m; echo one > m/one
 > cat > lib <<'END'
 > s() { cat $1.pem ${2:-middle}.pem > chain.pem; tola sign m --key $1.key --certificate chain.pem --force -q; }
@@ -78,3 +82,31 @@ m: not valid: it was signed with a bare key: that key is needed, not a trust roo
 $ echo '{}' > trust.json; tola verify m --trust-root trust.json
 2> tola: trust.json: is no trust root of Sigstore: its mediaType is not application/vnd.dev.sigstore.trustedroot
 [exit 2]
+
+# A certificate for TLS servers signs nothing; keys that are too small vouch for nothing.
+$ . ./lib; s tls
+2> tola: chain.pem: the signer's certificate may not be used for signing: its extended key usage is for something else
+[exit 2]
+$ . ./lib; s mail && v root -q && echo valid
+valid
+$ . ./lib; s under small && v root
+m: not valid: the certificate 1 above the signer's: CA certificate key too weak
+[exit 1]
+
+# What nobody could have signed with, put into a signature: another kind of key, another order, a certificate for TLS.
+$ . ./lib; cat > swap.py <<'END'
+> import base64, json, subprocess, sys
+> b = json.load(open("m/model.sig")); der = lambda n: base64.b64encode(subprocess.run(["openssl", "x509", "-in", n + ".pem", "-outform", "DER"], capture_output=True, check=True).stdout).decode()
+> b["verificationMaterial"]["x509CertificateChain"]["certificates"] = [{"rawBytes": der(n)} for n in sys.argv[1:]]
+> json.dump(b, open("m/model.sig", "w"))
+> END
+> s leaf; for c in "rsa middle" "koblitz middle" "middle leaf" "tls middle" "mail middle"; do python3 swap.py $c; v root; done
+m: not valid: the key is of no kind that signs models: no elliptic curve; P-256, P-384, P-521 and Ed25519 do
+m: not valid: the key is of no kind that signs models: curve secp256k1; P-256, P-384, P-521 and Ed25519 do
+m: not valid: the signer's certificate may not be used for signing: it has no key usage digitalSignature and no extended key usage codeSigning
+m: not valid: the signer's certificate may not be used for signing: its extended key usage is for something else
+m: not valid: the signature is not that of this key over this content
+[exit 1]
+$ . ./lib; s leaf; python3 -c 'import base64, json; b = json.load(open("m/model.sig")); c = b["verificationMaterial"]["x509CertificateChain"]["certificates"]; c[0]["rawBytes"] = base64.b64encode(base64.b64decode(c[0]["rawBytes"]) + b"\0").decode(); json.dump(b, open("m/model.sig", "w"))'; v root
+m: not valid: a certificate cannot be read: bytes behind its end
+[exit 1]
