@@ -3,13 +3,15 @@
 
 All of them but README come from one table a verb, so this checks the generators: every verb and every option that
 `tola help VERB` shows is in its man page and in the completions of each shell, the man pages have no faults that mandoc
-can find, and each shell accepts its file. README's table names every verb and no other. Prints "N passed, N failed[, N
+can find, and each shell accepts its file. README's table names every verb and no other. Tests that security.md names
+exist, and it names every fuzz target. Prints "N passed, N failed[, N
 skipped]"."""
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -93,6 +95,33 @@ def check_tools(tally, docs):
             tally.skip(f"{shell} is absent: its completion is not parsed")
 
 
+def tests_named(page):
+    """FILE:NAME of each test that a page names in backquotes; a NAME may hold whatever a backquote does not."""
+    return re.findall(r"`([\w-]+\.(?:c|py|t)):([^`]+)`", page)
+
+
+def check_security(tally):
+    """Every test that docs/security.md names exists, and every fuzz target is in its table."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    files = {f.name: f for folder in ("unit", "cli", "oracle") for f in (ROOT / "tests" / folder).iterdir()}
+    sys.path.insert(0, str(ROOT / "tests" / "oracle"))
+    import scan_attacks
+    warnings.simplefilter("ignore")  # zips with two members of a name are meant to be such
+    attacks = {name for name, *_ in scan_attacks.attacks()}
+    tests = tests_named(page)
+    tally.check("security.md names tests", len(tests) > 50, str(len(tests)))
+    for file, name in tests:
+        if file == "scan_attacks.py":
+            there = name in attacks
+        elif file.endswith(".c"):
+            there = file in files and re.search(rf"^static void {re.escape(name)}\(", files[file].read_text(), re.M)
+        else:
+            there = file in files and name in files[file].read_text()
+        tally.check(f"security.md: there is no test {file}:{name}", there)
+    for target in sorted((ROOT / "fuzz").glob("fuzz_*.c")):
+        tally.check(f"security.md lacks {target.stem}", f"`{target.stem}`" in page)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__.split("\n")[0])
@@ -107,6 +136,7 @@ def main():
         check_verb(tally, tola, docs, verb, scripts)
     check_readme(tally, verbs)
     check_tools(tally, docs)
+    check_security(tally)
     print(f"{tally.passed} passed, {tally.failed} failed" + (f", {tally.skipped} skipped" if tally.skipped else ""))
     return 1 if tally.failed else 0
 
