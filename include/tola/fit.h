@@ -13,7 +13,7 @@ extern "C" {
  * are counted. TOLA_E_ARG for what is none: negative, of bytes ("8GB"), above `most`; messages call it `what`. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_fit_count(const char *text, const char *what, uint64_t kilo, uint64_t most,
                                                     uint64_t *out, tola_error *err);
-#define TOLA_FIT_MOST_PARAMETERS 1000000000000000u /* a thousand times the largest there are */
+#define TOLA_FIT_MOST_PARAMETERS 100000000000000u /* fifty times the largest there are */
 #define TOLA_FIT_MOST_CONTEXT 1073741824u
 
 typedef struct tola_fit_options {

@@ -64,7 +64,7 @@ static void print_head(const tola_fit *f) {
     out_printf(": %s parameters", text_count(a, sizeof a, f->parameters));
     if (f->active && f->active != f->parameters) out_printf(", %s active", text_count(b, sizeof b, f->active));
     if (f->family) out_printf(", %s", f->family);
-    if (f->layers) out_printf(", %llu layers", (unsigned long long)f->layers);
+    if (f->layers) out_printf(", %llu layer%s", (unsigned long long)f->layers, f->layers == 1 ? "" : "s");
     out_printf("\n");
     if (f->train) {
         out_printf("training %s: %s parameters change, batch %llu", f->train, text_count(a, sizeof a, f->trained),

@@ -94,6 +94,11 @@ static tola_status take_training(fit_job *j, tola_error *err) {
     if (o->recompute) TRY(word_in(o->recompute, recomputes, "--recompute", &recompute, err));
     if (o->precision) TRY(word_in(o->precision, precisions, "--precision", &precision, err));
     memory_training *t = &j->train;
+    if (o->rank && method != MEMORY_FULL && j->shape.width && o->rank > j->shape.width)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "--rank %u: more than the model's width, %llu", o->rank,
+                       (unsigned long long)j->shape.width);
+    if (o->rank && method == MEMORY_FULL)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "--rank goes with lora and qlora: all weights are trained");
     t->method = (memory_method)method;
     t->optimizer = (memory_optimizer)optimizer;
     t->recompute = (memory_recompute)recompute;

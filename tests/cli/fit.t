@@ -38,13 +38,18 @@ devices.0.fits True
 parameters.active 17000000000
 
 # Units that are mixed up, numbers that make no sense, names that are nearly right.
-$ for a in "--params 7GB" "--params -7B" "--params 7B --context 8GB" "--params 1e30" "--params 7B --batch 0" "--params 7Q"; do tola fit $a; done
+$ for a in "--params 7GB" "--params -7B" "--params 7B --context 8GB" "--params 1e30" "--params 7B --batch 0" "--params 7Q" "--params 7B --batch 1000000000 --context 1M" "--params 7B --train lora --rank 1M" "--params 7B --utilisation 2" "--params 7B --price h100=-1" "--params 7B --price h10=1"; do tola fit $a; done
 2> tola: --params: '7GB' is a size in bytes; a count is needed: 7B is 7e9, 8K 8 thousand
 2> tola: --params: '-7B' is negative
 2> tola: --context: '8GB' is a size in bytes; a count is needed: 7B is 7e9, 8K 8 thousand
 2> tola: --params: '1e30' is absurdly large
 2> tola: --batch: '0' is less than 1
 2> tola: --params: '7Q' ends in no unit that is known: K, M, B, T
+2> tola: keys and values of 5.84652e+20 bytes are more than can be counted
+2> tola: --rank 1000000: more than the model's width, 4224
+2> tola: --utilisation is a share from 0 to 1
+2> tola: --price: 'h100=-1' is not DEVICE=USD, dollars an hour above 0
+2> tola: no device 'h10'; did you mean 'h100-sxm'? --list-devices shows them all
 [exit 2]
 
 $ for d in h101 80GB m3-max rtx4090x0 ,; do tola fit --params 7B --on $d; done

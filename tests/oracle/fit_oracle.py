@@ -62,6 +62,11 @@ def known_models():
         near("DeepSeek-V3: 37B active", found["parameters"]["active"], 37e9, 0.02)
         # arXiv 2405.04434: one row of 512 + 64 elements a layer, 61 layers
         near("DeepSeek-V3: 1152 bytes a token and layer", found["kv_bytes_per_token"], 61 * 576 * 2)
+    # https://huggingface.co/blog/llama31: 39.06 GiB; its 123.05 for 405B is twice what 8 heads of keys and values take
+    for size, gib in (("70B", 39.0625), ("405B", 61.5234375)):
+        path = published(f"meta-llama--Meta-Llama-3.1-{size}")
+        if path:
+            near(f"Llama 3.1 {size}: 128k tokens", fit("--config", path, "--context", 128000)["bytes"]["kv"], gib * GIB)
     llama = published("meta-llama--Meta-Llama-3.1-70B")
     if llama:
         found = fit("--config", llama, "--context", "128K", "--batch", 2, "--kv-type", "q8_0")
