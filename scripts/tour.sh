@@ -2,8 +2,9 @@
 # A tour: the life of a model in about two minutes, each command printed before it runs.
 #
 # A corpus (CORPUS=FILE, or one that is generated) becomes a tokenizer and a language model that writes readable lines;
-# it is inspected, quantized, measured before and after, taught to answer questions, asked what it forgot, scanned and
-# run. What it makes stays in build/tour to be looked at. Ends with an error where a step does not come out as it says.
+# it is inspected, quantized, measured before and after, taught to answer questions, asked what it forgot, scanned,
+# signed, encrypted, logged, held against devices and rules, and run. What it makes stays in build/tour to be looked at.
+# Ends with an error where a step does not come out as it says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -120,14 +121,53 @@ run tola run four.gguf --adapter gentle --raw -p "$ask" -n 20 --temp 0
 run tola merge four.gguf --adapter gentle taught.gguf
 run tola run taught.gguf --raw -p "Where does the frog live?" -n 20 --temp 0
 
+say "Signed: what is touched is told"
+run tola keygen sign.pem --kind sign
+run tola sign taught.gguf --key sign.pem
+run tola verify taught.gguf --public-key sign.pem.pub
+cp taught.gguf touched.gguf
+cp taught.gguf.sig touched.gguf.sig
+printf '\x00' | dd of=touched.gguf bs=1 seek=20000 conv=notrunc status=none
+run 1 tola verify touched.gguf --public-key sign.pem.pub
+
+say "Locked: it opens with its key alone, with every verb, and comes back byte by byte"
+run tola keygen friend
+run tola encrypt taught.gguf taught.enc --recipient friend.pub
+run 2 tola inspect taught.enc
+run tola run taught.enc --identity friend --raw -p "Where does the frog live?" -n 20 --temp 0
+run tola decrypt taught.enc back.gguf --identity friend
+run cmp back.gguf taught.gguf
+
+say "Logged: who used which weights, in a log that cannot be rewritten unseen"
+run env TOLA_LOG=access.db tola run taught.gguf --raw -p "$ask" -n 20 --temp 0
+run env TOLA_LOG=access.db tola convert taught.gguf taken.safetensors --dtype f16
+run env TOLA_LOG=access.db tola log show
+run env TOLA_LOG=access.db tola log verify
+
+say "What it takes, and what comes with it"
+run tola fit model --on this,raspberry-pi-5-8 --plot fit.svg
+cat >facts.yaml <<END
+model:
+  name: Tola Tour Stories
+  release_date: 2026-11-22
+licence:
+  id: apache-2.0
+training:
+  tokens: 819200
+data_policy:
+  copyright_policy: texts made by a script, nobody else's
+END
+echo "What nobody said stays unknown, and the exit code is 1:"
+run 1 tola comply model --facts facts.yaml
+
 say "Bad files get one line with the file, the place and the cause, and exit code 2"
 head -c 3000 taught.gguf >cut.gguf
 run 2 tola inspect cut.gguf
 
 say "Done: $steps commands, each came out as it should. In ${root##*/}/$work lie"
-for f in model/loss.png weights.svg quantized.svg answers/loss.png gentle/loss.png; do
+for f in model/loss.png weights.svg quantized.svg answers/loss.png gentle/loss.png fit.svg; do
     [ -s "$f" ] || fail "$f is missing"
     echo "    $f"
 done
-echo "    model/ four.gguf answers/ gentle/ taught.gguf"
+echo "    model/ four.gguf answers/ gentle/ taught.gguf taught.gguf.sig taught.enc access.db facts.yaml"
 echo "'tola help' lists what there is."
