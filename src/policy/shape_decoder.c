@@ -121,6 +121,18 @@ void part_memory(shape_build *b, const decoder *d, uint32_t layer, uint64_t head
     l->value_width = shape_times(b, kv_heads, value);
 }
 
+/* MiniMax-M3's choice of blocks: a query and a key of its own, in layers that the list names. */
+static void part_blocks_index(shape_build *b, const decoder *d, uint32_t layer) {
+    const uint64_t heads = word_count(b, "sparse_attention_config.sparse_num_index_heads", SHAPE_MOST_WIDTH, 0),
+                   dim = word_count(b, "sparse_attention_config.sparse_index_dim", SHAPE_MOST_WIDTH, 0);
+    if (heads == 0 || dim == 0) return;
+    if (word_item(b, "sparse_attention_config.sparse_attention_freq", layer, d->layers, UINT32_MAX, 1) == 0) return;
+    piece(b, PIECE_ATTENTION, "self_attn.indexer.q_proj", 1, shape_times(b, heads, dim), d->width);
+    piece(b, PIECE_ATTENTION, "self_attn.indexer.k_proj", 1, dim, d->width);
+    part_norm(b, NORM_WEIGHT, 2, dim);
+    b->now.key_width = shape_plus(b, b->now.key_width, dim);
+}
+
 void part_attention(shape_build *b, const decoder *d, uint32_t layer) {
     const uint64_t q = shape_times(b, d->heads, d->head_dim), k = shape_times(b, d->kv_heads, d->head_dim),
                    v = shape_times(b, d->kv_heads, d->value_dim), o = shape_times(b, d->heads, d->value_dim);
@@ -145,6 +157,7 @@ void part_attention(shape_build *b, const decoder *d, uint32_t layer) {
     if (d->r->flags & LEARNED_ACTIVATION) piece_plain(b, PIECE_DENSE, 2);
     if (d->r->flags & SINKS) piece_plain(b, PIECE_ATTENTION, d->heads);
     part_memory(b, d, layer, d->heads, d->kv_heads, d->head_dim, d->value_dim);
+    part_blocks_index(b, d, layer);
 }
 
 /* DeepSeek's sparse attention: a small scorer of its own whose keys are kept, too (DeepSeek-V3.2-Exp). Shared between
