@@ -105,7 +105,8 @@ typedef struct tola_compliance {
     bool clean; /* nothing missing, nothing contradictory, no duty in force that is not met */
     const char *disclaimer;
     void *owner;
-    uint64_t reserved[8];
+    double flop_apart; /* the ways to know the compute are a factor of that apart; 0: nothing is known */
+    uint64_t reserved[7];
 } tola_compliance;
 
 typedef struct tola_comply_options {

@@ -67,6 +67,7 @@ static void compute(tola_json *j, const tola_compliance *c) {
     number(j, "flop", c->flop_low == c->flop_high ? c->flop_low : NAN);
     number(j, "flop_low", c->flop_low);
     number(j, "flop_high", c->flop_high);
+    number(j, "apart", c->flop_apart >= 1 ? c->flop_apart : NAN);
     flag(j, "estimate", c->flop_estimate);
     text(j, "source", c->flop_source);
     begin_list(j, "estimates");
@@ -86,6 +87,14 @@ static void compute(tola_json *j, const tola_compliance *c) {
     tola_json_end_object(j);
 }
 
+static void count_or_null(tola_json *j, const char *key, uint64_t value) {
+    tola_json_key(j, key);
+    if (value)
+        tola_json_u64(j, value);
+    else
+        tola_json_null(j);
+}
+
 static void openness(tola_json *j, const tola_compliance *c) {
     static const char *const labels[] = { "Unclassified", "Class I - Open Science Model",
                                           "Class II - Open Tooling Model", "Class III - Open Model" };
@@ -103,6 +112,15 @@ static void openness(tola_json *j, const tola_compliance *c) {
     number(j, "1", c->mof_progress[1]);
     number(j, "2", c->mof_progress[2]);
     number(j, "3", c->mof_progress[3]);
+    tola_json_end_object(j);
+    int next = c->mof_class == 0 ? 3 : c->mof_class - 1;
+    tola_json_key(j, "next");
+    tola_json_begin_object(j);
+    count_or_null(j, "class", (uint64_t)next);
+    begin_list(j, "lacks");
+    for (size_t i = 0; next && i < c->n_components; i++)
+        if (comply_lacks(c, &c->components[i], next)) tola_json_string(j, c->components[i].name);
+    tola_json_end_array(j);
     tola_json_end_object(j);
     begin_list(j, "components");
     for (size_t i = 0; i < c->n_components; i++) {
@@ -138,14 +156,6 @@ static void lineage(tola_json *j, const tola_compliance *c) {
     }
     tola_json_end_array(j);
     tola_json_end_object(j);
-}
-
-static void count_or_null(tola_json *j, const char *key, uint64_t value) {
-    tola_json_key(j, key);
-    if (value)
-        tola_json_u64(j, value);
-    else
-        tola_json_null(j);
 }
 
 void comply_json(const tola_compliance *c) {

@@ -50,7 +50,6 @@ static void inputs(const tola_conclusion *c) {
     for (size_t i = 0; i < c->n_inputs; i++) {
         const tola_comply_input *in = &c->inputs[i];
         char line[1200];
-        if (!in->value && !cli.verbose) continue;
         snprintf(line, sizeof line, "%s: %s%s%s%s%s", in->name, in->value ? in->value : "unknown",
                  in->source ? " (" : "", in->source ? in->source : "", in->source ? ")" : "",
                  in->estimate ? ", an estimate" : "");
@@ -69,7 +68,7 @@ static void conclusion(const tola_conclusion *c) {
     wrapped(10, c->text);
     out_styled(OUT_DIM, "          %s\n", c->article);
     bool answered = !is_kind(c, "note") && !is_kind(c, "question");
-    if (answered && (c->verdict != TOLA_ANSWER_NO || cli.verbose)) inputs(c);
+    if (answered) inputs(c);
     for (size_t i = 0; i < c->n_missing; i++) {
         out_printf("              ");
         out_styled(OUT_YELLOW, "needs %s\n", c->missing[i]);
@@ -115,6 +114,7 @@ static void head(const tola_compliance *c) {
         out_printf("  training compute  %s FLOP%s\n", flop_text(c->flop_low, total),
                    c->flop_estimate ? " (estimate)" : ", declared");
     estimates(c);
+    if (c->flop_apart > 1.0005) out_printf("    the ways are a factor of %.3g apart\n", c->flop_apart);
     if (!isnan(c->cost_usd)) {
         out_printf("  cost              %.2f million USD\n", c->cost_usd / 1e6);
         snprintf(line, sizeof line, "%s", c->cost_formula ? c->cost_formula : "");
@@ -141,6 +141,16 @@ static void findings(const tola_compliance *c) {
     }
 }
 
+/* Does a class want this component that is not there? A research paper stands in for the technical report. */
+bool comply_lacks(const tola_compliance *c, const tola_comply_component *p, int wanted) {
+    if (!p->required || p->mof_class < wanted || strcmp(p->state, "included") == 0) return false;
+    if (strcmp(p->name, "technical_report")) return true;
+    for (size_t i = 0; i < c->n_components; i++)
+        if (strcmp(c->components[i].name, "research_paper") == 0)
+            return strcmp(c->components[i].state, "included") != 0;
+    return true;
+}
+
 void comply_mof_text(const tola_compliance *c) {
     static const char *const names[] = { "unclassified", "Class I, Open Science", "Class II, Open Tooling",
                                          "Class III, Open Model" };
@@ -150,14 +160,9 @@ void comply_mof_text(const tola_compliance *c) {
                c->mof_progress[1]);
     int next = c->mof_class == 0 ? 3 : c->mof_class - 1;
     if (next) out_printf("  for class %s it lacks:\n", next == 3 ? "III" : next == 2 ? "II" : "I");
-    bool paper = false;
-    for (size_t i = 0; i < c->n_components; i++)
-        paper = paper ||
-                (strcmp(c->components[i].name, "research_paper") == 0 && !strcmp(c->components[i].state, "included"));
     for (size_t i = 0; next && i < c->n_components; i++) {
         const tola_comply_component *p = &c->components[i];
-        bool lacks = p->required && p->mof_class >= next && strcmp(p->state, "included");
-        if (!lacks || (paper && strcmp(p->name, "technical_report") == 0)) continue;
+        if (!comply_lacks(c, p, next)) continue;
         out_printf("    %s: %s%s%s\n", p->title, strcmp(p->state, "invalid") ? p->state : "its licence is not open: ",
                    strcmp(p->state, "invalid") ? "" : p->licence,
                    strcmp(p->state, "unknown") ? "" : " (release.components)");

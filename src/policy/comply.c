@@ -56,40 +56,50 @@ static bool generates_text(const char *model_class) {
                            text_ends_with(model_class, "ForConditionalGeneration"));
 }
 
+static tola_status look_at_config(comply_report *r, const char *path, const char *source, tola_error *err) {
+    model_shape shape;
+    TRY(shape_open(path, &shape, err));
+    r->weights = (comply_weights){ .known = true,
+                                   .parameters = shape.parameters,
+                                   .active = shape.active,
+                                   .language = shape.language,
+                                   .multimodal = shape.modalities && strchr(shape.modalities, ' ') != NULL,
+                                   .source = source };
+    r->weights.name = rule_format(&r->rules.memory, "%s", shape.name ? shape.name : path);
+    shape_dispose(&shape);
+    return TOLA_OK;
+}
+
 static tola_status look_at_weights(comply_report *r, const char *model, tola_checkpoint **out, tola_error *err) {
     *out = NULL;
-    if (is_config(model)) {
-        model_shape shape;
-        TRY(shape_open(model, &shape, err));
-        r->weights = (comply_weights){ .known = true,
-                                       .parameters = shape.parameters,
-                                       .active = shape.active,
-                                       .language = shape.language,
-                                       .multimodal = shape.modalities && strchr(shape.modalities, ' ') != NULL,
-                                       .source = "config.json" };
-        r->weights.name = rule_format(&r->rules.memory, "%s", shape.name ? shape.name : model);
-        shape_dispose(&shape);
-        return TOLA_OK;
-    }
+    if (is_config(model)) return look_at_config(r, model, "config.json", err);
     tola_checkpoint *ck;
     tola_summary s;
-    TRY(tola_checkpoint_open(model, NULL, &ck, err));
-    tola_status status = tola_summarize(ck, &s, NULL, err);
-    if (status != TOLA_OK) {
-        tola_checkpoint_close(ck);
-        return status;
+    tola_status status = tola_checkpoint_open(model, NULL, &ck, err);
+    if (status == TOLA_E_NOT_FOUND) { /* a folder without its weights, or with some: its configuration */
+        char *config = rule_format(&r->rules.memory, "%s/config.json", model);
+        if (!config) return err_nomem(err, "checking facts");
+        if (look_at_config(r, config, "config.json; the weights are not all there", NULL) != TOLA_OK) return status;
+        const char *end = model + strlen(model);
+        while (end > model && end[-1] == '/') end--;
+        const char *begin = end;
+        while (begin > model && begin[-1] != '/') begin--;
+        r->weights.name = rule_format(&r->rules.memory, "%.*s", (int)(end - begin), begin);
+        return TOLA_OK;
     }
+    if (status == TOLA_OK && (status = tola_summarize(ck, &s, NULL, err)) != TOLA_OK) tola_checkpoint_close(ck);
+    if (status != TOLA_OK) return status;
     const tola_value *config = tola_checkpoint_config(ck);
     bool gguf = strcmp(tola_checkpoint_format(ck), "gguf") == 0 && s.architecture;
     const char *slash = strrchr(model, '/');
+    bool other = tola_value_get(config, "vision_config") || tola_value_get(config, "audio_config");
     r->weights = (comply_weights){ .known = true,
                                    .parameters = s.parameters,
                                    .active = s.active,
                                    .adapter = s.adapter != NULL,
                                    .language = generates_text(s.model_class) || gguf,
                                    .source = "the weights",
-                                   .multimodal = tola_value_get(config, "vision_config") != NULL ||
-                                                 tola_value_get(config, "audio_config") != NULL };
+                                   .multimodal = other };
     r->weights.name = rule_format(&r->rules.memory, "%s", s.name ? s.name : slash && slash[1] ? slash + 1 : model);
     tola_summary_dispose(&s);
     *out = ck;
@@ -240,7 +250,7 @@ static tola_status modality(comply_report *r, tola_error *err) {
     if (facts_count(f, "model.outputs")) {
         bool from_text = has_modality(f, "model.inputs", "text");
         bool language = has_modality(f, "model.outputs", "text") || has_modality(f, "model.outputs", "code") ||
-                        has_modality(f, "model.outputs", "audio");
+                        has_modality(f, "model.outputs", "speech");
         bool pictures =
             from_text && (has_modality(f, "model.outputs", "image") || has_modality(f, "model.outputs", "video"));
         return rule_set_bool(s, "model.generative", language || pictures, false, "model.outputs of the facts", err);
@@ -312,15 +322,14 @@ static tola_status component_inputs(comply_report *r, tola_error *err) {
 
 static tola_status check_dates(comply_report *r, tola_error *err) {
     static const char *const pairs[][2] = {
-        { "training.start_date", "training.end_date" },
-        { "training.start_date", "model.release_date" },
-        { "training.start_date", "model.eu_release_date" },
+        { "training.start_date", "training.end_date" },          { "training.start_date", "model.release_date" },
+        { "training.start_date", "model.eu_release_date" },      { "data_policy.cutoff_date", "model.release_date" },
         { "safety.threshold_met_date", "safety.notified_date" },
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         int32_t a, b;
         if (!facts_date(r->facts, pairs[i][0], &a) || !facts_date(r->facts, pairs[i][1], &b) || a <= b) continue;
-        bool notice = i == 3; /* one may notify before it is met: "or it becomes known that it will be met" */
+        bool notice = i == 4; /* one may notify before it is met: "or it becomes known that it will be met" */
         if (notice) continue;
         TRY(add_finding(
             r,
@@ -338,6 +347,48 @@ static tola_status check_dates(comply_report *r, tola_error *err) {
                                    .what = "it is not placed on the Union's market, but has a day on which it was" },
             err));
     return TOLA_OK;
+}
+
+static tola_status contradict(comply_report *r, const char *where, const char *what, tola_error *err) {
+    return add_finding(r, (tola_comply_finding){ .kind = "contradiction", .where = where, .what = what }, err);
+}
+
+/* What is public is said in three places. */
+static tola_status check_public(comply_report *r, tola_error *err) {
+    const char *access = facts_text(r->facts, "release.access");
+    bool is_public;
+    if (!facts_bool(r->facts, "licence.parameters_public", &is_public)) return TOLA_OK;
+    if (access && is_public && (strcmp(access, "api") == 0 || strcmp(access, "closed") == 0))
+        TRY(contradict(r, "release.access",
+                       "the parameters are public (licence.parameters_public), but access is by API or "
+                       "closed",
+                       err));
+    if (access && !is_public && strcmp(access, "open") == 0)
+        TRY(contradict(r, "release.access",
+                       "access is open, but the parameters are not public (licence.parameters_public)", err));
+    for (size_t i = 0; i < r->openness.count; i++) {
+        const tola_comply_component *c = &r->openness.parts[i];
+        if (strcmp(c->name, "parameters") || strcmp(c->state, "unknown") == 0) continue;
+        if (is_public != (strcmp(c->state, "missing") != 0))
+            TRY(contradict(r, "release.components",
+                           "licence.parameters_public and the component parameters say differently", err));
+    }
+    return TOLA_OK;
+}
+
+/* A duration by the clock cannot be longer than from the first day to the last. */
+static tola_status check_duration(comply_report *r, tola_error *err) {
+    int32_t from, to;
+    double hours;
+    if (!facts_date(r->facts, "training.start_date", &from) || !facts_date(r->facts, "training.end_date", &to) ||
+        !facts_number(r->facts, "training.wall_hours", &hours) || from > to || hours <= ((double)to - from + 1) * 24)
+        return TOLA_OK;
+    char x[32], y[32];
+    return contradict(r, "training.wall_hours",
+                      rule_format(&r->rules.memory,
+                                  "training.wall_hours is %s, but from start_date to end_date are %s hours",
+                                  rule_number_text(hours, x), rule_number_text(((double)to - from + 1) * 24, y)),
+                      err);
 }
 
 /* The sum of a mixture of data cannot be far from what training says. */
@@ -400,13 +451,14 @@ static tola_status inputs(comply_report *r, const char *model, tola_checkpoint *
     arena *a = &r->rules.memory;
     if (!c) return err_nomem(err, "checking facts");
     TRY(parameters(r, &m, err));
-    TRY(lineage_gather(model, ck, provenance, r->facts, a, &r->lineage, err));
+    TRY(lineage_gather(model, ck, provenance, r->pub.name, r->facts, a, &r->lineage, err));
     find_origin(r, &o);
     TRY(compute_estimate(r->facts, &m, o.modified && o.trained, a, c, err));
     for (size_t i = 0; i < c->n_findings; i++)
         TRY(add_finding(r, (tola_comply_finding){ .kind = "contradiction", .what = c->findings[i] }, err));
     r->pub.estimates = c->estimates;
     r->pub.n_estimates = c->count;
+    r->pub.flop_apart = c->apart;
     r->pub.cost_usd = c->cost;
     r->pub.cost_formula = c->cost_formula;
     if (c->taken)
@@ -422,6 +474,8 @@ static tola_status inputs(comply_report *r, const char *model, tola_checkpoint *
     TRY(notification(r, err));
     TRY(check_dates(r, err));
     TRY(check_tokens(r, err));
+    TRY(check_public(r, err));
+    TRY(check_duration(r, err));
     return component_inputs(r, err);
 }
 

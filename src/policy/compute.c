@@ -78,7 +78,7 @@ static void six_n_d(group *g) {
     }
     e->flop = 6 * n * tokens;
     e->formula = rule_format(g->a, "6 x %s %sparameters x %s tokens = %s FLOP", shown(n, a),
-                             isnan(g->m->active) ? "" : "active ", shown(tokens, b), shown(e->flop, c));
+                             n < g->m->parameters ? "active " : "", shown(tokens, b), shown(e->flop, c));
     e->source = rule_format(g->a, "parameters: %s; tokens: %s", source ? source : "", g->prefix);
 }
 
@@ -217,6 +217,7 @@ static bool together(group *g, double *low, double *high, bool *estimate, const 
         *low = *high = NAN;
         return false;
     }
+    if (*low > 0) g->out->apart = fmax(g->out->apart, *high / *low);
     if (g->out->n_findings == contradictions || *high <= *low * COMPUTE_APART) *low = *high = best->flop;
     *estimate = best->estimate;
     *source = best->estimate ? best->formula : best->source;

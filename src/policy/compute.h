@@ -27,7 +27,8 @@ typedef struct compute_result {
     double modification_low, modification_high;
     bool training_estimate, modification_estimate;
     const char *training_source, *modification_source;
-    double cost; /* USD; NaN */
+    double apart; /* the ways to know one compute are a factor of that apart at most; 0: nothing is known */
+    double cost;  /* USD; NaN */
     const char *cost_formula;
     bool taken;                         /* training.* was taken as that of the modification */
     const char *findings[COMPUTE_MOST]; /* contradictions */

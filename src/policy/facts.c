@@ -190,6 +190,13 @@ static tola_status number_of_text(const yaml_node *n, const facts_row *row, doub
     return TOLA_OK;
 }
 
+static bool is_counted(const char *name) {
+    static const char *const words[] = { "tokens", "parameters", "devices", "users", "data points", "bytes" };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(name, words[i]) == 0) return true;
+    return false;
+}
+
 static tola_status number_of(const yaml_node *n, const facts_row *row, double *out, tola_error *err) {
     double value;
     if (n->kind == YAML_INT || n->kind == YAML_FLOAT)
@@ -207,6 +214,11 @@ static tola_status number_of(const yaml_node *n, const facts_row *row, double *o
         return yaml_error(n, err, "%s is not in %g .. %g %s%s",
                           text_quote(shown, sizeof shown, n->text, strlen(n->text)), row->low, row->high, row->unit,
                           row->low < 0 ? "" : hint);
+    }
+    if (value < 1e6 && value != rint(value) && is_counted(row->unit)) {
+        char shown[64];
+        return yaml_error(n, err, "%s is no whole number of %s; K, M, B and T are thousands to 1e12",
+                          text_quote(shown, sizeof shown, n->text, strlen(n->text)), row->unit);
     }
     *out = value;
     return TOLA_OK;

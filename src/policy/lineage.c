@@ -9,11 +9,12 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
-#include "base/text.h"
+#include "base/source.h"
 #include "policy/rules.h"
 #include "trust/provenance.h"
 
 #define CARD "README.md"
+#define MOST_COMPANION ((uint64_t)4 << 20)
 
 static bool contains(const char *text, const char *part) {
     size_t length = strlen(part);
@@ -74,7 +75,7 @@ tola_status lineage_terms(const yaml *licences, const char *id, licence_terms *o
 /* ---- bases ---- */
 
 static void add_base(lineage *l, arena *a, const char *name, const char *relation, const char *licence,
-                     const char *source) {
+                     const char *where) {
     if (!name || !name[0] || l->count == LINEAGE_MOST) return;
     for (size_t i = 0; i < l->count; i++) {
         tola_comply_base *b = &l->bases[i];
@@ -85,7 +86,7 @@ static void add_base(lineage *l, arena *a, const char *name, const char *relatio
     }
     l->facts_row[l->count] = SIZE_MAX;
     l->bases[l->count++] = (tola_comply_base){ rule_format(a, "%s", name), relation,
-                                               licence ? rule_format(a, "%s", licence) : NULL, source };
+                                               licence ? rule_format(a, "%s", licence) : NULL, where };
 }
 
 static void find(lineage *l, const char *kind, const char *what, const char *where, const char *article) {
@@ -93,15 +94,15 @@ static void find(lineage *l, const char *kind, const char *what, const char *whe
         l->findings[l->n_findings++] = (tola_comply_finding){ kind, what, where, article };
 }
 
-static void set_licence(lineage *l, arena *a, const char *licence, const char *source) {
+static void set_licence(lineage *l, arena *a, const char *licence, const char *where) {
     if (!licence || !licence[0] || strcasecmp(licence, "other") == 0) return;
     if (!l->licence) {
         l->licence = rule_format(a, "%s", licence);
-        l->licence_source = source;
+        l->licence_source = where;
     } else if (strcasecmp(l->licence, licence)) {
         find(l, "contradiction",
-             rule_format(a, "the licence is %s by %s, but %s by %s", l->licence, l->licence_source, licence, source),
-             source, NULL);
+             rule_format(a, "the licence is %s by %s, but %s by %s", l->licence, l->licence_source, licence, where),
+             where, NULL);
     }
 }
 
@@ -152,28 +153,45 @@ static void from_card(const char *text, size_t length, arena *a, lineage *l) {
     yaml_free(card);
 }
 
+/* A small file beside the weights or, where there are none, in the folder or beside its config.json. */
 static char *companion(const char *path, const tola_checkpoint *ck, const char *name, size_t *length) {
     void *data;
-    if (ck && tola_checkpoint_companion(ck, name, &data, length, NULL) == TOLA_OK) return data;
     struct stat st;
     char file[4096];
-    if (ck || !path || stat(path, &st) || !S_ISDIR(st.st_mode)) return NULL;
-    int n = snprintf(file, sizeof file, "%s/%s", path, name);
-    FILE *in = n > 0 && (size_t)n < sizeof file ? fopen(file, "rb") : NULL;
-    char *text = in ? mem_alloc(1 << 20) : NULL;
-    *length = text ? fread(text, 1, 1 << 20, in) : 0;
-    if (in) fclose(in);
+    if (ck) return tola_checkpoint_companion(ck, name, &data, length, NULL) == TOLA_OK ? data : NULL;
+    if (!path || stat(path, &st)) return NULL;
+    const char *slash = strrchr(path, '/');
+    const char *leaf = slash ? slash + 1 : path;
+    bool folder = S_ISDIR(st.st_mode), config = strcmp(leaf, "config.json") == 0;
+    if (!folder && !config) return NULL;
+    int folder_length = folder ? (int)strlen(path) : (int)(leaf - path);
+    int n = snprintf(file, sizeof file, "%.*s%s%s", folder_length, path, folder ? "/" : "", name);
+    source *src;
+    if (n < 0 || (size_t)n >= sizeof file || source_open_file(file, &src, NULL) != TOLA_OK) return NULL;
+    char *text = src->size <= MOST_COMPANION ? mem_alloc((size_t)src->size + 1) : NULL;
+    *length = (size_t)src->size;
+    if (text && source_read(src, 0, text, *length, NULL) != TOLA_OK) {
+        mem_free(text);
+        text = NULL;
+    }
+    source_close(src);
     return text;
 }
 
-static void from_json_file(const char *text, size_t length, const char *key, const char *relation, const char *source,
+/* Do two names of models end in the same word? "meta-llama/Llama-3.1-8B" and "Llama-3.1-8B". */
+static bool same_model(const char *a, const char *b) {
+    const char *x = strrchr(a, '/'), *y = strrchr(b, '/');
+    return strcasecmp(x ? x + 1 : a, y ? y + 1 : b) == 0;
+}
+
+static void from_json_file(const char *text, size_t length, const char *key, const char *relation, const char *where,
                            arena *a, lineage *l) {
     tola_value v;
     if (json_parse(text, length, a, &v, NULL) != TOLA_OK) return;
     const char *name = tola_value_str(tola_value_get(&v, key), NULL);
     /* a path of somebody's machine, or of the folder itself, names no model */
     if (name && name[0] && name[0] != '/' && name[0] != '.' && strchr(name, '/'))
-        add_base(l, a, name, relation, NULL, source);
+        add_base(l, a, name, relation, NULL, where);
 }
 
 /* general.base_model.count, .0.name, .0.organization, .0.repo_url; general.license (GGUF's specification). */
@@ -221,8 +239,8 @@ static tola_status from_provenance(const char *path, arena *a, lineage *l, tola_
     return TOLA_OK;
 }
 
-tola_status lineage_gather(const char *path, const tola_checkpoint *ck, const char *provenance, const facts *f,
-                           arena *a, lineage *out, tola_error *err) {
+tola_status lineage_gather(const char *path, const tola_checkpoint *ck, const char *provenance, const char *name,
+                           const facts *f, arena *a, lineage *out, tola_error *err) {
     memset(out, 0, sizeof *out);
     from_facts(f, a, out);
     if (provenance) TRY(from_provenance(provenance, a, out, err));
@@ -241,6 +259,7 @@ tola_status lineage_gather(const char *path, const tola_checkpoint *ck, const ch
         text = companion(path, ck, "config.json", &length);
         if (text) from_json_file(text, length, "_name_or_path", NULL, "_name_or_path of config.json", a, out);
         tola_free(text);
+        if (out->count && name && same_model(out->bases[0].name, name)) out->count = 0; /* saved under its own name */
     }
     for (size_t i = 0; i < out->count; i++)
         if (!out->bases[i].name) return err_nomem(err, "gathering bases");
@@ -362,42 +381,42 @@ static double plain_number(const yaml_node *n) {
     return !end ? NAN : *end == 'M' ? v * 1e6 : *end == 'B' ? v * 1e9 : *end == 'K' ? v * 1e3 : v;
 }
 
-static void check_limits(check *c, const char *name, const char *source, const licence_terms *t, int multimodal) {
+static void check_limits(check *c, const char *name, const char *where, const licence_terms *t, int multimodal) {
     double users, most = plain_number(t->users), display = plain_number(t->users_display);
     bool known = facts_number(c->f, "distribution.monthly_users", &users);
     if (known && users > most)
         find(c->l, "contradiction",
              rule_format(c->a, "%s (%s): more than %s monthly users need a licence of their own", name, t->id,
                          t->users->text),
-             source, t->id);
+             where, t->id);
     else if (!known && most > 0)
         find(c->l, "note",
              rule_format(c->a, "%s (%s): above %s monthly users a licence of their own is needed", name, t->id,
                          t->users->text),
-             source, t->id);
+             where, t->id);
     const char *shown = facts_text(c->f, "licence.attribution");
     if (known && users > display && !(shown && t->display_if_large && contains(shown, t->display_if_large)))
         find(c->l, "missing",
              rule_format(c->a, "%s (%s): above %s monthly users \"%s\" must be displayed", name, t->id,
                          t->users_display->text, t->display_if_large),
-             source, t->id);
-    if (t->note) find(c->l, "note", rule_format(c->a, "%s (%s): %s", name, t->id, t->note), source, t->id);
+             where, t->id);
+    if (t->note) find(c->l, "note", rule_format(c->a, "%s (%s): %s", name, t->id, t->note), where, t->id);
     if (!t->excludes) return;
     bool only_multimodal = t->excludes_what && strcmp(t->excludes_what, "multimodal") == 0;
     bool placed = false;
     bool in_eu = (facts_bool(c->f, "model.eu_placed", &placed) && placed) || facts_text(c->f, "model.eu_release_date");
     if (only_multimodal && multimodal == 0) return;
     bool clash = listed(t->excludes, "EU") && in_eu && (!only_multimodal || multimodal == 1);
-    buf where;
-    buf_init(&where, 200);
+    buf regions;
+    buf_init(&regions, 200);
     for (size_t i = 0; i < t->excludes->count; i++)
-        buf_printf(&where, "%s%s", i ? ", " : "", t->excludes->items[i]->text ? t->excludes->items[i]->text : "");
+        buf_printf(&regions, "%s%s", i ? ", " : "", t->excludes->items[i]->text ? t->excludes->items[i]->text : "");
     find(c->l, clash ? "contradiction" : "note",
          rule_format(c->a, "%s (%s) gives no rights%s to people and companies of: %.*s%s", name, t->id,
-                     only_multimodal ? " on multimodal models" : "", (int)where.length, (const char *)where.data,
+                     only_multimodal ? " on multimodal models" : "", (int)regions.length, (const char *)regions.data,
                      clash ? "; the facts say that it is placed on the Union's market" : ""),
-         source, t->id);
-    buf_free(&where);
+         where, t->id);
+    buf_free(&regions);
 }
 
 /* Two bases whose terms cannot both hold for one work. */

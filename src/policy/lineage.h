@@ -29,10 +29,11 @@ typedef struct lineage {
     size_t n_findings;
 } lineage;
 
-/* What the folder says (NULL: there is none), a statement of provenance (NULL), and the facts, held against each other.
+/* What the folder says (path of a folder, of its config.json, or NULL; its checkpoint, or NULL), a statement of
+ * provenance (NULL), and the facts, held against each other. `name` (NULL): of the model, which is no base of its own.
  * Texts live in `a`. */
-tola_status lineage_gather(const char *path, const tola_checkpoint *ck, const char *provenance, const facts *f,
-                           arena *a, lineage *out, tola_error *err);
+tola_status lineage_gather(const char *path, const tola_checkpoint *ck, const char *provenance, const char *name,
+                           const facts *f, arena *a, lineage *out, tola_error *err);
 /* Contradictions and missing notices. `name`: of the model; `multimodal`: it takes or makes more than text. */
 tola_status lineage_check(lineage *l, const yaml *licences, const facts *f, const char *name, int multimodal, arena *a,
                           tola_error *err);

@@ -185,3 +185,50 @@ $ tola comply --facts "$ROOT/tests/cli/comply/lora.yaml" --on-date yesterday
 
 $ tola comply --template > t.yaml; tola comply --facts t.yaml -q
 [exit 1]
+
+# all is said: 0; with one fact less: 1, and it is named
+$ tola comply --facts "$ROOT/tests/cli/comply/complete.yaml" --on-date 2026-11-22 -q; echo $?; grep -v summary_url "$ROOT/tests/cli/comply/complete.yaml" > f.yaml; echo 'data_policy: {copyright_policy: none, summary_url: x}' >> f.yaml; tola comply --facts f.yaml --on-date 2026-11-22 | grep "^  not met"; sed 's/, summary_url: [^}]*}/}/' "$ROOT/tests/cli/comply/complete.yaml" > f.yaml; tola comply --facts f.yaml --on-date 2026-11-22 | sed -n '/^Missing/,/^$/p'
+0
+  not met Policy to comply with Union copyright law [estimate]
+Missing facts
+  data_policy.summary_url
+\
+
+# facts that cannot go together
+$ cat > f.yaml <<'E'
+> model: {release_date: 2025-01-01, eu_placed: false, eu_release_date: 2025-02-01, parameters: 1B, active_parameters: 2B}
+> licence: {parameters_public: true}
+> release: {access: api}
+> training: {start_date: 2025-03-01, end_date: 2025-03-02, wall_hours: 100, tokens: 1T}
+> data: [{tokens: 10T}]
+> E
+> COLUMNS=160 tola comply --facts f.yaml | grep -A1 "^  contradiction" | grep -v -E "^(--|  contradiction)"
+          more parameters are active than there are
+          training.start_date is after model.release_date
+          training.start_date is after model.eu_release_date
+          it is not placed on the Union's market, but has a day on which it was
+          the data sum up to 1e13 tokens, training says 1e12
+          the parameters are public (licence.parameters_public), but access is by API or closed
+          training.wall_hours is 100, but from start_date to end_date are 48 hours
+
+$ printf 'training: {tokens: 14.8}\n' > f.yaml; tola comply --facts f.yaml
+2> tola: f.yaml: line 1, column 20: training.tokens: 14.8 is no whole number of tokens; K, M, B and T are thousands to 1e12
+[exit 2]
+
+# a notification that is overdue is a duty not met; one in time is met
+$ show() { python3 "$ROOT/tests/cli/comply/show.py" "$@" | sed 's/ *$//'; }; f="$ROOT/tests/cli/comply/grok-like.yaml"; sed 's/, notified_date: 2026-02-10//' "$f" > f.yaml; for d in 2026-01-20 2026-01-30; do tola comply --facts f.yaml --on-date $d --json | show eu.duty.notification | tail -1; done; sed 's/2026-02-10/2026-01-24/' "$f" > f.yaml; tola comply --facts f.yaml --on-date 2026-01-30 --json | show eu.duty.notification | tail -1
+eu.duty.notification yes/unknown
+eu.duty.notification yes/no
+eu.duty.notification yes/yes
+
+# config.json with its folder's card, adapters, merges; GGUF's own words
+$ mkdir c; cp "$FIXTURES/llama/config.json" c/; printf -- '---\nlicense: llama3.1\nbase_model:\n- meta-llama/Llama-3.1-8B\nbase_model_relation: quantized\n---\n' > c/README.md; printf 'models:\n- model: org/one\n- model: org/two\n' > c/mergekit_config.yml; COLUMNS=160 tola comply c/config.json | grep -E "^  (base|licence) "; COLUMNS=160 tola comply c | grep -E "^  (base|licence|parameters) "
+  licence  llama3.1
+  base     meta-llama/Llama-3.1-8B: quantize, licence unknown (README.md)
+  base     org/one: merge, licence unknown (mergekit_config.yml)
+  base     org/two: merge, licence unknown (mergekit_config.yml)
+  parameters        1.38 K (config.json; the weights are not all there)
+  licence  llama3.1
+  base     meta-llama/Llama-3.1-8B: quantize, licence unknown (README.md)
+  base     org/one: merge, licence unknown (mergekit_config.yml)
+  base     org/two: merge, licence unknown (mergekit_config.yml)
