@@ -14,7 +14,7 @@ typedef struct group {
     const compute_model *m;
     arena *a;
     compute_result *out;
-    const devices *table; /* NULL: it cannot be read */
+    devices *table; /* opened when it is first asked */
 } group;
 
 static bool number(const group *g, const char *key, double *out) {
@@ -128,6 +128,7 @@ static bool peak_of(group *g, size_t i, double *peak, const char **source, const
     const char *precision = facts_text(g->f, path);
     const device *d;
     uint32_t count;
+    if (name && !g->table && devices_open(NULL, &g->table, NULL) != TOLA_OK) g->table = NULL;
     if (!name || !g->table || devices_find(g->table, name, &d, &count, NULL) != TOLA_OK || count > 1) return false;
     if (!precision) *lacks = "precision";
     for (size_t k = 0; precision && k < sizeof words / sizeof *words; k++) {
@@ -278,9 +279,7 @@ tola_status compute_estimate(const facts *f, const compute_model *m, bool modifi
                              tola_error *err) {
     memset(out, 0, sizeof *out);
     static const char *const prefixes[] = { "training", "finetuning" };
-    devices *table;
-    TRY(devices_open(NULL, &table, err));
-    group g = { .f = f, .m = m, .a = a, .out = out, .table = table };
+    group g = { .f = f, .m = m, .a = a, .out = out };
     double extra;
     out->training_low = out->training_high = out->modification_low = out->modification_high = NAN;
     out->taken = modified && !has_any(f, "finetuning") && has_any(f, "training");
@@ -304,7 +303,7 @@ tola_status compute_estimate(const facts *f, const compute_model *m, bool modifi
                  &out->modification_source);
     }
     cost(&g, prefixes, 2);
-    devices_free(table);
+    devices_free(g.table);
     for (size_t i = 0; i < out->count; i++)
         if (!out->estimates[i].formula) return err_nomem(err, "estimating compute");
     return TOLA_OK;

@@ -162,10 +162,10 @@ static void progress(openness *out) {
 tola_status openness_classify(const yaml *rules, const openness_said *said, arena *a, openness *out, tola_error *err) {
     memset(out, 0, sizeof *out);
     const yaml_node *list;
-    yaml *spdx;
+    yaml *spdx = NULL; /* not needed where no component is named */
     TRY(yaml_need(yaml_root(rules), "components", &list, err));
     TRY(yaml_expect(list, YAML_LIST, err));
-    TRY(data_open("spdx-open.yaml", &spdx, err));
+    if (said->count) TRY(data_open("spdx-open.yaml", &spdx, err));
     tola_status status = TOLA_OK;
     for (size_t i = 0; i < list->count && status == TOLA_OK; i++) {
         row r = { 0 };
