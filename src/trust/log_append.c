@@ -266,10 +266,13 @@ tola_status log_key_of(log_db *db, note_key *out, tola_error *err) {
     tola_status status = log_db_get(db, LOG_GET_ENTRY, 0, &text, &found, err);
     if (status == TOLA_OK) {
         const char *key = NULL;
-        if (found && json_parse((const char *)text.data, text.length, &a, &root, NULL) == TOLA_OK)
-            key = tola_value_str(tola_value_get(&root, "key"), NULL);
-        status = key ? note_key_parse(key, strlen(key), out, err)
-                     : err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "entry 0 names no key");
+        if (found) status = json_parse((const char *)text.data, text.length, &a, &root, NULL);
+        if (found && status == TOLA_OK) key = tola_value_str(tola_value_get(&root, "key"), NULL);
+        if (status == TOLA_E_NOMEM)
+            err_nomem(err, "the access log");
+        else
+            status = key ? note_key_parse(key, strlen(key), out, err)
+                         : err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "entry 0 names no key");
     }
     arena_free(&a);
     buf_free(&text);

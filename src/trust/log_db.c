@@ -301,6 +301,7 @@ static tola_status read_locked(int fd, const char *path, buf *text, tola_error *
         if (n < 0) return err_errno(err, errno, "cannot read", path);
         if (n == 0) return TOLA_OK;
         buf_append(text, block, (size_t)n);
+        if (text->failed && !text->full) return err_nomem(err, "the newest head");
         if (text->failed) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s is no checkpoint of a log", path);
     }
 }

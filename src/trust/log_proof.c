@@ -115,7 +115,9 @@ static tola_status take_list(const tola_value *list, merkle_hash out[MERKLE_PATH
 static tola_status parse_json(const char *data, size_t length, arena *a, log_proof *p, tola_error *err) {
     tola_value root;
     tola_error why = TOLA_ERROR_INIT;
-    if (json_parse(data, length, a, &root, &why) != TOLA_OK) return no_proof(err, why.message);
+    tola_status status = json_parse(data, length, a, &root, &why);
+    if (status == TOLA_E_NOMEM) return err_nomem(err, "reading a proof");
+    if (status != TOLA_OK) return no_proof(err, why.message);
     if (strcmp(tola_value_str(tola_value_get(&root, "schema"), ""), "tola.log.proof/1") != 0)
         return no_proof(err, "it is JSON of another schema");
     const tola_value *text = tola_value_get(&root, "text"), *note = tola_value_get(&root, "checkpoint");
@@ -152,8 +154,10 @@ static tola_status check_entry(const log_proof *p, const tree_head *c, log_repor
         return log_report_add(out, "proof", p->index, err, "it carries no entry, so there is nothing that it proves");
     TRY(merkle_leaf(p->text, p->text_length, leaf, err));
     out->r.entry = p->index;
-    if (!merkle_path_root(p->index, c->size, leaf, p->path, p->n_path, root, NULL) ||
-        !crypto_same(root, c->root, MERKLE_BYTES))
+    tola_error why = TOLA_ERROR_INIT;
+    bool leads = merkle_path_root(p->index, c->size, leaf, p->path, p->n_path, root, &why);
+    if (why.status != TOLA_OK) return err_set(err, why.status, TOLA_NO_OFFSET, "%s", why.message);
+    if (!leads || !crypto_same(root, c->root, MERKLE_BYTES))
         return log_report_add(out, "proof", p->index, err,
                               "its hashes do not lead from entry %" PRIu64 " to the root of its checkpoint", p->index);
     out->r.text = arena_strndup(&out->a, p->text, p->text_length);
@@ -180,7 +184,8 @@ static tola_status check_outside(const log_proof *p, const tree_head *c, const n
                               "the proof is of a tree of %" PRIu64 " entries, %s of %" PRIu64
                               ", and nothing proves that one begins with the other (prove --from)",
                               c->size, path, given.size);
-    if (merkle_consistent(given.size, c->size, given.root, c->root, p->steps, p->n_steps, err)) return TOLA_OK;
+    if (merkle_consistent(given.size, c->size, given.root, c->root, p->steps, p->n_steps, &why)) return TOLA_OK;
+    if (why.status != TOLA_OK) return err_set(err, why.status, TOLA_NO_OFFSET, "%s", why.message);
     return log_report_add(out, "checkpoint", TOLA_LOG_NO_ENTRY, err,
                           "its hashes do not prove that the log begins with what %s speaks of", path);
 }

@@ -147,9 +147,10 @@ static tola_status prove_entry(proving *v, uint64_t entry, tola_error *err) {
     buf_free(&text);
     TRY(status);
     TRY(merkle_path(entry, v->head.size, log_db_node, &v->db, path, &p->n_path, err));
-    if (!merkle_path_root(entry, v->head.size, leaf, path, p->n_path, root, err) ||
-        !crypto_same(root, v->head.root, MERKLE_BYTES))
-        return not_intact(err);
+    tola_error why = TOLA_ERROR_INIT;
+    bool leads = merkle_path_root(entry, v->head.size, leaf, path, p->n_path, root, &why);
+    if (why.status != TOLA_OK) return err_set(err, why.status, TOLA_NO_OFFSET, "%s", why.message);
+    if (!leads || !crypto_same(root, v->head.root, MERKLE_BYTES)) return not_intact(err);
     p->entry = entry;
     return keep_hashes(v, path, p->n_path, &p->path, err);
 }
@@ -171,7 +172,9 @@ static tola_status prove_from(proving *v, const char *from, tola_error *err) {
     if (old.size == 0)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s is of an empty log, with which every log begins", from);
     TRY(merkle_proof(old.size, v->head.size, log_db_node, &v->db, steps, &p->n_steps, err));
-    if (!merkle_consistent(old.size, v->head.size, old.root, v->head.root, steps, p->n_steps, err))
+    bool begins = merkle_consistent(old.size, v->head.size, old.root, v->head.root, steps, p->n_steps, &why);
+    if (why.status != TOLA_OK) return err_set(err, why.status, TOLA_NO_OFFSET, "%s", why.message);
+    if (!begins)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
                        "the log does not begin with what %s speaks of: see 'tola log verify'", from);
     p->consistency = true;

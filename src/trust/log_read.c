@@ -12,8 +12,9 @@ static tola_status tell(const void *data, size_t bytes, int64_t number, tola_log
     tola_value value;
     tola_log_entry e = { (uint64_t)number, data, bytes, NULL };
     arena_init(&a, TREE_MOST);
-    if (json_parse(data, bytes, &a, &value, NULL) == TOLA_OK) e.value = &value;
-    tola_status status = fn(user, &e, err);
+    tola_status status = json_parse(data, bytes, &a, &value, NULL);
+    if (status == TOLA_OK) e.value = &value;
+    status = status == TOLA_E_NOMEM ? err_nomem(err, "reading the log") : fn(user, &e, err);
     arena_free(&a);
     return status;
 }

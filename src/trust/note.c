@@ -58,17 +58,24 @@ bool note_number(const char *text, size_t length, uint64_t *out) {
     return true;
 }
 
-/* Exactly `bytes` bytes (at most 100), or false. */
+/* Exactly `bytes` bytes (at most 99) in their one spelling, or false; takes no memory. */
 static bool decode(const char *text, size_t length, uint8_t *out, size_t bytes) {
-    if (length != (bytes + 2) / 3 * 4) return false;
-    arena a;
-    arena_init(&a, 0);
-    size_t n = 0;
-    const uint8_t *data = base64_decode(text, length, &a, &n, NULL);
-    bool good = data && n == bytes;
-    if (good) memcpy(out, data, bytes);
-    arena_free(&a);
-    return good;
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char raw[136], again[4];
+    if (length != (bytes + 2) / 3 * 4 || length > sizeof raw || text_from_base64(text, length, raw) != bytes)
+        return false;
+    for (size_t i = 0; i < bytes; i += 3) {
+        uint8_t b[3] = { (uint8_t)raw[i], i + 1 < bytes ? (uint8_t)raw[i + 1] : 0,
+                         i + 2 < bytes ? (uint8_t)raw[i + 2] : 0 };
+        again[0] = digits[b[0] >> 2];
+        again[1] = digits[(b[0] & 3) << 4 | b[1] >> 4];
+        again[2] = i + 1 < bytes ? digits[(b[1] & 15) << 2 | b[2] >> 6] : '=';
+        again[3] = i + 2 < bytes ? digits[b[2] & 63] : '=';
+        if (memcmp(again, text + i / 3 * 4, 4) != 0) return false;
+    }
+    memcpy(out, raw, bytes);
+    explicit_bzero(raw, sizeof raw);
+    return true;
 }
 
 bool note_hash(const char *text, size_t length, merkle_hash out) { return decode(text, length, out, MERKLE_BYTES); }
