@@ -31,7 +31,8 @@ static void load(void) {
                FIND("read_set_seek_callback", set_seek) && FIND("read_next_header", next_header) &&
                FIND("read_data", read_data) && FIND("entry_pathname_utf8", pathname_utf8) &&
                FIND("entry_pathname", pathname) && FIND("entry_is_encrypted", entry_encrypted) &&
-               FIND("entry_filetype", filetype) && FIND("error_string", error_string);
+               FIND("entry_filetype", filetype) && FIND("error_string", error_string) &&
+               FIND("filter_bytes", filter_bytes);
 #undef FIND
     if (!all) missing = "the libarchive found here lacks functions that every libarchive has";
 }

@@ -28,6 +28,7 @@ typedef struct libarchive {
     int (*entry_encrypted)(void *entry);
     unsigned (*filetype)(void *entry);
     const char *(*error_string)(void *);
+    int64_t (*filter_bytes)(void *, int filter); /* -1: taken from the client */
 } libarchive;
 
 /* NULL where it is absent, with the reason. Any thread. */

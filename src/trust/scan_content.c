@@ -269,6 +269,10 @@ static void scan_yaml(scan_job *job, const scan_part *part) {
             scan_find(job, part, TOLA_UNKNOWN, "yaml", at + (uint64_t)(hidden - text),
                       "YAML whose tags are spelled so that they cannot be read: %.40s",
                       text_quote((char[64]){ 0 }, 64, hidden, strcspn(hidden, " \n\r[")));
+        const char *target = text ? strstr(text, "_target_") : NULL;
+        if (target && scan_has_extension(part->name, ".yaml .yml"))
+            scan_find(job, part, TOLA_UNKNOWN, "remote-code", at + (uint64_t)(target - text),
+                      "_target_: Hydra would call what it names");
         mem_free(text);
         if (found || hidden || !text || bytes - at <= YAML_WINDOW) return;
     }
@@ -320,7 +324,9 @@ static void scan_text(scan_job *job, const scan_part *part, const head *h) {
     } else if (scan_has_extension(part->name,
                                   ".py .pyw .pyi .ipynb .sh .bash .zsh .fish .bat .cmd .ps1 .vbs .js .mjs .ts "
                                   ".php .pl .rb .lua .r .jl .scala .java .go .rs .c .cc .cpp .h .cu .so .dll "
-                                  ".dylib .exe .jar .class .pyc .desktop .html .htm .svg .hta .pth.py")) {
+                                  ".dylib .exe .jar .class .pyc .desktop .html .htm .svg .hta .pth.py Makefile "
+                                  "Dockerfile CMakeLists.txt setup.cfg pyproject.toml .bashrc .profile "
+                                  "docker-compose.yml docker-compose.yaml .gitlab-ci.yml Jenkinsfile .service")) {
         if (job->torchscript && scan_has_extension(part->name, ".py"))
             scan_torchscript(job, part);
         else

@@ -125,7 +125,8 @@ static void check_member(json_scan *s, const tola_member *m) {
         FIND(s, TOLA_UNKNOWN, "remote-code", "auto_map: transformers would run code that comes with the model");
     } else if (strcmp(key, "custom_pipelines") == 0 && !is_empty(v)) {
         FIND(s, TOLA_UNKNOWN, "remote-code", "custom_pipelines: transformers would run code that comes with the model");
-    } else if (strcmp(key, "trust_remote_code") == 0 && v->kind == TOLA_VALUE_BOOL && v->as.boolean) {
+    } else if (strcmp(key, "trust_remote_code") == 0 && !is_empty(v) &&
+               !(v->kind == TOLA_VALUE_BOOL && !v->as.boolean)) {
         FIND(s, TOLA_UNKNOWN, "remote-code", "trust_remote_code is set in the configuration");
     } else if (strcmp(key, "auto_mapping") == 0 && v->kind == TOLA_VALUE_MAP) {
         check_auto_mapping(s, v);
@@ -188,6 +189,9 @@ static void check_skops(json_scan *s, const tola_value *map) {
 static void check_object(json_scan *s, const tola_value *map) {
     char text[120];
     if (get(map, "__loader__")) check_skops(s, map);
+    const tola_value *cells = get(map, "cells");
+    if (cells && cells->kind == TOLA_VALUE_ARRAY && get(map, "nbformat"))
+        FIND(s, TOLA_UNKNOWN, "script", "a notebook, which holds programs");
     const tola_value *class_name = get(map, "class_name");
     if (class_name && (get(map, "config") || get(map, "module") || get(map, "registered_name")))
         scan_keras_object(s->job, s->part, map);

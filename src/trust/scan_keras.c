@@ -141,6 +141,9 @@ void scan_keras_object(scan_job *job, const scan_part *part, const tola_value *m
     } else if (module && module->kind != TOLA_VALUE_NULL) {
         FIND(TOLA_UNKNOWN, "a module whose name is no text");
     }
+    const tola_value *registered = tola_value_get(map, "registered_name");
+    if (is_text(registered) && strchr(registered->as.string.data, '>'))
+        FIND(TOLA_UNKNOWN, "a class that the program which loads it has registered: %s", name);
     if (listed(lookups, class)) {
         const tola_value *words =
             config && config->kind == TOLA_VALUE_MAP ? tola_value_get(config, "vocabulary") : NULL;

@@ -257,6 +257,7 @@ tola_verdict scan_judge_import(const char *module, const char *name, bool torchs
             if (in_module(name, dangerous_builtins[i])) return TOLA_DANGEROUS;
         return strchr(name, '.') || strstr(name, "__") ? TOLA_DANGEROUS : TOLA_UNKNOWN;
     }
+    if (strcmp(module, "torch.storage") == 0 && in_module(name, "_load_from_bytes")) return TOLA_DANGEROUS;
     if (strcmp(module, "uuid") == 0 && strcmp(name, "UUID") == 0) return TOLA_UNKNOWN; /* a value, not of weights */
     for (size_t i = 0; i < sizeof dangerous_modules / sizeof *dangerous_modules; i++)
         if (in_module(module, dangerous_modules[i])) return TOLA_DANGEROUS;

@@ -189,7 +189,21 @@ static void read_entry(const libarchive *lib, void *archive, void *entry, feed *
     mem_free(u.data);
 }
 
+/* Bytes of the part that the stream did not take. */
+static void check_rest(const libarchive *lib, void *archive, feed *f, size_t front) {
+    int64_t taken = lib->filter_bytes(archive, -1);
+    if (taken < (int64_t)front || (uint64_t)taken - front >= part_bytes(f->part)) return;
+    uint64_t end = (uint64_t)taken - front;
+    if (all_zero(f->job, f->part, end)) return;
+    scan_find(f->job, f->part, TOLA_UNKNOWN, "packed", end, "%" PRIu64 " bytes behind the stream",
+              part_bytes(f->part) - end);
+    const char *member = scan_member_path(f->job, f->part, "(behind the stream)");
+    scan_part rest = { f->part->src, f->part->start + end, f->part->end, "", member, f->part->depth + 1, true };
+    if (member) scan_content(f->job, &rest);
+}
+
 static void read_archive(const libarchive *lib, feed *f, bool raw, const char *format) {
+    size_t front = f->front_bytes;
     void *archive = lib->read_new(), *entry;
     if (!archive) {
         no_memory(f->job);
@@ -213,6 +227,7 @@ static void read_archive(const libarchive *lib, feed *f, bool raw, const char *f
         read_entry(lib, archive, entry, f, raw, format);
         if (raw) {
             code = ARCHIVE_DONE;
+            check_rest(lib, archive, f, front);
             break;
         }
     }

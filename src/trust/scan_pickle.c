@@ -131,6 +131,17 @@ static void frame_opcode(pickle_machine *m) {
     m->frame_end = at + bytes;
 }
 
+/* Ids that torch gives its storages and, long ago, the source of modules; in its tar archives, numbers. */
+static void check_persistent(pickle_machine *m, const pm_value *id) {
+    char text[64];
+    size_t n;
+    if (id->kind == PM_INT) return;
+    if (id->kind == PM_STR && pm_text(m, id, text, sizeof text, &n) && n && strspn(text, "0123456789") == n) return;
+    const pm_value *first = id->kind == PM_TUPLE ? pm_item(m, id, 0) : NULL;
+    if (pm_is_text(m, first, "storage") || pm_is_text(m, first, "module")) return;
+    pm_tell(m, TOLA_UNKNOWN, "pickle", "refers to something outside of it by an id that is not torch's");
+}
+
 static void persistent_opcode(pickle_machine *m, uint8_t op) {
     pm_value id;
     pm_doubt(m);
@@ -143,6 +154,7 @@ static void persistent_opcode(pickle_machine *m, uint8_t op) {
         id = pm_pop(m);
         pm_hand_on(m, &id, 1);
     }
+    check_persistent(m, &id);
     pm_value v = { .kind = PM_PERSISTENT, .n = pm_new_box(m) };
     pm_box_add(m, v.n, &id, 1);
     pm_push(m, v);

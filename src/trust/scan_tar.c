@@ -138,10 +138,15 @@ static void scan_described(scan_job *job, const scan_part *part, bool storages) 
 
 /* ---- members ---- */
 
-/* A pax header that gives the next member another size: readers that know it see other members. */
-static void check_extension(scan_job *job, const scan_part *part) {
+/* A longer name, or a pax header: it may lead out of the folder, or give the next member another size, so that readers
+ * that know it see other members. */
+static void check_extension(scan_job *job, const scan_part *part, bool pax) {
     uint8_t *text = part_load(job, part, 1u << 20, "tar");
-    if (text && (strstr((const char *)text, " size=") || strstr((const char *)text, "GNU.sparse")))
+    const char *t = (const char *)text;
+    bool climbs = t && (strstr(t, "../") || strstr(t, "/..") || (pax ? strstr(t, "path=/") != NULL : t[0] == '/'));
+    if (climbs)
+        scan_find(job, part, TOLA_DANGEROUS, "tar", 0, "a longer name that would be unpacked outside of its folder");
+    if (text && pax && (strstr((const char *)text, " size=") || strstr((const char *)text, "GNU.sparse")))
         scan_find(job, part, TOLA_UNKNOWN, "tar", 0, "an extended header that changes a member's size");
     mem_free(text);
 }
@@ -164,8 +169,9 @@ static void scan_member(scan_job *job, const scan_part *part, const tar_member *
                         path,
                         part->depth + 1,
                         false };
-    if (m->type == 'x' || m->type == 'g') check_extension(job, &inner);
-    if (m->type == 'x' || m->type == 'g' || m->type == 'L' || m->type == 'K') inner.name = "(longer name).txt";
+    bool pax = m->type == 'x' || m->type == 'g', longer = m->type == 'L' || m->type == 'K';
+    if (pax || longer) check_extension(job, &inner, pax);
+    if (pax || longer) inner.name = "(longer name).txt";
     if (torch && strcmp(inner.name, "storages") == 0)
         scan_described(job, &inner, true);
     else if (torch && strcmp(inner.name, "tensors") == 0)

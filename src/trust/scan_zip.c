@@ -199,6 +199,10 @@ static bool read_directory(zscan *z, const zend *e) {
         take_zip64(p + CENTRAL_BYTES + n, extra, &m->size, &m->packed, &m->header);
         m->header += z->shift;
         check_name(z, m, z->directory + at, n);
+        unsigned kind = get16(p + 40) & 0xf000u; /* of Unix' mode */
+        char quoted_name[200];
+        if (p[5] == 3 && kind && kind != 0x8000 && kind != 0x4000)
+            FIND(z, z->directory + at, "member '%s' is a link or a device", quoted(m, quoted_name, sizeof quoted_name));
         at += CENTRAL_BYTES + n + extra + comment;
     }
     if (at == e->bytes && (e->count & 0xffff) != (z->count & 0xffff) && e->count != z->count)
@@ -373,13 +377,8 @@ static void scan_stored(zscan *z, const zmember *m) {
     const char *member = scan_member_path(z->job, z->part, m->name);
     if (!member) return;
     const char *last = strrchr(m->name, '/');
-    scan_part inner = { z->part->src,
-                        z->part->start + m->data,
-                        z->part->start + m->end,
-                        last ? last + 1 : m->name,
-                        member,
-                        z->part->depth + 1,
-                        is_weights(z, m) };
+    scan_part inner = { z->part->src, z->part->start + m->data, z->part->start + m->end, last ? last + 1 : m->name,
+                        member,       z->part->depth + 1,       is_weights(z, m) };
     source *small = NULL;
     if (!z->part->src->remote && stored_crc(z, m, &crc)) {
         if (crc != m->crc && !(m->flags & 1))

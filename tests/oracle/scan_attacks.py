@@ -641,6 +641,64 @@ def flax(shape, data, dtype=b"float32"):
     return b"\xc7" + bytes([len(inner)]) + b"\1" + inner
 
 
+def link_in_zip():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        info = zipfile.ZipInfo("weights")
+        info.create_system, info.external_attr = 3, 0o120777 << 16
+        z.writestr(info, "/etc/passwd")
+    return out.getvalue()
+
+
+def long_name_in_tar(name, kind):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=kind) as t:
+        info = tarfile.TarInfo(name)
+        info.size = 4
+        t.addfile(info, io.BytesIO(b"fine"))
+    return out.getvalue()
+
+
+def behind():
+    """Bytes that belong to nothing, and members that are no files."""
+    for name, data in {
+        "bz2": bz2.compress(b"fine"),
+        "lzma": lzma.compress(b"fine", lzma.FORMAT_ALONE),
+        "lz4": lz4_frame(b"fine"),
+        "zlib": zlib.compress(b"fine text, fine text"),
+        "xz": lzma.compress(b"fine"),
+    }.items():
+        yield f"{name}-bytes-behind", "a.bin", data + SYSTEM, U
+        yield f"{name}-text-behind", "a.bin", data + b"some text", U
+    yield "bz2-concatenated", "a.bz2", bz2.compress(SYSTEM[:9]) + bz2.compress(SYSTEM[9:]), D
+    yield "xz-concatenated", "a.xz", lzma.compress(SYSTEM[:9]) + lzma.compress(SYSTEM[9:]), D
+    yield "gzip-concatenated", "a.gz", gzip.compress(SYSTEM[:9]) + gzip.compress(SYSTEM[9:]), D
+    yield "zip-link", "a.zip", link_in_zip(), U
+    for kind in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        yield f"tar-long-name-{kind}", "a.tar", long_name_in_tar("x" * 120 + "/../../../" + "y" * 30, kind), D
+        yield f"tar-absolute-long-name-{kind}", "a.tar", long_name_in_tar("/etc/" + "y" * 130, kind), D
+    yield "yaml-hydra", "config.yaml", b"model:\n  _target_: os.system\n  command: id\n", U
+    yield "notebook-of-another-name", "a.json", b'{"cells": [{"source": ["import os"]}], "nbformat": 4}', U
+    yield "makefile", "Makefile", b"all:\n\trm -rf /\n", U
+    yield "keras-registered-class", "m.keras", keras(
+        {"module": "keras.layers", "class_name": "Dense", "registered_name": "evil>Dense", "config": {}}
+    ), U
+    yield "trust-remote-code-as-a-number", "config.json", b'{"trust_remote_code": 1}', U
+    yield "torch-load-from-bytes", "a.pkl", call("torch.storage", "_load_from_bytes", text("x")), D
+    yield "persistent-id", "a.pkl", b"\x80\x02X\2\0\0\0osQ.", U
+    yield "persistent-id-of-a-line", "a.pkl", b"Pcos\n.", U
+    yield "module-through-a-module", "a.pkl", b"\x80\x04" + stack_global("collections", "_sys") + b".", U
+    yield "dtype-method", "a.pkl", b"\x80\x04" + stack_global("numpy", "dtype.__new__") + b".", U
+    yield "protocol-in-the-middle", "a.pkl", b"\x80\x04N0\x80\x02" + HIDDEN + b".", D
+    yield "zip-with-an-archive-in-its-comment", "a.zip", (
+        lambda a, z: a[:-2] + struct.pack("<H", len(z)) + z
+    )(zipped([("ok.txt", b"fine")]), zipped([("data.pkl", EVAL)])), D
+    yield "zip-behind-a-zip", "a.zip", zipped([("ok.txt", b"fine")]) + zipped([("data.pkl", EVAL)]), D
+    yield "npy-version-3", "a.npy", npy(SYSTEM).replace(b"NUMPY\1\0", b"NUMPY\3\0").replace(
+        npy(SYSTEM)[8:10], npy(SYSTEM)[8:10] + b"\0\0", 1
+    ), D
+
+
 def others():
     yield "skops-os-system", "m.skops", skops(("os", "system", "FunctionNode")), D
     yield "skops-operator-node", "m.skops", skops(("operator", "methodcaller", "OperatorFuncNode")), D
@@ -1116,9 +1174,17 @@ def harmless():
     )
     yield "zip", "a.zip", zipped([("a.txt", b"x"), ("b/", b"")])
     yield "gzip", "a.gz", gzip.compress(b"text")
+    for name, data in {
+        "bz2": bz2.compress(b"text"),
+        "bz2-two": bz2.compress(b"text") + bz2.compress(b"more"),
+        "xz": lzma.compress(b"text"),
+        "lzma": lzma.compress(b"text", lzma.FORMAT_ALONE),
+        "lz4": lz4_frame(b"text"),
+    }.items():
+        yield f"stream-{name}", "a.bin", data
     yield "empty", "a.bin", b""
 
 
 def attacks():
-    for group in (pickles, containers, evasions, models, others):
+    for group in (pickles, containers, evasions, models, others, behind):
         yield from group()
