@@ -76,6 +76,62 @@ static void test_tiers(void **state) {
     assert_string_equal(tola_verdict_name(TOLA_DANGEROUS), "dangerous");
 }
 
+static tola_verdict verdict_of_template(const char *text) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_scan_report r;
+    if (tola_scan_memory("chat_template.jinja", text, strlen(text), &r, &err) != TOLA_OK) fail_msg("%s", err.message);
+    tola_verdict v = r.verdict;
+    tola_scan_dispose(&r);
+    return v;
+}
+
+static void test_templates(void **state) {
+    (void)state;
+    assert_int_equal(verdict_of_template("{% for m in messages %}{{ m['role'] ~ m.content | trim }}{% endfor %}"),
+                     TOLA_SAFE);
+    assert_int_equal(verdict_of_template("{% raw %}{#{% endraw %}{{ x.__class__ }}{# #}"), TOLA_DANGEROUS);
+    assert_int_equal(verdict_of_template("{% set a = '_' ~ '_class__' %}{{ x[a] }}"), TOLA_UNKNOWN);
+    assert_int_equal(verdict_of_template("{% set a %}__{{ 'class' }}__{% endset %}{{ x[a] }}"), TOLA_UNKNOWN);
+    assert_int_equal(verdict_of_template("{{ x|attr(y) }}"), TOLA_UNKNOWN);
+    assert_int_equal(verdict_of_template("{{ x[bos_token] }}"), TOLA_UNKNOWN);
+    assert_int_equal(verdict_of_template("{{ x"), TOLA_UNKNOWN);
+}
+
+static void test_numpy_types(void **state) {
+    (void)state;
+#define DTYPE(state)                                                                                                   \
+    VERDICT("\x80\x04"                                                                                                 \
+            "cnumpy\ndtype\nX\2\0\0\0O8\x89\x88\x87R(K\3X\1\0\0\0|NNN"                                                 \
+            "J\xff\xff\xff\xffJ\xff\xff\xff\xff" state "tb.")
+    assert_int_equal(DTYPE("K\x3f"), TOLA_SAFE);
+    assert_int_equal(DTYPE("K\0"), TOLA_UNKNOWN); /* objects that are said to be none */
+    assert_int_equal(VERDICT("\x80\x04"
+                             "cnumpy\ndtype\n]\x85R."),
+                     TOLA_UNKNOWN);
+}
+
+/* Small reads in any order give the bytes of the source below. */
+static void test_reading_ahead(void **state) {
+    (void)state;
+    enum { BYTES = 700000 };
+    uint8_t *data = mem_alloc(BYTES), got[300];
+    source *below, *ahead;
+    tola_error err = TOLA_ERROR_INIT;
+    for (size_t i = 0; i < BYTES; i++) data[i] = (uint8_t)(i * 7 + i / 251);
+    assert_int_equal(source_open_memory("x", data, BYTES, &below, &err), TOLA_OK);
+    assert_non_null(ahead = source_open_ahead(below));
+    for (uint64_t i = 0; i < 4000; i++) {
+        uint64_t at = i * 179 % (BYTES - sizeof got), n = i % sizeof got;
+        if (i % 5 == 0) at = BYTES - n;
+        assert_int_equal(source_read(ahead, at, got, (size_t)n, &err), TOLA_OK);
+        assert_memory_equal(got, data + at, n);
+    }
+    assert_int_not_equal(source_read(ahead, BYTES - 1, got, 2, &err), TOLA_OK);
+    source_close(ahead);
+    source_close(below);
+    mem_free(data);
+}
+
 /* ---- through the pipe ---- */
 
 static void test_records(void **state) {
@@ -262,6 +318,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_attack),
         cmocka_unit_test(test_tiers),
+        cmocka_unit_test(test_templates),
+        cmocka_unit_test(test_numpy_types),
+        cmocka_unit_test(test_reading_ahead),
         cmocka_unit_test(test_records),
         cmocka_unit_test_setup_teardown(test_files, unit_set_up, unit_tear_down),
         cmocka_unit_test_setup_teardown(test_sandbox, unit_set_up, unit_tear_down),
