@@ -82,6 +82,7 @@ typedef struct memory_training {
     uint64_t batch;      /* sequences (or examples) of a micro-batch; 0: 1 */
     uint64_t context;    /* tokens of each; 0: 2048, or the model's own if that is less */
     uint32_t rank;       /* of adapters; 0: 16 */
+    memory_engine engine; /* MEMORY_TOLA: as `tola train` lays it out: f32, scores never kept, masters as weights */
     memory_weights base; /* of frozen weights: all zeros: bf16 with LoRA, nf4 with QLoRA */
 } memory_training;
 

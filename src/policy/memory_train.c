@@ -72,9 +72,36 @@ static double layer_bytes(const model_shape *s, const memory_training *o, const 
     return bytes;
 }
 
+/* Values of a token that Tola's training graphs keep (docs/design/learn.md), measured over their plans: of a layer the
+ * stream, what norms, projections and attention give, and of the feed-forward every value and a quarter of one; of the
+ * ends the stream's gradients and three of the logits. */
+static double tola_values(const model_shape *s, const memory_training *o, const shape_layers *l) {
+    const double w = (double)s->width;
+    if (o->recompute == MEMORY_RECOMPUTE_LAYERS) return w;
+    const double heads = (double)l->heads * (double)(l->head_key + l->head_value) +
+                         (double)l->kv_heads * (double)(l->head_key + l->head_value);
+    const double inside = (double)l->feed_forward, matrices = (double)(l->dense + l->expert * l->experts_used);
+    return 3 * w + heads + (matrices > 2.5 * w * inside ? 3.25 : 2.25) * inside;
+}
+
+static double tola_activations(const model_shape *s, const memory_training *o, double *widest) {
+    const double rows = (double)(o->batch ? o->batch : 1) * (double)context_of(s, o);
+    memory_training whole = *o;
+    whole.recompute = MEMORY_KEEP_ALL;
+    double all = 7 * (double)s->width + 3.25 * (double)s->vocabulary;
+    *widest = 0;
+    for (size_t i = 0; i < s->layer_rows; i++) {
+        all += s->layers[i].count * tola_values(s, o, &s->layers[i]);
+        *widest = fmax(*widest, 4 * rows * tola_values(s, &whole, &s->layers[i]));
+    }
+    if (o->recompute != MEMORY_RECOMPUTE_LAYERS) *widest = 0;
+    return 4 * rows * all;
+}
+
 static double activations(const model_shape *s, const memory_training *o, double *widest) {
     const double batch = (double)(o->batch ? o->batch : 1), two = o->f32 ? 4 : 2;
     *widest = 0;
+    if (o->engine == MEMORY_TOLA && s->language) return tola_activations(s, o, widest);
     if (s->layer_rows == 0 || s->example_kept > 0)
         /* every value of the forward with its gradient: nothing takes another's place */
         return batch * 2 * (double)s->example_kept * two;
@@ -92,10 +119,18 @@ static double activations(const model_shape *s, const memory_training *o, double
     return all;
 }
 
-tola_status memory_of_training(const model_shape *s, const memory_training *o, memory_bytes *out, tola_error *err) {
-    memory_bytes m = { .basis = s->example_kept > 0
-                                    ? "counted: every value of the forward kept with its gradient"
-                                    : "counted after arXiv 2205.05198 (activations) and 1910.02054 (states)" };
+static const char *basis_of(const model_shape *s, const memory_training *o) {
+    if (o->engine == MEMORY_TOLA && s->language) return "counted as tola train lays its graphs out, in 32 bits";
+    if (s->example_kept > 0) return "counted: every value of the forward kept with its gradient";
+    return "counted after arXiv 2205.05198 (activations) and 1910.02054 (states)";
+}
+
+tola_status memory_of_training(const model_shape *s, const memory_training *options, memory_bytes *out,
+                               tola_error *err) {
+    memory_training own = *options;
+    const memory_training *o = &own;
+    if (own.engine == MEMORY_TOLA) own.f32 = true;
+    memory_bytes m = { .basis = basis_of(s, o) };
     memory_weights base = o->base;
     const double trained = o->method == MEMORY_FULL ? (double)s->parameters : adapters(s, o->rank ? o->rank : RANK);
     if (o->method == MEMORY_FULL)

@@ -158,6 +158,45 @@ def sessions():
                      f"{100 * apart / ours['run_total']:.2f} % apart")
 
 
+def trainings():
+    """What `tola train --dry-run` says before it starts."""
+    rows = [("llama", 256, 4, 8, 8, 1024, 256, 4), ("llama", 512, 6, 8, 4, 1536, 512, 2), ("gpt2", 256, 4, 8, 8, 1024, 256, 4),
+            ("llama", 256, 12, 4, 4, 512, 128, 8)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "text.txt").write_text("".join(f"{i} and {i * i}, a line of text.\n" for i in range(4000)))
+        for kind, width, layers, heads, kv, inside, context, batch in rows:
+            for recompute in ("false", "true"):
+                recipe = folder / "recipe.yaml"
+                recipe.write_text(
+                    f"data: {{train: text.txt}}\ntokenizer: {{vocabulary: 512}}\nmodel: {{architecture: {kind}, "
+                    f"width: {width}, layers: {layers}, heads: {heads}, kv_heads: {kv}, feed_forward: {inside}, "
+                    f"context: {context}}}\ntraining: {{steps: 1, batch: {batch}, recompute: {recompute}}}\n")
+                run = subprocess.run([BUILD / "tola", "train", recipe, "--dry-run", "--json", "--threads", "2"],
+                                     capture_output=True, text=True)
+                what = f"training {kind} {width}x{layers}, recompute {recompute}"
+                if not tally.check(what, run.returncode == 0, run.stderr[:200]):
+                    continue
+                said = json.loads(run.stdout)
+                config = folder / "config.json"
+                config.write_text(json.dumps(
+                    {"model_type": kind, "hidden_size": width, "n_embd": width, "num_hidden_layers": layers,
+                     "n_layer": layers, "num_attention_heads": heads, "n_head": heads, "num_key_value_heads": kv,
+                     "intermediate_size": inside, "n_inner": inside, "vocab_size": 512, "n_positions": context,
+                     "max_position_embeddings": context, "tie_word_embeddings": True, "dtype": "float32"}))
+                ours = probe("--train", batch, context, recompute, config)[0]
+                memory = said["memory"]
+                tally.equal(f"{what}: parameters", ours["parameters"], said["parameters"])
+                for part in ("weights", "gradients"):
+                    tally.equal(f"{what}: {part}", ours[part], memory[part])
+                tally.check(f"{what}: optimizer", abs(ours["optimizer"] - memory["optimizer"]) < 4096)
+                total = sum(memory[k] for k in ("weights", "gradients", "optimizer", "activations"))
+                apart = ours["activations"] - memory["activations"]
+                tally.check(f"{what}: activations", abs(apart) <= 0.12 * total, f"{ours} {memory}")
+                show(f"{what:48} {ours['activations'] / 1e6:8.1f} MB, tola train {memory['activations'] / 1e6:8.1f} MB")
+
+
+trainings()
 sessions()
 try:
     import torch

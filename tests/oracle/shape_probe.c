@@ -1,4 +1,5 @@
 /* What a model's shape is counted to be, a line of JSON for each file: shape_probe FILE...
+ * What training is counted to take: shape_probe --train BATCH CONTEXT true|false MODEL
  * What inference is counted to take beside what a session takes: shape_probe --session CONTEXT TYPE STEP THREADS
  * MODEL... For tests/oracle/shape_oracle.py. */
 #include <inttypes.h>
@@ -77,7 +78,28 @@ static int compare(const char *path, const memory_inference *o, memory_engine en
     return 0;
 }
 
+static int training(const char *path, uint64_t batch, uint64_t context, bool recompute) {
+    model_shape s;
+    tola_error err = TOLA_ERROR_INIT;
+    memory_bytes m;
+    const memory_training o = { .engine = MEMORY_TOLA,
+                                .batch = batch,
+                                .context = context,
+                                .recompute = recompute ? MEMORY_RECOMPUTE_LAYERS : MEMORY_KEEP_ALL };
+    if (shape_open(path, &s, &err) != TOLA_OK || memory_of_training(&s, &o, &m, &err) != TOLA_OK) {
+        printf("{\"path\": \"%s\", \"error\": \"%s\"}\n", path, err.message);
+        return 1;
+    }
+    printf("{\"parameters\": %" PRIu64 ", \"weights\": %" PRIu64 ", \"gradients\": %" PRIu64 ", \"optimizer\": %" PRIu64
+           ", \"activations\": %" PRIu64 "}\n",
+           s.parameters, m.weights, m.gradients, m.optimizer, m.activations + m.compute);
+    shape_dispose(&s);
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 6 && strcmp(argv[1], "--train") == 0)
+        return training(argv[5], strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10), argv[4][0] == 't');
     if (argc > 6 && (strcmp(argv[1], "--session") == 0 || strcmp(argv[1], "--llama") == 0)) {
         memory_inference o = { .context = strtoull(argv[2], NULL, 10),
                                .step = strtoull(argv[4], NULL, 10),
