@@ -132,6 +132,22 @@ static tola_status parameters(comply_report *r, compute_model *m, tola_error *er
                                    .where = rule_format(a, "%s line %u", r->rules.facts_name, n->line) },
             err));
     }
+    for (size_t i = 0; isnan(m->parameters) && i < r->lineage.count;
+         i++) { /* an adapter trains through all of its base */
+        char path[48];
+        double n;
+        size_t row = r->lineage.facts_row[i];
+        const char *relation = r->lineage.bases[i].relation;
+        if (row == SIZE_MAX || (relation && strcmp(relation, "distil") == 0)) continue;
+        snprintf(path, sizeof path, "bases[%zu].parameters", row);
+        if (!facts_number(r->facts, path, &n)) continue;
+        m->parameters = n;
+        m->parameters_source = rule_format(a, "%s", path);
+        snprintf(path, sizeof path, "bases[%zu].active_parameters", row);
+        if (!facts_number(r->facts, path, &n)) continue;
+        m->active = n;
+        m->active_source = rule_format(a, "%s", path);
+    }
     if (m->active > m->parameters * 1.001)
         TRY(add_finding(r,
                         (tola_comply_finding){ .kind = "contradiction",
@@ -172,7 +188,8 @@ static void find_origin(const comply_report *r, origin *o) {
         }
         sum += row == SIZE_MAX ? NAN : compute_of_base(r->facts, row);
         own_only = own_only && own;
-        bool still = b->relation && (strcmp(b->relation, "quantize") == 0 || strcmp(b->relation, "merge") == 0);
+        bool still = b->relation && (strcmp(b->relation, "quantize") == 0 || strcmp(b->relation, "merge") == 0 ||
+                                     strcmp(b->relation, "convert") == 0);
         if (still) o->how = b->relation;
         o->trained = o->trained || !still;
         o->systemic = o->systemic || systemic;
@@ -450,8 +467,8 @@ static tola_status inputs(comply_report *r, const char *model, tola_checkpoint *
     origin o;
     arena *a = &r->rules.memory;
     if (!c) return err_nomem(err, "checking facts");
-    TRY(parameters(r, &m, err));
     TRY(lineage_gather(model, ck, provenance, r->pub.name, r->facts, a, &r->lineage, err));
+    TRY(parameters(r, &m, err));
     find_origin(r, &o);
     TRY(compute_estimate(r->facts, &m, o.modified && o.trained, a, c, err));
     for (size_t i = 0; i < c->n_findings; i++)

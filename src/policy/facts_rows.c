@@ -82,7 +82,8 @@ const facts_row facts_rows[] = {
 
     ROWS("bases", "models that this one was made from", "licence lineage; Art. 3(63), one third"),
     TEXT("bases[].name", "as meta-llama/Llama-3.1-405B", "licence lineage"),
-    WORD("bases[].relation", "finetune adapter merge quantize continue distil", "how", "licence lineage; one third"),
+    WORD("bases[].relation", "finetune adapter merge quantize convert continue distil", "how",
+         "licence lineage; one third"),
     TEXT("bases[].licence", "SPDX identifier or name, as llama3.1", "licence lineage"),
     NUMBER("bases[].compute_flop", "FLOP", 0, 1e32, "cumulative training compute", "one third"),
     NUMBER("bases[].parameters", "parameters", 1, 1e16, "all", "compute"),

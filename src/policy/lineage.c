@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/source.h"
+#include "base/text.h"
 #include "policy/rules.h"
 #include "trust/provenance.h"
 
@@ -29,6 +30,7 @@ static const yaml_field term_fields[] = {
     { .key = "id", .type = YAML_TO_STRING, .offset = offsetof(licence_terms, id), .required = true },
     { .key = "family", .type = YAML_TO_STRING, .offset = offsetof(licence_terms, family) },
     { .key = "names", .type = YAML_TO_LIST, .offset = offsetof(licence_terms, names) },
+    { .key = "models", .type = YAML_TO_LIST, .offset = offsetof(licence_terms, models) },
     { .key = "free", .type = YAML_TO_BOOL, .offset = offsetof(licence_terms, free), .required = true },
     { .key = "commercial", .type = YAML_TO_STRING, .offset = offsetof(licence_terms, commercial), .required = true },
     { .key = "derivatives", .type = YAML_TO_STRING, .offset = offsetof(licence_terms, derivatives), .required = true },
@@ -235,7 +237,13 @@ static tola_status from_provenance(const char *path, arena *a, lineage *l, tola_
     size_t count;
     TRY(provenance_read(path, a, &statement, err));
     TRY(provenance_inputs(statement, a, &files, &count, err));
-    for (size_t i = 0; i < count; i++) add_base(l, a, files[i].model, NULL, NULL, rule_format(a, "%s", path));
+    const tola_value *definition = tola_value_get(tola_value_get(statement, "predicate"), "buildDefinition");
+    const char *type = tola_value_str(tola_value_get(definition, "buildType"), "");
+    static const char *const verbs[] = { "quantize", "merge", "convert" };
+    const char *relation = NULL;
+    for (size_t i = 0; i < 3; i++)
+        if (contains(type, verbs[i])) relation = verbs[i];
+    for (size_t i = 0; i < count; i++) add_base(l, a, files[i].model, relation, NULL, rule_format(a, "%s", path));
     return TOLA_OK;
 }
 
@@ -435,6 +443,17 @@ static void check_pair(check *c, const tola_comply_base *a, const licence_terms 
              b->source, NULL);
 }
 
+/* The licence of published models whose maker is known by name: models: [globs] of a row. */
+static const char *licence_by_name(const yaml *licences, const char *name) {
+    const yaml_node *list = yaml_get(yaml_root(licences), "licences");
+    for (size_t i = 0; list && list->kind == YAML_LIST && i < list->count; i++) {
+        const yaml_node *models = yaml_get(list->items[i], "models"), *id = yaml_get(list->items[i], "id");
+        for (size_t k = 0; id && models && models->kind == YAML_LIST && k < models->count; k++)
+            if (models->items[k]->text && glob_match(models->items[k]->text, name)) return id->text;
+    }
+    return NULL;
+}
+
 tola_status lineage_check(lineage *l, const yaml *licences, const facts *f, const char *name, int multimodal, arena *a,
                           tola_error *err) {
     licence_terms own, terms[LINEAGE_MOST];
@@ -450,7 +469,14 @@ tola_status lineage_check(lineage *l, const yaml *licences, const facts *f, cons
              l->licence_source, NULL);
     }
     for (size_t i = 0; i < l->count; i++) {
-        const tola_comply_base *b = &l->bases[i];
+        tola_comply_base *b = &l->bases[i];
+        if (!b->licence && (b->licence = licence_by_name(licences, b->name)))
+            find(l, "note",
+                 rule_format(a,
+                             "%s: the licence %s is taken from data/licences.yaml by its name, unless bases[].licence "
+                             "says another",
+                             b->name, b->licence),
+                 b->source, NULL);
         bool others = !(b->relation && strcmp(b->relation, "distil") == 0);
         TRY(lineage_terms(licences, b->licence, &terms[i], &have[i], err));
         if (!b->licence)
@@ -470,7 +496,8 @@ tola_status lineage_check(lineage *l, const yaml *licences, const facts *f, cons
             check_terms(&c, b, &terms[i]);
             check_notices(&c, b, &terms[i]);
         }
-        bool new_model = !(b->relation && strcmp(b->relation, "quantize") == 0);
+        bool new_model =
+            !(b->relation && (strcmp(b->relation, "quantize") == 0 || strcmp(b->relation, "convert") == 0));
         if (new_model) check_name(&c, b, &terms[i]);
         check_limits(&c, b->name, b->source, &terms[i], multimodal);
         for (size_t k = 0; k < i; k++)

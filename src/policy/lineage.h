@@ -15,7 +15,7 @@ typedef struct licence_terms {
     const char *id;
     const char *family, *commercial, *derivatives, *display, *name_begins, *notice_text, *excludes_what, *note, *url;
     const char *display_if_large;
-    const yaml_node *names, *notices, *excludes, *incompatible;
+    const yaml_node *models, *names, *notices, *excludes, *incompatible;
     const yaml_node *users, *users_display;
     bool free, use_based, copyleft, improves_others;
 } licence_terms;

@@ -625,7 +625,7 @@ static tola_status judge(reader *r, const yaml_node *node, const rule_row *row, 
         TRY(evaluate(r, row->when, &v));
         TRY(as_truth(r, &v));
     }
-    c->verdict = answer_of(&v);
+    c->verdict = row->kind == QUESTION ? TOLA_ANSWER_UNKNOWN : answer_of(&v); /* a question is people's to answer */
     if (row->met && c->verdict != TOLA_ANSWER_NO) {
         TRY(evaluate(r, row->met, &v));
         TRY(as_truth(r, &v));

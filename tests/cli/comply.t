@@ -224,11 +224,31 @@ eu.duty.notification yes/yes
 # config.json with its folder's card, adapters, merges; GGUF's own words
 $ mkdir c; cp "$FIXTURES/llama/config.json" c/; printf -- '---\nlicense: llama3.1\nbase_model:\n- meta-llama/Llama-3.1-8B\nbase_model_relation: quantized\n---\n' > c/README.md; printf 'models:\n- model: org/one\n- model: org/two\n' > c/mergekit_config.yml; COLUMNS=160 tola comply c/config.json | grep -E "^  (base|licence) "; COLUMNS=160 tola comply c | grep -E "^  (base|licence|parameters) "
   licence  llama3.1
-  base     meta-llama/Llama-3.1-8B: quantize, licence unknown (README.md)
+  base     meta-llama/Llama-3.1-8B: quantize, llama3.1 (README.md)
   base     org/one: merge, licence unknown (mergekit_config.yml)
   base     org/two: merge, licence unknown (mergekit_config.yml)
   parameters        1.38 K (config.json; the weights are not all there)
   licence  llama3.1
-  base     meta-llama/Llama-3.1-8B: quantize, licence unknown (README.md)
+  base     meta-llama/Llama-3.1-8B: quantize, llama3.1 (README.md)
   base     org/one: merge, licence unknown (mergekit_config.yml)
   base     org/two: merge, licence unknown (mergekit_config.yml)
+
+# a base that is only named: the licence of well-known models is known; so Llama's name and notices are asked for
+$ mkdir l; cp "$FIXTURES/llama/config.json" l/; printf -- '---\nlicense: mit\nbase_model: meta-llama/Llama-3.1-8B\n---\n' > l/README.md; COLUMNS=160 tola comply l | sed -n '/^Licence lineage/,/^Missing/p' | grep -A1 -E "^  (base|contradiction|missing|note)" | grep -v -E "^(--|  (contradiction|missing|note))"
+  base     meta-llama/Llama-3.1-8B: relation unknown, llama3.1 (README.md)
+          meta-llama/Llama-3.1-8B: the licence llama3.1 is taken from data/licences.yaml by its name, unless bases[].licence says another
+          meta-llama/Llama-3.1-8B is llama3.1: its terms and use restrictions go on to what is made from it, and mit does not carry them
+          meta-llama/Llama-3.1-8B (llama3.1) asks for a copy of its licence with copies and derivatives: licence.notices names none
+          meta-llama/Llama-3.1-8B (llama3.1) asks for a notice file with copies and derivatives: licence.notices names none ("Llama 3.1 is licensed under the
+          meta-llama/Llama-3.1-8B (llama3.1): "Built with Llama" must be displayed; licence.attribution does not say it
+          the name 'l' must begin with "Llama", as meta-llama/Llama-3.1-8B (llama3.1) asks of models made from it
+          meta-llama/Llama-3.1-8B (llama3.1): above 700M monthly users a licence of their own is needed
+
+# what Tola made says what it was made of
+$ cp -r "$FIXTURES/llama" o; tola convert o q.gguf --provenance p.json -q; tola comply q.gguf --provenance p.json | grep "^  base "
+  base     o: convert, licence unknown (p.json)
+
+# an adapter's compute goes through all of its base
+$ show() { python3 "$ROOT/tests/cli/comply/show.py" "$@" | sed 's/ *$//'; }; printf 'bases: [{name: b, relation: adapter, parameters: 7B, tokens: 2T, licence: mit}]\nfinetuning: {tokens: 1B}\n' > f.yaml; tola comply --facts f.yaml --json | show eu.modifier
+flop 8.4e+22 cost unknown class None
+eu.modifier no  estimate

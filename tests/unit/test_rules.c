@@ -208,10 +208,37 @@ static void test_carried(void **state) {
     tola_compliance_free(NULL);
 }
 
+/* Every allocation fails once in turn: a status, no crash, nothing leaked. */
+static void test_memory(void **state) {
+    (void)state;
+    static const char text[] =
+        "model: {name: m, parameters: 7B, outputs: [{modality: text}]}\nlicence: {id: apache-2.0}\n"
+        "bases: [{name: b, relation: finetune, licence: llama3.1, compute_flop: 1e24}]\n"
+        "finetuning: {tokens: 1B, compute_flop: 1e22, hardware: [{device: h100, device_hours: 10, "
+        "precision: bf16, utilisation: 0.4, price_per_hour_usd: 2}]}\n"
+        "release: {components: [{component: parameters, present: true}]}\n";
+    const char *rules = HEAD "rules: [{id: x.y, kind: duty, title: t, article: a, when: 'compute.flop > few', met: "
+                             "'given(model.design)', yes: 'of {compute.flop}'}]}";
+    bool done = false;
+    for (uint64_t n = 0; !done && n < 20000; n++) {
+        tola_compliance *c = NULL;
+        tola_error err = TOLA_ERROR_INIT;
+        fault_arm(FAULT_ALLOC, n, false);
+        tola_status status = comply_of_text(text, strlen(text), rules, strlen(rules), NULL, &c, &err);
+        uint64_t seen = fault_count(FAULT_ALLOC);
+        fault_disarm();
+        done = seen <= n;
+        if (done) assert_int_equal(status, TOLA_OK);
+        if (status == TOLA_OK) tola_compliance_free(c);
+    }
+    assert_true(done);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logic),    cmocka_unit_test(test_refused), cmocka_unit_test(test_compute),
         cmocka_unit_test(test_own_base), cmocka_unit_test(test_lineage), cmocka_unit_test(test_carried),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
