@@ -17,6 +17,7 @@
 #include <tola/learn.h>
 #include <tola/log.h>
 #include <tola/machine.h>
+#include <tola/papers.h>
 #include <tola/quantize.h>
 #include <tola/run.h>
 #include <tola/sampling.h>
