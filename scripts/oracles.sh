@@ -13,7 +13,8 @@ fi
 python=/usr/bin/python3
 # Versions that Debian 12's numpy 1.24 and torch 1.13 go with.
 packages=(safetensors==0.8.0 gguf==0.19.0 onnx==1.23.2 ml_dtypes==0.5.4 jsonschema==4.26.0 rfc3339-validator==0.1.4
-    model-signing==1.1.1 pyOpenSSL==26.4.0)
+    model-signing==1.1.1 pyOpenSSL==26.4.0 huggingface_hub==2.4.0 cyclonedx-python-lib==11.12.0
+    spdx-python-model==0.0.6 markdown-it-py)
 numpy=$("$python" -c 'import numpy; print("numpy==" + numpy.__version__)' 2>/dev/null || echo numpy)
 stamp=.venv/oracles-$(echo "${packages[*]}" | cksum | cut -d' ' -f1)
 

@@ -54,9 +54,9 @@ typedef struct tola_paper {
     const char *text; /* UTF-8 */
     size_t length;
     tola_paper_format format;
-    size_t fields, unknown; /* fields that count, and those of them that are unknown */
+    size_t fields, unknown;            /* fields that count, and those of them that are unknown */
     const char *const *unknown_fields; /* their labels */
-    size_t warning_count;   /* facts that contradict the weights, files that were passed over */
+    size_t warning_count;              /* facts that contradict the weights, files that were passed over */
     const char *const *warnings;
     void *owner; /* private */
     uint64_t reserved[4];
@@ -80,7 +80,7 @@ typedef struct tola_paper_claim {
 
 typedef struct tola_paper_verdict {
     size_t size;
-    bool agrees;   /* no claim disagrees */
+    bool agrees;    /* no claim disagrees */
     size_t checked; /* claims that could be held against the weights */
     size_t count;
     const tola_paper_claim *claims;
@@ -88,8 +88,8 @@ typedef struct tola_paper_verdict {
     uint64_t reserved[4];
 } tola_paper_verdict;
 
-/* Holds a document (any of the five, edited by hand or not; Markdown, JSON or HTML) against the weights. A document that
- * is none of them, or says nothing that can be checked, is TOLA_E_FORMAT. `options` may be NULL. */
+/* Holds a document (any of the five, edited by hand or not; Markdown, JSON or HTML) against the weights. A document
+ * that is none of them, or says nothing that can be checked, is TOLA_E_FORMAT. `options` may be NULL. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_paper_check(const char *document, const char *model,
                                                       const tola_paper_options *options, tola_paper_verdict *out,
                                                       tola_error *err);

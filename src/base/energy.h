@@ -19,7 +19,7 @@ typedef struct energy_zone {
 typedef struct energy_meter {
     energy_zone zones[ENERGY_MOST];
     unsigned count;
-    bool failed; /* a counter could not be read later: the sum is no longer known */
+    bool failed;   /* a counter could not be read later: the sum is no longer known */
     double joules; /* since energy_open */
 } energy_meter;
 

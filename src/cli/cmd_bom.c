@@ -5,8 +5,8 @@
 
 static const cli_option options[] = {
     PAPERS_OPTIONS,
-    { "kind", 0, CLI_CHOICE, "KIND", "CycloneDX 1.6, or SPDX 3.0.1 with its AI profile", offsetof(papers_settings, kind),
-      "cyclonedx spdx", NULL },
+    { "kind", 0, CLI_CHOICE, "KIND", "CycloneDX 1.6, or SPDX 3.0.1 with its AI profile",
+      offsetof(papers_settings, kind), "cyclonedx spdx", NULL },
     { 0 },
 };
 
@@ -26,14 +26,16 @@ const cli_verb cmd_bom = {
         "training data, evaluations and energy: as CycloneDX 1.6 with a model card, or as SPDX 3.0.1 with the AI and "
         "dataset profiles. What the weights do not tell comes from --facts. OUT may be - for stdout.\n"
         "\n"
-        "The identifier is made of the content: with --date, the same model and facts give the same bytes. There are no "
+        "The identifier is made of the content: with --date, the same model and facts give the same bytes. There are "
+        "no "
         "host names, user names or paths in it. What SPDX requires and nobody told says so in a comment.\n"
         "\n"
         "--check holds a bill (or a card) against the weights.",
     .examples = "tola bom model/ model.cdx.json\tCycloneDX\n"
                 "tola bom model.gguf --kind spdx --facts facts.yaml model.spdx.json\tSPDX with facts\n"
                 "tola bom --check model.cdx.json model/\tdoes it still describe these files?",
-    .exits = "0\tdone, or the document agrees with the weights\n1\tit disagrees\n2\tsomething cannot be read or written",
+    .exits =
+        "0\tdone, or the document agrees with the weights\n1\tit disagrees\n2\tsomething cannot be read or written",
     .options = options,
     .settings_size = sizeof(papers_settings),
     .defaults = &defaults,

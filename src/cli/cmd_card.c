@@ -8,7 +8,8 @@
 
 /* ---- days ---- */
 
-/* "2026-11-22" as seconds since 1970 UTC; false where it is none. Days before a month: of a year that is no leap year. */
+/* "2026-11-22" as seconds since 1970 UTC; false where it is none. Days before a month: of a year that is no leap year.
+ */
 static bool day_of(const char *text, int64_t *out) {
     static const int before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
     static const int length[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
@@ -19,7 +20,8 @@ static bool day_of(const char *text, int64_t *out) {
     d = (text[8] - '0') * 10 + text[9] - '0';
     bool leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
     if (y < 1970 || m < 1 || m > 12 || d < 1 || d > length[m - 1] + (m == 2 && leap)) return false;
-    int64_t years = y - 1970, leaps = (y - 1) / 4 - (y - 1) / 100 + (y - 1) / 400 - (1969 / 4 - 1969 / 100 + 1969 / 400);
+    int64_t years = y - 1970,
+            leaps = (y - 1) / 4 - (y - 1) / 100 + (y - 1) / 400 - (1969 / 4 - 1969 / 100 + 1969 / 400);
     *out = (years * 365 + leaps + before[m - 1] + (m > 2 && leap) + d - 1) * 86400;
     return true;
 }
@@ -80,7 +82,10 @@ static int make(const papers_settings *s, const char *kind, tola_paper_kind pape
     o.threads = cli.threads;
     o.progress = cli_progress;
     if (to_stdout && cli.json) o.format = TOLA_PAPER_JSON;
-    if (s->format) o.format = strcmp(s->format, "md") == 0 ? TOLA_PAPER_MARKDOWN : strcmp(s->format, "html") == 0 ? TOLA_PAPER_HTML : TOLA_PAPER_JSON;
+    if (s->format)
+        o.format = strcmp(s->format, "md") == 0     ? TOLA_PAPER_MARKDOWN
+                   : strcmp(s->format, "html") == 0 ? TOLA_PAPER_HTML
+                                                    : TOLA_PAPER_JSON;
     if (s->date && !day_of(s->date, &o.time)) return cli_fail("--date %s is no day, as 2026-11-22 is", s->date);
     if (s->date && o.time == 0) o.time = 1;
     cli_catch_interrupts();
@@ -90,7 +95,7 @@ static int make(const papers_settings *s, const char *kind, tola_paper_kind pape
     for (size_t i = 0; i < paper.warning_count; i++) cli_warn("%s", paper.warnings[i]);
     int code = CLI_YES;
     if (to_stdout)
-        out_raw(paper.text, paper.length && paper.text[paper.length - 1] == '\n' ? paper.length - 1 : paper.length);
+        out_raw(paper.text, paper.length);
     else if (tola_paper_write(&paper, out, cli.force, &err) != TOLA_OK)
         code = cli_fail_error(&err);
     else if (cli.json)
@@ -198,8 +203,8 @@ static const cli_option options[] = {
     PAPERS_OPTIONS,
     { "kind", 0, CLI_CHOICE, "KIND", "Model card, Model Documentation Form, or training data summary",
       offsetof(papers_settings, kind), "hf eu data", NULL },
-    { "format", 0, CLI_CHOICE, "FORM", "Markdown, JSON or HTML, whatever OUT is called", offsetof(papers_settings, format),
-      "md json html", NULL },
+    { "format", 0, CLI_CHOICE, "FORM", "Markdown, JSON or HTML, whatever OUT is called",
+      offsetof(papers_settings, format), "md json html", NULL },
     { 0 },
 };
 
@@ -215,8 +220,10 @@ const cli_verb cmd_card = {
     .summary = "Write a model's card or form from its weights and facts, or check one",
     .usage = "tola card MODEL --facts F.yaml [--kind hf|eu|data] OUT\ntola card --check DOCUMENT MODEL",
     .description =
-        "Makes a document from what the weights say, what FACTS tells (tola comply --template writes one to fill in), and "
-        "what Tola's other verbs left beside the weights: digests, reports of quantize, results of eval --json, logs of "
+        "Makes a document from what the weights say, what FACTS tells (tola comply --template writes one to fill in), "
+        "and "
+        "what Tola's other verbs left beside the weights: digests, reports of quantize, results of eval --json, logs "
+        "of "
         "training with their energy, provenance, signatures. OUT ends in .md, .json or .html; - is stdout.\n"
         "\n"
         "hf is a model card with the front matter of the Hugging Face Hub; eu the Model Documentation Form of the "
@@ -231,7 +238,8 @@ const cli_verb cmd_card = {
     .examples = "tola card model/ --facts facts.yaml README.md\ta model card\n"
                 "tola card model/ --facts facts.yaml --kind eu form.html\tthe form, to print\n"
                 "tola card --check README.md model/\tdoes it still say what the weights are?",
-    .exits = "0\tdone, or the document agrees with the weights\n1\tit disagrees\n2\tsomething cannot be read or written",
+    .exits =
+        "0\tdone, or the document agrees with the weights\n1\tit disagrees\n2\tsomething cannot be read or written",
     .options = options,
     .settings_size = sizeof(papers_settings),
     .defaults = &defaults,

@@ -73,9 +73,9 @@ static void licences(tola_json *j, const char *id, bool spdx, const char *url) {
 
 static void external(tola_json *j, const form *x) {
     static const char *const places[][2] = { { "website", "model.url" },
-                                            { "distribution", "model.download_url" },
-                                            { "vcs", "model.repository_url" },
-                                            { "documentation", "model.paper_url" } };
+                                             { "distribution", "model.download_url" },
+                                             { "vcs", "model.repository_url" },
+                                             { "documentation", "model.paper_url" } };
     bool any = false;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         const char *url = bom_url(form_fact(x, places[i][1]));
@@ -189,7 +189,8 @@ static void analysis(tola_json *j, const bom *b) {
     open_object(j, "quantitativeAnalysis");
     open_array(j, "performanceMetrics");
     for (size_t i = 0; i < n && i < MOST; i++) {
-        const char *data = form_row_fact(x, "evaluation", i, "dataset"), *what = form_row_fact(x, "evaluation", i, "metric");
+        const char *data = form_row_fact(x, "evaluation", i, "dataset"),
+                   *what = form_row_fact(x, "evaluation", i, "metric");
         const char *bench = form_row_fact(x, "evaluation", i, "benchmark");
         metric(j, what ? what : bench, form_row_fact(x, "evaluation", i, "value"), bench ? bench : data, NAN, NAN);
     }
@@ -298,7 +299,8 @@ static void model_properties(tola_json *j, const bom *b) {
     property(j, "tola:format", tola_checkpoint_format(r->checkpoint));
     for (size_t i = 0; i < r->quantization_count; i++) {
         char value[120];
-        snprintf(value, sizeof value, "%.6g bits a weight, RMSE %.4g", r->quantizations[i].bits, r->quantizations[i].rmse);
+        snprintf(value, sizeof value, "%.6g bits a weight, RMSE %.4g", r->quantizations[i].bits,
+                 r->quantizations[i].rmse);
         property(j, "tola:quantizationReport", value);
     }
     tola_json_end_array(j);

@@ -154,7 +154,8 @@ static void metrics(spdx *s) {
     if (!n && !x->r->metric_count) return;
     open_array(s, "ai_metric");
     for (size_t i = 0; i < n && i < MOST; i++) {
-        const char *name = form_row_fact(x, "evaluation", i, "benchmark"), *what = form_row_fact(x, "evaluation", i, "metric");
+        const char *name = form_row_fact(x, "evaluation", i, "benchmark"),
+                   *what = form_row_fact(x, "evaluation", i, "metric");
         if (!name) name = form_row_fact(x, "evaluation", i, "dataset");
         const char *key = name && what ? record_text(x->a, "%s, %s", name, what) : name ? name : what;
         if (key) entry(s, key, form_row_fact(x, "evaluation", i, "value"));
@@ -196,7 +197,8 @@ static void model(spdx *s) {
     const char *released = day_of(x, "model.release_date"), *where = bom_url(form_fact(x, "model.download_url"));
     const char *supplier = form_fact(x, "provider.legal_name"), *missing = NULL;
     if (!supplier) missing = form_line(x->a, missing, "The supplier is unknown.");
-    if (!released) missing = form_line(x->a, missing, "The release date is unknown: releaseTime is that of this document.");
+    if (!released)
+        missing = form_line(x->a, missing, "The release date is unknown: releaseTime is that of this document.");
     if (!where) missing = form_line(x->a, missing, "The download location is unknown.");
     if (!b->version) missing = form_line(x->a, missing, "The version is unknown.");
     begin(s, "ai_AIPackage", "model", SIZE_MAX);
@@ -222,10 +224,11 @@ static void model(spdx *s) {
 }
 
 static const char *purpose_of(const char *name) {
-    static const char *const endings[][2] = { { ".safetensors", "model" }, { ".gguf", "model" }, { ".bin", "model" },
-                                              { ".pt", "model" },          { ".pth", "model" },  { ".onnx", "model" },
-                                              { ".npz", "model" },         { ".json", "configuration" },
-                                              { ".md", "documentation" },  { ".txt", "documentation" },
+    static const char *const endings[][2] = { { ".safetensors", "model" },   { ".gguf", "model" },
+                                              { ".bin", "model" },           { ".pt", "model" },
+                                              { ".pth", "model" },           { ".onnx", "model" },
+                                              { ".npz", "model" },           { ".json", "configuration" },
+                                              { ".md", "documentation" },    { ".txt", "documentation" },
                                               { "LICENSE", "documentation" } };
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (text_ends_with(name, endings[i][0])) return endings[i][1];
@@ -274,8 +277,9 @@ static void base(spdx *s, size_t i) {
     char id[96], own[96];
     begin(s, "ai_AIPackage", "base", i);
     text(s, "name", name ? name : "unknown");
-    text(s, "comment", "A model that this one was made from; its supplier, version and release date are not told here: "
-                       "releaseTime is that of this document.");
+    text(s, "comment",
+         "A model that this one was made from; its supplier, version and release date are not told here: "
+         "releaseTime is that of this document.");
     text(s, "suppliedBy", id_of(s, "unknown", SIZE_MAX, id, sizeof id));
     text(s, "releaseTime", s->b->time);
     text(s, "software_downloadLocation", url ? url : "NOASSERTION");
@@ -288,7 +292,7 @@ static void base(spdx *s, size_t i) {
 }
 
 static void dataset_types(spdx *s, size_t i) {
-    static const char *const words[][2] = { { "text", "text" },   { "image", "image" },     { "audio", "audio" },
+    static const char *const words[][2] = { { "text", "text" },   { "image", "image" },      { "audio", "audio" },
                                             { "video", "video" }, { "table", "structured" }, { "code", "syntactic" },
                                             { "other", "other" } };
     const char *all = form_row_fact(&s->b->x, "data", i, "modality");
@@ -313,8 +317,9 @@ static void dataset(spdx *s, size_t i) {
     double size;
     begin(s, "dataset_DatasetPackage", "data", i);
     text(s, "name", name ? name : "unknown");
-    text(s, "comment", built ? "When it was released is not told here: releaseTime is the last day of its collection."
-                             : "When it was built and released is not told here: both times are that of this document.");
+    text(s, "comment",
+         built ? "When it was released is not told here: releaseTime is the last day of its collection."
+               : "When it was built and released is not told here: both times are that of this document.");
     one(s, "originatedBy", id_of(s, "unknown", SIZE_MAX, id, sizeof id));
     text(s, "builtTime", built ? built : s->b->time);
     text(s, "releaseTime", built ? built : s->b->time);
@@ -385,8 +390,11 @@ static void whole_document(spdx *s) {
     const struct {
         const char *kind;
         size_t count;
-    } many[] = { { "file", s->b->x.r->file_count }, { "base", base_count(s) },      { "data", data_count(s) },
-                 { "licence", s->n_licences },      { "relation", s->n_relations } };
+    } many[] = { { "file", s->b->x.r->file_count },
+                 { "base", base_count(s) },
+                 { "data", data_count(s) },
+                 { "licence", s->n_licences },
+                 { "relation", s->n_relations } };
     for (size_t k = 0; k < sizeof many / sizeof *many; k++)
         for (size_t i = 0; i < many[k].count; i++) tola_json_string(&s->j, id_of(s, many[k].kind, i, id, sizeof id));
     tola_json_end_array(&s->j);

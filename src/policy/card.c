@@ -8,7 +8,8 @@
 /* Identifiers that the Hub knows; another licence is `other` with its name. */
 static const char licences[] =
     " apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m "
-    "afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 "
+    "afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 "
+    "cc-by-2.5 "
     "cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 "
     "cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 "
     "cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl "
@@ -57,8 +58,10 @@ static const char *slug(const char *name, char *out, size_t cap) {
 static bool hub_name(const char *name) {
     size_t slashes = 0;
     for (const char *p = name; *p; p++) {
-        if (*p == '/') slashes++;
-        else if (!isalnum((unsigned char)*p) && !strchr("._-", *p)) return false;
+        if (*p == '/')
+            slashes++;
+        else if (!isalnum((unsigned char)*p) && !strchr("._-", *p))
+            return false;
     }
     return *name && *name != '/' && slashes <= 1 && name[strlen(name) - 1] != '/';
 }
@@ -95,8 +98,10 @@ static void licence(const form *x, buf *out) {
 }
 
 static void bases(const form *x, buf *out) {
-    static const char *const words[][2] = { { "finetune", "finetune" }, { "continue", "finetune" },
-                                            { "adapter", "adapter" },   { "merge", "merge" },
+    static const char *const words[][2] = { { "finetune", "finetune" },
+                                            { "continue", "finetune" },
+                                            { "adapter", "adapter" },
+                                            { "merge", "merge" },
                                             { "quantize", "quantized" } };
     size_t n = x->f ? facts_count(x->f, "bases") : 0, count = 0;
     const char *relation = NULL;
@@ -206,9 +211,13 @@ static void results(const form *x, buf *out) {
     size_t n = x->f ? facts_count(x->f, "evaluation") : 0, count = 0;
     for (size_t i = 0; i < n && i < 1000; i++) {
         char path[64];
-        result r = { form_row_fact(x, "evaluation", i, "dataset"), NULL, form_row_fact(x, "evaluation", i, "split"),
-                     form_row_fact(x, "evaluation", i, "metric"), form_row_fact(x, "evaluation", i, "url"),
-                     form_row_fact(x, "evaluation", i, "protocol"), 0 };
+        result r = { form_row_fact(x, "evaluation", i, "dataset"),
+                     NULL,
+                     form_row_fact(x, "evaluation", i, "split"),
+                     form_row_fact(x, "evaluation", i, "metric"),
+                     form_row_fact(x, "evaluation", i, "url"),
+                     form_row_fact(x, "evaluation", i, "protocol"),
+                     0 };
         const char *benchmark = form_row_fact(x, "evaluation", i, "benchmark");
         if (!r.dataset) r.dataset = benchmark;
         r.type = r.dataset;
@@ -217,7 +226,9 @@ static void results(const form *x, buf *out) {
     }
     for (size_t i = 0; i < x->r->metric_count; i++) {
         const record_metric *m = &x->r->metrics[i];
-        result r = { record_text(x->a, "unknown, see %s", m->file), "unknown", NULL, m->name, NULL, m->protocol, m->value };
+        result r = {
+            record_text(x->a, "unknown, see %s", m->file), "unknown", NULL, m->name, NULL, m->protocol, m->value
+        };
         if (r.dataset) result_item(x, out, &count, &r);
     }
 }

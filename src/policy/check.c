@@ -19,8 +19,9 @@ void check_free(check_claims *c) {
 
 /* Is that a way to say that nothing is said? */
 static bool says_nothing(const char *text) {
-    static const char *const words[] = { "", "-", "unknown", "[More Information Needed]", "More Information Needed", "N/A",
-                                         "NOASSERTION", "none" };
+    static const char *const words[] = {
+        "", "-", "unknown", "[More Information Needed]", "More Information Needed", "N/A", "NOASSERTION", "none"
+    };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcasecmp(text, words[i]) == 0) return true;
     return false;
@@ -99,7 +100,7 @@ static tola_status add_labelled(check_claims *c, const char *label, const char *
 
 /* Without backslashes, entities, tags, emphasis; <br> is a line end. */
 static const char *plain(arena *a, const char *text, size_t length) {
-    static const char *const entities[][2] = { { "&lt;", "<" },   { "&gt;", ">" },   { "&amp;", "&" },
+    static const char *const entities[][2] = { { "&lt;", "<" },    { "&gt;", ">" },  { "&amp;", "&" },
                                                { "&quot;", "\"" }, { "&#39;", "'" }, { "&nbsp;", " " } };
     char *out = arena_alloc(a, length + 1);
     size_t n = 0;
@@ -124,7 +125,8 @@ static const char *plain(arena *a, const char *text, size_t length) {
             out[n++] = text[i + 1];
             skip = 2;
         }
-        if (!skip && (text[i] == '`' || (text[i] == '*' && left > 1 && text[i + 1] == '*'))) skip = text[i] == '`' ? 1 : 2;
+        if (!skip && (text[i] == '`' || (text[i] == '*' && left > 1 && text[i + 1] == '*')))
+            skip = text[i] == '`' ? 1 : 2;
         if (!skip) {
             out[n++] = text[i] ? text[i] : ' ';
             skip = 1;
@@ -292,9 +294,9 @@ static tola_status read_card(check_claims *c, const tola_value *v, tola_error *e
     static const struct {
         const char *key;
         check_kind kind;
-    } keys[] = { { "digest", CHECK_DIGEST },           { "architecture", CHECK_ARCHITECTURE },
-                 { "parameters", CHECK_PARAMETERS },   { "active_parameters", CHECK_ACTIVE },
-                 { "dtypes", CHECK_DTYPE },            { "context_length", CHECK_CONTEXT },
+    } keys[] = { { "digest", CHECK_DIGEST },         { "architecture", CHECK_ARCHITECTURE },
+                 { "parameters", CHECK_PARAMETERS }, { "active_parameters", CHECK_ACTIVE },
+                 { "dtypes", CHECK_DTYPE },          { "context_length", CHECK_CONTEXT },
                  { "licence", CHECK_LICENCE } };
     const tola_value *model = tola_value_get(v, "model"), *sections = tola_value_get(v, "sections");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -333,8 +335,7 @@ static tola_status cyclonedx_file(check_claims *c, const tola_value *file, tola_
     const char *name = string_of(c, file, "name");
     for (size_t i = 0; name && i < count_of(hashes); i++) {
         tola_value h = tola_value_at(hashes, i);
-        if (is(string_of(c, &h, "alg"), "SHA-256"))
-            TRY(add(c, CHECK_FILE, name, string_of(c, &h, "content"), 0, err));
+        if (is(string_of(c, &h, "alg"), "SHA-256")) TRY(add(c, CHECK_FILE, name, string_of(c, &h, "content"), 0, err));
     }
     return TOLA_OK;
 }
@@ -347,7 +348,8 @@ static tola_status read_cyclonedx(check_claims *c, const tola_value *v, tola_err
         if (is(string_of(c, &part, "type"), "file")) TRY(cyclonedx_file(c, &part, err));
         if (!is(string_of(c, &part, "type"), "machine-learning-model") || !tola_value_get(&part, "modelCard")) continue;
         const tola_value *parameters = tola_value_get(tola_value_get(&part, "modelCard"), "modelParameters");
-        const tola_value *properties = tola_value_get(&part, "properties"), *files = tola_value_get(&part, "components");
+        const tola_value *properties = tola_value_get(&part, "properties"),
+                         *files = tola_value_get(&part, "components");
         TRY(add(c, CHECK_ARCHITECTURE, NULL, string_of(c, parameters, "architectureFamily"), 0, err));
         TRY(add(c, CHECK_ARCHITECTURE, NULL, string_of(c, parameters, "modelArchitecture"), 0, err));
         TRY(cyclonedx_licences(c, &part, err));
@@ -438,7 +440,8 @@ tola_status check_read(const char *text, size_t length, check_claims *out, tola_
     if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) first += 3;
     while (first < end && isspace((unsigned char)*first)) first++;
     size_t left = (size_t)(end - first);
-    bool html = left >= 5 && (strncasecmp(first, "<html", 5) == 0 || (left >= 9 && strncasecmp(first, "<!doctype", 9) == 0));
+    bool html =
+        left >= 5 && (strncasecmp(first, "<html", 5) == 0 || (left >= 9 && strncasecmp(first, "<!doctype", 9) == 0));
     tola_status status = left && *first == '{' ? read_json(out, first, left, err)
                          : html                ? read_html(out, first, left, err)
                                                : read_markdown(out, first, left, err);

@@ -14,12 +14,12 @@ typedef enum check_kind {
     CHECK_PARAMETERS,
     CHECK_ACTIVE,
     CHECK_RANGE,
-    CHECK_DIGEST,  /* 64 hexadecimal digits, of the tensors or of files */
+    CHECK_DIGEST, /* 64 hexadecimal digits, of the tensors or of files */
     CHECK_DTYPE,
     CHECK_ARCHITECTURE,
     CHECK_CONTEXT,
     CHECK_LICENCE,
-    CHECK_FILE,    /* `name`: a file of the model, `says` its SHA-256 */
+    CHECK_FILE, /* `name`: a file of the model, `says` its SHA-256 */
     CHECK_KINDS
 } check_kind;
 
@@ -27,7 +27,7 @@ typedef struct check_claim {
     check_kind kind;
     const char *name; /* CHECK_FILE */
     const char *says;
-    uint64_t line;    /* 0: unknown */
+    uint64_t line; /* 0: unknown */
 } check_claim;
 
 typedef struct check_claims {

@@ -47,8 +47,10 @@ static double power_factor(const char **text) {
         return pow(10, power);
     }
     while (*p == ' ') p++;
-    if (strncmp(p, "\xc3\x97", 2) == 0) p++; /* the multiplication sign, of two bytes */
-    else if (*p != '*' && *p != 'x') return 1;
+    if (strncmp(p, "\xc3\x97", 2) == 0)
+        p++; /* the multiplication sign, of two bytes */
+    else if (*p != '*' && *p != 'x')
+        return 1;
     p++;
     while (*p == ' ') p++;
     if (strncmp(p, "10^", 3) != 0 || sscanf(p + 3, "%3d%n", &power, &used) != 1) return 1;
@@ -59,14 +61,16 @@ static double power_factor(const char **text) {
 bool check_number(const char **text, double *value, double *step) {
     const char *p = *text;
     for (; *p; p++)
-        if (isdigit((unsigned char)*p) && (p == *text || (!isalnum((unsigned char)p[-1]) && p[-1] != '_' && p[-1] != '.'))) break;
+        if (isdigit((unsigned char)*p) &&
+            (p == *text || (!isalnum((unsigned char)p[-1]) && p[-1] != '_' && p[-1] != '.')))
+            break;
     if (!*p) return false;
     char digits[64];
     size_t n = 0, zeros = 0, decimals = 0;
     bool point = false;
     for (; *p && n + 1 < sizeof digits; p++) {
-        bool group = (*p == ',' || *p == '_' || *p == '\'') && isdigit((unsigned char)p[1]) && isdigit((unsigned char)p[2]) &&
-                     isdigit((unsigned char)p[3]) && !point;
+        bool group = (*p == ',' || *p == '_' || *p == '\'') && isdigit((unsigned char)p[1]) &&
+                     isdigit((unsigned char)p[2]) && isdigit((unsigned char)p[3]) && !point;
         if (group) continue;
         if (*p == '.' && !point && isdigit((unsigned char)p[1])) {
             point = true;
@@ -186,8 +190,9 @@ static check_answer judge_digest(const char *says, record *r, arena *a) {
 }
 
 static tola_dtype dtype_of(const char *word) {
-    static const char *const others[][2] = { { "float32", "f32" }, { "float16", "f16" }, { "bfloat16", "bf16" },
-                                             { "half", "f16" },    { "float64", "f64" } };
+    static const char *const others[][2] = {
+        { "float32", "f32" }, { "float16", "f16" }, { "bfloat16", "bf16" }, { "half", "f16" }, { "float64", "f64" }
+    };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(word, others[i][0]) == 0) word = others[i][1];
     return tola_dtype_parse(word);
@@ -313,9 +318,15 @@ check_answer check_judge(const check_claim *c, record *r, arena *a) {
 }
 
 const char *check_name(const check_claim *c, arena *a) {
-    static const char *const names[CHECK_KINDS] = { "parameters",   "active parameters", "range of parameters",
-                                                    "digest",       "dtype",             "architecture",
-                                                    "context",      "licence",           "sha256" };
+    static const char *const names[CHECK_KINDS] = { "parameters",
+                                                    "active parameters",
+                                                    "range of parameters",
+                                                    "digest",
+                                                    "dtype",
+                                                    "architecture",
+                                                    "context",
+                                                    "licence",
+                                                    "sha256" };
     return c->kind == CHECK_FILE ? record_text(a, "sha256 of %s", c->name) : names[c->kind];
 }
 
@@ -373,14 +384,15 @@ static tola_status find_unlisted(verdict_owner *v, tola_paper_verdict *out, tola
             const check_claim *c = &v->claims.items[k];
             listed = c->kind == CHECK_FILE && strcmp(path_last(c->name), name) == 0;
         }
-        tola_paper_claim claim = { record_text(&v->claims.a, "sha256 of %s", name), "nothing", "it is there", 0, false };
+        tola_paper_claim claim = { record_text(&v->claims.a, "sha256 of %s", name), "nothing", "it is there", 0,
+                                   false };
         if (!listed) TRY(add(v, out, &claim, err));
     }
     return TOLA_OK;
 }
 
 static tola_status check_file(const char *path, const char *model, const tola_paper_options *o, verdict_owner *v,
-                         tola_paper_verdict *out, tola_error *err) {
+                              tola_paper_verdict *out, tola_error *err) {
     const char *ignore[] = { path, NULL };
     record_options how = { o->no_digest, NULL, ignore, o->threads, o->progress, o->progress_user };
     buf text;

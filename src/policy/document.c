@@ -86,7 +86,8 @@ static bool invisible(uint32_t c) {
 static size_t address(const char *text) {
     size_t n = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0, begin = n;
     if (!n) return 0;
-    while (text[n] && strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/?#=%+@:&;,", text[n])) n++;
+    while (text[n] && strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/?#=%+@:&;,", text[n]))
+        n++;
     while (n > begin && strchr(".,;:?", text[n - 1])) n--;
     return n > begin ? n : 0;
 }
@@ -302,7 +303,12 @@ tola_status document_markdown(const document *d, buf *out, tola_error *err) {
 void html_text(buf *out, const char *text) {
     for (size_t n; *text; text += n) {
         uint32_t c = character(text, &n);
-        const char *entity = c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : c == '\'' ? "&#39;" : NULL;
+        const char *entity = c == '<'    ? "&lt;"
+                             : c == '>'  ? "&gt;"
+                             : c == '&'  ? "&amp;"
+                             : c == '"'  ? "&quot;"
+                             : c == '\'' ? "&#39;"
+                                         : NULL;
         if (c == 0xfffd || invisible(c))
             put(out, "\xef\xbf\xbd");
         else if (entity)
@@ -541,8 +547,8 @@ tola_status document_json(const document *d, buf *out, tola_error *err) {
 
 /* Words that some reader takes for something else than text: YAML 1.1's booleans and nulls, numbers, dates. */
 static bool plain(const char *text) {
-    static const char *const words[] = { "y",  "n",   "yes", "no",   "true", "false", "on",
-                                         "off", "null", "nan", "inf", "none", "nil",  "undefined" };
+    static const char *const words[] = { "y",   "n",    "yes", "no",  "true", "false", "on",
+                                         "off", "null", "nan", "inf", "none", "nil",   "undefined" };
     bool letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z');
     if (!letter || strlen(text) > 200) return false;
     for (const char *p = text; *p; p++)

@@ -21,9 +21,9 @@ const char *doc_source_name(doc_source source); /* "weights", ...; "unknown" */
 enum { DOC_AIO = 1, DOC_NCA = 2, DOC_DP = 4 }; /* AI Office, national competent authorities, downstream providers */
 
 typedef struct doc_item {
-    bool section;     /* a heading: label, depth, and `ask` as its introduction */
-    unsigned depth;   /* of sections, from 1 */
-    const char *id;   /* "total_size"; of a field */
+    bool section;      /* a heading: label, depth, and `ask` as its introduction */
+    unsigned depth;    /* of sections, from 1 */
+    const char *id;    /* "total_size"; of a field */
     const char *label; /* of a form, not of a file: shown as it is */
     const char *ask;   /* what is to be told, a sentence; NULL */
     const char *value; /* lines; NULL: unknown */
@@ -45,9 +45,9 @@ typedef struct doc_model {
 
 typedef struct document {
     arena a;
-    const char *kind;  /* "eu", "data", "hf" */
+    const char *kind;         /* "eu", "data", "hf" */
     const char *title, *cite; /* cite: the form that it follows */
-    const char *front; /* front matter with its "---" lines; NULL. Markdown shows it as it is */
+    const char *front;        /* front matter with its "---" lines; NULL. Markdown shows it as it is */
     doc_model model;
     doc_item *items;
     size_t count, cap;

@@ -205,8 +205,9 @@ static form_answer from_modality(const form *x, const char *rest) {
         const char *word = form_row_fact(x, path, i, "modality"), *most = form_row_fact(x, path, i, "maximum");
         if (!word || !one_of(word, words)) continue;
         const char *named = strchr(words, ',') ? word : "Yes";
-        out.text = form_line(x->a, out.text, most ? record_text(x->a, "%s, at most %s", named, most)
-                                                  : record_text(x->a, "%s, maximum N/A", named));
+        out.text = form_line(x->a, out.text,
+                             most ? record_text(x->a, "%s, at most %s", named, most)
+                                  : record_text(x->a, "%s, maximum N/A", named));
     }
     if (count && !out.text) out.text = "No";
     if (count) out.where = record_text(x->a, "%s", path);
@@ -247,13 +248,13 @@ static form_answer from_size(const form *x, const char *words) {
         out.text = "Not applicable";
     if (!rows || known < rows) return out;
     const char *amount = record_figures(x->a, sum, 2);
-    const char *range = text    ? (sum < 1e9 ? "Less than 1 billion tokens"
+    const char *range = text    ? (sum < 1e9     ? "Less than 1 billion tokens"
                                    : sum <= 1e13 ? "1 billion to 10 trillion tokens"
                                                  : "More than 10 trillion tokens")
-                        : image ? (sum < 1e6 ? "Less than 1 million images"
+                        : image ? (sum < 1e6    ? "Less than 1 million images"
                                    : sum <= 1e9 ? "1 million to 1 billion images"
                                                 : "More than 1 billion images")
-                        : hours ? (sum < 1e4 ? "Less than 10,000 hours"
+                        : hours ? (sum < 1e4    ? "Less than 10,000 hours"
                                    : sum <= 1e6 ? "10,000 to 1 million hours"
                                                 : "More than 1 million hours")
                                 : NULL;

@@ -5,12 +5,10 @@
  *   facts PATH                 a text, list, number with its unit, day, yes or no of facts.yaml
  *   rows LIST WHERE KEY...     a line for each row of a list of facts ("-": all; kind=public,private: those): the first
  *                              key that is known, the others in parentheses
- *   any LIST WHERE             yes where there is such a row; no where data_policy.sources_complete says that all are there
- *   not LIST WHERE             "Not applicable" where `any` is no
- *   modalities LIST WHERE      of those rows
- *   modality inputs|outputs W  does it take, or give, one of these, and of what size
- *   size W                     of the training data of a modality
- *   weights|recorded|computed NAME   a function of form_answers.c */
+ *   any LIST WHERE             yes where there is such a row; no where data_policy.sources_complete says that all are
+ * there not LIST WHERE             "Not applicable" where `any` is no modalities LIST WHERE      of those rows modality
+ * inputs|outputs W  does it take, or give, one of these, and of what size size W                     of the training
+ * data of a modality weights|recorded|computed NAME   a function of form_answers.c */
 #ifndef POLICY_FORM_H
 #define POLICY_FORM_H
 
@@ -26,7 +24,7 @@ typedef struct form {
 } form;
 
 typedef struct form_answer {
-    const char *text; /* NULL: none */
+    const char *text;  /* NULL: none */
     const char *where; /* NULL: nothing to add */
     doc_source source; /* filled in by form_fill from the place; a function may say better */
 } form_answer;

@@ -56,8 +56,8 @@ static form_answer w_bytes(const form *x) {
     const char *text = n >= 1000000000u ? record_text(x->a, "%.2f GB", (double)n / 1e9)
                        : n >= 1000000u  ? record_text(x->a, "%.2f MB", (double)n / 1e6)
                                         : record_text(x->a, "%" PRIu64 " bytes", n);
-    return told(text && x->r->file_count > 1 ? record_text(x->a, "%s in %zu files", text, x->r->file_count) : text, NULL,
-                DOC_WEIGHTS);
+    return told(text && x->r->file_count > 1 ? record_text(x->a, "%s in %zu files", text, x->r->file_count) : text,
+                NULL, DOC_WEIGHTS);
 }
 
 static form_answer w_digest(const form *x) {
@@ -96,7 +96,8 @@ static form_answer r_run(const form *x) {
 
 static form_answer r_energy_method(const form *x) {
     bool measured = x->r->training.known && !isnan(x->r->training.energy_j);
-    return told(measured ? "RAPL counters of processors and memory over the whole run, nothing else of the machine" : NULL,
+    return told(measured ? "RAPL counters of processors and memory over the whole run, nothing else of the machine"
+                         : NULL,
                 "log.jsonl", DOC_RECORDED);
 }
 
@@ -188,8 +189,8 @@ static form_answer c_channels(const form *x) {
 static form_answer c_uses(const form *x) {
     form_answer given = fact(x, "use.intended");
     const char *not = form_fact(x, "use.out_of_scope");
-    if (!not) return given;
-    return told(form_line(x->a, given.text, record_text(x->a, "Not meant for: %s", not)), "use.intended", DOC_FACTS);
+    if (!not ) return given;
+    return told(form_line(x->a, given.text, record_text(x->a, "Not meant for: %s", not )), "use.intended", DOC_FACTS);
 }
 
 static form_answer c_data_modalities(const form *x) {
@@ -222,19 +223,21 @@ static form_answer data_points(const form *x, int figures) {
     size_t count = x->f ? facts_count(x->f, "data") : 0;
     for (size_t i = 0; i < count && i < 1000; i++) {
         char path[64];
-        const char *name = form_row_fact(x, "data", i, "name"), *split = form_row_fact(x, "data", i, "split"), *unit = "tokens";
+        const char *name = form_row_fact(x, "data", i, "name"), *split = form_row_fact(x, "data", i, "split"),
+                   *unit = "tokens";
         snprintf(path, sizeof path, "data[%zu].tokens", i);
         if (!facts_number(x->f, path, &value)) {
             unit = "data points";
             snprintf(path, sizeof path, "data[%zu].points", i);
             if (!facts_number(x->f, path, &value)) continue;
         }
-        text = form_line(x->a, text, record_text(x->a, "%s%s%s%s: %s %s", name ? name : "data", split ? " (" : "",
-                                                 split ? split : "", split ? ")" : "",
-                                                 record_figures(x->a, value, figures), unit));
+        text = form_line(x->a, text,
+                         record_text(x->a, "%s%s%s%s: %s %s", name ? name : "data", split ? " (" : "",
+                                     split ? split : "", split ? ")" : "", record_figures(x->a, value, figures), unit));
     }
     if (number(x, "training.tokens", &value))
-        text = form_line(x->a, text, record_text(x->a, "training in all: %s tokens", record_figures(x->a, value, figures)));
+        text = form_line(x->a, text,
+                         record_text(x->a, "training in all: %s tokens", record_figures(x->a, value, figures)));
     else if (x->r->training.known && x->r->training.tokens && !text)
         return told(record_text(x->a, "training: %s tokens or rows",
                                 record_figures(x->a, (double)x->r->training.tokens, figures)),
@@ -264,7 +267,8 @@ static form_answer c_provider(const form *x) {
 
 static form_answer c_robots(const form *x) {
     const char *follows = form_fact(x, "data_policy.robots_txt");
-    return told(follows ? (follows[0] == 'Y' ? "Crawlers follow robots.txt" : "Crawlers do not follow robots.txt") : NULL,
+    return told(follows ? (follows[0] == 'Y' ? "Crawlers follow robots.txt" : "Crawlers do not follow robots.txt")
+                        : NULL,
                 "data_policy.robots_txt", DOC_FACTS);
 }
 
@@ -311,8 +315,10 @@ static form_answer c_training_time_range(const form *x) {
     doc_source source;
     double days = wall_hours(x, &where, &source) / 24;
     if (!(days > 0)) return told(NULL, NULL, source);
-    const char *range = days < 30.5 ? "Less than 1 month" : days <= 91.5 ? "1-3 months" : days <= 183 ? "3-6 months"
-                                                                                                   : "More than 6 months";
+    const char *range = days < 30.5    ? "Less than 1 month"
+                        : days <= 91.5 ? "1-3 months"
+                        : days <= 183  ? "3-6 months"
+                                       : "More than 6 months";
     return told(record_text(x->a, "%s of training by the clock", range), where, source);
 }
 
@@ -377,8 +383,9 @@ static form_answer c_flop(const form *x) {
     const char *how;
     doc_source source;
     if (!form_flop(x, &flop, &how, &source)) return told(NULL, NULL, source);
-    return told(record_text(x->a, "%s FLOP%s", record_figures(x->a, flop, 2), source == DOC_COMPUTED ? " (estimate)" : ""),
-                source == DOC_COMPUTED ? "6 N D" : "training.compute_flop", source);
+    return told(
+        record_text(x->a, "%s FLOP%s", record_figures(x->a, flop, 2), source == DOC_COMPUTED ? " (estimate)" : ""),
+        source == DOC_COMPUTED ? "6 N D" : "training.compute_flop", source);
 }
 
 static form_answer c_flop_order(const form *x) {
@@ -386,8 +393,9 @@ static form_answer c_flop_order(const form *x) {
     const char *how;
     doc_source source;
     if (!form_flop(x, &flop, &how, &source) || !(flop > 0)) return told(NULL, NULL, source);
-    return told(record_text(x->a, "10^%d FLOP%s", (int)floor(log10(flop) + 1e-12), source == DOC_COMPUTED ? " (estimate)" : ""),
-                source == DOC_COMPUTED ? "6 N D" : "training.compute_flop", source);
+    return told(
+        record_text(x->a, "10^%d FLOP%s", (int)floor(log10(flop) + 1e-12), source == DOC_COMPUTED ? " (estimate)" : ""),
+        source == DOC_COMPUTED ? "6 N D" : "training.compute_flop", source);
 }
 
 static form_answer c_flop_method(const form *x) {
@@ -426,7 +434,8 @@ static form_answer c_inference_flop(const form *x) {
     if (given.text) return given;
     double weights = active_parameters(x);
     if (!(weights > 0) || x->r->summary.context == 0) return told(NULL, NULL, DOC_COMPUTED);
-    return told(record_text(x->a, "%s FLOP a token (estimate)", record_figures(x->a, 2 * weights, 2)), "2 N", DOC_COMPUTED);
+    return told(record_text(x->a, "%s FLOP a token (estimate)", record_figures(x->a, 2 * weights, 2)), "2 N",
+                DOC_COMPUTED);
 }
 
 static form_answer c_inference_method(const form *x) {
@@ -447,8 +456,10 @@ static form_answer c_testing(const form *x) {
     const char *text = NULL;
     size_t count = x->f ? facts_count(x->f, "evaluation") : 0;
     for (size_t i = 0; i < count && i < 1000; i++) {
-        const char *name = form_row_fact(x, "evaluation", i, "benchmark"), *data = form_row_fact(x, "evaluation", i, "dataset");
-        const char *metric = form_row_fact(x, "evaluation", i, "metric"), *how = form_row_fact(x, "evaluation", i, "protocol");
+        const char *name = form_row_fact(x, "evaluation", i, "benchmark"),
+                   *data = form_row_fact(x, "evaluation", i, "dataset");
+        const char *metric = form_row_fact(x, "evaluation", i, "metric"),
+                   *how = form_row_fact(x, "evaluation", i, "protocol");
         const char *line = name ? name : data;
         if (line && metric) line = record_text(x->a, "%s: %s", line, metric);
         if (line && how) line = record_text(x->a, "%s, %s", line, how);
@@ -468,18 +479,21 @@ static form_answer c_results(const form *x) {
     const char *text = NULL;
     size_t count = x->f ? facts_count(x->f, "evaluation") : 0;
     for (size_t i = 0; i < count && i < 1000; i++) {
-        const char *name = form_row_fact(x, "evaluation", i, "benchmark"), *value = form_row_fact(x, "evaluation", i, "value");
+        const char *name = form_row_fact(x, "evaluation", i, "benchmark"),
+                   *value = form_row_fact(x, "evaluation", i, "value");
         const char *metric = form_row_fact(x, "evaluation", i, "metric");
         if (!name) name = form_row_fact(x, "evaluation", i, "dataset");
         if (value)
-            text = form_line(x->a, text, record_text(x->a, "%s%s%s: %s", name ? name : "", name && metric ? ", " : "",
-                                                     metric ? metric : "", value));
+            text = form_line(x->a, text,
+                             record_text(x->a, "%s%s%s: %s", name ? name : "", name && metric ? ", " : "",
+                                         metric ? metric : "", value));
     }
     doc_source source = text ? DOC_FACTS : DOC_RECORDED;
     for (size_t i = 0; i < x->r->metric_count; i++) {
         const record_metric *m = &x->r->metrics[i];
-        const char *line = isnan(m->error) ? record_text(x->a, "%s, %s: %.6g", m->file, m->name, m->value)
-                                           : record_text(x->a, "%s, %s: %.6g +- %.2g", m->file, m->name, m->value, m->error);
+        const char *line = isnan(m->error)
+                               ? record_text(x->a, "%s, %s: %.6g", m->file, m->name, m->value)
+                               : record_text(x->a, "%s, %s: %.6g +- %.2g", m->file, m->name, m->value, m->error);
         text = form_line(x->a, text, line);
     }
     return told(text, source == DOC_FACTS ? "evaluation" : "tola eval", source);
@@ -494,7 +508,8 @@ static form_answer c_start(const form *x) {
     if (x->r->name[0] == '-') return told(NULL, NULL, DOC_COMPUTED);
     bool slash = format && strcmp(format, "gguf") == 0;
     (void)url;
-    return told(record_text(x->a, "tola run %s%s -p \"Hello\"", x->r->name, slash ? "" : "/"), "tola run", DOC_COMPUTED);
+    return told(record_text(x->a, "tola run %s%s -p \"Hello\"", x->r->name, slash ? "" : "/"), "tola run",
+                DOC_COMPUTED);
 }
 
 const form_function form_functions[] = {

@@ -61,13 +61,17 @@ static tola_status contradictions(paper_owner *p, tola_error *err) {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         if (!numbers[i].is || !facts_number(p->f, numbers[i].path, &told)) continue;
         if (numbers[i].exact ? told == (double)numbers[i].is : close_to(told, (double)numbers[i].is)) continue;
-        TRY(warn(p, record_text(&p->d.a, "the facts say %.6g %s (%s), the weights %" PRIu64, told, numbers[i].what,
-                                numbers[i].path, numbers[i].is), err));
+        TRY(warn(p,
+                 record_text(&p->d.a, "the facts say %.6g %s (%s), the weights %" PRIu64, told, numbers[i].what,
+                             numbers[i].path, numbers[i].is),
+                 err));
     }
     const char *licence = facts_text(p->f, "licence.id");
     if (licence && p->r.licence && strcasecmp(licence, p->r.licence) != 0)
-        TRY(warn(p, record_text(&p->d.a, "the facts say licence %s, the model's folder %s (%s)", licence, p->r.licence,
-                                p->r.licence_where), err));
+        TRY(warn(p,
+                 record_text(&p->d.a, "the facts say licence %s, the model's folder %s (%s)", licence, p->r.licence,
+                             p->r.licence_where),
+                 err));
     return TOLA_OK;
 }
 
@@ -119,7 +123,8 @@ static tola_status make_document(paper_owner *p, const tola_paper_options *o, in
                                             : document_markdown(&p->d, &p->text, err);
 }
 
-static tola_status make_bom(paper_owner *p, const tola_paper_options *o, int64_t now, tola_paper *out, tola_error *err) {
+static tola_status make_bom(paper_owner *p, const tola_paper_options *o, int64_t now, tola_paper *out,
+                            tola_error *err) {
     form x = { &p->r, p->f, (int32_t)(now / 86400), &p->d.a };
     bom b;
     bom_begin(&x, now, &b);

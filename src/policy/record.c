@@ -46,7 +46,8 @@ const char *record_figures(arena *a, double value, int figures) {
         lead /= 10;
         power++;
     }
-    if (power >= 0 && power < 4) return record_text(a, "%.*f", power >= figures ? 0 : figures - 1 - power, lead * pow(10, power));
+    if (power >= 0 && power < 4)
+        return record_text(a, "%.*f", power >= figures ? 0 : figures - 1 - power, lead * pow(10, power));
     return record_text(a, "%.*f*10^%d", figures - 1, lead, power);
 }
 
@@ -76,8 +77,8 @@ const char *record_range(uint64_t parameters) {
     static const struct {
         uint64_t below;
         const char *name;
-    } ranges[] = { { 500000000u, "1-500M" },          { 5000000000u, "500M-5B" },    { 15000000000u, "5B-15B" },
-                   { 50000000000u, "15B-50B" },       { 100000000000u, "50B-100B" }, { 500000000000u, "100B-500B" },
+    } ranges[] = { { 500000000u, "1-500M" },     { 5000000000u, "500M-5B" },    { 15000000000u, "5B-15B" },
+                   { 50000000000u, "15B-50B" },  { 100000000000u, "50B-100B" }, { 500000000000u, "100B-500B" },
                    { 1000000000000u, "500B-1T" } };
     if (parameters == 0) return NULL;
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
@@ -232,7 +233,9 @@ static tola_status find_bases(record *r, tola_error *err) {
 
 /* ---- what Tola's verbs left ---- */
 
-static double number_of(const tola_value *map, const char *key) { return tola_value_f64(tola_value_get(map, key), NAN); }
+static double number_of(const tola_value *map, const char *key) {
+    return tola_value_f64(tola_value_get(map, key), NAN);
+}
 
 /* An estimate is a number, or {"value", "error"}, or has its error beside it as KEY_error. */
 static double estimate_of(const tola_value *map, const char *key, double *error) {
@@ -248,7 +251,7 @@ static double estimate_of(const tola_value *map, const char *key, double *error)
 }
 
 static tola_status add_evaluation(record *r, const tola_value *v, const char *file, tola_error *err) {
-    static const char *const names[] = { "perplexity", "kl", "top1_agreement", "accuracy", "accuracy_characters",
+    static const char *const names[] = { "perplexity",    "kl", "top1_agreement", "accuracy", "accuracy_characters",
                                          "accuracy_bytes" };
     const char *task = tola_value_str(tola_value_get(v, "task"), "perplexity");
     const char *protocol = tola_value_str(tola_value_get(v, "protocol"), NULL);
@@ -291,7 +294,7 @@ static tola_status add_provenance(record *r, const tola_value *v, const char *fi
     if (status == TOLA_OK && strncmp(type, "urn:tola:", 9) == 0) {
         size_t n = strcspn(type + 9, ":");
         r->made_by = arena_strndup(&r->a, type + 9, n < 40 ? n : 40);
-        const char *relation = !r->made_by                            ? NULL
+        const char *relation = !r->made_by                           ? NULL
                                : strcmp(r->made_by, "quantize") == 0 ? "quantized"
                                : strcmp(r->made_by, "merge") == 0    ? "merge"
                                                                      : NULL;
@@ -383,9 +386,14 @@ static tola_status read_log(record *r, const char *folder, tola_error *err) {
 }
 
 static bool reads_like_report(const char *name) {
-    static const char *const others[] = { "config.json",           "tokenizer.json",      "tokenizer_config.json",
-                                          "generation_config.json", "special_tokens_map.json", "vocab.json",
-                                          "added_tokens.json",      "preprocessor_config.json" };
+    static const char *const others[] = { "config.json",
+                                          "tokenizer.json",
+                                          "tokenizer_config.json",
+                                          "generation_config.json",
+                                          "special_tokens_map.json",
+                                          "vocab.json",
+                                          "added_tokens.json",
+                                          "preprocessor_config.json" };
     if (!text_ends_with(name, ".json") || text_ends_with(name, ".index.json")) return false;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(name, others[i]) == 0) return false;
@@ -427,7 +435,8 @@ static tola_status hash_files(record *r, manifest_files *files, const record_opt
     manifest_work work = { o->threads, o->progress, o->progress_user, 0 };
     manifest_init(&m);
     tola_status status = TOLA_OK;
-    for (size_t i = 0; status == TOLA_OK && i < files->count; i++) status = manifest_add_file(&m, &files->items[i], err);
+    for (size_t i = 0; status == TOLA_OK && i < files->count; i++)
+        status = manifest_add_file(&m, &files->items[i], err);
     if (status == TOLA_OK) status = manifest_hash(files, DIGEST_SHA256, m.items, m.count, &work, err);
     for (size_t i = 0; status == TOLA_OK && i < m.count; i++) {
         memcpy(r->files[i].sha256, m.items[i].digest, sizeof r->files[i].sha256);
@@ -476,19 +485,48 @@ static tola_status folder_files(record *r, const char *model, const record_optio
     return status;
 }
 
-/* The checkpoint's own files: of a single file, an index, a reference. */
-static tola_status weight_files(record *r, const char *folder, const record_options *o, tola_error *err) {
+/* Of a reference only names and sizes are known without reading all of it. */
+static tola_status remote_files(record *r, tola_error *err) {
     size_t count = tola_checkpoint_file_count(r->checkpoint);
-    manifest_files files = { .model = folder, .folder = true };
-    files.items = arena_alloc_array(&r->a, count + 1, sizeof *files.items);
-    if (!files.items) return err_nomem(err, "listing files");
+    r->files = arena_alloc_array(&r->a, count + 1, sizeof *r->files);
+    if (!r->files) return err_nomem(err, "listing files");
     for (size_t i = 0; i < count; i++) {
         const tola_file_info *f = tola_checkpoint_file(r->checkpoint, i);
-        files.items[files.count++] = (manifest_file){ path_last(f->path), f->bytes, MANIFEST_FILE };
+        const char *name = copy(r, path_last(f->path));
+        if (!name) return err_nomem(err, "listing files");
+        r->files[r->file_count++] = (record_file){ name, f->bytes, false, { 0 } };
+        r->bytes += f->bytes;
     }
-    record_options own = *o;
-    own.no_digest = o->no_digest || r->remote;
-    return take_files(r, &files, &own, err);
+    return TOLA_OK;
+}
+
+/* Keeps those that the checkpoint reads. */
+static void keep_weights(const record *r, const char *folder, manifest_files *files) {
+    size_t kept = 0, count = tola_checkpoint_file_count(r->checkpoint), prefix = strlen(folder);
+    for (size_t i = 0; i < files->count; i++) {
+        bool own = false;
+        for (size_t k = 0; k < count && !own; k++) {
+            const char *path = tola_checkpoint_file(r->checkpoint, k)->path;
+            if (strncmp(path, folder, prefix) == 0 && path[prefix] == '/') path += prefix + 1;
+            own = strcmp(path, files->items[i].path) == 0;
+        }
+        if (own) files->items[kept++] = files->items[i];
+    }
+    files->count = kept;
+}
+
+/* The checkpoint's own files: of a single file, or of an index that names several. */
+static tola_status weight_files(record *r, const char *model, const char *folder, const record_options *o,
+                                tola_error *err) {
+    manifest_rules rules = { .allow_symlinks = true };
+    manifest_files files = { 0 };
+    if (r->remote) return remote_files(r, err);
+    bool one = tola_checkpoint_file_count(r->checkpoint) == 1 && !text_ends_with(model, ".index.json");
+    TRY(manifest_walk(one ? tola_checkpoint_file(r->checkpoint, 0)->path : folder, &rules, &files, err));
+    if (!one) keep_weights(r, folder, &files);
+    tola_status status = take_files(r, &files, o, err);
+    manifest_files_free(&files);
+    return status;
 }
 
 /* ---- all of it ---- */
@@ -558,7 +596,7 @@ static tola_status gather(record *r, const char *model, const record_options *o,
     }
     for (size_t i = 0; status == TOLA_OK && o->evaluations && o->evaluations[i]; i++)
         status = read_report(r, o->evaluations[i], path_last(o->evaluations[i]), true, err);
-    if (status == TOLA_OK) status = folder ? folder_files(r, model, o, err) : weight_files(r, beside, o, err);
+    if (status == TOLA_OK) status = folder ? folder_files(r, model, o, err) : weight_files(r, model, beside, o, err);
     mem_free(beside);
     if (status == TOLA_OK) status = digest(r, o, err);
     return status;

@@ -1,9 +1,9 @@
 /* What can be known of a model without being told: what its weights say, and what Tola itself recorded beside them.
  *
- * The weights: files and their SHA-256, fingerprint (docs/digest.md), parameters, dtypes, architecture, tokenizer. Beside
- * them: the model card's front matter, the licence, bases, reports of `tola quantize --report`, results of
- * `tola eval --json`, logs of training, statements of provenance, a signature's presence. Nothing of all that is
- * trusted further than being repeated with its source, and paths are never repeated: only names. */
+ * The weights: files and their SHA-256, fingerprint (docs/digest.md), parameters, dtypes, architecture, tokenizer.
+ * Beside them: the model card's front matter, the licence, bases, reports of `tola quantize --report`, results of `tola
+ * eval --json`, logs of training, statements of provenance, a signature's presence. Nothing of all that is trusted
+ * further than being repeated with its source, and paths are never repeated: only names. */
 #ifndef POLICY_RECORD_H
 #define POLICY_RECORD_H
 
@@ -14,8 +14,8 @@
 
 enum {
     RECORD_MOST_FILES = 100000,
-    RECORD_MOST_REPORTS = 1000,       /* JSON files beside the weights that are looked into */
-    RECORD_REPORT_BYTES = 64 << 20,   /* of one; a report names every tensor */
+    RECORD_MOST_REPORTS = 1000,     /* JSON files beside the weights that are looked into */
+    RECORD_REPORT_BYTES = 64 << 20, /* of one; a report names every tensor */
     RECORD_CARD_BYTES = 16 << 20
 };
 
@@ -58,7 +58,7 @@ typedef struct record {
     bool remote;      /* a reference: no file is hashed */
     tola_checkpoint *checkpoint;
     tola_summary summary;
-    char digest[65];  /* "": not computed */
+    char digest[65]; /* "": not computed */
     record_file *files;
     size_t file_count;
     uint64_t bytes; /* of all files */

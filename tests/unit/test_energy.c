@@ -8,7 +8,8 @@ static void zone(const char *name, const char *label, const char *range, const c
     char path[600];
     snprintf(path, sizeof path, "%s/%s", unit_here(), name);
     mkdir(path, 0777);
-    const char *const files[] = { "name", "max_energy_range_uj", "energy_uj" }, *const values[] = { label, range, energy };
+    const char *const files[] = { "name", "max_energy_range_uj", "energy_uj" }, *const values[] = { label, range,
+                                                                                                    energy };
     for (int i = 0; i < 3; i++) {
         char file[700], text[100];
         snprintf(file, sizeof file, "%s/%s", path, files[i]);
