@@ -1,4 +1,6 @@
 /* tola fit --json: tola.fit/1. */
+#include <string.h>
+
 #include "fit.h"
 #include "measure.h"
 
@@ -111,6 +113,13 @@ static void devices(tola_json *j, const tola_fit *f, const char *key, const tola
     tola_json_end_array(j);
 }
 
+/* h100 and 8xh100: the number that is needed is the same. */
+static bool named_before(const tola_fit *f, size_t k) {
+    for (size_t i = 0; i < k; i++)
+        if (strcmp(f->devices[i].name, f->devices[k].name) == 0) return true;
+    return false;
+}
+
 static void types(tola_json *j, const tola_fit *f) {
     tola_json_key(j, "types");
     tola_json_begin_array(j);
@@ -123,7 +132,8 @@ static void types(tola_json *j, const tola_fit *f) {
         bytes(j, &t->bytes);
         tola_json_key(j, "counts");
         tola_json_begin_object(j);
-        for (size_t k = 0; k < f->device_count; k++) whole(j, f->devices[k].name, t->counts[k]);
+        for (size_t k = 0; k < f->device_count; k++)
+            if (!named_before(f, k)) whole(j, f->devices[k].name, t->counts[k]);
         tola_json_end_object(j);
         tola_json_end_object(j);
     }

@@ -184,7 +184,15 @@ static void print_types(const tola_fit *f) {
     const int left = 20 + 8 + 12 + (int)shown * 10, room = cli.columns - left - 2;
     const ruler r = ruler_of(f, room < 20 ? 20 : room > 60 ? 60 : room);
     out_printf("\n%-20s%7s%12s", f->train ? "method" : "type", f->train ? "" : "bits", "total");
-    for (size_t i = 0; i < shown; i++) out_printf(" %9.9s", f->devices[i].name);
+    for (size_t i = 0; i < shown; i++) {
+        const tola_fit_device *d = &f->devices[i];
+        char name[96];
+        if (d->asked > 1)
+            snprintf(name, sizeof name, "%ux%.60s", d->asked, d->name);
+        else
+            snprintf(name, sizeof name, "%.60s", d->name);
+        out_printf(" %9.9s", name);
+    }
     out_printf("\n");
     for (size_t i = 0; i < f->type_count; i++) {
         const tola_fit_type *t = &f->types[i];

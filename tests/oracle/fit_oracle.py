@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """tola fit against arithmetic made again here: sizes that everybody knows, every published configuration, counts of
 devices, rooflines, money; and over HTTP, where no weights are to be read. The standard library is enough."""
+import csv
 import functools
 import http.server
 import json
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 
-from common import BUILD, DATA, Tally
+from common import BUILD, DATA, ROOT, Tally
 
 TALLY = Tally("fit")
 CONFIGS = DATA / "configs"
@@ -135,6 +136,16 @@ def what_fits():
         TALLY.check(f"{on}: the best type fits", best["fits"], found["best_dtype"])
 
 
+def order_of_types():
+    """The best type that fits is the first of a list: best first, by the errors that bench/quality measured."""
+    with open(ROOT / "bench/quality/quality.csv", encoding="utf-8") as f:
+        rmse = {r["type"]: float(r["rmse"]) for r in csv.DictReader(f) if r["data"] == "retsim proj1"}
+    names = [t["dtype"] for t in fit("--params", "7B")["types"]][4:]
+    kinds = [next((k for k in (n, n[:4]) if k in rmse), None) for n in names]
+    errors = [rmse[k] for k in kinds if k]
+    TALLY.check("types by their errors", len(errors) > 8 and errors == sorted(errors), str(list(zip(names, errors))))
+
+
 def money():
     found = fit("--params", "8B", "--on", "h100", "--price", "h100=2", "--batch", 16, "--context", 512, "--api-in", 0.5,
                 "--api-out", 1.5, "--ratio", 1, "--utilisation", 0.5)
@@ -226,6 +237,7 @@ def main():
     every_config()
     counts_and_rooflines()
     what_fits()
+    order_of_types()
     money()
     remote()
     TALLY.finish()
