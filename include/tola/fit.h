@@ -62,7 +62,8 @@ typedef struct tola_fit_rate {
     double bytes, operations; /* of a step: one token of every sequence, or the prompt */
     double bandwidth, peak;   /* of the devices together, as far as it is reached */
     double link_s;        /* seconds of a step between devices */
-    const char *bound;    /* "bandwidth", "operations", "link" */
+    double wait_s;        /* and starting layers */
+    const char *bound;    /* "bandwidth", "operations", "link", "latency" */
 } tola_fit_rate;
 
 typedef struct tola_fit_device {

@@ -50,6 +50,7 @@ static void rate(tola_json *j, const char *key, const tola_fit_rate *r) {
     measure_json_f64(j, "bandwidth_bytes_per_s", r->bandwidth);
     measure_json_f64(j, "operations_per_s", r->peak);
     measure_json_f64(j, "link_s", r->link_s);
+    measure_json_f64(j, "wait_s", r->wait_s);
     text(j, "bound", r->bound);
     tola_json_end_object(j);
 }

@@ -116,7 +116,7 @@ typedef struct row {
 } row;
 
 typedef struct class_row {
-    double decode, prefill, parallel;
+    double decode, prefill, parallel, layer_us;
     const yaml_node *overhead;
 } class_row;
 
@@ -134,16 +134,18 @@ static tola_status apply_class(devices *d, const yaml_node *at, const char *name
         { "decode", YAML_TO_F64, offsetof(class_row, decode), 0.01, 1, NULL, true },
         { "prefill", YAML_TO_F64, offsetof(class_row, prefill), 0.01, 1, NULL, true },
         { "parallel", YAML_TO_F64, offsetof(class_row, parallel), 0.01, 1, NULL, true },
+        { "layer_us", YAML_TO_F64, offsetof(class_row, layer_us), 0, 1e6, NULL, false },
         { "overhead", YAML_TO_NODE, offsetof(class_row, overhead), 0, 0, NULL, true },
     };
     class_row c = { 0 };
     const yaml_node *map = newest(d, "classes", name);
-    if (!map) return yaml_error(at, err, "no class '%s'; there are gpu, accelerator, soc, cpu", name);
+    if (!map) return yaml_error(at, err, "no class '%s'; there are gpu, card, accelerator, soc, cpu", name);
     TRY(yaml_read(map, fields, sizeof fields / sizeof *fields, &c, err));
     TRY(read_bytes(c.overhead, &out->overhead, err));
     out->decode = c.decode;
     out->prefill = c.prefill;
     out->parallel = c.parallel;
+    out->layer_s = c.layer_us * 1e-6;
     return TOLA_OK;
 }
 

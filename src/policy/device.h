@@ -23,7 +23,7 @@ const char *device_peak_name(device_peak peak); /* "f32", "tf32", ... */
 typedef struct device {
     const char *name;                      /* "h100-sxm"; of this machine "this" */
     const char *title;                     /* "NVIDIA H100 SXM 80GB" */
-    const char *kind;                      /* "gpu", "accelerator", "soc", "cpu" */
+    const char *kind;                      /* "gpu", "card", "accelerator", "soc", "cpu" */
     const char *source;                    /* of the figures: an address, a file, "measured" */
     uint64_t memory;                       /* bytes there are */
     uint64_t usable;                       /* of them for programs */
@@ -36,6 +36,7 @@ typedef struct device {
     bool bought;                           /* usd_hour comes from usd */
     const char *price_date, *price_source; /* NULL: unknown */
     double decode, prefill;                /* shares of bandwidth and peak that are reached: estimates */
+    double layer_s;                        /* seconds of each layer in which nothing is read: an estimate */
     double parallel;                       /* of the sum of several, what they reach together */
     bool measured;                         /* this machine */
     /* of this machine: */

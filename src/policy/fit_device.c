@@ -135,7 +135,7 @@ void fit_fill_device(const device *d, tola_fit_device *out) {
 }
 
 static tola_fit_rate rate_of(const roofline_side *s) {
-    return (tola_fit_rate){ s->rate, s->bytes, s->operations, s->bandwidth, s->peak, s->link, s->bound };
+    return (tola_fit_rate){ s->rate, s->bytes, s->operations, s->bandwidth, s->peak, s->link, s->wait, s->bound };
 }
 
 tola_status fit_device(const fit_job *j, const device *d, uint32_t asked, bool deep, tola_fit_device *out,

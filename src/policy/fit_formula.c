@@ -70,13 +70,15 @@ static tola_status rate(lines *l, const tola_fit_device *d, const char *which, c
                         double share, tola_error *err) {
     fit_job *j = l->job;
     if (!(r->tokens_per_s > 0)) return TOLA_OK;
-    return add(l, fit_text(j, "%s, %s", d->name, which), d->own ? "bench/bench_fit.py" : ROOFLINE, true,
-               fit_text(j,
-                        "%g tokens / (max(%.4g GB / %.4g GB/s, %.4g GOP / %.4g TOP/s [%s]) + %.2g s between devices)"
-                        " = %.4g tokens/s, of bandwidth and peak %.2f and %.2f reached",
-                        tokens, r->bytes / 1e9, r->bandwidth / 1e9, r->operations / 1e9, r->peak / 1e12, d->peak,
-                        r->link_s, r->tokens_per_s, d->decode_share, share),
-               err);
+    return add(
+        l, fit_text(j, "%s, %s", d->name, which), d->own ? "bench/bench_fit.py" : ROOFLINE, true,
+        fit_text(
+            j,
+            "%g tokens / (max(%.4g GB / %.4g GB/s, %.4g GOP / %.4g TOP/s [%s]) + %.2g s between layers and devices)"
+            " = %.4g tokens/s, of bandwidth and peak %.2f and %.2f reached",
+            tokens, r->bytes / 1e9, r->bandwidth / 1e9, r->operations / 1e9, r->peak / 1e12, d->peak,
+            r->link_s + r->wait_s, r->tokens_per_s, d->decode_share, share),
+        err);
 }
 
 static tola_status of_device(lines *l, const tola_fit_device *d, tola_error *err) {

@@ -43,20 +43,25 @@ static device_peak peak_for(const device *d, kept k) {
     return *p;
 }
 
+#define LINK_START 1e-5 /* seconds until devices have heard of each other */
+
 /* After attention and after the feed-forward, the parts of a row that devices have summed go round: 2 (n-1)/n rows of
  * 16 bits each (ring all-reduce), over the link one way. */
 static double between(const model_shape *shape, const device *d, uint32_t n, double rows) {
     if (n < 2) return 0;
     double link = d->link > 0 ? d->link : LINK_UNKNOWN;
-    return 2 * (double)shape->layer_count * 2 * (double)(n - 1) / n * (double)shape->width * 2 * rows / (link / 2);
+    const double bytes = 2 * (double)(n - 1) / n * (double)shape->width * 2 * rows;
+    return 2 * (double)shape->layer_count * (bytes / (link / 2) + LINK_START);
 }
 
 static void finish(roofline_side *s, double tokens) {
     double moving = s->bandwidth > 0 ? s->bytes / s->bandwidth : 0;
     double computing = s->peak > 0 ? s->operations / s->peak : 0;
     double seconds = moving > computing ? moving : computing;
-    s->bound = s->link > seconds ? "link" : moving >= computing ? "bandwidth" : "operations";
-    seconds += s->link;
+    s->bound = moving >= computing ? "bandwidth" : "operations";
+    if (s->link > seconds) s->bound = "link";
+    if (s->wait > seconds && s->wait > s->link) s->bound = "latency";
+    seconds += s->link + s->wait;
     s->rate = seconds > 0 && s->bandwidth > 0 ? tokens / seconds : 0;
 }
 
@@ -88,12 +93,14 @@ tola_status roofline_of(const model_shape *shape, const memory_inference *o, con
         r.decode.bytes = weights + kv;
         r.decode.operations = batch * memory_decode_operations(shape, context);
         r.decode.link = between(shape, d, count, batch);
+        r.decode.wait = (double)shape->layer_count * d->layer_s;
         finish(&r.decode, batch);
     }
     if (!shape->language || prompt == 0) prompt = shape->language ? 512 : (uint64_t)batch;
     TRY(memory_prefill_bytes(shape, o, prompt, &r.prefill.bytes, err));
     r.prefill.operations = memory_prefill_operations(shape, prompt);
     r.prefill.link = shape->language ? between(shape, d, count, (double)prompt) : 0;
+    r.prefill.wait = (double)shape->layer_count * d->layer_s;
     finish(&r.prefill, (double)prompt);
     *out = r;
     return TOLA_OK;

@@ -11,8 +11,9 @@ typedef struct roofline_side {
     double bytes, operations; /* of a step: one token of every sequence, or the whole prompt */
     double bandwidth;         /* of all devices together, the reached share */
     double peak;              /* likewise */
-    double link;              /* seconds that a step spends between devices */
-    const char *bound;        /* "bandwidth", "operations" or "link": what takes longest */
+    double link;       /* seconds that a step spends between devices */
+    double wait;       /* and starting layers */
+    const char *bound; /* "bandwidth", "operations", "link", "latency": what takes longest */
 } roofline_side;
 
 typedef struct roofline {

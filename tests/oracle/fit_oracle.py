@@ -113,14 +113,15 @@ def counts_and_rooflines():
                     continue
                 s = d[side]
                 seconds = max(s["bytes"] / s["bandwidth_bytes_per_s"], s["operations"] / s["operations_per_s"])
-                near(f"{name}: {side}", d[f"{side}_tokens_per_s"], tokens / (seconds + s["link_s"]))
+                near(f"{name}: {side}", d[f"{side}_tokens_per_s"], tokens / (seconds + s["link_s"] + s["wait_s"]))
                 share = d["decode_share"] * d["bandwidth_bytes_per_s"]
                 TALLY.check(f"{name}: {side}: bandwidth of {n}", share * n * 0.49 <= s["bandwidth_bytes_per_s"] <=
                             share * n * 1.0001, str(s))
     # a dense model in 16 bits on one card: the weights but the embedding's table are read for each token
     found = fit("--params", "7B", "--on", "h100", "--context", 1)
     speed = found["devices"][0]["decode_tokens_per_s"]
-    TALLY.check("7B on an H100, decode", 0.7 * 3352 / 14 <= speed <= 0.7 * 3352 / 12.5, str(speed))
+    slow, fast = (1 / (giga / (0.85 * 3352) + 33 * 80e-6) for giga in (14, 12.5))
+    TALLY.check("7B on an H100, decode", slow <= speed <= fast, str(speed))
 
 
 def what_fits():
@@ -134,6 +135,34 @@ def what_fits():
         TALLY.check(f"{on}: one more does not", own or not again["devices"][0]["fits"], str(most))
         best = fit("--params", "13B", "--on", on, "--dtype", found["best_dtype"])["devices"][0]
         TALLY.check(f"{on}: the best type fits", best["fits"], found["best_dtype"])
+
+
+def published_rates():
+    """What others measured on devices of the table: a roofline is no measurement, but its rates are of that size."""
+    with open(pathlib.Path(__file__).with_name("fit_rates.csv"), encoding="utf-8") as f:
+        rows = list(csv.DictReader(line for line in f if not line.startswith("#")))
+    llama = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 128256,
+             "num_key_value_heads": 8, "max_position_embeddings": 131072, "tie_word_embeddings": False}
+    shapes = {"8B": {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+                     "intermediate_size": 14336},
+              "70B": {"hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64,
+                      "intermediate_size": 28672}}
+    ratios = {"decode": [], "prefill": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, shape in shapes.items():
+            (pathlib.Path(folder) / f"{name}.json").write_text(json.dumps({**llama, **shape}))
+        for r in rows:
+            found = fit("--config", pathlib.Path(folder) / f"{r['model']}.json", "--dtype", r["type"], "--on", r["device"],
+                        "--context", r["tokens"], "--prompt", r["tokens"])["devices"][0]
+            for side in ratios:
+                ratio = found[f"{side}_tokens_per_s"] / float(r[side])
+                ratios[side].append(ratio)
+                TALLY.check(f"{r['device']} {r['model']} {r['type']} {side}", 0.6 <= ratio <= 1.7,
+                            f"{found[f'{side}_tokens_per_s']:.1f}, measured {r[side]}")
+    for side, values in ratios.items():
+        values.sort()
+        print(f"published rates, {side}: fit over measured {values[len(values) // 2]:.2f} "
+              f"({values[0]:.2f}-{values[-1]:.2f}) of {len(values)}")
 
 
 def order_of_types():
@@ -237,6 +266,7 @@ def main():
     every_config()
     counts_and_rooflines()
     what_fits()
+    published_rates()
     order_of_types()
     money()
     remote()
