@@ -44,7 +44,10 @@ static void read_family(shape_build *b) {
         char word[64];
         const char *types = f->model_types ? f->model_types : "";
         snprintf(word, sizeof word, "%.*s", (int)strcspn(types, " "), types);
-        if (recipe_of(word) != NULL) b->model_type = arena_strndup(b->a, word, strlen(word));
+        if (recipe_of(word) != NULL) {
+            b->alike = b->model_type[0] != '\0' ? f->name : NULL;
+            b->model_type = arena_strndup(b->a, word, strlen(word));
+        }
     }
     if (b->model_type == NULL) b->model_type = "";
     if (outer != NULL) s->model_type = arena_strndup(b->a, outer, strlen(outer));
@@ -55,6 +58,10 @@ static void read_family(shape_build *b) {
 static void build_config(shape_build *b) {
     if (b->whole->kind != TOLA_VALUE_MAP) {
         shape_fail(b, TOLA_E_FORMAT, "the configuration is no JSON object");
+        return;
+    }
+    if (tola_value_get(b->whole, "general.architecture") != NULL) {
+        shape_fail(b, TOLA_E_FORMAT, "a table of GGUF's key-values is no configuration: give the GGUF file itself");
         return;
     }
     b->text = text_part(b->whole);

@@ -38,6 +38,7 @@ typedef struct shape_build {
     const tola_value *whole;  /* config.json */
     const tola_value *text;   /* the part that describes the language model */
     const char *model_type;   /* of that part */
+    const char *alike;        /* the family whose class has a name alike, where model_type is unknown; NULL */
     const char *defaults;     /* "key=value key=value" of its class; "" */
     const tola_value *beside; /* hf_quant_config.json; NULL */
     shape_quant *quant;

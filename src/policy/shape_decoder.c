@@ -323,7 +323,9 @@ static void read_decoder(shape_build *b, decoder *d) {
                    "its words say",
                    b->model_type);
     } else
-        b->shape->recognised = true;
+        b->shape->recognised = b->alike == NULL;
+    if (b->alike != NULL)
+        shape_note(b, "model_type is not known here: counted as %s, whose class has a name alike", b->alike);
     d->width = word_need(b, "hidden_size n_embd d_model dim model_dim", SHAPE_MOST_WIDTH);
     d->layers = word_count_in(b, b->text, "num_hidden_layers n_layer n_layers num_layers", SHAPE_MOST_LAYERS, 0);
     d->vocabulary = word_count(b, "vocab_size padded_vocab_size", SHAPE_MOST_WIDTH, 0);

@@ -97,8 +97,58 @@ static void resnet(shape_build *b) {
     b->shape->recognised = true;
 }
 
+/* A transformer over patches (arXiv 2010.11929): ViT, DeiT. */
+static void vit(shape_build *b) {
+    const bool deit = strcmp(b->model_type, "deit") == 0;
+    const uint64_t width = word_need(b, "hidden_size", SHAPE_MOST_WIDTH),
+                   layers = word_count_in(b, b->text, "num_hidden_layers", SHAPE_MOST_LAYERS, 12),
+                   heads = word_count(b, "num_attention_heads", SHAPE_MOST_WIDTH, 12),
+                   ff = word_count(b, "intermediate_size", SHAPE_MOST_WIDTH, 3072),
+                   patch = word_count(b, "patch_size", 1u << 16, 16), side = word_count(b, "image_size", 1u << 16, 224),
+                   channels = word_count(b, "num_channels", 4096, 3);
+    const tola_value *labels = word_find(b, b->whole, "id2label");
+    const uint64_t classes = labels != NULL && labels->kind == TOLA_VALUE_MAP
+                                 ? labels->as.map.count
+                                 : word_count(b, "num_labels", SHAPE_MOST_WIDTH, 2);
+    const uint64_t across = shape_divide(b, side, patch, "patch_size"),
+                   head = shape_divide(b, width, heads, "num_attention_heads");
+    const uint64_t tokens = shape_plus(b, shape_times(b, across, across), deit ? 2 : 1);
+    piece(b, PIECE_OTHER, "patch_embeddings", 1, width, shape_times(b, channels, shape_times(b, patch, patch)));
+    piece_plain(b, PIECE_OTHER, width);
+    piece_plain(b, PIECE_OTHER, shape_times(b, width, shape_plus(b, tokens, deit ? 2 : 1)));
+    for (uint32_t i = 0; i < layers && shape_ok(b); i++) {
+        layer_begin(b, i);
+        for (int k = 0; k < 4; k++) piece(b, PIECE_ATTENTION, "attention", 1, width, width);
+        piece_plain(b, PIECE_ATTENTION, shape_times(b, 4, width));
+        part_feed_forward(b, PIECE_DENSE, "mlp", 1, width, ff, false, true);
+        part_norm(b, NORM_BIAS, 2, width);
+        b->now.heads = b->now.kv_heads = heads;
+        b->now.head_key = b->now.head_value = head;
+        b->now.feed_forward = ff;
+        layer_end(b);
+    }
+    part_norm(b, NORM_BIAS, 1, width);
+    piece(b, PIECE_OTHER, "classifier", 1, classes, width);
+    piece_plain(b, PIECE_OTHER, classes);
+    model_shape *s = b->shape;
+    s->width = width;
+    s->context = tokens;
+    s->modalities = "image";
+    s->recognised = true;
+    const uint64_t matrices =
+        shape_plus(b, shape_times(b, 4, shape_times(b, width, width)), shape_times(b, 2, shape_times(b, width, ff)));
+    const uint64_t each = shape_plus(b, shape_times(b, 2, matrices), shape_times(b, 4, shape_times(b, tokens, width)));
+    s->example_operations = shape_times(b, shape_times(b, layers, tokens), each);
+}
+
 bool shape_image(shape_build *b) {
-    if (b->shape->family == NULL || strcmp(b->shape->family, "resnet") != 0) return false;
-    resnet(b);
+    const char *family = b->shape->family;
+    if (family == NULL || b->text != b->whole) return false;
+    if (strcmp(family, "resnet") == 0)
+        resnet(b);
+    else if (word_in("vit deit", tola_value_str(tola_value_get(b->whole, "model_type"), "")))
+        vit(b);
+    else
+        return false;
     return true;
 }

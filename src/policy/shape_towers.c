@@ -230,6 +230,7 @@ static void unknown_tower(const tower *t, const char *what) {
                    layers = word(t, "num_hidden_layers depth encoder_layers layers vt_num_hidden_layers", 0);
     if (width > 0 && layers > 0 && layers <= SHAPE_MOST_LAYERS)
         vit_layers(t, what, layers, width, word(t, "intermediate_size encoder_ffn_dim", shape_times(t->b, 4, width)));
+    t->b->shape->recognised = false;
     shape_note(t->b, "%s is of no kind known here: its layers are counted as those of a common transformer", what);
 }
 
@@ -278,6 +279,12 @@ void shape_towers(shape_build *b) {
     const tola_value *vision = word_find(b, b->whole, "vision_config thinker_config.vision_config"),
                      *audio = word_find(b, b->whole, "audio_config speech_config thinker_config.audio_config");
     const bool nested = b->text != b->whole;
+    if (strcmp(outer, "fuyu") == 0) { /* patches go into the language model as they are */
+        const tower t = { b, b->whole, b->defaults };
+        linear(&t, "vision_embed_tokens", 1, b->shape->width,
+               shape_times(b, word(&t, "num_channels", 3), square(&t, word(&t, "patch_size", 30))));
+        b->shape->modalities = "image text";
+    }
     if (vision != NULL && vision->kind != TOLA_VALUE_MAP) {
         shape_fail(b, TOLA_E_FORMAT, "vision_config is no map");
         return;
