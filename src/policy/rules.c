@@ -184,7 +184,7 @@ typedef struct reader {
     const char *at;
     int depth;
     size_t used[MOST_USED]; /* indices of inputs that were named */
-    bool asked[MOST_USED];  /* inside known(): not knowing it is an answer */
+    bool asked[MOST_USED];  /* inside known() somewhere: the rule does without it */
     size_t n_used;
     int in_known;
     tola_error *err;
@@ -220,7 +220,7 @@ static tola_status use(reader *r, const rule_input *in) {
     size_t index = (size_t)(in - r->set->inputs);
     for (size_t i = 0; i < r->n_used; i++) {
         if (r->used[i] != index) continue;
-        r->asked[i] = r->asked[i] && r->in_known;
+        r->asked[i] = r->asked[i] || r->in_known;
         return TOLA_OK;
     }
     if (r->n_used == MOST_USED) return yaml_error(r->node, r->err, "it names more than %d inputs", MOST_USED);
@@ -675,6 +675,7 @@ static tola_status run_rule(rule_set *s, const yaml_node *root, const yaml_node 
     };
     in.value = c.verdict == TOLA_ANSWER_UNKNOWN ? unknown : truth(!no);
     in.shown = c.verdict == TOLA_ANSWER_UNKNOWN ? NULL : no ? "no" : "yes";
+    if (c.verdict == TOLA_ANSWER_NOT_ASKED) in.shown = "does not arise";
     return put(s, in, err);
 }
 
