@@ -168,7 +168,7 @@ tola_status source_open_file(const char *path, source **out, tola_error *err) {
         return err_nomem(err, "opening a file");
     }
     memcpy(f->path, path, n);
-    f->base = (source){ &file_ops, f->path, (uint64_t)st.st_size, false, false };
+    f->base = (source){ &file_ops, f->path, (uint64_t)st.st_size, false, false, NULL };
     f->fd = fd;
     pthread_mutex_init(&f->lock, NULL);
     *out = &f->base;
@@ -209,7 +209,7 @@ tola_status source_open_memory(const char *name, const void *data, size_t bytes,
     memory_source *m = mem_calloc(1, sizeof *m + n);
     if (!m) return err_nomem(err, "opening memory");
     memcpy(m->name, name, n);
-    m->base = (source){ &memory_ops, m->name, bytes, false, false };
+    m->base = (source){ &memory_ops, m->name, bytes, false, false, NULL };
     m->data = data;
     *out = &m->base;
     return TOLA_OK;

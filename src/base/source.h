@@ -23,6 +23,7 @@ struct source {
     uint64_t size;
     bool remote; /* reads are round trips: fetch headers in few large pieces */
     bool secret; /* what is read must not reach a disk: it was decrypted */
+    const char *version; /* what a server calls these bytes (ETag, or a date); NULL for others; owned likewise */
 };
 
 /* Regular files only (a FIFO, a device, a directory is TOLA_E_ARG with a message). */

@@ -243,7 +243,7 @@ static tola_status open_parsed(const url *to, const char *token, const char *sho
     http_source *h = mem_calloc(1, sizeof *h + n);
     if (!h) return err_nomem(err, "opening an address");
     memcpy(h->shown, shown, n);
-    h->base = (source){ &http_ops, h->shown, 0, true, false };
+    h->base = (source){ &http_ops, h->shown, 0, true, false, NULL };
     h->to = *to;
     pthread_mutex_init(&h->lock, NULL);
     pthread_mutex_init(&h->direct_lock, NULL);
@@ -253,6 +253,7 @@ static tola_status open_parsed(const url *to, const char *token, const char *sho
         http_close(&h->base);
         return err_in_file(err, status, shown);
     }
+    if (*response_tag(&h->identity)) h->base.version = response_tag(&h->identity);
     *out = &h->base;
     return TOLA_OK;
 }

@@ -419,7 +419,7 @@ tola_status vault_source(vault *v, const crypt_member *m, const char *path, sour
     vault_file *f = mem_calloc(1, sizeof *f + n);
     if (!f) return err_nomem(err, "opening an encrypted model");
     memcpy(f->path, path, n);
-    f->base = (source){ &file_ops, f->path, m->bytes, v->outer->remote, true };
+    f->base = (source){ &file_ops, f->path, m->bytes, v->outer->remote, true, v->outer->version };
     f->v = v;
     f->m = m;
     vault_use(v);

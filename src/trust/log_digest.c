@@ -260,6 +260,10 @@ void log_thing_json(tola_json *j, const log_thing *t) {
     tola_json_string(j, t->path);
     tola_json_key(j, "kind");
     tola_json_string(j, t->kind);
+    if (t->version) {
+        tola_json_key(j, "version");
+        tola_json_string(j, t->version);
+    }
     if (t->digested) {
         digest_to_hex(t->digest, 32, text + 7);
         tola_json_key(j, "digest");

@@ -6,9 +6,10 @@
 #include "trust/log_append.h"
 
 typedef struct log_thing {
-    const char *path; /* as the log names it: absolute, or a reference without secrets */
-    const char *real; /* behind all links; NULL where there is none */
-    const char *kind; /* "file", "folder", "remote", "stdin", "missing" */
+    const char *path;    /* as the log names it: absolute, or a reference without secrets */
+    const char *real;    /* behind all links; NULL where there is none */
+    const char *kind;    /* "file", "folder", "remote", "stdin", "missing" */
+    const char *version; /* of a remote one, as the server calls it; NULL */
     bool digested, cached;
     uint8_t digest[32];
     uint64_t bytes, files;

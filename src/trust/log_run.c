@@ -50,6 +50,16 @@ static bool knows(const things *list, const char *path) {
     return false;
 }
 
+/* Is this a version of a remote file of which nothing was written yet? */
+static bool is_news(const things *list, const log_thing *t) {
+    if (!t->version) return false;
+    for (size_t i = 0; i < list->count; i++) {
+        const log_thing *of = &list->items[i];
+        if (strcmp(of->path, t->path) == 0 && of->version && strcmp(of->version, t->version) == 0) return false;
+    }
+    return true;
+}
+
 /* Does it lie in (or is it) one of these, links resolved? */
 static bool covers(const things *list, const char *real) {
     for (size_t i = 0; i < list->count; i++) {
@@ -180,7 +190,12 @@ static tola_status find_opened(tola_log_run *r, const tola_checkpoint *ck, opene
         log_thing t;
         TRY(log_name(&r->hasher, tola_checkpoint_file(ck, i)->path, &t, err));
         if (covers(&r->inputs, t.path) || (t.real && covers(&r->inputs, t.real))) continue;
-        if (knows(&r->inputs, t.path) || knows(&o->list, t.path)) continue;
+        const source *src = ck->files[i].src;
+        if (src && src->version) {
+            t.version = arena_strndup(&r->hasher.a, src->version, strlen(src->version));
+            if (!t.version) return err_nomem(err, "the access log");
+        }
+        if (knows(&o->list, t.path) || (knows(&r->inputs, t.path) && !is_news(&r->inputs, &t))) continue;
         TRY(log_digest(&r->hasher, &t, err));
         if (!add(&o->list, &t)) return err_nomem(err, "the access log");
     }

@@ -285,7 +285,7 @@ tola_status sandbox_open_asking(int socket, const char *path, uint64_t size, boo
     asking_source *a = mem_calloc(1, sizeof *a + n);
     if (!a) return err_nomem(err, "opening a file");
     memcpy(a->path, path, n);
-    a->base = (source){ &asking_ops, a->path, size, remote, false };
+    a->base = (source){ &asking_ops, a->path, size, remote, false, NULL };
     a->socket = socket;
     *out = &a->base;
     return TOLA_OK;

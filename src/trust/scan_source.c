@@ -28,7 +28,7 @@ tola_status source_open_range(source *from, uint64_t start, uint64_t end, source
     range_source *r = mem_calloc(1, sizeof *r + n);
     if (!r) return err_nomem(err, "opening part of a file");
     memcpy(r->path, from->path, n);
-    r->base = (source){ &range_ops, r->path, end - start, from->remote, from->secret };
+    r->base = (source){ &range_ops, r->path, end - start, from->remote, from->secret, from->version };
     r->from = from;
     r->start = start;
     *out = &r->base;
@@ -70,7 +70,7 @@ static const source_ops ahead_ops = { .read = ahead_read, .close = ahead_close }
 source *source_open_ahead(source *from) {
     ahead_source *a = from->remote ? NULL : mem_alloc(sizeof *a);
     if (!a) return NULL;
-    a->base = (source){ &ahead_ops, from->path, from->size, false, from->secret };
+    a->base = (source){ &ahead_ops, from->path, from->size, false, from->secret, from->version };
     a->from = from;
     a->at = a->bytes = 0;
     return &a->base;

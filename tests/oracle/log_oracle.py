@@ -8,6 +8,7 @@ where $TOLA_MERKLE_DATA names them."""
 
 import base64
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import sqlite3
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 
 from common import BUILD, Tally
@@ -501,6 +503,35 @@ def attacks(log, folder):
     t.check("a lost key is not made anew", not os.path.exists(f"{a.log}.key"))
 
 
+# ---- references ----
+
+def remote(folder):
+    """A model on a server is named by its address without secrets, and by what the server calls its bytes."""
+    data, log = (folder / "m.safetensors").read_bytes(), folder / "remote.log"
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("ETag", '"version-7"')
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    where = f"127.0.0.1:{server.server_address[1]}/m.safetensors"
+    run(TOLA, "inspect", f"http://user:secret@{where}?token=secret", log=log)
+    server.shutdown()
+    entries = [json.loads(b) for _, b in entries_of(log)]
+    t.equal("events", [e["event"] for e in entries], ["log", "begin", "open", "end"])
+    t.equal("the address", [e["inputs"][0]["path"] for e in entries[1:3]], [f"http://{where}"] * 2)
+    t.equal("the version", entries[2]["inputs"][0].get("version"), "version-7")
+    t.check("no secret", b"secret" not in log.read_bytes())
+
+
 # ---- several at once, and killed ----
 
 def together(folder):
@@ -570,6 +601,7 @@ def main():
         folder = pathlib.Path(name)
         log = ordinary(folder)
         attacks(log, folder)
+        remote(folder)
         together(folder)
         killed(folder)
         killed_verb(folder)
