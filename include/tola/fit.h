@@ -112,6 +112,7 @@ typedef struct tola_fit {
     const char *stored;   /* how the file keeps them; NULL: unknown */
     double bits;
     uint64_t context, batch, prompt;
+    uint64_t behind;      /* tokens before the one whose rate is told: the context that was asked for, else the prompt */
     double kv_token;      /* bytes that a further token takes, of one sequence */
     const char *train;    /* NULL: inference */
     uint64_t trained;     /* parameters that training changes */

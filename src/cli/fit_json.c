@@ -178,6 +178,7 @@ void fit_write_json(const tola_fit *f) {
     whole(&j, "context_length", f->own_context);
     measure_json_u64(&j, "batch", f->batch);
     measure_json_u64(&j, "prompt", f->prompt);
+    measure_json_u64(&j, "decode_behind", f->behind);
     measure_json_string(&j, "rates_of", f->language ? "tokens" : "examples");
     measure_json_f64(&j, "kv_bytes_per_token", f->kv_token);
     bytes(&j, &f->bytes);

@@ -292,6 +292,9 @@ static void print_devices(const tola_fit *f) {
         estimates = estimates || !f->devices[i].own;
         own = own || f->devices[i].own;
     }
+    if (f->language && !f->train)
+        out_styled(OUT_DIM, "  prefill: %llu tokens at once; decode: behind %llu tokens\n",
+                   (unsigned long long)f->prompt, (unsigned long long)f->behind);
     if (estimates)
         out_styled(OUT_DIM, "  rates are estimates: shares of bandwidth and peak that devices of a kind reach\n");
     if (own)

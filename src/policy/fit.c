@@ -365,6 +365,7 @@ static tola_status describe(fit_job *j, tola_error *err) {
     f->context = j->training ? j->train.context : j->run.context;
     f->batch = j->o.batch;
     f->prompt = j->o.prompt;
+    f->behind = j->training ? 0 : fit_behind(j);
     f->kv_token = j->training ? 0 : memory_kv_token(s, &j->run);
     f->train = j->o.train;
     f->trained = j->training ? memory_trained(s, &j->train) : 0;

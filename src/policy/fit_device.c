@@ -40,6 +40,10 @@ uint32_t fit_count_of(const device *d, const memory_bytes *b) {
     return low;
 }
 
+uint64_t fit_behind(const fit_job *j) {
+    return j->o.context || j->o.prompt > j->run.context ? j->run.context : j->o.prompt;
+}
+
 /* The next number that all heads can be shared out to evenly. */
 static uint32_t parallel_of(const model_shape *s, uint32_t count) {
     uint64_t heads = 0;
@@ -159,7 +163,7 @@ tola_status fit_device(const fit_job *j, const device *d, uint32_t asked, bool d
             r.count ? roofline_training(&j->shape, &j->train, j->table, d, n, (double)batch * (double)j->train.context)
                     : 0;
     } else {
-        TRY(roofline_of(&j->shape, &run, j->table, d, n, j->o.prompt, &roof, err));
+        TRY(roofline_of(&j->shape, &run, j->table, d, n, j->o.prompt, fit_behind(j), &roof, err));
         r.decode_share = roof.decode_share;
         r.prefill_share = roof.prefill_share;
         r.peak = roof.peak;

@@ -42,6 +42,8 @@ uint32_t fit_count_of(const device *d, const memory_bytes *b);
 /* The figures of `asked` (0: one) of the device. `deep`: what fits on them, too. */
 tola_status fit_device(const fit_job *j, const device *d, uint32_t asked, bool deep, tola_fit_device *out,
                        tola_error *err);
+/* The tokens before the one whose rate is told: the whole context where one was asked for, else the prompt. */
+uint64_t fit_behind(const fit_job *j);
 void fit_fill_device(const device *d, tola_fit_device *out);
 tola_status fit_formulas(fit_job *j, tola_error *err);
 const char *fit_text(fit_job *j, const char *format, ...) __attribute__((format(printf, 2, 3))); /* NULL: no memory */

@@ -66,7 +66,7 @@ static void finish(roofline_side *s, double tokens) {
 }
 
 tola_status roofline_of(const model_shape *shape, const memory_inference *o, const devices *table, const device *d,
-                        uint32_t count, uint64_t prompt, roofline *out, tola_error *err) {
+                        uint32_t count, uint64_t prompt, uint64_t behind, roofline *out, tola_error *err) {
     roofline r = { .decode_share = d->decode, .prefill_share = d->prefill };
     const kept k = how_kept(shape, &o->weights);
     const double batch = o->batch ? (double)o->batch : 1, n = count ? count : 1;
@@ -88,10 +88,9 @@ tola_status roofline_of(const model_shape *shape, const memory_inference *o, con
     r.decode.peak = r.prefill.peak = peak * r.prefill_share * together;
     if (shape->language) {
         double weights, kv;
-        const uint64_t context = memory_context(shape, o);
-        TRY(memory_decode_bytes(shape, o, context, &weights, &kv, err));
+        TRY(memory_decode_bytes(shape, o, behind, &weights, &kv, err));
         r.decode.bytes = weights + kv;
-        r.decode.operations = batch * memory_decode_operations(shape, context);
+        r.decode.operations = batch * memory_decode_operations(shape, behind);
         r.decode.link = between(shape, d, count, batch);
         r.decode.wait = (double)shape->layer_count * d->layer_s;
         finish(&r.decode, batch);

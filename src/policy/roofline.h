@@ -11,9 +11,9 @@ typedef struct roofline_side {
     double bytes, operations; /* of a step: one token of every sequence, or the whole prompt */
     double bandwidth;         /* of all devices together, the reached share */
     double peak;              /* likewise */
-    double link;       /* seconds that a step spends between devices */
-    double wait;       /* and starting layers */
-    const char *bound; /* "bandwidth", "operations", "link", "latency": what takes longest */
+    double link;              /* seconds that a step spends between devices */
+    double wait;              /* and starting layers */
+    const char *bound;        /* "bandwidth", "operations", "link", "latency": what takes longest */
 } roofline_side;
 
 typedef struct roofline {
@@ -23,9 +23,10 @@ typedef struct roofline {
     bool own; /* shares measured with the program's own kernels; else estimates of the class */
 } roofline;
 
-/* `count` devices share the matrices of every layer. `prompt`: tokens of the prefill. */
+/* `count` devices share the matrices of every layer. `prompt`: tokens of the prefill; `behind`: tokens before the one
+ * that is decoded. */
 tola_status roofline_of(const model_shape *shape, const memory_inference *o, const devices *table, const device *d,
-                        uint32_t count, uint64_t prompt, roofline *out, tola_error *err);
+                        uint32_t count, uint64_t prompt, uint64_t behind, roofline *out, tola_error *err);
 
 /* Seconds of a training step over `tokens` tokens in all: 6 N tokens operations (2 forward, 4 backward: Kaplan et al.
  * 2020, https://arxiv.org/abs/2001.08361), 8 N with layers recomputed; of LoRA 4 N and 6 N, as frozen matrices have no

@@ -152,8 +152,9 @@ def published_rates():
         for name, shape in shapes.items():
             (pathlib.Path(folder) / f"{name}.json").write_text(json.dumps({**llama, **shape}))
         for r in rows:
-            found = fit("--config", pathlib.Path(folder) / f"{r['model']}.json", "--dtype", r["type"], "--on", r["device"],
-                        "--context", r["tokens"], "--prompt", r["tokens"])["devices"][0]
+            config = pathlib.Path(folder) / f"{r['model']}.json"
+            found = fit("--config", config, "--dtype", r["type"], "--on", r["device"], "--context", r["tokens"],
+                        "--prompt", r["tokens"])["devices"][0]
             for side in ratios:
                 ratio = found[f"{side}_tokens_per_s"] / float(r[side])
                 ratios[side].append(ratio)
