@@ -15,6 +15,8 @@
 
 /* ---- text ---- */
 
+static const char *keep(fit_job *j, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
 static const char *keep(fit_job *j, const char *format, va_list args) {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
