@@ -152,8 +152,7 @@ static double scratch(const model_shape *s, const memory_inference *o) {
 tola_status memory_of_inference(const model_shape *s, const memory_inference *o, memory_bytes *out, tola_error *err) {
     static const char *const basis[] = {
         "counted: weights, keys and values in pages of 16 positions, 16-bit values of one step",
-        "counted as tola run takes it: weights mapped, keys and values in pages of 64 positions, 32-bit values of one "
-        "step",
+        "counted as tola run takes it: weights mapped, cache in pages of 64 positions, 32-bit values of one step",
         "counted as llama.cpp takes it: weights mapped, the whole cache, logits of a micro-batch",
     };
     memory_bytes m = { .basis = basis[o->engine <= MEMORY_LLAMA ? o->engine : 0] };

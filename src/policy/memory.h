@@ -27,6 +27,7 @@ typedef struct memory_weights {
     bool stored;      /* as the file or its configuration keeps them; 16 bits where that is unknown */
     double bits;      /* a weight, scales included; of `stored` ones without meaning */
     double rest_bits; /* of vectors, and of tables and heads where the layout leaves them alone; 0: as `bits` */
+    bool mixture;     /* one of llama.cpp's: each tensor has a type of its own; `bits` are the usual average */
     bool keep_tables; /* embedding and output stay at rest_bits (GPTQ, AWQ, bitsandbytes and their kin) */
     tola_dtype dtype; /* of one type of ours; TOLA_DTYPE_NONE: nominal bits, a mixture or a layout */
     char name[32];    /* as written, in lower case; "stored" */

@@ -9,4 +9,7 @@ double memory_bits(const model_shape *s, const memory_weights *w); /* a weight, 
  * up to 9 PB. */
 tola_status memory_take(double value, uint64_t *out, const char *what, tola_error *err);
 
+/* In a mixture of llama.cpp's; `usual` bits for what no tensor of the recipe stands for. */
+tola_status memory_mixture_bytes(const model_shape *s, const char *name, double usual, double *bytes, tola_error *err);
+
 #endif

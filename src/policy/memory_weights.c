@@ -72,7 +72,7 @@ tola_status memory_weights_parse(const char *word, memory_weights *out, tola_err
     for (char *p = w.name; *p != '\0'; p++) *p = *p == '-' ? '_' : (char)tolower((unsigned char)*p);
     if (!w.stored && strlen(word) < sizeof w.name) {
         for (size_t i = 0; i < sizeof mixtures / sizeof mixtures[0] && w.bits == 0; i++)
-            if (strcmp(w.name, mixtures[i].name) == 0) w.bits = mixtures[i].bits;
+            if (strcmp(w.name, mixtures[i].name) == 0) w.bits = mixtures[i].bits, w.mixture = true;
         for (size_t i = 0; i < sizeof layouts / sizeof layouts[0] && w.bits == 0; i++)
             if (strcmp(w.name, layouts[i].name) == 0) w.bits = layouts[i].bits, w.rest_bits = 16, w.keep_tables = true;
         if (w.bits == 0 && !nominal(w.name, &w.bits)) of_dtype(&w);
@@ -108,7 +108,9 @@ tola_status memory_weights_bytes(const model_shape *s, const memory_weights *w, 
         *bytes = s->stored_bytes;
         return TOLA_OK;
     }
-    if (stored || w->rest_bits == 0)
+    if (!stored && w->mixture)
+        TRY(memory_mixture_bytes(s, w->name, w->bits, &all, err));
+    else if (stored || w->rest_bits == 0)
         all = (double)s->parameters * memory_bits(s, w) / 8;
     else {
         double rest = (double)vectors(s);

@@ -153,15 +153,16 @@ def sessions():
                     continue
                 apart = abs(ours["total"] - ours["run_total"])
                 tally.check(what, apart <= max(100 << 20, 0.03 * ours["run_total"]), f"{ours}")
-                tally.check(f"{what}: cache", abs(ours["kv"] - ours["run_kv"]) <= 0.001 * ours["run_kv"] + 4096, f"{ours}")
+                tally.check(f"{what}: cache", abs(ours["kv"] - ours["run_kv"]) <= 0.001 * ours["run_kv"] + 4096,
+                            f"{ours}")
                 show(f"{what:48} {ours['total'] / 1e6:9.1f} MB, session {ours['run_total'] / 1e6:9.1f} MB, "
                      f"{100 * apart / ours['run_total']:.2f} % apart")
 
 
 def trainings():
     """What `tola train --dry-run` says before it starts."""
-    rows = [("llama", 256, 4, 8, 8, 1024, 256, 4), ("llama", 512, 6, 8, 4, 1536, 512, 2), ("gpt2", 256, 4, 8, 8, 1024, 256, 4),
-            ("llama", 256, 12, 4, 4, 512, 128, 8)]
+    rows = [("llama", 256, 4, 8, 8, 1024, 256, 4), ("llama", 512, 6, 8, 4, 1536, 512, 2),
+            ("gpt2", 256, 4, 8, 8, 1024, 256, 4), ("llama", 256, 12, 4, 4, 512, 128, 8)]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "text.txt").write_text("".join(f"{i} and {i * i}, a line of text.\n" for i in range(4000)))

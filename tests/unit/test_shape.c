@@ -238,6 +238,37 @@ static void test_weights(void **state) {
     assert_int_equal(memory_weights_parse("", &w, NULL), TOLA_E_ARG);
 }
 
+#define LLAMA_8B                                                                                                       \
+    "{\"model_type\": \"llama\", \"hidden_size\": 4096, \"intermediate_size\": 14336, \"num_attention_heads\": 32, "   \
+    "\"num_hidden_layers\": 32, \"num_key_value_heads\": 8, \"vocab_size\": 128256, \"torch_dtype\": \"bfloat16\", "   \
+    "\"tie_word_embeddings\": false}"
+#define QWEN_HALF                                                                                                      \
+    "{\"model_type\": \"qwen2\", \"hidden_size\": 896, \"intermediate_size\": 4864, \"num_attention_heads\": 14, "     \
+    "\"num_hidden_layers\": 24, \"num_key_value_heads\": 2, \"vocab_size\": 151936, \"tie_word_embeddings\": true}"
+
+/* llama.cpp's tools/quantize/README.md: bits a weight of Llama 3.1 8B; and Qwen2.5 0.5B, whose rows do not fill blocks
+ * of 256, as its makers publish it. */
+static void test_mixtures(void **state) {
+    (void)state;
+    static const struct {
+        const char *word;
+        double bits;
+    } rows[] = { { "iq1_s", 2.0042 },  { "iq1_m", 2.1460 },  { "iq2_xxs", 2.3824 }, { "iq2_xs", 2.5882 },
+                 { "iq2_s", 2.7403 },  { "iq2_m", 2.9294 },  { "iq3_xxs", 3.2548 }, { "iq3_xs", 3.4977 },
+                 { "iq3_s", 3.6606 },  { "iq3_m", 3.7628 },  { "iq4_xs", 4.4597 },  { "q2_k_s", 2.9697 },
+                 { "q2_k", 3.1593 },   { "q3_k_s", 3.6429 }, { "q3_k_m", 3.9960 },  { "q3_k_l", 4.2979 },
+                 { "q4_k_s", 4.6672 }, { "q4_k_m", 4.8944 }, { "q5_k_s", 5.5704 },  { "q5_k_m", 5.7036 } };
+    model_shape s = shape(LLAMA_8B);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const double bits = weights_gb(&s, rows[i].word) * 8e9 / (double)s.parameters;
+        if (fabs(bits / rows[i].bits - 1) > 0.01) fail_msg("%s: %.4f bits, not %.4f", rows[i].word, bits, rows[i].bits);
+    }
+    shape_dispose(&s);
+    s = shape(QWEN_HALF);
+    assert_near(weights_gb(&s, "q4_k_m"), 0.392, 0.004); /* qwen2.5-0.5b-instruct-q4_k_m.gguf without its vocabulary */
+    shape_dispose(&s);
+}
+
 /* arXiv 2205.05198, equations 1 to 3: sbh(34 + 5as/h), 34sbh, 2sbh a layer, for the classical shape. */
 static void test_training(void **state) {
     (void)state;
@@ -366,8 +397,9 @@ static void test_unknown(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published), cmocka_unit_test(test_sizes),   cmocka_unit_test(test_images),
-        cmocka_unit_test(test_kv),        cmocka_unit_test(test_weights), cmocka_unit_test(test_training),
-        cmocka_unit_test(test_work),      cmocka_unit_test(test_refused), cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_kv),        cmocka_unit_test(test_weights), cmocka_unit_test(test_mixtures),
+        cmocka_unit_test(test_training),  cmocka_unit_test(test_work),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
