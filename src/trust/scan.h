@@ -26,6 +26,20 @@ typedef struct scan_import {
     uint32_t next; /* of the same hash, + 1 */
 } scan_import;
 
+/* What the pickle of a torch archive says of its storages, noted while it is followed. Where all of it is understood
+ * and agrees with the archive's members, the reader need not be asked. */
+typedef struct torch_claim {
+    char key[24];
+    uint64_t bytes;
+} torch_claim;
+
+typedef struct torch_claims {
+    bool lost; /* something was not understood */
+    unsigned depth, pickles;
+    torch_claim *list;
+    size_t count, cap;
+} torch_claims;
+
 /* Libraries that a job may ask for; loaded before the sandbox closes. */
 enum { SCAN_NEEDS_ARCHIVE = 1 };
 
@@ -43,11 +57,12 @@ typedef struct scan_job {
     const char *format; /* of the file itself; static */
     uint64_t unpacked;
     uint64_t members;
-    bool torchscript;   /* inside an archive of a TorchScript program, whose pickles name classes of its own */
-    unsigned loaded;    /* SCAN_NEEDS_... that are there */
-    bool sandboxed;     /* no library can be loaded any more */
-    unsigned wants;     /* SCAN_NEEDS_... that were absent because of that */
-    tola_status status; /* why the job stopped */
+    torch_claims *torch; /* of the archive whose members are looked into, or NULL */
+    bool torchscript;    /* inside an archive of a TorchScript program, whose pickles name classes of its own */
+    unsigned loaded;     /* SCAN_NEEDS_... that are there */
+    bool sandboxed;      /* no library can be loaded any more */
+    unsigned wants;      /* SCAN_NEEDS_... that were absent because of that */
+    tola_status status;  /* why the job stopped */
     tola_error error;
 } scan_job;
 

@@ -27,6 +27,7 @@ struct pickle_machine {
     uint64_t op_at, frame_end;
     bool framed, ended, broken;
     bool no_arrays;  /* as a loader that is not joblib's */
+    torch_claims *claims;
     uint32_t joblib; /* of the wrapper of joblib's arrays in imports, + 1 */
     unsigned nested;
     pm_outcome *out;
@@ -82,6 +83,7 @@ void pm_import_lines(pickle_machine *m);
 void pm_import_from_stack(pickle_machine *m);
 void pm_call_opcode(pickle_machine *m, uint8_t op);
 void pm_build(pickle_machine *m);
+void pm_claim_storage(pickle_machine *m, pm_value *storage);
 void pm_hand_on(pickle_machine *m, const pm_value *values, size_t count);
 
 static inline uint64_t pm_here(const pickle_machine *m) { return m->window_at + (uint64_t)(m->p - m->window); }

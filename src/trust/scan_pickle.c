@@ -157,6 +157,7 @@ static void persistent_opcode(pickle_machine *m, uint8_t op) {
     check_persistent(m, &id);
     pm_value v = { .kind = PM_PERSISTENT, .n = pm_new_box(m) };
     pm_box_add(m, v.n, &id, 1);
+    if (m->claims) pm_claim_storage(m, &v);
     pm_push(m, v);
 }
 
@@ -168,6 +169,7 @@ static void extension_opcode(pickle_machine *m, unsigned bytes) {
     pm_tell(m, TOLA_UNKNOWN, "pickle",
             "refers to number %" PRIu64 " of the extension registry, whatever that is where it is loaded",
             pm_le(p, bytes));
+    if (m->claims) m->claims->lost = true;
     pm_push_kind(m, PM_RESULT);
 }
 
@@ -420,6 +422,8 @@ void pm_commit(pickle_machine *m) {
         scan_find(m->job, m->part, m->notes[i].verdict, m->notes[i].kind, m->notes[i].offset, "%s", m->notes[i].what);
     pm_discard(m);
 }
+
+void pm_note_claims(pickle_machine *m, torch_claims *claims) { m->claims = claims; }
 
 size_t pm_import_count(const pickle_machine *m) { return m->import_count; }
 

@@ -28,7 +28,7 @@ typedef enum pm_kind {
     PM_LIST,
     PM_DICT, /* keys and values in turn */
     PM_SET,
-    PM_PERSISTENT, /* n: box of the id */
+    PM_PERSISTENT, /* n: box of the id; x: elements of a storage, where claims are noted */
     PM_CONSTANT    /* x: pm_constant */
 } pm_kind;
 
@@ -49,7 +49,7 @@ typedef struct pm_box {
 } pm_box;
 
 /* Imports of the allow-list whose calls are looked into. */
-typedef enum pm_role { PM_PLAIN = 0, PM_DTYPE, PM_JOBLIB, PM_ENCODE } pm_role;
+typedef enum pm_role { PM_PLAIN = 0, PM_DTYPE, PM_JOBLIB, PM_ENCODE, PM_TENSOR, PM_ORDERED, PM_STORAGE } pm_role;
 
 typedef struct pm_import {
     char *module, *name;
@@ -57,6 +57,7 @@ typedef struct pm_import {
     tola_verdict verdict;
     bool called;
     uint8_t role; /* pm_role */
+    uint8_t item; /* of a storage: bytes of an element */
     uint32_t next;
 } pm_import;
 
@@ -95,6 +96,8 @@ typedef struct pm_outcome {
 /* NULL when out of memory (the job has stopped). */
 pickle_machine *pm_new(scan_job *job, const scan_part *part, bool torchscript);
 void pm_free(pickle_machine *m);
+/* Notes what the pickles that follow say of storages. */
+void pm_note_claims(pickle_machine *m, torch_claims *claims);
 /* Runs the pickle at absolute offset `at`. Memo and stack begin empty; imports and notes gather over runs. */
 void pm_run(pickle_machine *m, uint64_t at, pm_outcome *out);
 /* The same as pickle.load does it, which knows nothing of joblib's arrays and takes their bytes for opcodes. */

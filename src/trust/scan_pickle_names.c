@@ -156,6 +156,22 @@ static bool grow_table(pickle_machine *m) {
     return true;
 }
 
+/* Bytes of an element of torch's storages; 0 for other names. */
+static uint8_t storage_item(const char *module, const char *name) {
+    static const struct {
+        const char *name;
+        uint8_t bytes;
+    } storages[] = {
+        { "DoubleStorage", 8 }, { "FloatStorage", 4 }, { "HalfStorage", 2 },         { "BFloat16Storage", 2 },
+        { "LongStorage", 8 },   { "IntStorage", 4 },   { "ShortStorage", 2 },        { "CharStorage", 1 },
+        { "ByteStorage", 1 },   { "BoolStorage", 1 },  { "ComplexFloatStorage", 8 }, { "ComplexDoubleStorage", 16 },
+    };
+    if (strcmp(module, "torch") == 0)
+        for (size_t i = 0; i < sizeof storages / sizeof *storages; i++)
+            if (strcmp(name, storages[i].name) == 0) return storages[i].bytes;
+    return strcmp(name, "UntypedStorage") == 0 && strcmp(module, "torch.storage") == 0;
+}
+
 static uint8_t role_of(const char *module, const char *name) {
     static const struct {
         const char *module, *name;
@@ -164,10 +180,12 @@ static uint8_t role_of(const char *module, const char *name) {
         { "numpy", "dtype", PM_DTYPE },
         { "joblib.numpy_pickle", "NumpyArrayWrapper", PM_JOBLIB },
         { "_codecs", "encode", PM_ENCODE },
+        { "torch._utils", "_rebuild_tensor_v2", PM_TENSOR },
+        { "collections", "OrderedDict", PM_ORDERED },
     };
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (strcmp(name, roles[i].name) == 0 && strcmp(module, roles[i].module) == 0) return roles[i].role;
-    return PM_PLAIN;
+    return storage_item(module, name) ? PM_STORAGE : PM_PLAIN;
 }
 
 static void push_import(pickle_machine *m, const char *module, size_t module_bytes, const char *name,
@@ -198,6 +216,7 @@ static void push_import(pickle_machine *m, const char *module, size_t module_byt
                     .count = 1,
                     .verdict = scan_judge_import(module, name, m->torchscript),
                     .role = role_of(module, name),
+                    .item = storage_item(module, name),
                     .next = m->table[slot] };
     if (!sane && g.verdict == TOLA_SAFE) g.verdict = TOLA_UNKNOWN; /* a NUL inside */
     if (!g.module || !g.name || !mem_grow(&m->imports, &m->import_cap, m->import_count + 1, sizeof *m->imports)) {
@@ -319,6 +338,50 @@ static bool plain_dtype_state(pickle_machine *m, const pm_value *args, const pm_
     return kind == 'O' ? flags->x == 63 : flags->x == 0 || (kind == 'U' && flags->x == 8);
 }
 
+/* ('storage', type, key, device, elements): what an archive has to hold. */
+void pm_claim_storage(pickle_machine *m, pm_value *storage) {
+    torch_claims *c = m->claims;
+    torch_claim claim;
+    size_t n = 0;
+    const pm_value *id = pm_item(m, storage, 0);
+    bool tuple = id && id->kind == PM_TUPLE && pm_count(m, id) == 5;
+    const pm_value *type = tuple ? pm_item(m, id, 1) : NULL, *key = tuple ? pm_item(m, id, 2) : NULL;
+    const pm_value *elements = tuple ? pm_item(m, id, 4) : NULL;
+    bool known = tuple && pm_is_text(m, pm_item(m, id, 0), "storage") && type->kind == PM_IMPORT &&
+                 m->imports[type->n].item && elements->kind == PM_INT && (int64_t)elements->x >= 0;
+    known = known && key->kind == PM_STR && pm_text(m, key, claim.key, sizeof claim.key, &n) && n &&
+            strspn(claim.key, "0123456789") == n && mul_u64(elements->x, m->imports[type->n].item, &claim.bytes);
+    if (!known || !mem_grow(&c->list, &c->cap, c->count + 1, sizeof *c->list)) {
+        c->lost = true;
+        return;
+    }
+    storage->x = elements->x;
+    c->list[c->count++] = claim;
+}
+
+/* _rebuild_tensor_v2(storage, offset, shape, strides, ...): does the tensor lie within its storage? */
+static bool tensor_fits(pickle_machine *m, const pm_value *args) {
+    const pm_value *storage = argument(m, args, 0), *offset = argument(m, args, 1);
+    const pm_value *shape = argument(m, args, 2), *strides = argument(m, args, 3);
+    if (!strides || storage->kind != PM_PERSISTENT || offset->kind != PM_INT || shape->kind != PM_TUPLE ||
+        strides->kind != PM_TUPLE)
+        return false;
+    size_t n = pm_count(m, shape);
+    uint64_t last = offset->x;
+    bool empty = false;
+    if (n == SIZE_MAX || n != pm_count(m, strides) || (int64_t)offset->x < 0) return false;
+    for (size_t i = 0; i < n; i++) {
+        const pm_value *size = pm_item(m, shape, i), *stride = pm_item(m, strides, i);
+        uint64_t reach;
+        if (!size || !stride || size->kind != PM_INT || stride->kind != PM_INT || (int64_t)size->x < 0 ||
+            (int64_t)stride->x < 0)
+            return false;
+        empty |= size->x == 0;
+        if (size->x && (!mul_u64(size->x - 1, stride->x, &reach) || !add_u64(last, reach, &last))) return false;
+    }
+    return empty ? offset->x <= storage->x : last < storage->x;
+}
+
 /* Calls of the allow-list that are plain with plain arguments only. */
 static void check_call(pickle_machine *m, const pm_import *g, const pm_value *args) {
     if (g->role == PM_DTYPE && !plain_dtype(m, args))
@@ -344,10 +407,13 @@ static void call(pickle_machine *m, pm_value callee, pm_value args) {
         m->imports[callee.n].called = true;
         m->out->acted = true;
         result.n = callee.n + 1;
-        if (m->imports[callee.n].role) check_call(m, &m->imports[callee.n], &args);
+        uint8_t role = m->imports[callee.n].role;
+        if (role) check_call(m, &m->imports[callee.n], &args);
+        if (m->claims && role != PM_ORDERED && !(role == PM_TENSOR && tensor_fits(m, &args))) m->claims->lost = true;
     } else if (callee.kind == PM_RESULT || callee.kind == PM_PERSISTENT || callee.kind == PM_OTHER) {
         result.n = callee.kind == PM_RESULT ? callee.n : 0;
         m->out->acted = true;
+        if (m->claims) m->claims->lost = true;
         pm_tell(m, TOLA_UNKNOWN, "pickle", "calls something that is only made while it is loaded");
     } else {
         pm_malformed(m, "something is called that is no function");
@@ -458,6 +524,7 @@ void pm_build(pickle_machine *m) {
         return;
     }
     const pm_import *g = target->kind == PM_RESULT ? pm_import_of(m, target) : NULL;
+    if (m->claims && !(g && g->role == PM_ORDERED)) m->claims->lost = true;
     if (g && g->role == PM_JOBLIB) {
         m->out->arrays = true;
         if (m->no_arrays) return;

@@ -68,12 +68,18 @@ void scan_pickles(scan_job *job, const scan_part *part) {
     if (!m) return;
     bool torch = is_torch_stream(job, part);
     uint64_t at = part->start;
+    torch_claims *claims =
+        job->torch && part->depth == job->torch->depth && strcmp(part->name, "data.pkl") == 0 ? job->torch : NULL;
+    if (claims) claims->pickles++;
+    pm_note_claims(m, claims);
     for (unsigned n = 1; scan_running(job); n++) {
         pm_outcome out;
         pm_run(m, at, &out);
         pm_commit(m);
         tell_malformed(job, part, &out);
         if (out.arrays) try_without_arrays(m, job, part, at);
+        if (claims && (out.malformed || out.arrays || out.end != PM_STOPPED || out.next != part->end || n > 1))
+            claims->lost = true;
         if (out.end != PM_STOPPED || !scan_running(job)) break;
         at = out.next;
         if (torch && n == 5) { /* storages follow: numbers, if the reader agrees that they fill the file */

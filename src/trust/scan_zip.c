@@ -5,6 +5,7 @@
  * PKWARE APPNOTE 6.3.10. */
 #define _GNU_SOURCE 1
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -562,6 +563,34 @@ static void check_names(zscan *z) {
     if (pickles && !z->part->member[0]) z->job->format = z->torchscript ? "torchscript" : "pytorch zip";
 }
 
+/* Are all storages that the pickle speaks of there, beside it, with the very sizes it says? */
+static bool claims_hold(zscan *z, const torch_claims *c) {
+    const char *pickle = NULL;
+    zmember **sorted = mem_alloc((z->count + 1) * sizeof *sorted);
+    bool hold = sorted && !c->lost && c->pickles == 1;
+    for (size_t i = 0; hold && i < z->count; i++) {
+        const char *name = z->members[i].name;
+        sorted[i] = &z->members[i];
+        size_t n = strlen(name);
+        if (n >= 8 && strcmp(name + n - 8, "data.pkl") == 0 && (n == 8 || name[n - 9] == '/')) {
+            hold = !pickle;
+            pickle = name;
+        }
+    }
+    size_t folder = pickle ? strlen(pickle) - 8 : 0;
+    hold = hold && pickle && folder < 400;
+    if (hold) qsort(sorted, z->count, sizeof *sorted, compare_names);
+    for (size_t i = 0; hold && i < c->count; i++) {
+        char name[440];
+        snprintf(name, sizeof name, "%.*sdata/%s", (int)folder, pickle, c->list[i].key);
+        zmember key = { .name = name }, *wanted = &key;
+        zmember **found = bsearch(&wanted, sorted, z->count, sizeof *sorted, compare_names);
+        hold = found && (*found)->size == c->list[i].bytes;
+    }
+    mem_free(sorted);
+    return hold;
+}
+
 bool scan_ends_as_zip(scan_job *job, const scan_part *part, uint64_t *at) {
     uint64_t total = part_bytes(part), most = END_BYTES + 0xffff;
     size_t bytes = (size_t)(total < most ? total : most);
@@ -605,10 +634,15 @@ void scan_zip(scan_job *job, const scan_part *outer_part) {
         if (read_directory(&z, &e)) {
             check_names(&z);
             job->torchscript = z.torchscript;
+            torch_claims claims = { .depth = part->depth + 1 }, *outer_claims = job->torch;
+            job->torch = z.torch && !z.torchscript ? &claims : NULL;
             scan_members(&z);
+            job->torch = outer_claims;
             job->torchscript = outer;
             /* do the storages hold what the pickle says of them? A view beyond its storage reads other memory */
-            if (z.torch && !z.torchscript && job->verdict == TOLA_SAFE) scan_structure(job, part);
+            if (z.torch && !z.torchscript && job->verdict == TOLA_SAFE && !claims_hold(&z, &claims))
+                scan_structure(job, part);
+            mem_free(claims.list);
         } else if (scan_running(job)) {
             scan_headers_only(&z);
         }

@@ -354,6 +354,24 @@ def containers():
             ("archive/data/0", b"\0" * 16),
         ]
     ), U
+    tensor = torch_tensor(numel=4, size=4)
+    storage = ("archive/data/0", b"\0" * 16)
+    for name, change in {
+        "offset": (b"QK\0J", b"QK\1J"),
+        "stride": (b"\x85K\1\x85\x89", b"\x85K\2\x85\x89"),
+        "negative-stride": (b"\x85K\1\x85\x89", b"\x85J\xff\xff\xff\xff\x85\x89"),
+        "negative-size": (b"J" + struct.pack("<i", 4) + b"\x85", b"J" + struct.pack("<i", -4) + b"\x85"),
+        "more-dimensions": (b"\x85K\1\x85\x89", b"\x85K\1K\1\x86\x89"),
+        "wider-type": (b"FloatStorage", b"DoubleStorage"),
+        "another-key": (b"X\1\0\0\x000", b"X\1\0\0\x001"),
+    }.items():
+        data = tensor.replace(*change)
+        assert data != tensor
+        yield f"torch-storage-{name}", "model.pt", zipped([("archive/data.pkl", data), storage]), U
+    yield "torch-storage-of-another-folder", "model.pt", zipped(
+        [("archive/data.pkl", tensor), ("other/data.pkl", b"\x80\2}."), ("other/data/0", b"\0" * 16)]
+    ), U
+    yield "torch-storage-larger", "model.pt", zipped([("archive/data.pkl", tensor), ("archive/data/0", b"\0" * 20)]), U
     yield "torch-zip", "model.pt", zipped([("archive/data.pkl", SYSTEM), ("archive/version", b"3\n")]), D
     yield "zip-deflated", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_DEFLATED), D
     yield "zip-bzip2", "model.zip", zipped([("data.pkl", EVAL)], zipfile.ZIP_BZIP2), D
