@@ -125,6 +125,17 @@ static void put_evaluations(buf *b, const comply_report *r) {
     }
 }
 
+/* What the rules say of one question. */
+static void put_conclusion(buf *b, const comply_report *r, const char *id) {
+    for (size_t i = 0; i < r->pub.n_conclusions; i++) {
+        const tola_conclusion *c = &r->pub.conclusions[i];
+        if (strcmp(c->id, id)) continue;
+        buf_printf(b, "\n%s: %s%s. ", c->title, tola_answer_name(c->verdict), c->estimate ? ", by an estimate" : "");
+        put_text(b, c->text);
+        buf_printf(b, " (%s)\n", c->article);
+    }
+}
+
 static void put_estimates(buf *b, const comply_report *r) {
     buf_printf(b, "\n## Estimates of compute\n\n");
     for (size_t i = 0; i < r->pub.n_estimates; i++) {
@@ -157,6 +168,7 @@ static tola_status fill(const tola_compliance *c, const char *kind, buf *b, tola
             "Draft after Art. 52(1) of Regulation (EU) 2024/1689, made on %s. To be checked, completed and sent by "
             "the provider.\n",
             c->on_date);
+        put_conclusion(b, r, "eu.systemic-risk");
         put_lines(b, r, notification_lines);
         put_estimates(b, r);
     } else if (strcmp(kind, "evaluation") == 0) {
@@ -165,6 +177,7 @@ static tola_status fill(const tola_compliance *c, const char *kind, buf *b, tola
             "# Record of model evaluations\n\nDraft after Art. 55(1)(a) and Annex XI, section 2, of Regulation (EU) "
             "2024/1689, made on %s.\n",
             c->on_date);
+        put_conclusion(b, r, "eu.duty.evaluation");
         put_lines(b, r, evaluation_lines);
         put_evaluations(b, r);
     } else {

@@ -372,7 +372,7 @@ static void check_terms(check *c, const tola_comply_base *b, const licence_terms
                          t->id, own->id),
              b->source, t->id);
     else if (strcmp(t->derivatives, "same") == 0)
-        find(c->l, t->copyleft || strcmp(own->derivatives, "same") ? "contradiction" : "note",
+        find(c->l, (t->copyleft ? !own->copyleft : strcmp(own->derivatives, "same") != 0) ? "contradiction" : "note",
              rule_format(c->a, "%s is %s: what is made from it comes under the same terms, not %s", b->name, t->id,
                          own->id),
              b->source, t->id);

@@ -172,6 +172,14 @@ static void test_lineage(void **state) {
     assert_false(finds(c, "contradiction", ""));
     assert_false(finds(c, "missing", ""));
     tola_compliance_free(c);
+    c = comply("licence: {id: gpl-3.0, notices: [LICENSE]}\nbases: [{name: a, relation: merge, licence: mpl-2.0}, "
+               "{name: b, relation: merge, licence: lgpl-3.0}, {name: c, relation: merge, licence: mit}]");
+    assert_false(finds(c, "contradiction", ""));
+    tola_compliance_free(c);
+    c = comply("licence: {id: gpl-2.0, notices: [LICENSE]}\nbases: [{name: a, relation: merge, licence: gpl-2.0}, "
+               "{name: b, relation: merge, licence: apache-2.0}]");
+    assert_true(finds(c, "contradiction", "the terms of both cannot hold"));
+    tola_compliance_free(c);
     c = comply("model: {eu_placed: true, inputs: [{modality: text}, {modality: image}]}\nlicence: {id: llama4}");
     assert_true(finds(c, "contradiction", "gives no rights on multimodal models"));
     tola_compliance_free(c);
