@@ -199,7 +199,21 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def do_HEAD(self):
+        self.do_GET()
+
     def do_GET(self):
+        if self.path.startswith("/api/models/org/name/tree/"):  # the hub's listing
+            files = [{"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0" * 40}
+                     for f in pathlib.Path(self.directory).iterdir()]
+            data = json.dumps(files).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return None
+        if self.path.startswith("/org/name/resolve/"):
+            self.path = "/" + self.path.split("/", 5)[5].split("?")[0]
         path = pathlib.Path(self.translate_path(self.path))
         if not path.is_file():
             return self.send_error(404)
@@ -216,7 +230,10 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
         self.send_header("Content-Length", str(len(data)))
         self.send_header("ETag", f'"{size}"')
+        self.send_header("X-Repo-Commit", "c" * 40)
         self.end_headers()
+        if self.command == "HEAD":
+            return None
         try:
             self.wfile.write(data)
             Quiet.sent += len(data)
@@ -252,7 +269,11 @@ def remote():
         url = f"http://127.0.0.1:{server.server_address[1]}/model.safetensors"
         here = fit(folder)
         there = fit(url, "--on", "rtx4090", HOME=folder)
+        hub = fit("hf://org/name", "--on", "rtx4090", HOME=folder,
+                  HF_ENDPOINT=f"http://127.0.0.1:{server.server_address[1]}")
         server.shutdown()
+    if hub and not isinstance(hub, str):
+        TALLY.equal("hf://: as the folder", (hub["bytes"], hub["family"]), (here["bytes"], here["family"]))
     if not there or isinstance(there, str):
         return
     TALLY.equal("over HTTP: the same bytes", there["bytes"]["weights"], here["bytes"]["weights"])
