@@ -20,27 +20,27 @@ static const uint8_t schedule[7][16] = {
 /* Four times G side by side: v[0..3], v[4..7], v[8..11], v[12..15] are a, b, c, d of each, the last three turned by
  * `turn` columns (0: columns of the state, 1: its diagonals). Step by step over all four, so that neighbouring
  * instructions do not wait for each other. */
+#define B v[4 + (i + turn) % 4]
+#define C v[8 + (i + 2 * turn) % 4]
+#define D v[12 + (i + 3 * turn) % 4]
+#define EACH _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
 static inline __attribute__((always_inline)) void mix_four(word v[16], const word m[16], const uint8_t order[8],
-                                                           int turn) {
-    word *b[4], *c[4], *d[4];
-    for (int i = 0; i < 4; i++) {
-        b[i] = &v[4 + (i + turn) % 4];
-        c[i] = &v[8 + (i + 2 * turn) % 4];
-        d[i] = &v[12 + (i + 3 * turn) % 4];
-    }
+                                                           const int turn) {
 #pragma GCC unroll 2
     for (int half = 0; half < 2; half++) {
-#define EACH _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
         EACH v[i] += m[order[2 * i + half]];
-        EACH v[i] += *b[i];
-        EACH *d[i] ^= v[i];
-        EACH *d[i] = ROTATE(*d[i], half ? 8 : 16);
-        EACH *c[i] += *d[i];
-        EACH *b[i] ^= *c[i];
-        EACH *b[i] = ROTATE(*b[i], half ? 7 : 12);
-#undef EACH
+        EACH v[i] += B;
+        EACH D ^= v[i];
+        EACH D = ROTATE(D, half ? 8 : 16);
+        EACH C += D;
+        EACH B ^= C;
+        EACH B = ROTATE(B, half ? 7 : 12);
     }
 }
+#undef B
+#undef C
+#undef D
+#undef EACH
 
 /* One round over the 4x4 state: columns, then diagonals. */
 static inline __attribute__((always_inline)) void mix_all(word v[16], const word m[16], const uint8_t order[16]) {
