@@ -89,7 +89,7 @@ static int run(const void *parsed, char **args, int n_args) {
 const cli_verb cmd_comply = {
     .name = "comply",
     .summary = "Which rules a release falls under, what they ask, and what is missing",
-    .usage = "tola comply [MODEL] --facts FILE.yaml [options]\ntola comply --template",
+    .usage = "tola comply [MODEL] --facts FILE.yaml [options]",
     .description =
         "Holds what the weights tell (parameters, those active for a token, bases named in the folder) and what their "
         "provider knows (--facts) against rules that are data with a version and a day: training compute, the Union's "
