@@ -309,7 +309,7 @@ static tola_status read_locked(int fd, const char *path, buf *text, tola_error *
 tola_status log_head_read(const char *path, buf *text, bool *found, tola_error *err) {
     char name[LOG_PATH];
     TRY(log_beside(path, ".head", name, err));
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     *found = fd >= 0;
     if (fd < 0) return errno == ENOENT ? TOLA_OK : err_errno(err, errno, "cannot open", name);
     tola_status status = TOLA_OK;
@@ -332,7 +332,7 @@ tola_status log_head_write(const char *path, uint64_t size, const buf *text, tol
     tree_head before;
     buf old;
     TRY(log_beside(path, ".head", name, err));
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
     if (fd < 0) return err_errno(err, errno, "cannot open", name);
     buf_init(&old, 1 << 16);
     tola_status status = TOLA_OK;

@@ -139,10 +139,24 @@ typedef struct hashing {
     buf path;
 } hashing;
 
+/* The log itself is no part of a folder that it lies in: it changes while the folder is looked at. */
+static tola_status ignore_log(hashing *x, const char *path, tola_error *err) {
+    static const char *const endings[] = { "", ".key", ".pub", ".head", "-journal" };
+    const char *log = absolute(&x->m.a, x->h->log);
+    char name[LOG_PATH];
+    if (!log) return err_nomem(err, "hashing for the log");
+    for (size_t i = 0; log[0] == '/' && i < sizeof endings / sizeof *endings; i++) {
+        TRY(log_beside(log, endings[i], name, err));
+        TRY(manifest_ignore(&x->m, path, name, err));
+    }
+    return TOLA_OK;
+}
+
 static tola_status list(hashing *x, const char *path, tola_error *err) {
     static const char *const ignored[] = { ".git", ".gitattributes", ".github", ".gitignore", "model.sig" };
     x->m.rules.allow_symlinks = true;
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) TRY(manifest_ignore(&x->m, path, ignored[i], err));
+    TRY(ignore_log(x, path, err));
     TRY(manifest_walk(path, &x->m.rules, &x->files, err));
     for (size_t i = 0; i < x->files.count; i++) {
         char quoted[300];

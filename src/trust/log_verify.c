@@ -38,6 +38,8 @@ typedef struct verifying {
     moved *sorted;              /* leaves of rows, by hash */
     size_t n_sorted;
     uint64_t begins, ends;
+    buf beside; /* the checkpoint in FILE.head */
+    bool has_beside;
     uint64_t heads_end; /* the size behind the last head in the database */
     bool other_nodes;   /* a kept leaf is not that of an entry that is as it was signed */
     tree_head newest;
@@ -208,39 +210,49 @@ static tola_status take_root(verifying *v, const tree_head *c, const char *kind,
     return put(&v->roots, &v->cap_roots, c->size, c->root, err);
 }
 
-static tola_status read_heads(verifying *v, tola_error *err) {
-    log_rows rows;
-    bool more;
-    int64_t number;
-    const void *data;
-    size_t bytes;
-    TRY(log_rows_open(&v->db, "SELECT size, note FROM heads ORDER BY size", &rows, err));
-    tola_status status;
-    int64_t expected = 1;
-    v->heads_end = 1;
-    while ((status = log_rows_next(&rows, &more, &number, &data, &bytes, err)) == TOLA_OK && more) {
-        tree_head c;
-        char name[64];
-        tola_error why = TOLA_ERROR_INIT;
-        if (number > expected && expected > 0)
-            status = log_report_add(v->out, "head", (uint64_t)expected - 1, err,
-                                    "the signed heads of %" PRId64 " to %" PRId64 " entries are missing", expected,
-                                    number - 1);
-        if (status != TOLA_OK) break;
-        expected = number == INT64_MAX ? 0 : number + 1;
-        v->heads_end = expected > 0 ? (uint64_t)expected : UINT64_MAX;
-        snprintf(name, sizeof name, "the signed head of %" PRId64 " entries", number);
-        if (log_checkpoint_read(data, bytes, &v->key, &c, &why) != TOLA_OK)
-            status = log_report_add(v->out, "head", number > 0 ? (uint64_t)number - 1 : TOLA_LOG_NO_ENTRY, err, "%s %s",
-                                    name, why.message);
-        else if (number < 0 || c.size != (uint64_t)number)
-            status = log_report_add(v->out, "head", number > 0 ? (uint64_t)number - 1 : TOLA_LOG_NO_ENTRY, err,
-                                    "%s speaks of %" PRIu64, name, c.size);
-        else
-            status = take_root(v, &c, "head", name, err);
-        if (status != TOLA_OK) break;
+/* One head of the database. */
+static tola_status take_head(verifying *v, int64_t number, const void *note, size_t bytes, int64_t expected,
+                             tola_error *err) {
+    tree_head c;
+    char name[64];
+    tola_error why = TOLA_ERROR_INIT;
+    uint64_t entry = number > 0 ? (uint64_t)number - 1 : TOLA_LOG_NO_ENTRY;
+    if (number > expected)
+        TRY(log_report_add(v->out, "head", (uint64_t)expected - 1, err,
+                           "the signed heads of %" PRId64 " to %" PRId64 " entries are missing", expected, number - 1));
+    snprintf(name, sizeof name, "the signed head of %" PRId64 " entries", number);
+    if (log_checkpoint_read(note, bytes, &v->key, &c, &why) != TOLA_OK)
+        return log_report_add(v->out, "head", entry, err, "%s %s", name, why.message);
+    if (number < 0 || c.size != (uint64_t)number)
+        return log_report_add(v->out, "head", entry, err, "%s speaks of %" PRIu64, name, c.size);
+    return take_root(v, &c, "head", name, err);
+}
+
+/* Heads up to `last`, some at a time: verifying signatures takes a while, in which others may append. */
+static tola_status read_heads(verifying *v, int64_t last, tola_error *err) {
+    static const char sql[] = "SELECT size, note FROM heads WHERE size >= ?1 AND size <= ?2 ORDER BY size LIMIT 1000";
+    int64_t next = INT64_MIN, expected = 1;
+    bool more = true;
+    tola_status status = TOLA_OK;
+    while (more && status == TOLA_OK) {
+        log_rows rows;
+        const void *data;
+        size_t bytes, n = 0;
+        int64_t number = 0;
+        TRY(log_rows_open(&v->db, sql, &rows, err));
+        v->db.sql->bind_int64(rows.statement, 1, next);
+        v->db.sql->bind_int64(rows.statement, 2, last);
+        while ((status = log_rows_next(&rows, &more, &number, &data, &bytes, err)) == TOLA_OK && more) {
+            status = take_head(v, number, data, bytes, expected, err);
+            if (status != TOLA_OK) break;
+            if (number >= expected && number < INT64_MAX) expected = number + 1;
+            n++;
+            next = number + (number < INT64_MAX);
+        }
+        log_rows_close(&rows);
+        more = n == 1000;
     }
-    log_rows_close(&rows);
+    v->heads_end = (uint64_t)expected;
     return status;
 }
 
@@ -373,26 +385,18 @@ static tola_status check_tree(verifying *v, tola_error *err) {
 /* ---- what lies beside it ---- */
 
 static tola_status check_head_file(verifying *v, const char *path, bool outside, tola_error *err) {
-    buf text;
-    bool found;
     tree_head c;
     tola_error why = TOLA_ERROR_INIT;
-    buf_init(&text, 1 << 16);
-    tola_status status = log_head_read(path, &text, &found, err);
-    if (status == TOLA_OK && !found && !outside)
-        status = log_report_add(v->out, "head", TOLA_LOG_NO_ENTRY, err,
-                                "the newest signed head is not beside the log (%s.head), so entries may be missing at "
-                                "the end; a checkpoint that was saved elsewhere can take its place",
-                                path);
-    if (status == TOLA_OK && found) {
-        if (log_checkpoint_read(text.data, text.length, &v->key, &c, &why) != TOLA_OK)
-            status = log_report_add(v->out, "head", TOLA_LOG_NO_ENTRY, err, "the newest head (%s.head) %s", path,
-                                    why.message);
-        else
-            status = take_root(v, &c, "head", "the newest head beside the log", err);
-    }
-    buf_free(&text);
-    return status;
+    if (!v->has_beside && outside) return TOLA_OK;
+    if (!v->has_beside)
+        return log_report_add(v->out, "head", TOLA_LOG_NO_ENTRY, err,
+                              "the newest signed head is not beside the log (%s.head), so entries may be missing at "
+                              "the end; a checkpoint that was saved elsewhere can take its place",
+                              path);
+    if (log_checkpoint_read(v->beside.data, v->beside.length, &v->key, &c, &why) != TOLA_OK)
+        return log_report_add(v->out, "head", TOLA_LOG_NO_ENTRY, err, "the newest head (%s.head) %s", path,
+                              why.message);
+    return take_root(v, &c, "head", "the newest head beside the log", err);
 }
 
 static tola_status check_outside(verifying *v, const char *path, tola_error *err) {
@@ -447,15 +451,25 @@ static tola_status check_file(verifying *v, tola_error *err) {
 
 /* ---- all of it ---- */
 
-static tola_status verify_open(verifying *v, const char *path, const tola_log_verify_options *o, tola_error *err) {
+/* What has to be of one moment; nobody can append meanwhile. */
+static tola_status read_moment(verifying *v, const char *path, int64_t *last, tola_error *err) {
+    bool any;
     TRY(log_db_exec(&v->db, "BEGIN", err));
     TRY(check_file(v, err));
     TRY(check_key(v, err));
-    TRY(read_heads(v, err));
-    TRY(check_head_file(v, path, o->checkpoint != NULL, err));
-    if (o->checkpoint) TRY(check_outside(v, o->checkpoint, err));
+    TRY(log_db_last(&v->db, LOG_LAST_HEAD, &any, last, err));
+    TRY(log_head_read(path, &v->beside, &v->has_beside, err));
     TRY(read_entries(v, err));
     TRY(read_kept(v, err));
+    return log_db_exec(&v->db, "COMMIT", err);
+}
+
+static tola_status verify_open(verifying *v, const char *path, const tola_log_verify_options *o, tola_error *err) {
+    int64_t last;
+    TRY(read_moment(v, path, &last, err));
+    TRY(read_heads(v, last, err));
+    TRY(check_head_file(v, path, o->checkpoint != NULL, err));
+    if (o->checkpoint) TRY(check_outside(v, o->checkpoint, err));
     if (v->heads_end <= v->signed_size && v->heads_end <= v->rows)
         TRY(log_report_add(v->out, "head", v->heads_end - 1, err,
                            "the signed heads of %" PRIu64 " and more entries are missing", v->heads_end));
@@ -496,9 +510,11 @@ tola_status tola_log_verify(const char *log, const tola_log_verify_options *opti
     tola_log_verify_options o = TOLA_LOG_VERIFY_OPTIONS_INIT;
     TRY(options_take(&o, sizeof o, options, err));
     verifying v = { .rows = 0 };
+    buf_init(&v.beside, 1 << 16);
     tola_status status = verify_all(&v, log, &o, err);
     log_db_close(&v.db);
     note_key_free(&v.key);
+    buf_free(&v.beside);
     mem_free(v.bodies);
     mem_free(v.kept);
     mem_free(v.roots);

@@ -116,6 +116,11 @@ $ export TOLA_LOG=a.log; tola log checkpoint > old; tola inspect m.safetensors -
 2> tola: a proof is verified with the log's public key: --public-key FILE, or TOLA_LOG
 [exit 2]
 
+# The log in the folder that is looked at, is no part of it.
+$ mkdir in; cp m.safetensors in; TOLA_LOG=in/a.log tola scan in -q; TOLA_LOG=in/a.log tola scan in -q; TOLA_LOG=in/a.log tola log show --json | grep -o '"digest.*"'
+"digest": "sha256:9db1217e83822156f42820398600bedfac9d438dd13e5fc5b45a4220bf2bc1e3"
+"digest": "sha256:9db1217e83822156f42820398600bedfac9d438dd13e5fc5b45a4220bf2bc1e3"
+
 # An entry is edited.
 $ cp a.log f.log; cp a.log.pub f.log.pub; cp a.log.head f.log.head; cp a.log.key f.log.key; sed -i 's/"verb":"merge"/"verb":"stats"/' f.log; TOLA_LOG=f.log tola log verify --json | grep -A9 problems; TOLA_LOG=f.log tola inspect m.safetensors -q >out; TOLA_LOG=f.log tola log show -q --verb merge
   "problems": [
