@@ -197,6 +197,60 @@ def trainings():
                 show(f"{what:48} {ours['activations'] / 1e6:8.1f} MB, tola train {memory['activations'] / 1e6:8.1f} MB")
 
 
+TINY = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+        "num_hidden_layers": 4, "vocab_size": 128, "max_position_embeddings": 256, "pad_token_id": 0, "bos_token_id": 1,
+        "eos_token_id": 2}
+TURNS = {"sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"] * 2}
+CACHES = {
+    "llama": {}, "qwen3": {}, "gemma3_text": TURNS,
+    "gpt_oss": {**TURNS, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "gemma3n_text": {**TURNS, "num_kv_shared_layers": 2, "hidden_size_per_layer_input": 8, "laurel_rank": 8,
+                     "vocab_size_per_layer_input": 128, "intermediate_size": [96] * 4,
+                     "activation_sparsity_pattern": [0.0] * 4},
+    "qwen3_5_text": {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16,
+                     "linear_value_head_dim": 16, "layer_types": ["linear_attention", "full_attention"] * 2},
+    "mamba2": {"num_heads": 8, "state_size": 16, "n_groups": 1, "expand": 2},
+    "nemotron_h": {"layers_block_type": ["mamba", "attention", "mlp", "mamba"], "mamba_num_heads": 8,
+                   "mamba_head_dim": 16, "n_groups": 1, "ssm_state_size": 16},
+    "lfm2": {"layer_types": ["conv", "full_attention"] * 2, "block_multiple_of": 8},
+    "falcon_h1": {"mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 16},
+    "jamba": {"num_experts": 4, "num_experts_per_tok": 2, "attn_layer_period": 4, "attn_layer_offset": 1,
+              "use_mamba_kernels": False},
+    "minimax_m2": {"num_local_experts": 4, "num_experts_per_tok": 2},
+}
+
+
+def numbers(thing, seen, depth=0):
+    """All tensors of floats below an object, once each."""
+    if torch.is_tensor(thing):
+        if thing.is_floating_point():
+            seen[id(thing)] = thing
+    elif depth < 7 and isinstance(thing, (dict, list, tuple)):
+        for value in thing.values() if isinstance(thing, dict) else thing:
+            numbers(value, seen, depth + 1)
+    elif depth < 7 and hasattr(thing, "__dict__"):
+        numbers({k: v for k, v in vars(thing).items() if "config" not in k}, seen, depth + 1)
+    return seen
+
+
+def caches():
+    """What 40 tokens leave in transformers' caches, element for element; it keeps one token less than the window."""
+    length = 40
+    with tempfile.TemporaryDirectory() as folder:
+        for name, more in CACHES.items():
+            config = CONFIG_MAPPING[name](**{**TINY, **more})
+            model = AutoModelForCausalLM.from_config(config).eval()
+            with torch.no_grad():
+                out = model(torch.randint(3, 100, (1, length)), use_cache=True)
+            cache = getattr(out, "past_key_values", None) or getattr(out, "cache_params", None)
+            expected = sum(t.numel() for t in numbers(cache, {}).values())
+            path = pathlib.Path(folder) / f"{name}.json"
+            path.write_text(json.dumps(config.to_dict()))
+            got = sum(count * (state + (min(length, window - 1) if memory == 2 else length) * (key + value))
+                      for count, memory, window, key, value, state, _, _ in probe(path)[0]["rows"])
+            tally.equal(f"cache of {name}", got, expected)
+
+
 trainings()
 sessions()
 try:
@@ -207,6 +261,7 @@ try:
 except ImportError:
     tally.skip("no transformers: parameters of whole models")
 else:
+    caches()
     published()
     defaults()
 tally.finish()
