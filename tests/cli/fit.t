@@ -112,43 +112,33 @@ m3-max-64 Apple M3 Max 64GB 68.72 GB 410 145 - https://support.apple.com/en-us/1
 
 # What people see: parts, types as stacked bars, devices, money.
 $ echo '{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":4096,"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,"intermediate_size":14336,"vocab_size":128256,"max_position_embeddings":131072,"torch_dtype":"bfloat16","tie_word_embeddings":false}' > llama8.json
-> LC_ALL=C tola fit --config llama8.json --dtype q4_k_m --context 2K --devices mine.yaml --on shed,2xshed --api-in 1 --api-out 2 | sed -e '/^cheapest/,$d' -e 's/ *$//' | sed '$d'
+> LC_ALL=C tola fit --config llama8.json --dtype q8_0 --context 2K --devices mine.yaml --on shed,2xshed --api-in 1 --api-out 2 | sed -e '/^cheapest/,$d' -e '/^  i*q[1-6]/d' -e 's/ *$//' | sed '$d'
 llama8.json: 8.03 B parameters, llama, 32 layers
-weights q4_k_m, 4.894 bits each; context 2048 of 131072, batch 1
+weights q8_0, 8.5 bits each; context 2048 of 131072, batch 1
 \
 part          bytes
-weights     4.91 GB  4,912,913,832  ############################
-kv cache  268.44 MB    268,435,456  ##
+weights     8.53 GB  8,532,922,624  #############################
+kv cache  268.44 MB    268,435,456  #
 buffers    58.18 MB     58,184,704
-total       5.24 GB  5,239,533,992
+total       8.86 GB  8,859,542,784
 \
 type                   bits       total      shed    2xshed
   fp32                32.00    32.45 GB  2 needed      fits  ##########|#####   |
   fp16                16.00    16.39 GB      fits      fits  ########  |        |
   int8                 8.00     8.36 GB      fits      fits  ####      |        |
   int4                 4.00     4.34 GB      fits      fits  ##        |        |
-  q8_0                 8.50     8.86 GB      fits      fits  ####      |        |
-  q6_k                 6.56     6.91 GB      fits      fits  ###       |        |
-  q5_k_m               5.70     6.05 GB      fits      fits  ###       |        |
-* q4_k_m               4.89     5.24 GB      fits      fits  ##k       |        |
-  iq4_xs               4.46     4.80 GB      fits      fits  ##        |        |
-  q3_k_m               4.00     4.34 GB      fits      fits  ##        |        |
-  iq3_xxs              3.25     3.59 GB      fits      fits  ##        |        |
-  q2_k                 3.16     3.50 GB      fits      fits  ##        |        |
-  iq2_xs               2.59     2.92 GB      fits      fits  #         |        |
-  iq2_xxs              2.38     2.72 GB      fits      fits  #         |        |
-  iq1_s                2.00     2.34 GB      fits      fits  #         |        |
+* q8_0                 8.50     8.86 GB      fits      fits  ####      |        |
   # weights  k kv cache  b buffers  | shed 20.00 GB  | 2xshed 40.00 GB
 \
 device  fits  needed  each holds        of  decode t/s  prefill t/s  bound by   USD/h
-shed    yes        1     6.31 GB  20.00 GB         121         3485  bandwidth   1.00
-2xshed  yes        1     3.72 GB  20.00 GB         152         4882  bandwidth   2.00
-  shed: best type that fits bf16 (16 bits); longest context 106464
+shed    yes        1     9.93 GB  20.00 GB        81.6         3485  bandwidth   1.00
+2xshed  yes        1     5.53 GB  20.00 GB         112         4882  bandwidth   2.00
+  shed: best type that fits bf16 (16 bits); longest context 78848
   2 x shed: best type that fits bf16 (16 bits); longest context 131072 (the model's own)
   prefill: 512 tokens at once; decode: behind 2048 tokens
   rates are estimates: shares of bandwidth and peak that devices of a kind reach
-  1 x shed: 0.16 USD per million tokens read, 4.60 written, batch 1, busy 50 % of the time; never cheaper than the API (1.25 for 3 read to 1 written): at most 575.16 M tokens a month, at 1.27 per million
-  2 x shed: 0.23 USD per million tokens read, 7.33 written, batch 1, busy 50 % of the time; never cheaper than the API (1.25 for 3 read to 1 written): at most 728.93 M tokens a month, at 2.00 per million
+  1 x shed: 0.16 USD per million tokens read, 6.81 written, batch 1, busy 50 % of the time; never cheaper than the API (1.25 for 3 read to 1 written): at most 400.68 M tokens a month, at 1.82 per million
+  2 x shed: 0.23 USD per million tokens read, 9.93 written, batch 1, busy 50 % of the time; never cheaper than the API (1.25 for 3 read to 1 written): at most 550.29 M tokens a month, at 2.65 per million
 
 # The picture: parts stacked, a line for each device.
 $ tola fit --params 7B --on rtx4090,2xrtx3060 --plot p.svg -q; grep -c '<rect' p.svg | awk '$1 > 40 { print "rectangles" }'; grep -o -E '>(rtx4090|2 x rtx3060-12|fp16, 16 bits|kv cache|GB \(1e9 bytes\))[^<]*' p.svg | sort
