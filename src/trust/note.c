@@ -148,6 +148,10 @@ tola_status note_key_parse(const char *text, size_t length, note_key *out, tola_
 
 static tola_status read_pem(const char *path, bool private, const char *name, note_key *out, tola_error *err) {
     sign_key key;
+    if (!*name) {
+        err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "is a key in PEM form, which has no name: the log's own .pub has one");
+        return err_in_file(err, TOLA_E_ARG, path);
+    }
     TRY(private ? key_read_private(path, NULL, &key, err) : key_read_public(path, &key, err));
     tola_status status;
     if (key.kind != KEY_ED25519) {

@@ -136,8 +136,7 @@ static void test_bad_notes(void **state) {
         "a\n\nno signature\n",
         "a\n\n\xe2\x80\x94 name\n",
         "a\n\n\xe2\x80\x94 na+me AAAAAAAA\n",
-        "a\n\n\xe2\x80\x94 n\xc2\xa0"
-        "e AAAAAAAA\n",
+        "a\n\n\xe2\x80\x94 n\302\240e AAAAAAAA\n",
         "a\n\n\xe2\x80\x94 name AAA\n",
         "a\n\n- name AAAAAAAA\n",
         "a\tb\n\n\xe2\x80\x94 name AAAAAAAA\n",
