@@ -194,5 +194,6 @@ const cli_verb cmd_scan = {
     .defaults = &defaults,
     .min_args = 1,
     .max_args = 1u << 20,
+    .model = true,
     .run = run,
 };

@@ -24,6 +24,7 @@
 #include "formats/format.h"
 #include "trust/libarchive.h"
 #include "trust/sandbox.h"
+#include <tola/encrypt.h>
 
 #define MAX_FILES (1u << 20)
 #define MAX_PATH_BYTES 4096
@@ -162,9 +163,36 @@ static tola_status add_reference(report_owner *o, const opener *how, const char 
     return status;
 }
 
+/* The files of an encrypted folder, where a key to it was given; *found false for anything else. */
+static tola_status add_encrypted(report_owner *o, const char *path, bool *found, tola_error *err) {
+    void *opened = NULL;
+    tola_status status = TOLA_OK;
+    *found = ck_open_container(path, &opened, NULL) == TOLA_OK && opened && container_encrypted.folder(opened);
+    size_t at = 0;
+    for (const char *name; *found && status == TOLA_OK && (name = container_encrypted.next(opened, &at));) {
+        char *inside = path_join(path, name);
+        status = inside ? add_file(o, inside, 0, err) : err_nomem(err, "listing files");
+        mem_free(inside);
+    }
+    ck_close_container(opened);
+    return status;
+}
+
 static tola_status add_path(report_owner *o, const char *path, tola_error *err) {
     const opener *how = opener_find(path);
-    return how ? add_reference(o, how, path, err) : add_local(o, path, err);
+    bool found;
+    if (how) return add_reference(o, how, path, err);
+    TRY(add_encrypted(o, path, &found, err));
+    return found ? TOLA_OK : add_local(o, path, err);
+}
+
+/* What is encrypted for somebody else, or damaged, is scanned as the bytes it is: it may be anything, so it is not safe. */
+static tola_status open_to_scan(const char *path, source **out, tola_error *err) {
+    tola_error why = TOLA_ERROR_INIT;
+    tola_status status = ck_open_source(path, out, &why);
+    if (status != TOLA_OK && tola_encrypted(path)) return source_open_file(path, out, err);
+    if (status != TOLA_OK && err) *err = why;
+    return status;
 }
 
 /* ---- one file ---- */
@@ -202,7 +230,7 @@ static bool tell(progress *p, uint64_t bytes) {
 static tola_status scan_all_here(report_owner *o, progress *p, tola_error *err) {
     for (size_t i = 0; i < o->count; i++) {
         source *src;
-        TRY(ck_open_source(o->files[i].path, &src, err));
+        TRY(open_to_scan(o->files[i].path, &src, err));
         o->files[i].bytes = src->size;
         tola_status status = scan_here(src, &o->a, &o->files[i], err);
         source_close(src);
@@ -420,7 +448,7 @@ static tola_status fill_places(children *c, size_t *next, tola_error *err) {
         source *src;
         if (place->fd >= 0) continue;
         size_t file = (*next)++;
-        TRY(ck_open_source(c->o->files[file].path, &src, err));
+        TRY(open_to_scan(c->o->files[file].path, &src, err));
         c->o->files[file].bytes = src->size;
         tola_status status = start_child(c, place, file, src, 0, err);
         if (status != TOLA_OK) {

@@ -132,3 +132,9 @@ m: valid, signed with a P-256 key; 8 entries, 10.91 kB
 # Signatures over the plain files hold for what comes back.
 $ tola encrypt m signed.enc -r carol.pub -q && tola decrypt signed.enc signed --identity carol -q && tola verify signed --public-key s.pub
 signed: valid, signed with a P-256 key; 8 entries, 10.91 kB
+
+# What nobody can look into is not safe; with the key it is looked into.
+$ tola encrypt m/model-00001-of-00002.safetensors s.enc -r carol.pub -q; tola scan s.enc; tola scan s.enc signed.enc --identity carol | sort
+unknown  s.enc (data)
+  unknown: in no format that is known here (offset 0)
+10 files: 10 safe, 0 unknown, 0 dangerous
