@@ -12,6 +12,7 @@
 #ifndef POLICY_FORM_H
 #define POLICY_FORM_H
 
+#include "policy/compute.h"
 #include "policy/document.h"
 #include "policy/facts.h"
 #include "policy/record.h"
@@ -52,7 +53,9 @@ form_answer form_licence(const form *x);
 const char *form_line(arena *a, const char *text, const char *more);
 /* "data[3].url" */
 const char *form_row_fact(const form *x, const char *list, size_t i, const char *key);
-/* Training compute: declared, else estimated as 6ND; its method in `how`. False where it is unknown. */
+/* Every way to know the compute; false without facts. */
+bool form_compute(const form *x, compute_result *out);
+/* Training compute: declared, else estimated (6ND, hardware hours); its method in `how`. False where it is unknown. */
 bool form_flop(const form *x, double *flop, const char **how, doc_source *source);
 /* Energy of training in MWh. */
 bool form_energy(const form *x, double *mwh, doc_source *source);

@@ -356,25 +356,39 @@ static double active_parameters(const form *x) {
     return (double)(s->active ? s->active : s->parameters);
 }
 
+bool form_compute(const form *x, compute_result *out) {
+    const tola_summary *s = &x->r->summary;
+    double told;
+    compute_model m = { s->parameters ? (double)s->parameters : NAN, s->parameters ? active_parameters(x) : NAN,
+                        "weights", "weights" };
+    if (!x->f) return false;
+    if (number(x, "model.active_parameters", &told)) {
+        m.active = told;
+        m.active_source = "model.active_parameters";
+    }
+    bool modified = facts_count(x->f, "bases") > 0 || x->r->base_count > 0;
+    return compute_estimate(x->f, &m, modified, x->a, out, NULL) == TOLA_OK;
+}
+
+/* What was declared, else 6ND, else hardware hours: of the training, else of the modification. */
 bool form_flop(const form *x, double *flop, const char **how, doc_source *source) {
-    double tokens, tuning;
-    *source = DOC_FACTS;
-    *how = form_fact(x, "training.compute_method");
-    if (number(x, "training.compute_flop", flop)) {
-        if (number(x, "finetuning.compute_flop", &tuning)) *flop += tuning;
-        if (!*how) *how = "as declared by the provider";
-        return true;
-    }
+    static const char *const methods[] = { "declared", "6ND", "hardware" }, *const stages[] = { "training",
+                                                                                                "modification" };
+    compute_result r;
     *source = DOC_COMPUTED;
-    double weights = active_parameters(x);
-    if (!(weights > 0)) return false;
-    if (number(x, "training.tokens", &tokens)) {
-        if (!*how)
-            *how = record_text(x->a, "Estimate: 6 N D, %s active parameters of the weights and %s tokens of training",
-                               record_figures(x->a, weights, 2), record_figures(x->a, tokens, 3));
-        *flop = 6 * weights * tokens;
-        return true;
-    }
+    *how = form_fact(x, "training.compute_method");
+    if (!form_compute(x, &r)) return false;
+    for (size_t stage = 0; stage < 2; stage++)
+        for (size_t k = 0; k < sizeof methods / sizeof *methods; k++)
+            for (size_t i = 0; i < r.count; i++) {
+                const tola_comply_estimate *e = &r.estimates[i];
+                if (strcmp(e->of, stages[stage]) != 0 || strcmp(e->method, methods[k]) != 0 || isnan(e->flop)) continue;
+                *flop = e->flop;
+                *source = k ? DOC_COMPUTED : DOC_FACTS;
+                if (!*how && k == 0) *how = "as declared by the provider";
+                if (!*how) *how = record_text(x->a, "Estimate: %s, %s", e->method, e->formula);
+                return true;
+            }
     return false;
 }
 
@@ -385,7 +399,7 @@ static form_answer c_flop(const form *x) {
     if (!form_flop(x, &flop, &how, &source)) return told(NULL, NULL, source);
     return told(
         record_text(x->a, "%s FLOP%s", record_figures(x->a, flop, 2), source == DOC_COMPUTED ? " (estimate)" : ""),
-        source == DOC_COMPUTED ? "6 N D" : "training.compute_flop", source);
+        source == DOC_COMPUTED ? "estimate of compute" : "training.compute_flop", source);
 }
 
 static form_answer c_flop_order(const form *x) {
@@ -395,7 +409,7 @@ static form_answer c_flop_order(const form *x) {
     if (!form_flop(x, &flop, &how, &source) || !(flop > 0)) return told(NULL, NULL, source);
     return told(
         record_text(x->a, "10^%d FLOP%s", (int)floor(log10(flop) + 1e-12), source == DOC_COMPUTED ? " (estimate)" : ""),
-        source == DOC_COMPUTED ? "6 N D" : "training.compute_flop", source);
+        source == DOC_COMPUTED ? "estimate of compute" : "training.compute_flop", source);
 }
 
 static form_answer c_flop_method(const form *x) {

@@ -66,6 +66,10 @@ static tola_status contradictions(paper_owner *p, tola_error *err) {
                              numbers[i].path, numbers[i].is),
                  err));
     }
+    form x = { &p->r, p->f, 0, &p->d.a };
+    compute_result compute;
+    if (form_compute(&x, &compute))
+        for (size_t i = 0; i < compute.n_findings; i++) TRY(warn(p, compute.findings[i], err));
     const char *licence = facts_text(p->f, "licence.id");
     if (licence && p->r.licence && strcasecmp(licence, p->r.licence) != 0)
         TRY(warn(p,
