@@ -19,6 +19,7 @@
 #include <tola/machine.h>
 #include <tola/papers.h>
 #include <tola/quantize.h>
+#include <tola/release.h>
 #include <tola/run.h>
 #include <tola/sampling.h>
 #include <tola/scan.h>

@@ -11,7 +11,7 @@ extern const cli_verb cmd_fit;
 extern const cli_verb cmd_log;
 extern const cli_verb cmd_comply;
 extern const cli_verb cmd_encrypt, cmd_decrypt, cmd_rekey, cmd_keygen;
-extern const cli_verb cmd_card, cmd_bom;
+extern const cli_verb cmd_card, cmd_bom, cmd_release;
 extern const cli_verb cmd_tokenize, cmd_embed, cmd_eval, cmd_bench;
 
 const cli_verb *const cli_verbs[] = {
@@ -41,5 +41,6 @@ const cli_verb *const cli_verbs[] = {
     &cmd_comply,
     &cmd_card,
     &cmd_bom,
+    &cmd_release,
     NULL,
 };
