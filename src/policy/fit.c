@@ -96,6 +96,7 @@ static tola_status take_training(fit_job *j, tola_error *err) {
     if (o->recompute) TRY(word_in(o->recompute, recomputes, "--recompute", &recompute, err));
     if (o->precision) TRY(word_in(o->precision, precisions, "--precision", &precision, err));
     memory_training *t = &j->train;
+    if (j->run.engine == MEMORY_TOLA) t->engine = MEMORY_TOLA; /* as tola train lays it out */
     if (o->rank && method != MEMORY_FULL && j->shape.width && o->rank > j->shape.width)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "--rank %u: more than the model's width, %llu", o->rank,
                        (unsigned long long)j->shape.width);

@@ -125,6 +125,12 @@ static const char *basis_of(const model_shape *s, const memory_training *o) {
     return "counted after arXiv 2205.05198 (activations) and 1910.02054 (states)";
 }
 
+/* What frozen weights are kept in where nobody says: Tola trains adapters over them as they are. */
+static const char *frozen_word(const memory_training *o) {
+    if (o->method == MEMORY_QLORA) return "nf4_double";
+    return o->engine == MEMORY_TOLA ? "stored" : o->f32 ? "f32" : "bf16";
+}
+
 tola_status memory_of_training(const model_shape *s, const memory_training *options, memory_bytes *out,
                                tola_error *err) {
     memory_training own = *options;
@@ -136,7 +142,7 @@ tola_status memory_of_training(const model_shape *s, const memory_training *opti
     if (o->method == MEMORY_FULL)
         base = (memory_weights){ .bits = o->f32 ? 32 : 16 };
     else if (base.bits == 0 && !base.stored)
-        TRY(memory_weights_parse(o->method == MEMORY_QLORA ? "nf4_double" : o->f32 ? "f32" : "bf16", &base, err));
+        TRY(memory_weights_parse(frozen_word(o), &base, err));
     TRY(memory_weights_bytes(s, &base, &m.weights, err));
     const double gradient = o->method != MEMORY_FULL || o->f32 ? 4 : 2;
     if (o->method != MEMORY_FULL) TRY(memory_take((double)m.weights + 4 * trained, &m.weights, "weights", err));

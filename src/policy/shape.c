@@ -135,6 +135,20 @@ static bool bare_folder(const char *path, char **config) {
     return *config != NULL && stat(*config, &st) == 0;
 }
 
+/* A folder's own name says more than that of its first file. */
+static tola_status name_folder(const char *path, model_shape *s, tola_error *err) {
+    struct stat st;
+    if (opener_find(path) != NULL || stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) return TOLA_OK;
+    size_t end = strlen(path), begin;
+    while (end > 1 && path[end - 1] == '/') end--;
+    for (begin = end; begin > 0 && path[begin - 1] != '/';) begin--;
+    if (end - begin == 0 || path[begin] == '.') return TOLA_OK;
+    s->name = arena_strndup(s->owner, path + begin, end - begin);
+    if (s->name != NULL) return TOLA_OK;
+    shape_dispose(s);
+    return err_nomem(err, "a model's shape");
+}
+
 tola_status shape_open(const char *path, model_shape *out, tola_error *err) {
     const char *last = path_last(path);
     if (text_ends_with(last, ".json") && !text_ends_with(last, ".index.json")) return open_config(path, out, err);
@@ -150,6 +164,7 @@ tola_status shape_open(const char *path, model_shape *out, tola_error *err) {
         if (err) *err = detail;
     } else
         status = shape_of_checkpoint(ck, out, err);
+    if (status == TOLA_OK) status = name_folder(path, out, err);
     tola_checkpoint_close(ck);
     mem_free(config);
     return status;

@@ -205,11 +205,15 @@ static void scale_rows(model_shape *s, double by) {
     s->other = (uint64_t)((double)s->other * by);
 }
 
+/* The type that most bytes are of; integers, but for single bytes that are numbers themselves, hold packed weights. */
 static const char *stored_name(const tola_summary *sum) {
     size_t most = 0;
     for (size_t i = 0; i < TOLA_DTYPE_COUNT; i++)
         if (sum->dtypes[i].bytes > sum->dtypes[most].bytes) most = i;
-    return sum->dtypes[most].bytes > 0 ? tola_dtype_name((tola_dtype)most) : NULL;
+    if (sum->dtypes[most].bytes == 0) return NULL;
+    const tola_dtype_kind kind = tola_dtype_get_kind((tola_dtype)most);
+    const bool packed = most != TOLA_DTYPE_I8 && (kind == TOLA_KIND_INT || kind == TOLA_KIND_UINT);
+    return packed ? "packed codes" : tola_dtype_name((tola_dtype)most);
 }
 
 static tola_status take_counts(model_shape *s, const tola_checkpoint *ck, const tola_summary *sum, tola_error *err) {
