@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/secret.h"
 #include "trust/crypt_key.h"
 #include <tola/encrypt.h>
@@ -50,6 +51,9 @@ void tola_keys_forget(void) {
 /* ---- filling; the lock is held ---- */
 
 void crypt_ring_warn_wide(const char *path) {
+    static _Atomic uint64_t told; /* of one file once, however often it is read */
+    const uint64_t this = hash_string(path, strlen(path));
+    if (atomic_exchange(&told, this) == this) return;
     char message[1024];
     snprintf(message, sizeof message, "%s: others than its owner may read this key: chmod 600", path);
     if (warning) warning(warning_user, message);

@@ -166,7 +166,6 @@ static tola_status read_pem(const char *path, bool private, const char *name, no
 
 tola_status note_key_read(const char *path, bool private, const char *name, note_key *out, tola_error *err) {
     buf text;
-    if (private) TRY(key_check_mode(path, err));
     TRY(whole_read(path, 1 << 16, &text, err));
     size_t n = text.length, skip = strlen(PRIVATE);
     const char *data = (const char *)text.data;
@@ -174,6 +173,7 @@ tola_status note_key_read(const char *path, bool private, const char *name, note
     tola_status status;
     bool pem = n > 10 && memcmp(data, "-----BEGIN", 10) == 0;
     bool secret = n > skip && memcmp(data, PRIVATE, skip) == 0;
+    if (secret) key_warn_wide(path);
     if (pem)
         status = TOLA_OK;
     else if (secret != private)

@@ -1,7 +1,6 @@
 /* Keys through libcrypto. Their bytes stay in its memory, which it wipes; the text of the file is wiped here. */
 #include "trust/sign_key.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +8,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "trust/base64.h"
+#include "trust/crypt_ring.h"
 #include "trust/digest.h"
 #include "trust/whole.h"
 
@@ -86,12 +86,9 @@ static void *read_pem(const crypto *c, const buf *text, bool private, password *
     return pkey;
 }
 
-tola_status key_check_mode(const char *path, tola_error *err) {
+void key_warn_wide(const char *path) {
     struct stat st;
-    if (stat(path, &st) != 0) return err_errno(err, errno, "cannot open", path);
-    if (!S_ISREG(st.st_mode) || (st.st_mode & 077) == 0) return TOLA_OK;
-    return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s: mode %04o lets others at the private key: chmod 600 it first",
-                   path, (unsigned)(st.st_mode & 07777));
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0) crypt_ring_warn_wide(path);
 }
 
 static tola_status read_file(const char *path, bool private, password *p, sign_key *out, tola_error *err) {
@@ -122,8 +119,9 @@ static tola_status read_file(const char *path, bool private, password *p, sign_k
 
 tola_status key_read_private(const char *path, const char *text, sign_key *out, tola_error *err) {
     password p = { text, false };
-    TRY(key_check_mode(path, err));
-    return read_file(path, true, &p, out, err);
+    TRY(read_file(path, true, &p, out, err));
+    key_warn_wide(path);
+    return TOLA_OK;
 }
 
 tola_status key_read_public(const char *path, sign_key *out, tola_error *err) {

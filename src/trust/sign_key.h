@@ -17,10 +17,9 @@ typedef struct sign_key {
     key_kind kind;
 } sign_key;
 
-/* From a file that nobody else may read; `password` (may be NULL) opens one that is encrypted. */
+/* `password` (may be NULL) opens one that is encrypted. Warns of a file that others may read. */
 tola_status key_read_private(const char *path, const char *password, sign_key *out, tola_error *err);
-/* TOLA_E_ARG where others may read the file. */
-tola_status key_check_mode(const char *path, tola_error *err);
+void key_warn_wide(const char *path);
 tola_status key_read_public(const char *path, sign_key *out, tola_error *err);
 /* SubjectPublicKeyInfo in DER. */
 tola_status key_from_der(bundle_bytes der, sign_key *out, tola_error *err);
