@@ -41,5 +41,6 @@ const cli_verb cmd_bom = {
     .defaults = &defaults,
     .min_args = 1,
     .max_args = 2,
+    .model = true,
     .run = run,
 };

@@ -245,5 +245,6 @@ const cli_verb cmd_card = {
     .defaults = &defaults,
     .min_args = 1,
     .max_args = 2,
+    .model = true,
     .run = run,
 };

@@ -113,5 +113,6 @@ const cli_verb cmd_comply = {
     .settings_size = sizeof(settings),
     .min_args = 0,
     .max_args = 1,
+    .model = true,
     .run = run,
 };

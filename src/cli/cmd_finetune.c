@@ -266,6 +266,7 @@ static int run(const void *parsed, char **args, int n_args) {
     showing show = { .show = { .unit = "tokens" }, .summary = &summary };
     o.event = event;
     o.event_user = &show;
+    if (tola_encrypted(args[0])) cli_warn("%s is encrypted, what is learned from it is not", args[0]);
     cli_catch_interrupts();
     tola_status status = tola_finetune(args[0], &o, &summary, &result, &err);
     cli_progress_end();

@@ -204,5 +204,6 @@ const cli_verb cmd_fit = {
     .settings_size = sizeof(settings),
     .min_args = 0,
     .max_args = 1,
+    .model = true,
     .run = run,
 };

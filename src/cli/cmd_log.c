@@ -474,6 +474,7 @@ const cli_verb cmd_log = {
     .defaults = &defaults,
     .min_args = 1,
     .max_args = 2,
+    .model = true,
     .run = run,
     .unlogged = unlogged,
 };

@@ -192,6 +192,8 @@ static int open_all(run *r) {
     if (code == CLI_YES) code = open_session(r, r->model, &r->session);
     if (code == CLI_YES) code = open_draft(r);
     if (code == CLI_YES) warn_of_context(r);
+    if (code == CLI_YES && r->set.session && tola_encrypted(r->path))
+        cli_warn("%s is encrypted, the conversation in %s is not", r->path, r->set.session);
     if (code == CLI_YES && r->set.session && access(r->set.session, F_OK) == 0) {
         code = run_load(r, r->set.session);
         r->resumed = true;

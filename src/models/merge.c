@@ -240,6 +240,8 @@ static tola_status take_model(merging *m, const tola_checkpoint *model, const to
                               tola_error *err) {
     const tola_value *quantized = logical_config(tola_checkpoint_config(model));
     m->in = model;
+    if (tola_checkpoint_encrypted(model) && o->warning)
+        o->warning(o->warning_user, "the input is encrypted, the output is not");
     if (strcmp(tola_value_str(tola_value_get(quantized, "quant_method"), ""), "mxfp4") != 0)
         TRY(logical_open(model, LOGICAL_MODEL, &m->view, err));
     if (m->view != NULL) {
