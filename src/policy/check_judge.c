@@ -404,6 +404,7 @@ static tola_status check_file(const char *path, const char *model, const tola_pa
     out->agrees = true;
     TRY(judge_all(v, out, err));
     TRY(find_unlisted(v, out, err));
+    if (record_failed(&v->claims.a) || record_failed(&v->r.a)) return err_nomem(err, "checking a document");
     if (out->checked == 0) {
         err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "says nothing of the weights that can be checked");
         return err_in_file(err, TOLA_E_FORMAT, path);

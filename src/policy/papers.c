@@ -152,7 +152,7 @@ static tola_status make(const char *model, const tola_paper_options *o, paper_ow
     out->format = format_of(o);
     TRY(o->kind <= TOLA_PAPER_DATA ? make_document(p, o, now, out, err) : make_bom(p, o, now, out, err));
     buf_u8(&p->text, 0);
-    if (p->text.failed) return err_nomem(err, "making a document");
+    if (p->text.failed || record_failed(&p->d.a) || record_failed(&p->r.a)) return err_nomem(err, "making a document");
     out->text = (const char *)p->text.data;
     out->length = p->text.length - 1;
     out->unknown_fields = p->unknown;

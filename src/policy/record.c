@@ -32,10 +32,15 @@ const char *record_text(arena *a, const char *pattern, ...) {
     int n = vsnprintf(NULL, 0, pattern, args);
     va_end(args);
     char *text = n >= 0 ? arena_alloc(a, (size_t)n + 1) : NULL;
-    if (text) vsnprintf(text, (size_t)n + 1, pattern, again);
+    if (text)
+        vsnprintf(text, (size_t)n + 1, pattern, again);
+    else
+        a->limit = 1; /* record_failed: what could not be written must not look like what is unknown */
     va_end(again);
     return text;
 }
+
+bool record_failed(const arena *a) { return a->limit == 1; }
 
 const char *record_figures(arena *a, double value, int figures) {
     if (!(value > 0) || !isfinite(value)) return record_text(a, "%g", value);

@@ -104,6 +104,8 @@ const char *record_figures(arena *a, double value, int figures);
 const char *record_text(arena *a, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 /* The YAML between a first line "---" and the next one; false where there is none. */
 bool record_front_matter(const char *text, size_t length, const char **begin, size_t *bytes);
+/* Was there no memory for a record_text of this arena? */
+bool record_failed(const arena *a);
 /* Text of a member of the card's front matter: a list's members joined by ", ". NULL where there is none. */
 const char *record_card(record *r, const char *key);
 

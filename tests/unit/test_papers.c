@@ -1,4 +1,5 @@
 /* Text that stays text, forms that name what exists, claims read and judged. */
+#include "base/mem.h"
 #include "policy/check.h"
 #include "policy/data.h"
 #include "policy/document.h"
@@ -188,6 +189,50 @@ static void claims_are_read(void **state) {
     check_free(&c);
 }
 
+/* Without memory at any point there is an error, or the very same document. */
+static void memory_fails(void **state) {
+    (void)state;
+    static const char header[] = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}\n";
+    static const char told[] =
+        "model: {name: x, languages: [en, de]}\nevaluation: [{benchmark: a, metric: b, value: 1}]\n"
+        "data: [{name: d, kind: public, modality: text, tokens: 2T}]\ntraining: {tokens: 2T}\n";
+    unsigned char file[10 + sizeof header - 1 + 4] = { 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, sizeof header - 1, 0 };
+    memcpy(file + 10, header, sizeof header - 1);
+    unit_write(unit_path("x.npy"), file, sizeof file);
+    unit_write(unit_path("f.yaml"), told, sizeof told - 1);
+    char model[600], facts_path[600];
+    snprintf(model, sizeof model, "%s", unit_path("x.npy"));
+    snprintf(facts_path, sizeof facts_path, "%s", unit_path("f.yaml"));
+    for (int kind = 0; kind <= TOLA_PAPER_SPDX; kind++) {
+        tola_paper_options o = TOLA_PAPER_OPTIONS_INIT;
+        tola_paper whole, paper;
+        tola_error err = TOLA_ERROR_INIT;
+        o.kind = (tola_paper_kind)kind;
+        o.facts = facts_path;
+        o.time = 86400;
+        o.no_digest = true;
+        o.threads = 1;
+        tola_status status = tola_paper_make(model, &o, &whole, &err);
+        if (status == TOLA_E_UNSUPPORTED) skip(); /* libyaml or libcrypto is absent */
+        assert_int_equal(status, TOLA_OK);
+        for (uint64_t n = 0, step = 1;; n += step) {
+            fault_arm(FAULT_ALLOC, n, false);
+            status = tola_paper_make(model, &o, &paper, &err);
+            uint64_t seen = fault_count(FAULT_ALLOC);
+            fault_disarm();
+            if (status == TOLA_OK) {
+                bool same = strcmp(paper.text, whole.text) == 0;
+                tola_paper_dispose(&paper);
+                if (!same) print_error("kind %d: another document without allocation %d\n", kind, (int)n);
+                assert_true(same);
+            }
+            if (n > seen + 1) break;
+            step = n < 400 ? 1 : 7;
+        }
+        tola_paper_dispose(&whole);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(markdown_stays_text),
@@ -197,6 +242,7 @@ int main(void) {
         cmocka_unit_test(form_ranges),
         cmocka_unit_test(numbers_as_people_write_them),
         cmocka_unit_test(claims_are_read),
+        cmocka_unit_test_setup_teardown(memory_fails, unit_set_up, unit_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
