@@ -3,6 +3,7 @@
 #include "trust/crypt_ring.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
