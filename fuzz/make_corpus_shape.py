@@ -53,6 +53,12 @@ def main():
         (folder / f"{outer}.json").write_text(json.dumps(
             {"model_type": outer, "text_config": {"model_type": inner, **BASE, **(MLA if "seek" in inner else {})},
              "vision_config": vision}))
+    for name in ("t5", "bart", "whisper"):
+        (folder / f"{name}.json").write_text(json.dumps(
+            {"model_type": name, "d_model": 64, "num_heads": 4, "d_kv": 16, "d_ff": 128, "num_layers": 2,
+             "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "vocab_size": 100}))
+    (folder / "vit.json").write_text(json.dumps(
+        {"model_type": "vit", **BASE, "image_size": 32, "patch_size": 8, "num_labels": 10}))
     (folder / "resnet.json").write_text(json.dumps(
         {"model_type": "resnet", "depths": [1, 2], "hidden_sizes": [16, 32], "embedding_size": 8, "num_labels": 10}))
 

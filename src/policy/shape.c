@@ -68,7 +68,7 @@ static void build_config(shape_build *b) {
     read_family(b);
     quant_read(b);
     b->shape->from = SHAPE_FROM_CONFIG;
-    if (shape_image(b)) return;
+    if (shape_image(b) || shape_pair(b)) return;
     if (b->text == b->whole && !has_words(b) && word_find(b, b->whole, "vision_config audio_config") != NULL) {
         shape_fail(b, TOLA_E_FORMAT, "text_config is missing beside vision_config");
         return;

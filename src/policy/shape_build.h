@@ -184,6 +184,7 @@ bool shape_mixed_layer(shape_build *b, const decoder *d, uint32_t layer);
 bool shape_special_layer(shape_build *b, const decoder *d, uint32_t layer);
 void shape_special_rest(shape_build *b, const decoder *d); /* what such families have beside the layers */
 void shape_towers(shape_build *b);                         /* shape_towers.c */
-bool shape_image(shape_build *b);                          /* shape_image.c: of models of images; false: it is none */
+bool shape_pair(shape_build *b);  /* shape_pairs.c: of encoders with a decoder; false: it is none */
+bool shape_image(shape_build *b); /* shape_image.c: of models of images; false: it is none */
 
 #endif

@@ -119,6 +119,27 @@ def defaults():
     print(f"shape: {known} default configurations known, {fallen} fall back")
 
 
+OTHERS = {"t5": {}, "mt5": {}, "umt5": {}, "bart": {}, "mbart": {}, "whisper": {}, "bert": {}, "roberta": {},
+          "electra": {}, "vit": {"num_labels": 1000}, "deit": {"num_labels": 10}, "resnet": {"num_labels": 1000}}
+
+
+def others():
+    """Encoders, pairs of encoder and decoder, networks over images: default configurations."""
+    classes = [AutoModelForSeq2SeqLM, AutoModelForSpeechSeq2Seq, AutoModelForMaskedLM, AutoModelForImageClassification]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, more in OTHERS.items():
+            config = CONFIG_MAPPING[name](**more)
+            if name == "deit":  # there are two
+                config.architectures = ["DeiTForImageClassification"]
+            chosen = next(c for c in classes if type(config) in c._model_mapping.keys())
+            with torch.device("meta"):
+                model = chosen.from_config(config)
+            config.architectures = [type(model).__name__]
+            path = pathlib.Path(folder) / f"{name}.json"
+            path.write_text(json.dumps(config.to_dict()))
+            tally.equal(f"parameters of a default {name}", probe(path)[0].get("parameters"), count(model))
+
+
 BASE = {"rms_norm_eps": 1e-5, "rope_theta": 10000.0, "torch_dtype": "bfloat16", "max_position_embeddings": 32768,
         "tie_word_embeddings": False, "hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 3,
         "num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 32000, "hidden_act": "silu"}
@@ -255,12 +276,15 @@ trainings()
 sessions()
 try:
     import torch
-    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForImageClassification,
+                              AutoModelForImageTextToText, AutoModelForMaskedLM, AutoModelForSeq2SeqLM,
+                              AutoModelForSpeechSeq2Seq)
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 except ImportError:
     tally.skip("no transformers: parameters of whole models")
 else:
+    others()
     caches()
     published()
     defaults()
