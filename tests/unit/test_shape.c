@@ -394,12 +394,44 @@ static void test_unknown(void **state) {
     shape_dispose(NULL);
 }
 
+/* Every allocation fails in turn: an error, and nothing is left behind (the sanitizer looks). */
+static void test_memory_fails(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        GPT_OSS,
+        GEMMA3,
+        RESNET50,
+        "{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_attention_heads\": 4, \"num_hidden_layers\": 2, "
+        "\"quantization_config\": {\"config_groups\": {\"a\": {\"weights\": {\"num_bits\": 4}}}, "
+        "\"ignore\": [\"re:.*lm_head\", \"layers.1.mlp\"]}}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        tola_status status = TOLA_E_NOMEM;
+        arena a;
+        tola_value tree;
+        arena_init(&a, 0);
+        assert_int_equal(json_parse(texts[i], strlen(texts[i]), &a, &tree, NULL), TOLA_OK);
+        for (uint64_t n = 0; status != TOLA_OK && n < 2000; n++) {
+            model_shape s;
+            fault_arm(FAULT_ALLOC, n, false);
+            status = shape_of_config("config.json", &tree, &s, NULL);
+            fault_disarm();
+            if (status == TOLA_OK)
+                shape_dispose(&s);
+            else if (status != TOLA_E_NOMEM && status != TOLA_E_FORMAT)
+                fail_msg("%s: status %d", texts[i], status);
+        }
+        assert_int_equal(status, TOLA_OK);
+        arena_free(&a);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published), cmocka_unit_test(test_sizes),   cmocka_unit_test(test_images),
-        cmocka_unit_test(test_kv),        cmocka_unit_test(test_weights), cmocka_unit_test(test_mixtures),
-        cmocka_unit_test(test_training),  cmocka_unit_test(test_work),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_published), cmocka_unit_test(test_sizes),        cmocka_unit_test(test_images),
+        cmocka_unit_test(test_kv),        cmocka_unit_test(test_weights),      cmocka_unit_test(test_mixtures),
+        cmocka_unit_test(test_training),  cmocka_unit_test(test_work),         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_unknown),   cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
