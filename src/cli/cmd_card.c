@@ -68,12 +68,24 @@ static void report(const tola_paper *p, const char *out) {
     }
 }
 
+/* An ending that names another kind of file is a mistake; none at all is Markdown. */
+static bool good_ending(const char *out) {
+    static const char *const endings[] = { ".md", ".markdown", ".json", ".html", ".htm" };
+    const char *slash = strrchr(out, '/'), *name = slash ? slash + 1 : out, *dot = strrchr(name, '.');
+    if (!dot || dot == name) return true;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (strcmp(dot, endings[i]) == 0) return true;
+    return false;
+}
+
 static int make(const papers_settings *s, const char *kind, tola_paper_kind paper_kind, const char *model,
                 const char *out) {
     tola_error err = TOLA_ERROR_INIT;
     tola_paper_options o = TOLA_PAPER_OPTIONS_INIT;
     tola_paper paper;
     bool to_stdout = strcmp(out, "-") == 0;
+    if (paper_kind <= TOLA_PAPER_DATA && !s->format && !to_stdout && !good_ending(out))
+        return cli_fail("%s: the ending says no form that a card has: .md, .json or .html (or --format)", out);
     o.kind = paper_kind;
     o.facts = s->facts;
     o.evaluations = s->evaluations.items;

@@ -98,6 +98,9 @@ $ echo 'model: {parameters: 7B}' > wrong.yaml; tola card w.safetensors --facts w
 $ tola card w.safetensors
 2> tola: OUT is missing: a file (its ending says its form), or - for stdout
 [exit 2]
+$ tola card w.safetensors card.pdf
+2> tola: card.pdf: the ending says no form that a card has: .md, .json or .html (or --format)
+[exit 2]
 $ tola card w.safetensors --date 2026-02-30 y.md
 2> tola: --date 2026-02-30 is no day, as 2026-11-22 is
 [exit 2]
