@@ -103,10 +103,11 @@ def jobs_of(folder, size, threads):
         return {kind: size / wall / 1e9, f"{kind}: the cipher, a core": size / max(user, 1e-9) / 1e9}
 
     def ours(n):
-        made = rate(f"tola encrypt, {n} threads" if n > 1 else "tola encrypt, 1 thread", TOLA, "encrypt", model, enc, "-r",
-                    f"{key}.pub", "--force", "--threads", n)
-        made.update(rate(f"tola decrypt, {n} threads" if n > 1 else "tola decrypt, 1 thread", TOLA, "decrypt", enc, out,
-                         "--identity", key, "--force", "--threads", n))
+        threads_used = f"{n} threads" if n > 1 else "1 thread"
+        made = rate(f"tola encrypt, {threads_used}", TOLA, "encrypt", model, enc, "-r", f"{key}.pub", "--force",
+                    "--threads", n)
+        made.update(rate(f"tola decrypt, {threads_used}", TOLA, "decrypt", enc, out, "--identity", key, "--force",
+                         "--threads", n))
         if n > 1:
             made = {k: v for k, v in made.items() if "cipher" not in k}
         return made
@@ -126,13 +127,14 @@ def jobs_of(folder, size, threads):
         print("skipped: libsodium is absent")
     if shutil.which("age"):
         subprocess.run(["age-keygen", "-o", folder / "age.key"], check=True, capture_output=True)
-        public = subprocess.run(["age-keygen", "-y", folder / "age.key"], check=True, capture_output=True, text=True).stdout
+        public = subprocess.run(["age-keygen", "-y", folder / "age.key"], check=True, capture_output=True,
+                                text=True).stdout
 
         def age():
             a = run("age", "-r", public.strip(), "-o", folder / "w.age", model)
             b = run("age", "-d", "-i", folder / "age.key", "-o", out, folder / "w.age")
-            return {"age -r": size / a[0] / 1e9, "age -d": size / b[0] / 1e9, "age -r: the cipher, a core": size / a[1] / 1e9,
-                    "age -d: the cipher, a core": size / b[1] / 1e9}
+            return {"age -r": size / a[0] / 1e9, "age -d": size / b[0] / 1e9,
+                    "age -r: the cipher, a core": size / a[1] / 1e9, "age -d: the cipher, a core": size / b[1] / 1e9}
         jobs.append(age)
     else:
         print("skipped: age is absent")

@@ -12,7 +12,8 @@ import encrypt_format as form  # noqa: E402
 
 
 def member(kind, name, *stretches):
-    return (struct.pack("<BH", kind, len(name)) + name + struct.pack("<QI", sum(s.size for s in stretches), len(stretches)) +
+    size = sum(s.size for s in stretches)
+    return (struct.pack("<BH", kind, len(name)) + name + struct.pack("<QI", size, len(stretches)) +
             b"".join(s.pack() for s in stretches))
 
 

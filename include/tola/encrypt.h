@@ -1,8 +1,9 @@
 /* Encryption of models at rest (docs/encrypt.md has the format).
  *
- * An encrypted model is one file, whatever it was made from: a file of weights, or a folder. Wherever this library takes
- * the path of a model it takes that of an encrypted one: what is touched is decrypted, in memory, on the way. It needs a
- * key in this process's ring. Needs OpenSSL 3 (libcrypto) and, for passphrases, libsodium; both are loaded when used. */
+ * An encrypted model is one file, whatever it was made from: a file of weights, or a folder. Wherever this library
+ * takes the path of a model it takes that of an encrypted one: what is touched is decrypted, in memory, on the way. It
+ * needs a key in this process's ring. Needs OpenSSL 3 (libcrypto) and, for passphrases, libsodium; both are loaded when
+ * used. */
 #ifndef TOLA_ENCRYPT_H
 #define TOLA_ENCRYPT_H
 
@@ -14,8 +15,8 @@ extern "C" {
 
 /* ---- the ring: keys to open with ----
  * They lie in locked memory, until tola_keys_forget. From the first on, the process dumps no core. While the ring is
- * empty, TOLA_IDENTITY (a file of secret keys) and TOLA_PASSPHRASE_FILE are put in when a key is first wanted. Any thread.
- * Files may be pipes; "-" is stdin. */
+ * empty, TOLA_IDENTITY (a file of secret keys) and TOLA_PASSPHRASE_FILE are put in when a key is first wanted. Any
+ * thread. Files may be pipes; "-" is stdin. */
 
 /* A file of secret keys as tola_keygen writes it. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_keys_add_identity(const char *path, tola_error *err);
@@ -39,10 +40,10 @@ typedef struct tola_encrypt_options {
     size_t size;                         /* sizeof(tola_encrypt_options) */
     const char *const *recipients;       /* public keys: "tola-public-1:...", or files of them; NULL-terminated; NULL */
     const char *const *passphrase_files; /* NULL-terminated; NULL. One recipient or passphrase is required */
-    bool pad;             /* hide the size: up to an eighth more, less for large models */
-    uint64_t kdf_memory;  /* of Argon2id in bytes; 0 = 256 MiB */
-    uint32_t kdf_passes;  /* 0 = 3 */
-    uint32_t chunk_bytes; /* a power of two, 4096 to 16 MiB; 0 = 64 KiB */
+    bool pad;                            /* hide the size: up to an eighth more, less for large models */
+    uint64_t kdf_memory;                 /* of Argon2id in bytes; 0 = 256 MiB */
+    uint32_t kdf_passes;                 /* 0 = 3 */
+    uint32_t chunk_bytes;                /* a power of two, 4096 to 16 MiB; 0 = 64 KiB */
     bool overwrite;
     unsigned threads;
     tola_progress_fn progress;
@@ -65,8 +66,8 @@ typedef struct tola_encrypt_summary {
     uint64_t reserved[4];
 } tola_encrypt_summary;
 
-/* Encrypts a file, or a folder with all that is in it (links to files are followed; permissions and times are not kept).
- * `summary` may be NULL. On failure nothing is left. */
+/* Encrypts a file, or a folder with all that is in it (links to files are followed; permissions and times are not
+ * kept). `summary` may be NULL. On failure nothing is left. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_encrypt(const char *in, const char *out, const tola_encrypt_options *options,
                                                   tola_encrypt_summary *summary, tola_error *err);
 
@@ -108,8 +109,8 @@ typedef struct tola_rekey_options {
     }
 
 /* Changes in place who may open an encrypted model, without touching its payload. An interruption at any point leaves a
- * file that opens or that another rekey mends. Who was removed and kept the key of the file, or an old copy of its first
- * bytes, can still open it: to shut them out, encrypt anew. */
+ * file that opens or that another rekey mends. Who was removed and kept the key of the file, or an old copy of its
+ * first bytes, can still open it: to shut them out, encrypt anew. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_rekey(const char *path, const tola_rekey_options *options,
                                                 tola_encrypt_summary *summary, tola_error *err);
 

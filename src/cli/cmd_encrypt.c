@@ -30,7 +30,8 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_encrypt_summary s;
     (void)n_args;
     if (set->recipients.count == 0 && set->passphrase_files.count == 0)
-        return cli_fail("who may open it? --recipient PUB (tola keygen makes a pair of keys) or --passphrase-file FILE");
+        return cli_fail(
+            "who may open it? --recipient PUB (tola keygen makes a pair of keys) or --passphrase-file FILE");
     if (set->argon2_passes > UINT32_MAX || set->chunk_size > UINT32_MAX)
         return cli_fail("--argon2-passes or --chunk-size is too large");
     o.recipients = set->recipients.items;

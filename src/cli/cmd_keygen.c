@@ -65,7 +65,8 @@ const cli_verb cmd_keygen = {
         "public one; whoever has the secret one can open what was encrypted for it, or sign in its name. There is no "
         "way back to a key that was lost.\n"
         "\n"
-        "Keys for tola encrypt are X25519, one line of text. Keys for tola sign are PEM files as other tools read them, "
+        "Keys for tola encrypt are X25519, one line of text. Keys for tola sign are PEM files as other tools read "
+        "them, "
         "too.",
     .examples = "tola keygen my.key\ta pair for tola encrypt: my.key and my.key.pub\n"
                 "tola keygen sign.pem --kind sign\ta pair for tola sign and tola verify",

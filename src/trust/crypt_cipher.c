@@ -116,8 +116,8 @@ void crypt_aead_close(crypt_aead *a) {
 }
 
 /* The nonce of RFC 8439 is 32 zero bits and the end of XChaCha20's. */
-static bool feed(crypt_aead *a, const crypto *c, const uint8_t tail[8], const void *aad, size_t aad_bytes, const void *in,
-                 void *out, size_t bytes) {
+static bool feed(crypt_aead *a, const crypto *c, const uint8_t tail[8], const void *aad, size_t aad_bytes,
+                 const void *in, void *out, size_t bytes) {
     uint8_t nonce[12] = { 0 };
     int n;
     memcpy(nonce + 4, tail, 8);
@@ -125,13 +125,14 @@ static bool feed(crypt_aead *a, const crypto *c, const uint8_t tail[8], const vo
     if (aad_bytes && c->EVP_CipherUpdate(a->ctx, NULL, &n, aad, (int)aad_bytes) != 1) return false;
     for (size_t at = 0; at < bytes; at += AT_ONCE) {
         size_t here = bytes - at < AT_ONCE ? bytes - at : AT_ONCE;
-        if (c->EVP_CipherUpdate(a->ctx, (uint8_t *)out + at, &n, (const uint8_t *)in + at, (int)here) != 1) return false;
+        if (c->EVP_CipherUpdate(a->ctx, (uint8_t *)out + at, &n, (const uint8_t *)in + at, (int)here) != 1)
+            return false;
     }
     return true;
 }
 
-tola_status crypt_seal(crypt_aead *a, const uint8_t tail[8], const void *aad, size_t aad_bytes, const void *in, void *out,
-                       size_t bytes, uint8_t tag[CRYPT_TAG], tola_error *err) {
+tola_status crypt_seal(crypt_aead *a, const uint8_t tail[8], const void *aad, size_t aad_bytes, const void *in,
+                       void *out, size_t bytes, uint8_t tag[CRYPT_TAG], tola_error *err) {
     const crypto *c;
     uint8_t rest[16];
     int n;

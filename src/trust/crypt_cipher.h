@@ -1,7 +1,7 @@
 /* The ciphers of encrypted models: XChaCha20-Poly1305, HKDF-SHA256, X25519.
  *
  * XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) is HChaCha20, here, and the ChaCha20-Poly1305 of RFC 8439, which
- * OpenSSL does three times as fast as libsodium. Everything else is OpenSSL's, too. */
+ * OpenSSL does more than twice as fast as libsodium. Everything else is OpenSSL's, too. */
 #ifndef TRUST_CRYPT_CIPHER_H
 #define TRUST_CRYPT_CIPHER_H
 
@@ -26,8 +26,8 @@ typedef struct crypt_aead {
 tola_status crypt_aead_open(crypt_aead *a, bool encrypts, const uint8_t key[CRYPT_KEY], tola_error *err);
 void crypt_aead_close(crypt_aead *a); /* zeroed is fine */
 /* `out` may be `in`. `tail` are the last 8 bytes of the nonce of XChaCha20. */
-tola_status crypt_seal(crypt_aead *a, const uint8_t tail[8], const void *aad, size_t aad_bytes, const void *in, void *out,
-                       size_t bytes, uint8_t tag[CRYPT_TAG], tola_error *err);
+tola_status crypt_seal(crypt_aead *a, const uint8_t tail[8], const void *aad, size_t aad_bytes, const void *in,
+                       void *out, size_t bytes, uint8_t tag[CRYPT_TAG], tola_error *err);
 /* *genuine: the tag holds; where it does not, `out` is cleared. */
 tola_status crypt_unseal(crypt_aead *a, const uint8_t tail[8], const void *aad, size_t aad_bytes, const void *in,
                          void *out, size_t bytes, const uint8_t tag[CRYPT_TAG], bool *genuine, tola_error *err);

@@ -1,5 +1,6 @@
-/* Encrypting. First what is there: files, and in those that are weights the tensors; from it the index, and the place of
- * everything. Then pieces of all files go through the pool: read, encrypted where they lie, written, with their codes. */
+/* Encrypting. First what is there: files, and in those that are weights the tensors; from it the index, and the place
+ * of everything. Then pieces of all files go through the pool: read, encrypted where they lie, written, with their
+ * codes. */
 #define _GNU_SOURCE 1 /* explicit_bzero */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -169,8 +170,8 @@ static tola_status list_all_tensors(encrypting *e, tola_error *err) {
         if (status != TOLA_OK) break;
         if (tola_encrypted((const char *)path.data)) {
             if (e->files.folder) continue;
-            status = err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s: is encrypted already; tola rekey changes who may open it",
-                             e->in);
+            status = err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                             "%s: is encrypted already; tola rekey changes who may open it", e->in);
             break;
         }
         status = list_tensors(e, (const char *)path.data, err);
@@ -185,7 +186,8 @@ static int by_place(const void *a, const void *b) {
     const found_tensor *x = a, *y = b;
     if (x->member != y->member) return x->member < y->member ? -1 : 1;
     if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
-    return (x->bytes < y->bytes) - (x->bytes > y->bytes); /* of those that begin together the longest covers the others */
+    return (x->bytes < y->bytes) -
+           (x->bytes > y->bytes); /* of those that begin together the longest covers the others */
 }
 
 /* Member i's stretches: its tensors from number *t on, where they do not overlap, and what lies between. */
@@ -238,7 +240,8 @@ static tola_status make_index(encrypting *e, tola_error *err) {
         size_t count_at = e->plain.length;
         buf_u32le(&e->plain, 0);
         uint32_t count = add_stretches(e, i, &t);
-        for (int b = 0; b < 4 && !e->plain.failed; b++) e->plain.data[count_at + (size_t)b] = (uint8_t)(count >> (8 * b));
+        for (int b = 0; b < 4 && !e->plain.failed; b++)
+            e->plain.data[count_at + (size_t)b] = (uint8_t)(count >> (8 * b));
     }
     if (e->hidden) add_padding(e);
     if (!e->plain.failed)
@@ -254,8 +257,8 @@ static tola_status make_index(encrypting *e, tola_error *err) {
 static tola_status lay_out(encrypting *e, uint64_t *bytes, tola_error *err) {
     const uint32_t slot = crypt_slot_for(e->grants.publics.length / CRYPT_KEY, e->grants.passphrases);
     uint8_t prologue[CRYPT_PROLOGUE], zeros[CRYPT_SLOTS_AT] = { 0 };
-    e->layout = (crypt_layout){ e->chunk_bytes, e->plain.length + CRYPT_TAG,
-                                crypt_padded(e->index.chunks * CRYPT_TAG), e->index.payload };
+    e->layout = (crypt_layout){ e->chunk_bytes, e->plain.length + CRYPT_TAG, crypt_padded(e->index.chunks * CRYPT_TAG),
+                                e->index.payload };
     e->index_at = CRYPT_SLOTS_AT + 2 * (uint64_t)slot;
     e->tags_at = e->index_at + e->layout.index_bytes;
     e->payload_at = e->tags_at + e->layout.tags_bytes;
@@ -282,8 +285,7 @@ static tola_status write_index(encrypting *e, tola_error *err) {
     if (!sealed) return err_nomem(err, "listing files");
     memcpy(aad, "tola index 1", 12);
     memcpy(aad + 12, e->id, CRYPT_ID);
-    tola_status status =
-        crypt_subkey(e->id, e->keys, "tola encrypt 1 index", e->keys + 2 * CRYPT_KEY, err);
+    tola_status status = crypt_subkey(e->id, e->keys, "tola encrypt 1 index", e->keys + 2 * CRYPT_KEY, err);
     if (status == TOLA_OK)
         status = crypt_xseal(e->keys + 2 * CRYPT_KEY, nonce, aad, sizeof aad, e->plain.data, sealed, n, err);
     if (status == TOLA_OK) status = output_write(e->file, e->index_at, sealed, n + CRYPT_TAG, err);
@@ -397,8 +399,8 @@ static tola_status write_payload(encrypting *e, tola_error *err) {
     job_item *items = mem_alloc((count + 1) * sizeof *items);
     if (!items) return err_nomem(err, "encrypting");
     for (size_t i = 0; i < count; i++) items[i] = (job_item){ i, e->index.members[i].bytes, PIECE };
-    tola_status status = job_open(&e->j, e->o->threads, e->o->progress, e->o->progress_user, "encrypting",
-                                  e->index.payload, err);
+    tola_status status =
+        job_open(&e->j, e->o->threads, e->o->progress, e->o->progress_user, "encrypting", e->index.payload, err);
     if (status == TOLA_OK) {
         status = prepare_workers(e, err);
         if (status == TOLA_OK) status = job_run(&e->j, items, count, encrypt_piece, e, err);
@@ -440,7 +442,8 @@ static tola_status encrypt(encrypting *e, tola_error *err) {
     const crypt_kdf kdf = crypt_kdf_of(e->o->kdf_memory, e->o->kdf_passes);
     const uint32_t c = e->chunk_bytes;
     if (c < CRYPT_LEAST_CHUNK || c > CRYPT_MOST_CHUNK || (c & (c - 1)))
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "chunks of %u bytes; a power of two from 4096 to 16 MiB is needed", c);
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                       "chunks of %u bytes; a power of two from 4096 to 16 MiB is needed", c);
     TRY(list_files(e, err));
     TRY(make_keys(e, err));
     TRY(crypt_grant(e->id, e->keys, e->o->recipients, e->o->passphrase_files, kdf, &e->grants, err));
@@ -459,8 +462,7 @@ static tola_status encrypt(encrypting *e, tola_error *err) {
 static void summarize(const encrypting *e, tola_encrypt_summary *s) {
     *s = (tola_encrypt_summary){ .folder = e->files.folder, .files = e->files.count };
     for (size_t i = 0; i < e->files.count; i++) s->bytes += e->files.items[i].bytes;
-    for (size_t i = 0; i < e->index.stretch_count; i++)
-        s->tensors += crypt_is_tensor(&e->index.stretches[i]);
+    for (size_t i = 0; i < e->index.stretch_count; i++) s->tensors += crypt_is_tensor(&e->index.stretches[i]);
     s->file_bytes = e->payload_at + e->layout.payload_bytes;
     s->recipients = e->grants.publics.length / CRYPT_KEY;
     s->passphrases = e->grants.passphrases;

@@ -29,7 +29,9 @@ void crypt_grants_free(crypt_grants *g) {
 
 crypt_kdf crypt_kdf_of(uint64_t memory, uint32_t passes) {
     uint64_t kib = memory >> 10;
-    return (crypt_kdf){ !memory ? ours.memory_kib : kib < UINT32_MAX ? (uint32_t)kib : UINT32_MAX,
+    return (crypt_kdf){ !memory            ? ours.memory_kib
+                        : kib < UINT32_MAX ? (uint32_t)kib
+                                           : UINT32_MAX,
                         passes ? passes : ours.passes };
 }
 

@@ -5,10 +5,10 @@
 #include "trust/crypt_header.h"
 
 typedef struct crypt_grants {
-    buf stanzas;        /* of all, as they stand in a header */
-    buf publics;        /* keys of those that are X25519, in their order */
+    buf stanzas; /* of all, as they stand in a header */
+    buf publics; /* keys of those that are X25519, in their order */
     size_t count, passphrases;
-    buf head;           /* for whoever writes a header */
+    buf head; /* for whoever writes a header */
 } crypt_grants;
 
 void crypt_grants_init(crypt_grants *g);

@@ -79,8 +79,8 @@ static tola_status read_prologue(source *s, crypt_header *h, tola_error *err) {
     if (there < sizeof head) return err_set(err, TOLA_E_FORMAT, there, "truncated: it ends inside the header");
     uint32_t version = load32(head + 16);
     if (version != VERSION)
-        return err_set(err, TOLA_E_UNSUPPORTED, 16, "is encrypted in version %u of the format; this tola knows version %u",
-                       version, VERSION);
+        return err_set(err, TOLA_E_UNSUPPORTED, 16,
+                       "is encrypted in version %u of the format; this tola knows version %u", version, VERSION);
     memcpy(h->prologue, head, CRYPT_PROLOGUE);
     h->slot_bytes = load32(head + 20);
     if (h->slot_bytes < CRYPT_LEAST_SLOT || h->slot_bytes > CRYPT_MOST_SLOT || h->slot_bytes % 4096)
@@ -92,7 +92,8 @@ static tola_status read_prologue(source *s, crypt_header *h, tola_error *err) {
 
 static tola_status check_passphrase(const uint8_t *data, uint64_t *work, unsigned *count, tola_error *err) {
     uint32_t memory = load32(data + 16), passes = load32(data + 20), lanes = load32(data + 24);
-    if (lanes != 1) return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "Argon2id with %u lanes; one is known", lanes);
+    if (lanes != 1)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "Argon2id with %u lanes; one is known", lanes);
     if (memory < 8 || passes < 1)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the header is damaged: Argon2id with %u KiB and %u passes",
                        memory, passes);
@@ -118,7 +119,8 @@ static tola_status parse_stanzas(crypt_header *h, reader *r, tola_error *err) {
             (s.kind == CRYPT_X25519 && s.bytes != X25519_BYTES))
             return err_set(err, TOLA_E_FORMAT, r->pos, "the header is damaged: a way to the key of %u bytes", s.bytes);
         if (s.kind == CRYPT_PASSPHRASE) TRY(check_passphrase(s.data, &work, &passphrases, err));
-        if (!mem_grow(&h->stanzas, &h->cap, h->count + 1, sizeof *h->stanzas)) return err_nomem(err, "opening a header");
+        if (!mem_grow(&h->stanzas, &h->cap, h->count + 1, sizeof *h->stanzas))
+            return err_nomem(err, "opening a header");
         h->stanzas[h->count++] = s;
         reader_skip(r, s.bytes);
     }
@@ -241,8 +243,9 @@ tola_status crypt_header_open(crypt_header *h, const uint8_t file_key[CRYPT_KEY]
     uint8_t key[CRYPT_KEY];
     bool genuine = false;
     if (!crypt_header_fits(h, file_key))
-        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the header is not what was written with this key: it was "
-                                                           "changed or damaged");
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "the header is not what was written with this key: it was "
+                       "changed or damaged");
     const uint8_t *p = h->body.data + h->private_at;
     const size_t bytes = h->private_bytes - CRYPT_NONCE - CRYPT_TAG;
     uint8_t *plain = mem_alloc(bytes);

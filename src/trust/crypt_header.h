@@ -7,12 +7,12 @@
 #include "trust/crypt_cipher.h"
 
 enum {
-    CRYPT_MAGIC = 16,          /* bytes */
-    CRYPT_PROLOGUE = 64,       /* bytes that are followed by zeros up to */
-    CRYPT_SLOTS_AT = 4096,     /* the first of two slots, one of which is in use */
-    CRYPT_LEAST_SLOT = 16384,  /* room for 130 recipients */
+    CRYPT_MAGIC = 16,         /* bytes */
+    CRYPT_PROLOGUE = 64,      /* bytes that are followed by zeros up to */
+    CRYPT_SLOTS_AT = 4096,    /* the first of two slots, one of which is in use */
+    CRYPT_LEAST_SLOT = 16384, /* room for 130 recipients */
     CRYPT_MOST_SLOT = 16 << 20,
-    CRYPT_PASSPHRASE = 1,      /* kinds of stanzas */
+    CRYPT_PASSPHRASE = 1, /* kinds of stanzas */
     CRYPT_X25519 = 2,
     CRYPT_WRAPPED = CRYPT_KEY + CRYPT_TAG,
     CRYPT_MOST_PASSPHRASES = 8,
@@ -31,7 +31,7 @@ enum {
 typedef struct crypt_stanza {
     uint8_t kind;
     uint16_t bytes;
-    const uint8_t *data; /* all of it; the wrapped key is its end */
+    const uint8_t *data;       /* all of it; the wrapped key is its end */
     uint8_t public[CRYPT_KEY]; /* X25519: whose it is, known when the header is open */
 } crypt_stanza;
 
@@ -46,9 +46,9 @@ typedef struct crypt_header {
     uint32_t slot_bytes;
     unsigned slot; /* 0 or 1 */
     uint64_t generation;
-    buf body;                    /* the slot from its start to its end */
-    size_t covered;              /* of these bytes the code follows */
-    crypt_stanza *stanzas;       /* point into body */
+    buf body;              /* the slot from its start to its end */
+    size_t covered;        /* of these bytes the code follows */
+    crypt_stanza *stanzas; /* point into body */
     size_t count, cap;
     size_t private_at, private_bytes;
     crypt_layout layout; /* of an open header */

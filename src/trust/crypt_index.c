@@ -87,7 +87,8 @@ static tola_status read_member(reader *r, crypt_index *x, const uint8_t *data, u
     m->bytes = reader_u64(r);
     uint32_t stretches = reader_u32(r);
     TRY(reader_check(r, err));
-    if (m->kind > CRYPT_PADDING) return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "holds what this tola does not know");
+    if (m->kind > CRYPT_PADDING)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "holds what this tola does not know");
     if (m->kind == CRYPT_PADDING ? name_bytes != 0 : !good_name(name, name_bytes))
         return damaged("a name that leads out of its folder", err);
     m->name = arena_strndup(&x->names, name, name_bytes);
@@ -107,7 +108,8 @@ static tola_status parse(reader *r, const uint8_t *data, size_t bytes, uint32_t 
     uint32_t version = reader_u32(r), folder = reader_u8(r), members = reader_u32(r);
     TRY(reader_check(r, err));
     if (version != VERSION)
-        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "its list of files has version %u, not %u", version, VERSION);
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "its list of files has version %u, not %u", version,
+                       VERSION);
     if (folder > 1 || members > CRYPT_MOST_FILES) return damaged("too many files", err);
     x->folder = folder;
     for (uint32_t i = 0; i < members; i++) TRY(read_member(r, x, data, chunk_bytes, err));
@@ -145,8 +147,10 @@ const crypt_member *crypt_index_find(const crypt_index *x, const char *name) {
         const crypt_member *m = &x->members[middle];
         int order = m->kind == CRYPT_PADDING ? 1 : crypt_compare_names(m->name, name);
         if (order == 0) return m->kind == CRYPT_FILE ? m : NULL;
-        if (order < 0) low = middle + 1;
-        else high = middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }
@@ -182,8 +186,10 @@ bool crypt_span_find(const crypt_index *x, const crypt_member *m, uint32_t chunk
     if (m->count == 0) return false;
     while (high - low > 1) { /* the last stretch that begins at `from` or before */
         size_t middle = low + (high - low) / 2;
-        if (x->stretches[middle].offset <= from) low = middle;
-        else high = middle;
+        if (x->stretches[middle].offset <= from)
+            low = middle;
+        else
+            high = middle;
     }
     const crypt_stretch *s = &x->stretches[low];
     uint64_t chunk = crypt_chunks(from - s->offset, chunk_bytes);

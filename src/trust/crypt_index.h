@@ -1,4 +1,5 @@
-/* What is in an encrypted model: files, and the stretches that they are cut into. docs/encrypt.md specifies its bytes. */
+/* What is in an encrypted model: files, and the stretches that they are cut into. docs/encrypt.md specifies its bytes.
+ */
 #ifndef TRUST_CRYPT_INDEX_H
 #define TRUST_CRYPT_INDEX_H
 
@@ -20,19 +21,21 @@ typedef struct crypt_stretch {
 } crypt_stretch;
 
 /* Is it a tensor's, not what lies between? */
-static inline bool crypt_is_tensor(const crypt_stretch *s) { return s->description[8] != 0xff || s->description[9] != 0xff; }
+static inline bool crypt_is_tensor(const crypt_stretch *s) {
+    return s->description[8] != 0xff || s->description[9] != 0xff;
+}
 
 /* A file, or padding: a file that is not given back. */
 typedef struct crypt_member {
     const char *name; /* relative, with slashes; NUL-terminated */
     uint64_t bytes;
-    uint64_t start; /* of its bytes in the payload */
+    uint64_t start;      /* of its bytes in the payload */
     size_t first, count; /* its stretches */
     uint8_t kind;
 } crypt_member;
 
 typedef struct crypt_index {
-    bool folder; /* made from a folder; else one file */
+    bool folder;           /* made from a folder; else one file */
     crypt_member *members; /* sorted by name; padding is last */
     size_t member_count, member_cap;
     crypt_stretch *stretches;

@@ -45,7 +45,8 @@ static void encode(const uint8_t *in, char *out) {
     *out = 0;
 }
 
-static tola_status key_text(const char *word, const uint8_t key[CRYPT_KEY], char text[CRYPT_KEY_TEXT], tola_error *err) {
+static tola_status key_text(const char *word, const uint8_t key[CRYPT_KEY], char text[CRYPT_KEY_TEXT],
+                            tola_error *err) {
     uint8_t both[CRYPT_KEY + CHECK];
     memcpy(both, key, CRYPT_KEY);
     tola_status status = checksum(word, key, both + CRYPT_KEY, err);
@@ -64,7 +65,8 @@ tola_status crypt_secret_text(const uint8_t key[CRYPT_KEY], char text[CRYPT_KEY_
 }
 
 /* What a line says never comes into a message: it may be a secret key with a slip. */
-static tola_status parse_key(const char *word, const char *line, size_t bytes, uint8_t key[CRYPT_KEY], tola_error *err) {
+static tola_status parse_key(const char *word, const char *line, size_t bytes, uint8_t key[CRYPT_KEY],
+                             tola_error *err) {
     uint8_t both[CODED], expected[CHECK];
     const char *other = word == public_word ? secret_word : public_word;
     if (bytes >= WORD && memcmp(line, other, WORD) == 0)
@@ -145,8 +147,10 @@ static tola_status read_all(int fd, const char *path, size_t limit, char **text,
         if (n > 0) have += (size_t)n;
         if (n > 0 && have <= limit) continue;
         tola_status status = TOLA_OK;
-        if (n < 0) status = err_errno(err, errno, "cannot read", path);
-        else if (have > limit) status = err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%s: more than %zu bytes", path, limit);
+        if (n < 0)
+            status = err_errno(err, errno, "cannot read", path);
+        else if (have > limit)
+            status = err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%s: more than %zu bytes", path, limit);
         if (status != TOLA_OK) {
             secret_free(block);
             return status;
@@ -182,7 +186,8 @@ tola_status crypt_read_passphrase(const char *path, char **text, size_t *bytes, 
     }
     secret_free(all);
     if (n == 0)
-        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s: the first line is empty: it should be the passphrase", path);
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s: the first line is empty: it should be the passphrase",
+                       path);
     return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%s: a passphrase has at most %d bytes", path,
                    (int)CRYPT_MOST_PASSPHRASE);
 }

@@ -47,9 +47,9 @@ static tola_status make_pem(const char *type, const char *curve, key_texts *t, t
     TRY(crypto_get(&c, err));
     void *key = curve ? c->EVP_PKEY_Q_keygen(NULL, NULL, type, curve) : c->EVP_PKEY_Q_keygen(NULL, NULL, type);
     void *secret = c->BIO_new(c->BIO_s_mem()), *public = c->BIO_new(c->BIO_s_mem());
-    bool done = key && secret && public && c->PEM_write_bio_PKCS8PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-                c->PEM_write_bio_PUBKEY(public, key) == 1 && take_text(c, secret, t->secret) &&
-                take_text(c, public, t->public);
+    bool done =
+        key && secret && public && c->PEM_write_bio_PKCS8PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL) == 1 &&
+        c->PEM_write_bio_PUBKEY(public, key) == 1 && take_text(c, secret, t->secret) && take_text(c, public, t->public);
     c->EVP_PKEY_free(key);
     if (secret) c->BIO_free(secret); /* OpenSSL wipes what is in it */
     if (public) c->BIO_free(public);
@@ -61,8 +61,9 @@ static tola_status make_pem(const char *type, const char *curve, key_texts *t, t
 static tola_status make(const char *kind, key_texts *t, tola_error *err) {
     static const struct {
         const char *kind, *type, *curve;
-    } pems[] = { { "ed25519", "ED25519", NULL }, { "p256", "EC", "P-256" }, { "p384", "EC", "P-384" },
-                 { "p521", "EC", "P-521" } };
+    } pems[] = {
+        { "ed25519", "ED25519", NULL }, { "p256", "EC", "P-256" }, { "p384", "EC", "P-384" }, { "p521", "EC", "P-521" }
+    };
     if (strcmp(kind, "encrypt") == 0) return make_x25519(t, err);
     for (size_t i = 0; i < sizeof pems / sizeof *pems; i++)
         if (strcmp(kind, pems[i].kind) == 0) return make_pem(pems[i].type, pems[i].curve, t, err);

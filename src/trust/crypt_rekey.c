@@ -1,5 +1,6 @@
-/* Changing who may open an encrypted model. A header has two slots, one of which is zero: the new header goes into that,
- * is synced, and then the old one is overwritten. Whatever an interruption leaves, the old or the new one is whole. */
+/* Changing who may open an encrypted model. A header has two slots, one of which is zero: the new header goes into
+ * that, is synced, and then the old one is overwritten. Whatever an interruption leaves, the old or the new one is
+ * whole. */
 #define _GNU_SOURCE 1 /* explicit_bzero */
 #include <errno.h>
 #include <fcntl.h>
@@ -137,8 +138,10 @@ static tola_status write_slot(rekeying *r, unsigned slot, const uint8_t *data, t
         at += (uint64_t)n;
         left -= (size_t)n;
     }
-    if (fault_hit(FAULT_WRITE)) errno = EIO;
-    else if (fdatasync(r->fd) == 0) return TOLA_OK;
+    if (fault_hit(FAULT_WRITE))
+        errno = EIO;
+    else if (fdatasync(r->fd) == 0)
+        return TOLA_OK;
     return err_errno(err, errno, "cannot sync", r->path);
 }
 

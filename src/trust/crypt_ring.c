@@ -186,7 +186,8 @@ static tola_status no_key(const crypt_header *h, tola_error *err) {
                                           : "--passphrase-file FILE";
     if (is_empty()) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "is encrypted: %s opens it", with);
     return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
-                   "is encrypted, and no key that was given opens it: not for this key, or damaged (%s is wanted)", with);
+                   "is encrypted, and no key that was given opens it: not for this key, or damaged (%s is wanted)",
+                   with);
 }
 
 static tola_status unlock(crypt_header *h, uint8_t *file_key, tola_error *err) {

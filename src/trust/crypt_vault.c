@@ -34,7 +34,7 @@ struct vault {
     size_t plain_bytes;
     uint8_t *key; /* of the payload; secret_alloc */
     uint64_t tags_at, payload_at;
-    pthread_mutex_t lock; /* over ciphers */
+    pthread_mutex_t lock;             /* over ciphers */
     crypt_aead ciphers[MOST_CIPHERS]; /* that nobody uses now */
     unsigned cipher_count;
     pthread_mutex_t pool_lock; /* held by the one who uses it */
@@ -58,12 +58,11 @@ static tola_status read_index(vault *v, const uint8_t *file_key, tola_error *err
     memcpy(aad, "tola index 1", 12);
     memcpy(aad + 12, crypt_id(h), CRYPT_ID);
     TRY(crypt_subkey(crypt_id(h), file_key, "tola encrypt 1 index", key, err));
-    tola_status status = crypt_xunseal(key, nonce, aad, sizeof aad, v->plain, v->plain, v->plain_bytes - CRYPT_TAG,
-                                       &genuine, err);
+    tola_status status =
+        crypt_xunseal(key, nonce, aad, sizeof aad, v->plain, v->plain, v->plain_bytes - CRYPT_TAG, &genuine, err);
     explicit_bzero(key, sizeof key);
     TRY(status);
-    if (!genuine)
-        return err_set(err, TOLA_E_FORMAT, crypt_index_at(h), "the list of its files was changed or damaged");
+    if (!genuine) return err_set(err, TOLA_E_FORMAT, crypt_index_at(h), "the list of its files was changed or damaged");
     return crypt_index_parse(v->plain, v->plain_bytes - CRYPT_TAG, h->layout.chunk_bytes, &v->index, err);
 }
 
@@ -221,7 +220,9 @@ static void give_cipher(vault *v, crypt_aead *a) {
 /* Where a chunk's code and bytes lie. */
 static uint64_t tag_at(const vault *v, uint64_t chunk) { return v->tags_at + chunk * CRYPT_TAG; }
 
-static uint64_t bytes_at(const vault *v, const crypt_member *m, uint64_t offset) { return v->payload_at + m->start + offset; }
+static uint64_t bytes_at(const vault *v, const crypt_member *m, uint64_t offset) {
+    return v->payload_at + m->start + offset;
+}
 
 /* In place. */
 static tola_status open_chunks(vault *v, crypt_aead *a, const crypt_span *span, const uint8_t *tags, uint8_t *data,
@@ -255,8 +256,7 @@ tola_status vault_read_span(vault *v, const crypt_member *m, const crypt_span *s
     tola_status status = tags ? take_cipher(v, &a, err) : err_nomem(err, "decrypting");
     if (status == TOLA_OK)
         status = source_read(v->outer, tag_at(v, span->first), tags, (size_t)span->count * CRYPT_TAG, err);
-    if (status == TOLA_OK)
-        status = source_read(v->outer, bytes_at(v, m, span->offset), dst, (size_t)span->bytes, err);
+    if (status == TOLA_OK) status = source_read(v->outer, bytes_at(v, m, span->offset), dst, (size_t)span->bytes, err);
     if (status == TOLA_OK) status = open_chunks(v, &a, span, tags, dst, &aad, err);
     if (status != TOLA_OK && span->bytes) explicit_bzero(dst, (size_t)span->bytes);
     if (a.ctx) give_cipher(v, &a);
@@ -273,9 +273,12 @@ static uint64_t span_bytes(const vault *v, const crypt_stretch *s, uint64_t chun
 /* PIECE bytes at most, or one chunk: what has been read is still in the cache when it is decrypted. */
 static tola_status read_piece(vault *v, const crypt_stretch *s, uint64_t chunk, uint64_t count, uint8_t *dst,
                               tola_error *err) {
-    const crypt_span span = { (size_t)(s - v->index.stretches), chunk,
-                              s->offset + chunk * v->header.layout.chunk_bytes, span_bytes(v, s, chunk, count),
-                              s->first_chunk + chunk, count };
+    const crypt_span span = { (size_t)(s - v->index.stretches),
+                              chunk,
+                              s->offset + chunk * v->header.layout.chunk_bytes,
+                              span_bytes(v, s, chunk, count),
+                              s->first_chunk + chunk,
+                              count };
     return vault_read_span(v, &v->index.members[s->member], &span, dst, err);
 }
 
@@ -301,7 +304,7 @@ static tola_status read_task(void *context, size_t task, unsigned worker, tola_e
 
 /* Chunks [chunk, chunk + count) of a stretch; the last may be short. */
 static tola_status read_chunks(vault *v, const crypt_stretch *s, uint64_t chunk, uint64_t count, uint8_t *dst,
-                              tola_error *err) {
+                               tola_error *err) {
     large_read r = { v, s, chunk, count, dst };
     const uint64_t step = piece_chunks(v);
     const size_t tasks = (size_t)((count + step - 1) / step);
@@ -340,8 +343,10 @@ static const crypt_stretch *stretch_at(const vault_file *f, uint64_t offset) {
     size_t low = 0, high = f->m->count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (all[middle].offset <= offset) low = middle;
-        else high = middle;
+        if (all[middle].offset <= offset)
+            low = middle;
+        else
+            high = middle;
     }
     return &all[low];
 }
@@ -458,5 +463,5 @@ static tola_status container_file(void *opened, const char *name, const char *pa
     return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "is an encrypted folder, not a file");
 }
 
-const container container_encrypted = { crypt_probe,      container_open, container_close, container_folder,
-                                        container_next, container_file };
+const container container_encrypted = { crypt_probe,      container_open, container_close,
+                                        container_folder, container_next, container_file };

@@ -19,7 +19,8 @@ static pwhash_fn pwhash;
 static void load(void) {
     static const char *const names[] = { "libsodium.so.23", "libsodium.so.26" };
     void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; i < sizeof names / sizeof *names && !library; i++)
+        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!library) return;
     void *init = dlsym(library, "sodium_init"), *hash = dlsym(library, "crypto_pwhash_argon2id");
     int (*begin)(void) = NULL;

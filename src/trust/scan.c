@@ -186,7 +186,8 @@ static tola_status add_path(report_owner *o, const char *path, tola_error *err) 
     return found ? TOLA_OK : add_local(o, path, err);
 }
 
-/* What is encrypted for somebody else, or damaged, is scanned as the bytes it is: it may be anything, so it is not safe. */
+/* What is encrypted for somebody else, or damaged, is scanned as the bytes it is: it may be anything, and so is not
+ * safe. */
 static tola_status open_to_scan(const char *path, source **out, tola_error *err) {
     tola_error why = TOLA_ERROR_INIT;
     tola_status status = ck_open_source(path, out, &why);

@@ -114,8 +114,8 @@ def stanza_for(identity, public, file_key, ephemeral):
 
 
 def stanza_passphrase(identity, passphrase, file_key, salt, memory, passes):
-    return stanza(identity, 1, salt + struct.pack("<III", memory, passes, 1), argon2id(passphrase, salt, memory, passes),
-                  file_key)
+    key = argon2id(passphrase, salt, memory, passes)
+    return stanza(identity, 1, salt + struct.pack("<III", memory, passes, 1), key, file_key)
 
 
 def open_stanza(identity, kind, data, secrets, passphrases):
@@ -187,7 +187,8 @@ def encrypt(files, folder, recipients=(), passphrases=(), chunk=65536, padding=0
         members.append((b"", [Stretch(padding)]))
     for number, (name, stretches) in enumerate(members):
         index += struct.pack("<BH", padding > 0 and number == len(members) - 1, len(name)) + name
-        index += struct.pack("<QI", sum(s.size for s in stretches), len(stretches)) + b"".join(s.pack() for s in stretches)
+        index += struct.pack("<QI", sum(s.size for s in stretches), len(stretches))
+        index += b"".join(s.pack() for s in stretches)
     index = index.ljust(padded(len(index) + 16) - 16, b"\0")
     sealed_index = seal(keys[b"index"], ZEROS, b"tola index 1" + identity, index)
     tags, out = b"", b""
@@ -354,7 +355,8 @@ def main():
         keys = key_lines(sys.argv[4], PUBLIC)
         paths = [p for p in source.rglob("*") if p.is_file()] if source.is_dir() else [source]
         names = [os.fsencode(p.relative_to(source) if source.is_dir() else p.name) for p in paths]
-        files = {n: (p.read_bytes(), [Stretch(p.stat().st_size)] * bool(p.stat().st_size)) for n, p in zip(names, paths)}
+        sizes = [p.stat().st_size for p in paths]
+        files = {n: (p.read_bytes(), [Stretch(s)] * bool(s)) for n, p, s in zip(names, paths, sizes)}
         target.write_bytes(encrypt(files, source.is_dir(), keys, [] if keys else [passphrase]))
         return None
     folder, files, _ = decrypt(source.read_bytes(), key_lines(sys.argv[4], SECRET), [passphrase])

@@ -70,7 +70,8 @@ def check_primitives():
                 "82413b4227b27bfed30e42508a877d73a0f9e4d58a74a853c12ec41326d3ecdc")
     plain = (b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen "
              b"would be it.")
-    sealed = form.seal(bytes(range(0x80, 0xa0)), bytes(range(0x40, 0x58)), bytes.fromhex("50515253c0c1c2c3c4c5c6c7"), plain)
+    aad = bytes.fromhex("50515253c0c1c2c3c4c5c6c7")
+    sealed = form.seal(bytes(range(0x80, 0xa0)), bytes(range(0x40, 0x58)), aad, plain)
     tally.equal("XChaCha20-Poly1305 of the draft", sealed[-16:].hex(), "c0875924c1c7987947deafd8780acf49")
 
 
@@ -79,7 +80,8 @@ def check_vectors(folder):
     made = folder / "vectors"
     form.vectors(made)
     for name in ("file.enc", "folder.enc", "key.pub", "passphrase"):
-        tally.check(f"vectors are what their script makes: {name}", (made / name).read_bytes() == (vectors / name).read_bytes())
+        same = (made / name).read_bytes() == (vectors / name).read_bytes()
+        tally.check(f"vectors are what their script makes: {name}", same)
     one, many = form.vector_files()
     out = folder / "vector"
     if good("vector of a file", tola("decrypt", vectors / "file.enc", out, "--passphrase-file", made / "passphrase")):
@@ -127,7 +129,8 @@ def check_ours(folder, keys, r):
         (folder / name).write_bytes(data)
         out = folder / f"{name}.enc"
         if good(f"encrypt {name}", tola("encrypt", folder / name, out, "-r", keys / "key.pub")):
-            tally.check(f"the script decrypts {name}", form.decrypt(out.read_bytes(), [SECRET])[1] == {name.encode(): data})
+            files = form.decrypt(out.read_bytes(), [SECRET])[1]
+            tally.check(f"the script decrypts {name}", files == {name.encode(): data})
 
 
 def check_theirs(folder, keys, r):
@@ -147,7 +150,8 @@ def check_theirs(folder, keys, r):
         shown = tola("stats", folder / "theirs.enc", "--identity", keys / "key", "--json")
         (folder / "plain.safetensors").write_bytes(weights)
         plain = tola("stats", folder / "plain.safetensors", "--json")
-        tally.check("stats are those of the plain file", shown.returncode == 0 and shown.stdout == plain.stdout, shown.stderr)
+        same = shown.returncode == 0 and shown.stdout == plain.stdout
+        tally.check("stats are those of the plain file", same, shown.stderr)
 
 
 # ---- attacks ----
@@ -214,7 +218,8 @@ def check_payload_attacks(folder, keys):
                             ("dtype", [form.Stretch(8192, n, "i32", (2048,)) for n in "abcd"]),
                             ("shape", [form.Stretch(8192, n, "f32", (32, 64)) for n in "abcd"]),
                             ("chunk count", [form.Stretch(16384, n, "f32", (2048,)) for n in "ab"])):
-        twin = form.encrypt({b"w": (bytes(32768), stretches)}, False, [PUBLIC], chunk=4096, random=form.Stream("payload"))
+        twin = form.encrypt({b"w": (bytes(32768), stretches)}, False, [PUBLIC], chunk=4096,
+                            random=form.Stream("payload"))
         t.attack(f"binding: another {what} under the same keys", made[:t.tags_at] + twin[t.tags_at:])
 
 
@@ -249,17 +254,19 @@ def check_header_attacks(folder, keys):
     t.attack("header edits: the other slot", edit(made, slot + 16384 + 50, b"\1"))
     t.attack("header edits: an old header beside the new", edit(made, slot + 16384, made[slot:slot + 16384]))
     t.attack("header edits: no header", edit(made, slot, bytes(16384)))
-    for what, memory, passes, lanes in (("a terabyte", 1 << 30, 1, 1), ("forever", 1 << 20, 60, 1), ("no pass", 8192, 0, 1),
-                                        ("no memory", 0, 1, 1), ("many lanes", 8192, 1, 1 << 20)):
+    costs = (("a terabyte", 1 << 30, 1, 1), ("forever", 1 << 20, 60, 1), ("no pass", 8192, 0, 1), ("no memory", 0, 1, 1),
+             ("many lanes", 8192, 1, 1 << 20))
+    for what, memory, passes, lanes in costs:
         t.attack(f"hostile Argon2id: {what}", edit(made, phrase + 16, struct.pack("<III", memory, passes, lanes)))
     low = bytearray(made)
     low[body + 5:body + 37] = bytes(32)
     t.attack("a point of small order", low)
-    names = [(b"../x", "parent"), (b"/x", "absolute"), (b"a/../x", "inner parent"), (b"a//x", "empty part"), (b".", "dot")]
+    names = [(b"../x", "parent"), (b"/x", "absolute"), (b"a/../x", "inner parent"), (b"a//x", "empty part"),
+             (b".", "dot")]
     for name, what in names:
         t.attack(f"a name that leads out: {what}", form.encrypt({name: (b"x", [form.Stretch(1)])}, True, [PUBLIC]))
-    t.attack("a file in a file", form.encrypt({b"a": (b"x", [form.Stretch(1)]), b"a/b": (b"x", [form.Stretch(1)])}, True,
-                                              [PUBLIC]))
+    one = (b"x", [form.Stretch(1)])
+    t.attack("a file in a file", form.encrypt({b"a": one, b"a/b": one}, True, [PUBLIC]))
 
 
 def check_flips(folder, keys, r):
@@ -267,7 +274,8 @@ def check_flips(folder, keys, r):
     made = form.encrypt(even(), False, [PUBLIC], chunk=4096, random=form.Stream("payload"))
     t = Target(folder, keys, made)
     places = [r.randrange(64) for _ in range(20)] + [4096 + r.randrange(300) for _ in range(40)]
-    places += [r.randrange(4096, t.index_at) for _ in range(20)] + [r.randrange(t.index_at, len(made)) for _ in range(60)]
+    places += [r.randrange(4096, t.index_at) for _ in range(20)]
+    places += [r.randrange(t.index_at, len(made)) for _ in range(60)]
     failed = 0
     for at in places:
         path, out = folder / "flipped.enc", folder / "flipped.out"
@@ -281,7 +289,8 @@ def check_lazy(folder, keys, r):
     """A tensor's damaged chunk is in the way of that tensor alone."""
     (folder / "lazy.safetensors").write_bytes(safetensors(model(r)))
     path = folder / "lazy.enc"
-    if not good("encrypt", tola("encrypt", folder / "lazy.safetensors", path, "-r", keys / "key.pub", "--chunk-size", "4KiB")):
+    done = tola("encrypt", folder / "lazy.safetensors", path, "-r", keys / "key.pub", "--chunk-size", "4KiB")
+    if not good("encrypt", done):
         return
     t = Target(folder, keys, path.read_bytes())
     _, files, members = form.decrypt(t.data, [SECRET])
@@ -307,8 +316,8 @@ def check_rekey(folder, keys, r):
     (folder / "new").chmod(0o600)
     (folder / "w.bin").write_bytes(r.randbytes(300000))
     path, out = folder / "rekeyed.enc", folder / "rekeyed.out"
-    good("encrypt", tola("encrypt", folder / "w.bin", path, "-r", keys / "key.pub", "--passphrase-file", keys / "passphrase",
-                         *SMALL))
+    good("encrypt", tola("encrypt", folder / "w.bin", path, "-r", keys / "key.pub", "--passphrase-file",
+                         keys / "passphrase", *SMALL))
     before = path.read_bytes()
     identity, phrase, new = ["--identity", keys / "key"], ["--passphrase-file", keys / "passphrase"], \
         ["--passphrase-file", folder / "new"]
@@ -321,13 +330,14 @@ def check_rekey(folder, keys, r):
     tally.check("the payload is not touched", path.read_bytes()[4096 + 2 * 16384:] == before[4096 + 2 * 16384:])
     opens("the new one opens it", ["--identity", bob])
     opens("the old one, too", identity)
-    tally.check("the script opens it, too", form.decrypt(path.read_bytes(), [SECRET])[1] == {b"w.bin": (folder / "w.bin").read_bytes()})
+    files = form.decrypt(path.read_bytes(), [SECRET])[1]
+    tally.check("the script opens it, too", files == {b"w.bin": (folder / "w.bin").read_bytes()})
     good("remove a recipient", tola("rekey", path, "--remove-recipient", keys / "key.pub", "--identity", bob))
     opens("the removed one does not", identity, False)
     opens("the passphrase still does", phrase)
     refused("remove who is not there", tola("rekey", path, "--remove-recipient", keys / "key.pub", "--identity", bob))
-    good("change the passphrase", tola("rekey", path, "--remove-passphrases", "--new-passphrase-file", folder / "new", *phrase,
-                                       *SMALL))
+    good("change the passphrase", tola("rekey", path, "--remove-passphrases", "--new-passphrase-file", folder / "new",
+                                       *phrase, *SMALL))
     opens("the old one does not", phrase, False)
     opens("the new one does", new)
     refused("nobody left", tola("rekey", path, "--remove-passphrases", "--remove-recipient", f"{bob}.pub", *new))

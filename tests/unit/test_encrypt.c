@@ -78,8 +78,13 @@ static void test_x25519(void **state) {
 
 static void test_padded(void **state) {
     (void)state;
-    static const uint64_t pairs[][2] = { { 0, 4096 }, { 4096, 4096 }, { 4097, 4352 }, { 5000, 5120 }, { 1 << 20, 1 << 20 },
-                                         { (1 << 20) + 1, (1 << 20) + (1 << 15) }, { UINT64_MAX, UINT64_MAX } };
+    static const uint64_t pairs[][2] = { { 0, 4096 },
+                                         { 4096, 4096 },
+                                         { 4097, 4352 },
+                                         { 5000, 5120 },
+                                         { 1 << 20, 1 << 20 },
+                                         { (1 << 20) + 1, (1 << 20) + (1 << 15) },
+                                         { UINT64_MAX, UINT64_MAX } };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) assert_int_equal(crypt_padded(pairs[i][0]), pairs[i][1]);
     for (uint64_t n = 4097; n < (uint64_t)1 << 50; n += n / 7) {
         assert_true(crypt_padded(n) >= n && crypt_padded(n) - n <= n / 8);
@@ -89,7 +94,7 @@ static void test_padded(void **state) {
 
 /* ---- files ---- */
 
-static uint8_t *plain;      /* of the model */
+static uint8_t *plain; /* of the model */
 static size_t plain_bytes;
 static char key[600], pub[608], model[600], enc[600];
 
@@ -97,7 +102,8 @@ static char key[600], pub[608], model[600], enc[600];
 static void make_model(size_t big) {
     char head[512];
     snprintf(head, sizeof head,
-             "{\"big\":{\"dtype\":\"U8\",\"shape\":[%zu],\"data_offsets\":[0,%zu]},\"none\":{\"dtype\":\"F32\",\"shape\":[0],"
+             "{\"big\":{\"dtype\":\"U8\",\"shape\":[%zu],\"data_offsets\":[0,%zu]},\"none\":{\"dtype\":\"F32\","
+             "\"shape\":[0],"
              "\"data_offsets\":[%zu,%zu]},\"small\":{\"dtype\":\"I8\",\"shape\":[%d],\"data_offsets\":[%zu,%zu]}}",
              big, big, big, big, SMALL, big, big + SMALL);
     const size_t n = strlen(head);
@@ -106,7 +112,8 @@ static void make_model(size_t big) {
     for (int i = 0; i < 8; i++) plain[i] = (uint8_t)(n >> (8 * i));
     memcpy(plain + 8, head, n);
     uint64_t r = 1;
-    for (size_t i = 8 + n; i < plain_bytes; i++) plain[i] = (uint8_t)((r = r * 6364136223846793005u + 1442695040888963407u) >> 56);
+    for (size_t i = 8 + n; i < plain_bytes; i++)
+        plain[i] = (uint8_t)((r = r * 6364136223846793005u + 1442695040888963407u) >> 56);
     unit_write(model, plain, plain_bytes);
 }
 
@@ -347,7 +354,8 @@ static void torture(work w, const char *out, const char *more) {
                 if (out) assert_int_equal(unlink(unit_path(out)), 0);
                 if (more) assert_int_equal(unlink(unit_path(more)), 0);
             }
-            if (entries() != before && !(w == do_keygen && status != TOLA_OK)) fail_msg("kind %d, %d: left over", kind, (int)n);
+            if (entries() != before && !(w == do_keygen && status != TOLA_OK))
+                fail_msg("kind %d, %d: left over", kind, (int)n);
             if (w == do_keygen) {
                 unlink(unit_path("new"));
                 unlink(unit_path("new.pub"));
