@@ -152,6 +152,10 @@ void part_attention(shape_build *b, const decoder *d, uint32_t layer) {
         if (strcmp(b->model_type, "glm4_moe") == 0 || cohere)
             part_norm(b, NORM_WEIGHT, 1, cohere ? shape_plus(b, q, k) : 2 * d->head_dim);
     }
+    if (d->r->qk == QK_NONE && word_bool(b, "qk_layernorm", false)) {
+        if (strcmp(b->model_type, "phi") == 0) part_norm(b, NORM_BIAS, 2, d->head_dim);
+        if (strcmp(b->model_type, "stablelm") == 0) part_norm(b, NORM_WEIGHT, 1, shape_plus(b, q, k));
+    }
     if (d->r->flags & INNER_NORMS) part_norm(b, NORM_WEIGHT, 1, shape_plus(b, o, d->feed_forward));
     if (d->r->flags & DIFFERENTIAL) piece_plain(b, PIECE_ATTENTION, 4 * d->head_dim);
     if (d->r->flags & LEARNED_ACTIVATION) piece_plain(b, PIECE_DENSE, 2);
