@@ -33,7 +33,7 @@ static model_shape shape_from_count(uint64_t parameters, uint64_t active) {
 static memory_weights word(const char *text) {
     memory_weights w;
     tola_error err = TOLA_ERROR_INIT;
-    if (memory_weights_parse(text, &w, &err) != TOLA_OK) fail_msg("%s: %s", text, err.message);
+    if (memory_weights_parse(text, &w, &err) != TOLA_OK) fail_msg("%s", err.message);
     return w;
 }
 
