@@ -119,7 +119,8 @@ static tola_status read_edge(appending *a, tola_error *err) {
                : tampered(err, "the tree of the log has another root than its newest signed head");
 }
 
-/* The checkpoint beside the log may be older, after a kill, but never newer or of another tree. */
+/* The checkpoint beside the log may be older, after a kill, but never newer, of another tree, or away: it was there
+ * before the first entry. */
 static tola_status check_beside(appending *a, tola_error *err) {
     buf text;
     bool found;
@@ -127,13 +128,16 @@ static tola_status check_beside(appending *a, tola_error *err) {
     buf_init(&text, 1 << 16);
     tola_error why = TOLA_ERROR_INIT;
     tola_status status = log_head_read(a->db.path, &text, &found, err);
-    if (status == TOLA_OK && found && text.length > 0) {
+    const bool empty = status == TOLA_OK && (!found || text.length == 0);
+    if (empty && !a->db.fresh) {
+        status = tampered(err, "the signed head beside the log (.head) is missing, so entries may have been cut off");
+    } else if (status == TOLA_OK && !empty) {
         if (log_checkpoint_read(text.data, text.length, &a->key, &c, &why) != TOLA_OK)
             status = tampered(err, "the signed head beside the log (.head) is not the log's");
         else if (c.size > a->head.size)
             status = tampered(err, "the signed head beside the log (.head) is of more entries than there are: the log "
                                    "was cut or rolled back");
-        else if (c.size == a->head.size && !crypto_same(c.root, a->head.root, MERKLE_BYTES))
+        else if (c.size == a->head.size && !a->db.fresh && !crypto_same(c.root, a->head.root, MERKLE_BYTES))
             status = tampered(err, "the signed head beside the log (.head) is of other entries");
     }
     buf_free(&text);
@@ -207,11 +211,17 @@ static void first_body(void *user, tola_json *j) {
     buf_free(&text);
 }
 
+/* The signed head of no entries lies beside the log before the first one is in it: where there is none later, somebody
+ * took it away. */
 static tola_status begin_log(appending *a, tola_error *err) {
     uint64_t zero;
     TRY(write_public(a, err));
     TRY(log_db_make(&a->db, err));
     memcpy(a->head.origin, a->key.name, sizeof a->head.origin);
+    TRY(merkle_root(&a->edge, a->head.root, err));
+    a->text.length = 0;
+    TRY(checkpoint_sign(&a->head, &a->key, &a->text, err));
+    TRY(log_head_write(a->db.path, 0, &a->text, err));
     return append_one(a, first_body, a, &zero, err);
 }
 

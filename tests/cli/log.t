@@ -120,6 +120,13 @@ $ mkdir in; cp m.safetensors in; TOLA_LOG=in/a.log tola scan in -q; TOLA_LOG=in/
 "digest": "sha256:9db1217e83822156f42820398600bedfac9d438dd13e5fc5b45a4220bf2bc1e3"
 "digest": "sha256:9db1217e83822156f42820398600bedfac9d438dd13e5fc5b45a4220bf2bc1e3"
 
+# The head beside it is taken away, or emptied: nothing is appended that would hide what was cut off before.
+$ (export TOLA_LOG=g.log; cp a.log g.log; cp a.log.key g.log.key; cp a.log.pub g.log.pub; tola inspect m.safetensors; : > g.log.head; tola inspect m.safetensors; tola log verify -q; echo $?; tola log checkpoint > head; mv head g.log.head; tola inspect m.safetensors > out; tola log verify | head -1)
+1
+g.log: valid, 13 entries of * (glob)
+2> tola: the access log (TOLA_LOG) takes no entry, so 'inspect' was not run: g.log: the signed head beside the log (.head) is missing, so entries may have been cut off; nothing is appended: see 'tola log verify'
+2> tola: the access log (TOLA_LOG) takes no entry, so 'inspect' was not run: g.log: the signed head beside the log (.head) is missing, so entries may have been cut off; nothing is appended: see 'tola log verify'
+
 # An entry is edited.
 $ cp a.log f.log; cp a.log.pub f.log.pub; cp a.log.head f.log.head; cp a.log.key f.log.key; sed -i 's/"verb":"merge"/"verb":"stats"/' f.log; TOLA_LOG=f.log tola log verify --json | grep -A9 problems; TOLA_LOG=f.log tola inspect m.safetensors -q >out; TOLA_LOG=f.log tola log show -q --verb merge
   "problems": [
