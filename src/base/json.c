@@ -47,7 +47,7 @@ double json_strtod(const char *text) {
     return c_locale ? strtod_l(text, NULL, c_locale) : strtod(text, NULL);
 }
 
-bool json_decimal(const char *text, double *out) {
+bool json_decimal_prefix(const char *text, double *out, const char **end) {
     const char *p = text + (*text == '-' || *text == '+');
     size_t whole = strspn(p, "0123456789"), fraction = 0;
     p += whole;
@@ -57,13 +57,21 @@ bool json_decimal(const char *text, double *out) {
     }
     if (whole + fraction == 0) return false;
     if (*p == 'e' || *p == 'E') {
-        p += 1 + (p[1] == '+' || p[1] == '-');
-        size_t digits = strspn(p, "0123456789");
-        if (digits == 0) return false;
-        p += digits;
+        const char *power = p + 1 + (p[1] == '+' || p[1] == '-');
+        size_t digits = strspn(power, "0123456789");
+        if (digits) p = power + digits;
     }
-    if (*p) return false;
-    *out = json_strtod(text);
+    bool zero = whole == 1 && p[-1] == '0' && (*p == 'x' || *p == 'X'); /* strtod would read on in "0x10" */
+    *out = zero ? 0 : json_strtod(text);
+    *end = p;
+    return true;
+}
+
+bool json_decimal(const char *text, double *out) {
+    const char *end;
+    double value;
+    if (!json_decimal_prefix(text, &value, &end) || *end) return false;
+    *out = value;
     return true;
 }
 

@@ -68,5 +68,7 @@ double json_strtod(const char *text);
 /* The number that all of the text is, as people write it: +-, digits with a point anywhere among them, an exponent.
  * False for anything else: no hexadecimal, no infinity, no spaces. */
 bool json_decimal(const char *text, double *out);
+/* The same of the beginning of a text; `end`: what is behind it. */
+bool json_decimal_prefix(const char *text, double *out, const char **end);
 
 #endif

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "policy/data.h"
 
 #define MAX_ROWS 4096
@@ -96,10 +97,11 @@ static tola_status read_bytes(const yaml_node *node, uint64_t *out, tola_error *
     } units[] = { { "MB", 1e6 },        { "GB", 1e9 },           { "TB", 1e12 },
                   { "MiB", 1048576.0 }, { "GiB", 1073741824.0 }, { "TiB", 1099511627776.0 } };
     const char *text = node->kind == YAML_LIST || node->kind == YAML_MAP ? "" : node->text;
-    char *end;
-    double value = strtod(text, &end);
-    while (*end == ' ') end++;
-    for (size_t i = 0; end > text && i < sizeof units / sizeof *units; i++) {
+    const char *end;
+    double value;
+    bool number = json_decimal_prefix(text, &value, &end);
+    while (number && *end == ' ') end++;
+    for (size_t i = 0; number && i < sizeof units / sizeof *units; i++) {
         if (strcmp(end, units[i].name) != 0) continue;
         double bytes = value * units[i].factor;
         if (!(bytes >= 1e6 && bytes <= 1e15)) break;
@@ -360,8 +362,6 @@ const char *devices_version(const devices *d) {
 
 size_t devices_count(const devices *d) { return d->count; }
 const device *devices_at(const devices *d, size_t i) { return &d->rows[i]; }
-double devices_usd_kwh(const devices *d) { return d->usd_kwh; }
-double devices_years(const devices *d) { return d->years; }
 
 /* ---- looking one up ---- */
 
@@ -414,10 +414,11 @@ static tola_status ask_for_size(const devices *d, const family *f, tola_error *e
 }
 
 static bool is_size(const char *name) {
-    char *end;
-    double value = strtod(name, &end);
+    const char *end;
+    double value;
+    if (!json_decimal_prefix(name, &value, &end)) return false;
     while (*end == ' ') end++;
-    return end > name && value > 0 && (*end == 'G' || *end == 'g' || *end == 'M' || *end == 'T' || *end == 't') &&
+    return value > 0 && (*end == 'G' || *end == 'g' || *end == 'M' || *end == 'T' || *end == 't') &&
            (strcmp(end + 1, "B") == 0 || strcmp(end + 1, "iB") == 0 || strcmp(end + 1, "b") == 0 || !end[1]);
 }
 

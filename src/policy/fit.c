@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/options.h"
 #include "policy/fit_inside.h"
 
@@ -270,11 +271,11 @@ static tola_status take_prices(fit_job *j, tola_error *err) {
     if (!j->prices) return err_nomem(err, "counting what fits");
     for (size_t i = 0; i < n; i++) {
         const char *text = j->o.prices[i], *equals = strrchr(text, '=');
-        char *name = equals ? arena_strndup(&j->arena, text, (size_t)(equals - text)) : NULL, *end = NULL;
-        double usd = equals ? strtod(equals + 1, &end) : 0;
+        char *name = equals ? arena_strndup(&j->arena, text, (size_t)(equals - text)) : NULL;
+        double usd = 0;
         const device *d;
         uint32_t count;
-        if (!equals || end == equals + 1 || *end || !(usd > 0) || usd > 1e6)
+        if (!equals || !json_decimal(equals + 1, &usd) || !(usd > 0) || usd > 1e6)
             return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
                            "--price: '%.60s' is not DEVICE=USD, dollars an hour above 0", text);
         if (!name) return err_nomem(err, "counting what fits");

@@ -1,10 +1,10 @@
 /* Numbers as people write them, and the units that they mix up. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <tola/fit.h>
 
 #include "base/err.h"
+#include "base/json.h"
 
 static tola_status refuse(tola_error *err, const char *text, const char *what, const char *why) {
     return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s: '%.40s' %s", what, text, why);
@@ -23,9 +23,9 @@ tola_status tola_fit_count(const char *text, const char *what, uint64_t kilo, ui
     if (text[0] == '-') return refuse(err, text, what, "is negative");
     if (!(text[0] >= '0' && text[0] <= '9')) return refuse(err, text, what, "is not a number like 7B, 512 or 1.5e9");
     if (strpbrk(text, "xXpP")) return refuse(err, text, what, "is not a decimal number");
-    char *end;
-    double value = strtod(text, &end), k = (double)kilo;
-    const char *unit = end;
+    const char *unit;
+    double value, k = (double)kilo;
+    if (!json_decimal_prefix(text, &value, &unit)) return refuse(err, text, what, "is not a decimal number");
     while (*unit == ' ') unit++;
     if (is_bytes(unit))
         return refuse(err, text, what, "is a size in bytes; a count is needed: 7B is 7e9, 8K 8 thousand");

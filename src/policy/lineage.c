@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/source.h"
 #include "base/text.h"
+#include "policy/record.h"
 #include "policy/rules.h"
 #include "trust/provenance.h"
 
@@ -134,13 +135,11 @@ static void from_card_node(const yaml_node *n, const char *relation, arena *a, l
 
 /* The front matter of README.md: license, base_model, base_model_relation (huggingface.co/docs/hub/model-cards). */
 static void from_card(const char *text, size_t length, arena *a, lineage *l) {
-    if (length < 8 || memcmp(text, "---", 3)) return;
-    const char *begin = memchr(text, '\n', length), *end = NULL;
-    for (const char *at = begin; at && !end; at = memchr(at + 1, '\n', (size_t)(text + length - at - 1)))
-        if (text + length - at > 3 && memcmp(at, "\n---", 4) == 0) end = at;
-    if (!begin || !end || end <= begin) return;
+    const char *begin;
+    size_t bytes;
     yaml *card;
-    if (yaml_parse(CARD, begin + 1, (size_t)(end - begin), &card, NULL) != TOLA_OK) return; /* not ours to judge */
+    if (!record_front_matter(text, length, &begin, &bytes)) return;
+    if (yaml_parse(CARD, begin, bytes, &card, NULL) != TOLA_OK) return; /* not ours to judge */
     const yaml_node *root = yaml_root(card), *relation = yaml_get(root, "base_model_relation");
     const yaml_node *licence = yaml_get(root, "license"), *name = yaml_get(root, "license_name");
     static const char *const words[][2] = {
@@ -384,9 +383,10 @@ static void check_terms(check *c, const tola_comply_base *b, const licence_terms
 }
 
 static double plain_number(const yaml_node *n) {
-    char *end = NULL;
-    double v = n && n->text ? strtod(n->text, &end) : NAN; /* from a table of ours: digits and a letter */
-    return !end ? NAN : *end == 'M' ? v * 1e6 : *end == 'B' ? v * 1e9 : *end == 'K' ? v * 1e3 : v;
+    const char *end;
+    double v;
+    if (!n || !n->text || !json_decimal_prefix(n->text, &v, &end)) return NAN; /* of ours: digits and a letter */
+    return *end == 'M' ? v * 1e6 : *end == 'B' ? v * 1e9 : *end == 'K' ? v * 1e3 : v;
 }
 
 static void check_limits(check *c, const char *name, const char *where, const licence_terms *t, int multimodal) {
