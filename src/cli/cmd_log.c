@@ -280,16 +280,16 @@ static int exposure_json(const settings *s, uint64_t bytes, const char *const *r
     tola_json_key(&j, "bytes_per_token");
     tola_json_f64(&j, s->bytes_per_token);
     double per_second = 0;
+    if (!s->rate) {
+        tola_json_key(&j, "rates");
+        tola_json_begin_array(&j);
+    }
     for (size_t i = 0; i < n; i++) {
         if (tola_rate_parse(rates[i], s->bytes_per_token, &per_second, NULL) != TOLA_OK) continue;
         double seconds = tola_exposure_seconds(bytes, s->compression, per_second);
         if (s->rate) {
             rate_json(&j, rates[i], per_second, seconds);
             continue;
-        }
-        if (i == 0) {
-            tola_json_key(&j, "rates");
-            tola_json_begin_array(&j);
         }
         tola_json_begin_object(&j);
         rate_json(&j, rates[i], per_second, seconds);

@@ -104,6 +104,7 @@ static const char *plain(arena *a, const char *text, size_t length) {
                                                { "&quot;", "\"" }, { "&#39;", "'" }, { "&nbsp;", " " } };
     char *out = arena_alloc(a, length + 1);
     size_t n = 0;
+    bool tags = true; /* a '>' may still come */
     if (!out) return NULL;
     for (size_t i = 0; i < length;) {
         size_t left = length - i, skip = 0;
@@ -113,10 +114,11 @@ static const char *plain(arena *a, const char *text, size_t length) {
             out[n++] = entities[k][1][0];
             skip = e;
         }
-        if (!skip && text[i] == '<') {
+        bool address = left > 5 && memcmp(text + i, "<http", 5) == 0;
+        if (!skip && text[i] == '<' && tags && !address) {
             const char *close = memchr(text + i, '>', left);
-            bool address = left > 5 && memcmp(text + i, "<http", 5) == 0;
-            if (close && !address) {
+            tags = close != NULL;
+            if (close) {
                 if (left > 3 && strncasecmp(text + i, "<br", 3) == 0) out[n++] = '\n';
                 skip = (size_t)(close - (text + i)) + 1;
             }

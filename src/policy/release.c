@@ -40,7 +40,7 @@ typedef struct release {
     bool has_record;
     tola_release_item *items;
     size_t count, cap;
-    bool failed; /* an item could not be added */
+    bool failed; /* memory was short */
     const tola_release_options *o;
 } release;
 
@@ -78,9 +78,11 @@ static void item(release *x, const char *id, const char *title, bool good, const
     x->items[x->count++] = one;
 }
 
-/* A path of the plan, from the plan's folder on. */
+/* A path of the plan, from the plan's folder on; "" without memory. */
 static const char *place(release *x, const char *path) {
-    return path[0] == '/' ? path : record_text(&x->a, "%s/%s", x->folder, path);
+    const char *full = path[0] == '/' ? path : record_text(&x->a, "%s/%s", x->folder, path);
+    x->failed |= !full;
+    return full ? full : "";
 }
 
 static const char *keep(release *x, const char *text) { return record_text(&x->a, "%s", text); }

@@ -122,6 +122,8 @@ static tola_status add_tensor(encrypting *e, const tola_tensor_info *t, size_t m
     found_tensor f = { member, t->offset, t->bytes, e->descriptions.length, 0 };
     crypt_describe(t->bytes, t->name, tola_dtype_name((tola_dtype)t->dtype), t->shape, t->n_dims, &e->descriptions);
     f.length = e->descriptions.length - f.at;
+    if (e->descriptions.full)
+        return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%s: too many tensors", e->in);
     if (e->descriptions.failed || !mem_grow(&e->tensors, &e->tensor_cap, e->tensor_count + 1, sizeof *e->tensors))
         return err_nomem(err, "listing tensors");
     e->tensors[e->tensor_count++] = f;
@@ -246,8 +248,8 @@ static tola_status make_index(encrypting *e, tola_error *err) {
     if (e->hidden) add_padding(e);
     if (!e->plain.failed)
         buf_zeros(&e->plain, (size_t)(crypt_padded(e->plain.length + CRYPT_TAG) - CRYPT_TAG) - e->plain.length);
-    if (e->plain.failed) return err_nomem(err, "listing files");
-    if (e->plain.length > CRYPT_MOST_INDEX - CRYPT_TAG)
+    if (e->plain.failed && !e->plain.full) return err_nomem(err, "listing files");
+    if (e->plain.full || e->plain.length > CRYPT_MOST_INDEX - CRYPT_TAG)
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "%s: too many files and tensors", e->in);
     return crypt_index_parse(e->plain.data, e->plain.length, e->chunk_bytes, &e->index, err);
 }

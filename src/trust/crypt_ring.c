@@ -32,14 +32,29 @@ typedef struct ring {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ring *keys; /* NULL: empty */
+
+static pthread_mutex_t warning_lock = PTHREAD_MUTEX_INITIALIZER; /* taken with and without the other */
 static tola_keys_warning_fn warning;
 static void *warning_user;
 
 void tola_keys_on_warning(tola_keys_warning_fn fn, void *user) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&warning_lock);
     warning = fn;
     warning_user = user;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&warning_lock);
+}
+
+void crypt_ring_warn_wide(const char *path) {
+    static _Atomic uint64_t told; /* of one file once, however often it is read */
+    const uint64_t this = hash_string(path, strlen(path));
+    if (atomic_exchange(&told, this) == this) return;
+    char message[1024];
+    snprintf(message, sizeof message, "%s: others than its owner may read this key: chmod 600", path);
+    pthread_mutex_lock(&warning_lock);
+    tola_keys_warning_fn fn = warning;
+    void *user = warning_user;
+    pthread_mutex_unlock(&warning_lock);
+    if (fn) fn(user, message);
 }
 
 void tola_keys_forget(void) {
@@ -50,15 +65,6 @@ void tola_keys_forget(void) {
 }
 
 /* ---- filling; the lock is held ---- */
-
-void crypt_ring_warn_wide(const char *path) {
-    static _Atomic uint64_t told; /* of one file once, however often it is read */
-    const uint64_t this = hash_string(path, strlen(path));
-    if (atomic_exchange(&told, this) == this) return;
-    char message[1024];
-    snprintf(message, sizeof message, "%s: others than its owner may read this key: chmod 600", path);
-    if (warning) warning(warning_user, message);
-}
 
 static tola_status need_ring(tola_error *err) {
     if (!keys) keys = secret_alloc(sizeof *keys);

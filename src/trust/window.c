@@ -85,15 +85,13 @@ static void read_ahead(int fd, uint64_t offset, uint64_t bytes) {
 }
 
 bool window_open(window *w, const source *s, uint64_t offset, size_t bytes) {
-    static long page;
     int fd = source_descriptor(s);
     place *p = NULL;
     memset(w, 0, sizeof *w);
     for (size_t i = 0; i < WINDOW_MOST && !p; i++)
         if (!places[i].from) p = &places[i];
     if (fd < 0 || !p || bytes == 0 || fault_hit(FAULT_READ)) return false;
-    if (!page) page = sysconf(_SC_PAGESIZE);
-    size_t skip = (size_t)(offset % (uint64_t)page);
+    size_t skip = (size_t)(offset % (uint64_t)sysconf(_SC_PAGESIZE));
     uint64_t behind = s->size - offset - bytes;
     read_ahead(fd, offset, bytes);
     void *map = mmap(NULL, skip + bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, (off_t)(offset - skip));
