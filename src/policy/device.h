@@ -57,8 +57,6 @@ const device *devices_at(const devices *d, size_t i);
 /* "h100", "8xh100" or "h100x8" (*count: 8, else 0). TOLA_E_NOT_FOUND with the nearest name; "this" is not in the
  * table. */
 tola_status devices_find(const devices *d, const char *name, const device **out, uint32_t *count, tola_error *err);
-double devices_usd_kwh(const devices *d);
-double devices_years(const devices *d);
 
 /* What the program's own kernels reach of this machine's limits, by type of the weights (data/devices.yaml, kernels).
  */

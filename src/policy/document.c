@@ -44,12 +44,6 @@ void document_count(const document *d, size_t *fields, size_t *unknown) {
     }
 }
 
-const doc_item *document_find(const document *d, const char *id) {
-    for (size_t i = 0; i < d->count; i++)
-        if (d->items[i].id && strcmp(d->items[i].id, id) == 0) return &d->items[i];
-    return NULL;
-}
-
 static tola_status written(const buf *out, tola_error *err) {
     return out->failed ? err_nomem(err, "writing a document") : TOLA_OK;
 }

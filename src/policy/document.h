@@ -59,7 +59,6 @@ void document_free(document *d);
 tola_status document_add(document *d, const doc_item *item, tola_error *err);
 /* Fields that count, and those of them that are unknown. */
 void document_count(const document *d, size_t *fields, size_t *unknown);
-const doc_item *document_find(const document *d, const char *id); /* NULL */
 
 tola_status document_markdown(const document *d, buf *out, tola_error *err);
 tola_status document_json(const document *d, buf *out, tola_error *err);

@@ -443,8 +443,6 @@ void facts_free(facts *f) {
     mem_free(f);
 }
 
-const yaml *facts_file(const facts *f) { return f->file; }
-
 /* ---- asking ---- */
 
 const yaml_node *facts_node(const facts *f, const char *path) {

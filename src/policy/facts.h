@@ -37,7 +37,6 @@ tola_status facts_open(const char *path, facts **out, tola_error *err);
 /* `name` is what errors call the text. */
 tola_status facts_parse(const char *name, const void *text, size_t length, facts **out, tola_error *err);
 void facts_free(facts *f); /* NULL is fine */
-const yaml *facts_file(const facts *f);
 
 /* By path with indices: "data[2].licence". NULL or false: unknown. */
 const yaml_node *facts_node(const facts *f, const char *path);

@@ -104,16 +104,6 @@ tola_status rule_set_number(rule_set *s, const char *name, double low, double hi
                err);
 }
 
-tola_status rule_set_text(rule_set *s, const char *name, const char *text, const char *source, tola_error *err) {
-    char *copy = rule_format(&s->memory, "%s", text);
-    return put(s,
-               (rule_input){ .name = name,
-                             .value = { .kind = RULE_TEXT, .text = copy },
-                             .shown = copy,
-                             .source = rule_format(&s->memory, "%s", source) },
-               err);
-}
-
 tola_status rule_set_date(rule_set *s, const char *name, int32_t days, const char *source, tola_error *err) {
     char day[16];
     return put(s,
@@ -538,12 +528,10 @@ static tola_answer answer_of(const rule_value *v) {
     return v->kind == RULE_UNKNOWN ? TOLA_ANSWER_UNKNOWN : v->yes ? TOLA_ANSWER_YES : TOLA_ANSWER_NO;
 }
 
-static tola_status add_missing(rule_set *s, const char **list, size_t *count, size_t cap, const char *key) {
+static void add_missing(const char **list, size_t *count, size_t cap, const char *key) {
     for (size_t i = 0; i < *count; i++)
-        if (strcmp(list[i], key) == 0) return TOLA_OK;
+        if (strcmp(list[i], key) == 0) return;
     if (*count < cap) list[(*count)++] = key;
-    (void)s;
-    return TOLA_OK;
 }
 
 /* The inputs that were named, and where something is unknown, what would tell. */
@@ -560,9 +548,9 @@ static tola_status fill_inputs(reader *r, tola_conclusion *c, bool want_missing)
         if (!want_missing || in->value.kind != RULE_UNKNOWN) continue;
         if (in->rule) {
             for (size_t k = 0; k < in->rule->n_missing; k++)
-                TRY(add_missing(s, missing, &n_missing, MOST_USED * 2, in->rule->missing[k]));
+                add_missing(missing, &n_missing, MOST_USED * 2, in->rule->missing[k]);
         } else if (in->needs && !r->asked[i]) {
-            TRY(add_missing(s, missing, &n_missing, MOST_USED * 2, in->needs));
+            add_missing(missing, &n_missing, MOST_USED * 2, in->needs);
         }
     }
     c->inputs = inputs;

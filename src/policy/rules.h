@@ -57,7 +57,6 @@ void rule_set_free(rule_set *s);
 tola_status rule_set_bool(rule_set *s, const char *name, bool yes, bool estimate, const char *source, tola_error *err);
 tola_status rule_set_number(rule_set *s, const char *name, double low, double high, const char *unit, bool estimate,
                             const char *source, tola_error *err);
-tola_status rule_set_text(rule_set *s, const char *name, const char *text, const char *source, tola_error *err);
 tola_status rule_set_date(rule_set *s, const char *name, int32_t days, const char *source, tola_error *err);
 tola_status rule_set_unknown(rule_set *s, const char *name, const char *needs, tola_error *err);
 /* A computed input, an earlier rule, or a key of the facts; NULL: there is no such name. */

@@ -40,13 +40,23 @@ uint8_t *base64_decode(const char *text, size_t length, arena *a, size_t *bytes,
     return out;
 }
 
+void base64_encode(const void *data, size_t bytes, char *text) {
+    const uint8_t *p = data;
+    for (size_t i = 0; i < bytes; i += 3, text += 4) {
+        size_t n = bytes - i;
+        uint32_t window = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
+        text[0] = digits[window >> 18];
+        text[1] = digits[window >> 12 & 63];
+        text[2] = n > 1 ? digits[window >> 6 & 63] : '=';
+        text[3] = n > 2 ? digits[window & 63] : '=';
+    }
+}
+
 void base64_append(buf *out, const void *data, size_t bytes) {
     const uint8_t *p = data;
     for (size_t i = 0; i < bytes; i += 3) {
-        size_t n = bytes - i < 3 ? bytes - i : 3;
-        uint32_t window = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
-        char four[4] = { digits[window >> 18], digits[window >> 12 & 63], n > 1 ? digits[window >> 6 & 63] : '=',
-                         n > 2 ? digits[window & 63] : '=' };
+        char four[4];
+        base64_encode(p + i, bytes - i < 3 ? bytes - i : 3, four);
         buf_append(out, four, sizeof four);
     }
 }

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "trust/base64.h"
 #include "trust/crypto.h"
 #include "trust/whole.h"
 
@@ -35,23 +36,14 @@ static tola_status checksum(const char *word, const uint8_t key[CRYPT_KEY], uint
     return status;
 }
 
-/* 36 bytes are 48 characters, without padding. */
-static void encode(const uint8_t *in, char *out) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (unsigned i = 0; i < CODED / 4; i++, in += 3) {
-        uint32_t v = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
-        for (unsigned j = 0; j < 4; j++) *out++ = digits[v >> (18 - 6 * j) & 63];
-    }
-    *out = 0;
-}
-
 static tola_status key_text(const char *word, const uint8_t key[CRYPT_KEY], char text[CRYPT_KEY_TEXT],
                             tola_error *err) {
     uint8_t both[CRYPT_KEY + CHECK];
     memcpy(both, key, CRYPT_KEY);
     tola_status status = checksum(word, key, both + CRYPT_KEY, err);
     memcpy(text, word, WORD);
-    encode(both, text + WORD);
+    base64_encode(both, sizeof both, text + WORD); /* 36 bytes are 48 characters, without padding */
+    text[WORD + CODED] = 0;
     explicit_bzero(both, sizeof both);
     return status;
 }

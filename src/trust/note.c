@@ -60,22 +60,15 @@ bool note_number(const char *text, size_t length, uint64_t *out) {
 
 /* Exactly `bytes` bytes (at most 99) in their one spelling, or false; takes no memory. */
 static bool decode(const char *text, size_t length, uint8_t *out, size_t bytes) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char raw[136], again[4];
+    char raw[136], again[136];
     if (length != (bytes + 2) / 3 * 4 || length > sizeof raw || text_from_base64(text, length, raw) != bytes)
         return false;
-    for (size_t i = 0; i < bytes; i += 3) {
-        uint8_t b[3] = { (uint8_t)raw[i], i + 1 < bytes ? (uint8_t)raw[i + 1] : 0,
-                         i + 2 < bytes ? (uint8_t)raw[i + 2] : 0 };
-        again[0] = digits[b[0] >> 2];
-        again[1] = digits[(b[0] & 3) << 4 | b[1] >> 4];
-        again[2] = i + 1 < bytes ? digits[(b[1] & 15) << 2 | b[2] >> 6] : '=';
-        again[3] = i + 2 < bytes ? digits[b[2] & 63] : '=';
-        if (memcmp(again, text + i / 3 * 4, 4) != 0) return false;
-    }
-    memcpy(out, raw, bytes);
+    base64_encode(raw, bytes, again);
+    bool one = memcmp(again, text, length) == 0;
+    if (one) memcpy(out, raw, bytes);
     explicit_bzero(raw, sizeof raw);
-    return true;
+    explicit_bzero(again, sizeof again);
+    return one;
 }
 
 bool note_hash(const char *text, size_t length, merkle_hash out) { return decode(text, length, out, MERKLE_BYTES); }
