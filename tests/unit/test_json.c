@@ -382,6 +382,27 @@ static void test_emit_integers(void **state) {
     assert_string_equal(sink.text, "[-9223372036854775808,18446744073709551615,-1]");
 }
 
+static void test_decimal_prefix(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *rest;
+        double value;
+    } good[] = { { "80GiB", "GiB", 80 },   { "139.8GiB", "GiB", 139.8 }, { "1e3x", "x", 1000 },  { "5e", "e", 5 },
+                 { "5e+", "e+", 5 },       { "0x10", "x10", 0 },         { "-.5 ", " ", -0.5 }, { "7.", "", 7 },
+                 { "1.5.2", ".2", 1.5 },   { "8xh100", "xh100", 8 } };
+    static const char *const bad[] = { "", ".", "-", "e5", "inf", "nan", " 1", "x1" };
+    const char *rest;
+    double value;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(json_decimal_prefix(good[i].text, &value, &rest));
+        assert_string_equal(rest, good[i].rest);
+        assert_true(value == good[i].value);
+        assert_int_equal(json_decimal(good[i].text, &value), *rest == 0);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(json_decimal_prefix(bad[i], &value, &rest) || json_decimal(bad[i], &value));
+}
+
 static void test_locale(void **state) {
     (void)state;
     static const char *const names[] = { "de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8" };
@@ -472,6 +493,7 @@ int main(void) {
         cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_emit),
         cmocka_unit_test(test_emit_bad_utf8), cmocka_unit_test(test_emit_doubles),
         cmocka_unit_test(test_emit_integers), cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_decimal_prefix),
         cmocka_unit_test(test_emit_failures), cmocka_unit_test(test_accessors),
         cmocka_unit_test(test_packed_arrays),
     };
