@@ -26,7 +26,7 @@ TOLA_API TOLA_MUST_CHECK tola_status tola_keys_add_passphrase_file(const char *p
 TOLA_API TOLA_MUST_CHECK tola_status tola_keys_add_passphrase(const void *text, size_t bytes, tola_error *err);
 /* Wipes all keys. Models that are open stay open. */
 TOLA_API void tola_keys_forget(void);
-/* Told of key files that others than their owner may read, NULL: nobody is. */
+/* Told of key files that others than their owner may read, NULL: nobody is. `fn` calls nothing of the ring. */
 typedef void (*tola_keys_warning_fn)(void *user, const char *message);
 TOLA_API void tola_keys_on_warning(tola_keys_warning_fn fn, void *user);
 

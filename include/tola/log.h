@@ -2,7 +2,8 @@
  *
  * A log is an SQLite database whose entries are the leaves of a Merkle tree (RFC 6962); each append signs the new tree
  * (C2SP checkpoints, Ed25519). Needs libsqlite3 and OpenSSL 3 (libcrypto), loaded when used. `log` is always the path
- * of the database; FILE.key, FILE.pub and FILE.head lie beside it. Any number of processes may append at once. */
+ * of the database; FILE.key, FILE.pub and FILE.head lie beside it. Any number of processes may append at once. Within
+ * one process calls for one log come one after another: closing a file drops all locks that the process has on it. */
 #ifndef TOLA_LOG_H
 #define TOLA_LOG_H
 

@@ -45,6 +45,10 @@ static tola_status add_finding(comply_report *r, tola_comply_finding finding, to
     return TOLA_OK;
 }
 
+static tola_status contradict(comply_report *r, const char *where, const char *what, tola_error *err) {
+    return add_finding(r, (tola_comply_finding){ .kind = "contradiction", .where = where, .what = what }, err);
+}
+
 /* ---- the weights ---- */
 
 static bool is_config(const char *path) {
@@ -124,13 +128,10 @@ static tola_status parameters(comply_report *r, compute_model *m, tola_error *er
         if (!seen || !said || fabs(log(fact / weights)) <= log(1.06)) continue;
         char x[32], y[32];
         const yaml_node *n = facts_node(r->facts, keys[i].key);
-        TRY(add_finding(
-            r,
-            (tola_comply_finding){ .kind = "contradiction",
-                                   .what = rule_format(a, "the facts say %s %s, %s %s", rule_number_text(fact, x),
-                                                       keys[i].what, r->weights.source, rule_number_text(weights, y)),
-                                   .where = rule_format(a, "%s line %u", r->rules.facts_name, n->line) },
-            err));
+        TRY(contradict(r, rule_format(a, "%s line %u", r->rules.facts_name, n->line),
+                       rule_format(a, "the facts say %s %s, %s %s", rule_number_text(fact, x), keys[i].what,
+                                   r->weights.source, rule_number_text(weights, y)),
+                       err));
     }
     for (size_t i = 0; isnan(m->parameters) && i < r->lineage.count;
          i++) { /* an adapter trains through all of its base */
@@ -149,11 +150,7 @@ static tola_status parameters(comply_report *r, compute_model *m, tola_error *er
         m->active_source = rule_format(a, "%s", path);
     }
     if (m->active > m->parameters * 1.001)
-        TRY(add_finding(r,
-                        (tola_comply_finding){ .kind = "contradiction",
-                                               .where = "model.active_parameters",
-                                               .what = "more parameters are active than there are" },
-                        err));
+        TRY(contradict(r, "model.active_parameters", "more parameters are active than there are", err));
     r->pub.parameters = isnan(m->parameters) ? 0 : (uint64_t)m->parameters;
     r->pub.active_parameters = isnan(m->active) ? 0 : (uint64_t)m->active;
     r->pub.parameters_source = m->parameters_source;
@@ -286,15 +283,11 @@ static tola_status licence_inputs(comply_report *r, tola_error *err) {
     bool any = facts_bool(r->facts, "licence.free", &said);
     TRY(lineage_terms(r->licences, l->licence, &t, &found, err));
     if (found && any && said != t.free)
-        TRY(add_finding(
-            r,
-            (tola_comply_finding){
-                .kind = "contradiction",
-                .where = "licence.free",
-                .what = rule_format(&s->memory,
-                                    "licence.free is %s, but %s is %s terms free and open in the sense of recital 102",
-                                    said ? "true" : "false", t.id, t.free ? "" : "not under") },
-            err));
+        TRY(contradict(r, "licence.free",
+                       rule_format(&s->memory,
+                                   "licence.free is %s, but %s is %s terms free and open in the sense of recital 102",
+                                   said ? "true" : "false", t.id, t.free ? "under" : "not under"),
+                       err));
     if (found)
         return rule_set_bool(s, "licence.open", t.free, false, rule_format(&s->memory, "data/licences.yaml: %s", t.id),
                              err);
@@ -318,7 +311,7 @@ static tola_status notification(comply_report *r, tola_error *err) {
 }
 
 static tola_status component_inputs(comply_report *r, tola_error *err) {
-    char name[80], text[32];
+    char name[80];
     for (size_t i = 0; i < r->openness.count; i++) {
         const tola_comply_component *c = &r->openness.parts[i];
         snprintf(name, sizeof name, "component.%s", c->name);
@@ -330,7 +323,6 @@ static tola_status component_inputs(comply_report *r, tola_error *err) {
                 rule_format(&r->rules.memory, "%s%s%s", c->state, c->licence ? ", " : "", c->licence ? c->licence : ""),
                 err));
     }
-    snprintf(text, sizeof text, "%d", r->openness.mof_class);
     return rule_set_number(&r->rules, "mof.class", r->openness.mof_class, r->openness.mof_class, "", false,
                            "release.components", err);
 }
@@ -341,33 +333,17 @@ static tola_status check_dates(comply_report *r, tola_error *err) {
     static const char *const pairs[][2] = {
         { "training.start_date", "training.end_date" },          { "training.start_date", "model.release_date" },
         { "training.start_date", "model.eu_release_date" },      { "data_policy.cutoff_date", "model.release_date" },
-        { "safety.threshold_met_date", "safety.notified_date" },
-    };
+    }; /* not safety.threshold_met_date: one may notify before, when "it becomes known that it will be met" */
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         int32_t a, b;
         if (!facts_date(r->facts, pairs[i][0], &a) || !facts_date(r->facts, pairs[i][1], &b) || a <= b) continue;
-        bool notice = i == 4; /* one may notify before it is met: "or it becomes known that it will be met" */
-        if (notice) continue;
-        TRY(add_finding(
-            r,
-            (tola_comply_finding){ .kind = "contradiction",
-                                   .where = pairs[i][1],
-                                   .what = rule_format(&r->rules.memory, "%s is after %s", pairs[i][0], pairs[i][1]) },
-            err));
+        TRY(contradict(r, pairs[i][1], rule_format(&r->rules.memory, "%s is after %s", pairs[i][0], pairs[i][1]), err));
     }
     bool placed;
     if (facts_bool(r->facts, "model.eu_placed", &placed) && !placed && facts_node(r->facts, "model.eu_release_date"))
-        TRY(add_finding(
-            r,
-            (tola_comply_finding){ .kind = "contradiction",
-                                   .where = "model.eu_placed",
-                                   .what = "it is not placed on the Union's market, but has a day on which it was" },
-            err));
+        TRY(contradict(r, "model.eu_placed", "it is not placed on the Union's market, but has a day on which it was",
+                       err));
     return TOLA_OK;
-}
-
-static tola_status contradict(comply_report *r, const char *where, const char *what, tola_error *err) {
-    return add_finding(r, (tola_comply_finding){ .kind = "contradiction", .where = where, .what = what }, err);
 }
 
 /* What is public is said in three places. */
@@ -422,13 +398,10 @@ static tola_status check_tokens(comply_report *r, tola_error *err) {
     if (!any && facts_number(r->facts, "training.tokens", &unique)) any = sum > unique; /* epochs may explain less */
     if (!any || unique <= 0 || fabs(log(sum / unique)) <= log(COMPUTE_APART)) return TOLA_OK;
     char x[32], y[32];
-    return add_finding(
-        r,
-        (tola_comply_finding){ .kind = "contradiction",
-                               .where = "data[].tokens",
-                               .what = rule_format(&r->rules.memory, "the data sum up to %s tokens, training says %s",
-                                                   rule_number_text(sum, x), rule_number_text(unique, y)) },
-        err);
+    return contradict(r, "data[].tokens",
+                      rule_format(&r->rules.memory, "the data sum up to %s tokens, training says %s",
+                                  rule_number_text(sum, x), rule_number_text(unique, y)),
+                      err);
 }
 
 /* ---- all of it ---- */
