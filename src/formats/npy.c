@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/text.h"
 
@@ -239,11 +240,11 @@ tola_status npy_header_bytes(const uint8_t prefix[NPY_PREFIX], size_t available,
     if (major < 1 || major > 3 || minor != 0)
         return err_set(err, TOLA_E_UNSUPPORTED, 6, ".npy version %u.%u; 1.0, 2.0 and 3.0 are known", major, minor);
     if (major == 1) {
-        *bytes = 10 + (uint64_t)(prefix[8] | prefix[9] << 8);
+        *bytes = 10 + load_le16(prefix + 8);
         return TOLA_OK;
     }
     if (available < NPY_PREFIX) return err_set(err, TOLA_E_FORMAT, available, "truncated inside the array's header");
-    uint64_t length = prefix[8] | (uint64_t)prefix[9] << 8 | (uint64_t)prefix[10] << 16 | (uint64_t)prefix[11] << 24;
+    uint64_t length = load_le32(prefix + 8);
     if (length > NPY_MAX_HEADER)
         return err_set(err, TOLA_E_LIMIT, 8, "an array header of %" PRIu64 " bytes; at most %u are read", length,
                        NPY_MAX_HEADER);

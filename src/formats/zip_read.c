@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/reader.h"
@@ -30,10 +31,6 @@ typedef struct end_record {
     uint64_t count, bytes, offset; /* of the directory; offset is absolute */
 } end_record;
 
-static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static uint32_t get32(const uint8_t *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
-static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
-
 /* ---- the end of the archive ---- */
 
 /* Finds the end record in the last bytes: the last signature whose comment reaches exactly to the end, otherwise the
@@ -41,8 +38,8 @@ static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 
 static size_t find_end(const uint8_t *tail, size_t bytes, uint64_t *trailing) {
     size_t found = SIZE_MAX;
     for (size_t i = bytes >= END_BYTES ? bytes - END_BYTES + 1 : 0; i-- > 0;) {
-        if (get32(tail + i) != SIG_END) continue;
-        size_t end = i + END_BYTES + get16(tail + i + 20);
+        if (load_le32(tail + i) != SIG_END) continue;
+        size_t end = i + END_BYTES + load_le16(tail + i + 20);
         if (end == bytes) {
             *trailing = 0;
             return i;
@@ -59,25 +56,25 @@ static size_t find_end(const uint8_t *tail, size_t bytes, uint64_t *trailing) {
 static tola_status read_end64(const zip_archive *z, const uint8_t *locator, uint64_t locator_at, end_record *e,
                               tola_error *err) {
     uint8_t b[END64_BYTES];
-    uint64_t offset = get64(locator + 8);
-    if (get32(locator + 4) != 0 || get32(locator + 16) > 1)
+    uint64_t offset = load_le64(locator + 8);
+    if (load_le32(locator + 4) != 0 || load_le32(locator + 16) > 1)
         return err_set(err, TOLA_E_UNSUPPORTED, locator_at, "a zip archive over several disks");
     if (offset > locator_at - z->start || locator_at - z->start - offset < END64_BYTES)
         return err_set(err, TOLA_E_FORMAT, locator_at, "the ZIP64 end record is said to lie at %" PRIu64
                        ", outside the archive", offset);
     uint64_t at = z->start + offset;
     TRY(source_read(z->src, at, b, sizeof b, err));
-    if (get32(b) != SIG_END64)
+    if (load_le32(b) != SIG_END64)
         return err_set(err, TOLA_E_FORMAT, at, "there is no ZIP64 end record here, where its locator points");
-    if (get64(b + 4) < END64_BYTES - 12 || get64(b + 4) != locator_at - at - 12)
+    if (load_le64(b + 4) < END64_BYTES - 12 || load_le64(b + 4) != locator_at - at - 12)
         return err_set(err, TOLA_E_FORMAT, at, "the ZIP64 end record claims %" PRIu64 " bytes, %" PRIu64
-                       " lie before its locator", get64(b + 4), locator_at - at - 12);
-    if (get32(b + 16) != 0 || get32(b + 20) != 0 || get64(b + 24) != get64(b + 32))
+                       " lie before its locator", load_le64(b + 4), locator_at - at - 12);
+    if (load_le32(b + 16) != 0 || load_le32(b + 20) != 0 || load_le64(b + 24) != load_le64(b + 32))
         return err_set(err, TOLA_E_UNSUPPORTED, at, "a zip archive over several disks");
     e->at = at;
-    e->count = get64(b + 32);
-    e->bytes = get64(b + 40);
-    e->offset = get64(b + 48);
+    e->count = load_le64(b + 32);
+    e->bytes = load_le64(b + 40);
+    e->offset = load_le64(b + 48);
     return TOLA_OK;
 }
 
@@ -109,19 +106,19 @@ static tola_status parse_end(zip_archive *z, const uint8_t *tail, size_t bytes, 
                        "truncated: a zip archive without its directory, which stands at the end of the file");
     const uint8_t *p = tail + i;
     uint64_t at = z->end - bytes + i;
-    bool has_locator = i >= LOCATOR_BYTES && get32(p - LOCATOR_BYTES) == SIG_LOCATOR;
-    uint16_t disk = get16(p + 4), first_disk = get16(p + 6), here = get16(p + 8), total = get16(p + 10);
+    bool has_locator = i >= LOCATOR_BYTES && load_le32(p - LOCATOR_BYTES) == SIG_LOCATOR;
+    uint16_t disk = load_le16(p + 4), first_disk = load_le16(p + 6), here = load_le16(p + 8), total = load_le16(p + 10);
     if (has_locator) {
         TRY(read_end64(z, p - LOCATOR_BYTES, at - LOCATOR_BYTES, e, err));
         /* what the short record does not leave to the long one has to agree with it */
-        uint32_t size32 = get32(p + 12), offset32 = get32(p + 16);
+        uint32_t size32 = load_le32(p + 12), offset32 = load_le32(p + 16);
         if ((total != 0xffff && total != e->count) || (size32 != UINT32_MAX && size32 != e->bytes) ||
             (offset32 != UINT32_MAX && offset32 != e->offset))
             return err_set(err, TOLA_E_FORMAT, at, "the two end records of the zip archive disagree");
     } else {
         if ((disk != 0 && disk != 0xffff) || (first_disk != 0 && first_disk != 0xffff) || here != total)
             return err_set(err, TOLA_E_UNSUPPORTED, at, "a zip archive over several disks");
-        *e = (end_record){ at, total, get32(p + 12), get32(p + 16) };
+        *e = (end_record){ at, total, load_le32(p + 12), load_le32(p + 16) };
     }
     return check_end(z, e, err);
 }
@@ -162,7 +159,7 @@ bool zip_is_cut(source *src, uint64_t start, uint64_t end) {
 /* Fields that are all ones in a header stand in its ZIP64 extra field, in this order. */
 static bool take_zip64(const uint8_t *extra, size_t bytes, uint64_t *size, uint64_t *packed, uint64_t *header) {
     while (bytes >= 4) {
-        size_t id = get16(extra), length = get16(extra + 2);
+        size_t id = load_le16(extra), length = load_le16(extra + 2);
         if (length > bytes - 4) return false;
         if (id == EXTRA_ZIP64) {
             const uint8_t *p = extra + 4, *end = p + length;
@@ -170,7 +167,7 @@ static bool take_zip64(const uint8_t *extra, size_t bytes, uint64_t *size, uint6
             for (size_t i = 0; i < 3; i++) {
                 if (!fields[i] || *fields[i] != UINT32_MAX) continue;
                 if (end - p < 8) return false;
-                *fields[i] = get64(p);
+                *fields[i] = load_le64(p);
                 p += 8;
             }
             return true;
@@ -206,11 +203,16 @@ static tola_status read_entry(const zip_archive *z, reader *r, const end_record 
     uint64_t at = r->pos;
     const uint8_t *p = reader_take(r, CENTRAL_BYTES);
     if (!p) return reader_check(r, err);
-    if (get32(p) != SIG_CENTRAL)
+    if (load_le32(p) != SIG_CENTRAL)
         return err_set(err, TOLA_E_FORMAT, at, "no zip directory entry where one is due");
-    uint16_t extra_length = get16(p + 30), comment_length = get16(p + 32), disk = get16(p + 34);
-    *m = (zip_member){ .flags = get16(p + 8), .method = get16(p + 10), .crc = get32(p + 16), .packed = get32(p + 20),
-                       .size = get32(p + 24), .name_length = get16(p + 28), .header = get32(p + 42) };
+    uint16_t extra_length = load_le16(p + 30), comment_length = load_le16(p + 32), disk = load_le16(p + 34);
+    *m = (zip_member){ .flags = load_le16(p + 8),
+                       .method = load_le16(p + 10),
+                       .crc = load_le32(p + 16),
+                       .packed = load_le32(p + 20),
+                       .size = load_le32(p + 24),
+                       .name_length = load_le16(p + 28),
+                       .header = load_le32(p + 42) };
     const uint8_t *name = reader_take(r, m->name_length);
     if (!name) return reader_check(r, err);
     m->name = arena_strndup(a, (const char *)name, m->name_length);
@@ -299,8 +301,8 @@ static tola_status disagree(const zip_member *m, const char *what, tola_error *e
 
 /* Sizes of the local header; those that a data descriptor repeats may be left empty in it. */
 static tola_status compare_sizes(const zip_archive *z, const zip_member *m, const uint8_t *p, tola_error *err) {
-    uint64_t packed = get32(p + 18), size = get32(p + 22);
-    uint16_t extra_length = get16(p + 28);
+    uint64_t packed = load_le32(p + 18), size = load_le32(p + 22);
+    uint16_t extra_length = load_le16(p + 28);
     bool descriptor = m->flags & FLAG_DESCRIPTOR;
     if ((packed == UINT32_MAX || size == UINT32_MAX) && extra_length) {
         uint8_t *extra = mem_alloc(extra_length);
@@ -312,24 +314,24 @@ static tola_status compare_sizes(const zip_archive *z, const zip_member *m, cons
     }
     bool empty = descriptor && (size == 0 || size == UINT32_MAX) && (packed == 0 || packed == UINT32_MAX);
     if (!empty && (size != m->size || packed != m->packed)) return disagree(m, "size", err);
-    uint32_t crc = get32(p + 14);
+    uint32_t crc = load_le32(p + 14);
     if (crc != m->crc && !(descriptor && crc == 0)) return disagree(m, "CRC", err);
     return TOLA_OK;
 }
 
 static tola_status check_local(const zip_archive *z, zip_member *m, uint8_t *p, tola_error *err) {
     TRY(source_read(z->src, m->header, p, LOCAL_BYTES + m->name_length, err));
-    if (get32(p) != SIG_LOCAL) {
+    if (load_le32(p) != SIG_LOCAL) {
         char name[200];
         return err_set(err, TOLA_E_FORMAT, m->header, "no zip header here, where the directory has '%s'",
                        text_quote(name, sizeof name, m->name, m->name_length));
     }
-    if (get16(p + 6) != m->flags) return disagree(m, "flag word", err);
-    if (get16(p + 8) != m->method) return disagree(m, "method", err);
-    if (get16(p + 26) != m->name_length || memcmp(p + LOCAL_BYTES, m->name, m->name_length) != 0)
+    if (load_le16(p + 6) != m->flags) return disagree(m, "flag word", err);
+    if (load_le16(p + 8) != m->method) return disagree(m, "method", err);
+    if (load_le16(p + 26) != m->name_length || memcmp(p + LOCAL_BYTES, m->name, m->name_length) != 0)
         return disagree(m, "name", err);
     TRY(compare_sizes(z, m, p, err));
-    uint64_t data = m->header + LOCAL_BYTES + m->name_length + get16(p + 28);
+    uint64_t data = m->header + LOCAL_BYTES + m->name_length + load_le16(p + 28);
     if (data > z->end || z->end - data < m->packed) return disagree(m, "extra field", err);
     if (!z->src->remote)
         m->data = data;

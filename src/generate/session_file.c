@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/output.h"
@@ -171,8 +172,7 @@ static tola_status check_header(const tola_session *s, const source *src, const 
 static tola_status take_ids(const tola_session *s, const uint8_t *raw, const header *h, uint32_t *ids,
                             tola_error *err) {
     for (uint32_t i = 0; i < h->tokens; i++) {
-        const uint8_t *p = raw + (size_t)i * 4;
-        ids[i] = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        ids[i] = load_le32(raw + (size_t)i * 4);
         if (ids[i] >= s->model->info.vocabulary)
             return err_set(err, TOLA_E_FORMAT, HEADER + (uint64_t)i * 4,
                            "token %" PRIu32 " of a vocabulary of %" PRIu32, ids[i], s->model->info.vocabulary);
@@ -182,9 +182,8 @@ static tola_status take_ids(const tola_session *s, const uint8_t *raw, const hea
 
 /* `body` is everything behind the header. */
 static tola_status check_body(const header *h, const uint8_t *body, size_t bytes, tola_error *err) {
-    const uint8_t *tail = body + bytes - 4;
-    uint32_t crc = tail[0] | (uint32_t)tail[1] << 8 | (uint32_t)tail[2] << 16 | (uint32_t)tail[3] << 24;
-    if (crc != crc32_update(0, body, bytes - 4)) return refuse(err, HEADER + bytes - 4, "the checksum is wrong");
+    if (load_le32(body + bytes - 4) != crc32_update(0, body, bytes - 4))
+        return refuse(err, HEADER + bytes - 4, "the checksum is wrong");
     for (uint64_t i = (uint64_t)h->tokens * 4; i < ids_bytes(h->tokens); i++)
         if (body[i]) return refuse(err, HEADER + i, "bytes that should be zero are not");
     return TOLA_OK;

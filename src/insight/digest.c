@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -17,14 +18,9 @@
 
 static const char digest_magic[] = "tola-digest-1\n";
 
-/* A whole integer in the byte order of the definition. */
-static void put_u64(uint8_t *dst, uint64_t v) {
-    for (int i = 0; i < 8; i++) dst[i] = (uint8_t)(v >> (8 * i));
-}
-
 static tola_status hash_u64(sha256_stream *s, uint64_t v, tola_error *err) {
     uint8_t bytes[8];
-    put_u64(bytes, v);
+    store_le64(bytes, v);
     return sha256_update(s, bytes, sizeof bytes, err);
 }
 

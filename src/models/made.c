@@ -2,6 +2,7 @@
  * and the tensor it was made from (u64 each), and the blocks, each at a multiple of 64. Numbers are little-endian. */
 #include "models/made.h"
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -111,24 +112,18 @@ static char *file_for(const tola_checkpoint *ck) {
 
 /* ---- reading ---- */
 
-static uint64_t load_u64(const uint8_t *p) {
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--) v = v << 8 | p[i];
-    return v;
-}
-
 static uint64_t aligned(uint64_t at) { return (at + 63) / 64 * 64; }
 
 static uint64_t first_block(uint64_t count) { return aligned(HEAD + count * ENTRY); }
 
 /* Is the mapped file whole and undamaged? */
 static bool sound(const made_blocks *m, uint64_t size) {
-    if (size < HEAD || memcmp(m->map, MAGIC, sizeof MAGIC) != 0 || load_u64(m->map + 16) != size) return false;
-    uint64_t count = load_u64(m->map + 24), at;
+    if (size < HEAD || memcmp(m->map, MAGIC, sizeof MAGIC) != 0 || load_le64(m->map + 16) != size) return false;
+    uint64_t count = load_le64(m->map + 24), at;
     if (count > MAX_BLOCKS || count * ENTRY > size - HEAD) return false;
     at = first_block(count);
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t bytes = load_u64(m->map + HEAD + i * ENTRY);
+        uint64_t bytes = load_le64(m->map + HEAD + i * ENTRY);
         if (at > size || bytes > size - at) return false;
         at = aligned(at + bytes);
     }
@@ -138,7 +133,7 @@ static bool sound(const made_blocks *m, uint64_t size) {
         crc = crc32_update(crc, m->map + done, (size_t)n);
         done += n;
     }
-    return crc == (uint32_t)load_u64(m->map + 32);
+    return crc == (uint32_t)load_le64(m->map + 32);
 }
 
 static void map_file(made_blocks *m) {
@@ -147,7 +142,7 @@ static void map_file(made_blocks *m) {
     if (source_open_file(m->path, &m->file, NULL) != TOLA_OK) return;
     m->map = source_map(m->file);
     if (m->map && sound(m, m->file->size)) {
-        m->stored = load_u64(m->map + 24);
+        m->stored = load_le64(m->map + 24);
         m->next = first_block(m->stored);
         return;
     }
@@ -178,7 +173,7 @@ void made_free(made_blocks *m) {
 static bool is_next(const made_blocks *m, size_t tensor, uint64_t bytes) {
     if (m->count >= m->stored) return false;
     const uint8_t *entry = m->map + HEAD + m->count * ENTRY;
-    return load_u64(entry) == bytes && load_u64(entry + 8) == tensor;
+    return load_le64(entry) == bytes && load_le64(entry + 8) == tensor;
 }
 
 void *made_take(made_blocks *m, size_t tensor, uint64_t bytes, bool *ready, tola_error *err) {

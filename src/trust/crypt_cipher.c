@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "trust/crypto.h"
@@ -34,10 +35,6 @@ tola_status crypt_random(void *out, size_t bytes, tola_error *err) {
 
 /* ---- HChaCha20: draft-irtf-cfrg-xchacha-03, section 2.2 ---- */
 
-static uint32_t load32(const uint8_t *p) {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 static uint32_t rotate(uint32_t v, unsigned n) { return v << n | v >> (32 - n); }
 
 static void quarter(uint32_t *x, unsigned a, unsigned b, unsigned c, unsigned d) {
@@ -49,8 +46,8 @@ static void quarter(uint32_t *x, unsigned a, unsigned b, unsigned c, unsigned d)
 
 void crypt_hchacha20(const uint8_t key[CRYPT_KEY], const uint8_t nonce[16], uint8_t out[CRYPT_KEY]) {
     uint32_t x[16] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 }; /* "expand 32-byte k" */
-    for (unsigned i = 0; i < 8; i++) x[4 + i] = load32(key + 4 * i);
-    for (unsigned i = 0; i < 4; i++) x[12 + i] = load32(nonce + 4 * i);
+    for (unsigned i = 0; i < 8; i++) x[4 + i] = load_le32(key + 4 * i);
+    for (unsigned i = 0; i < 4; i++) x[12 + i] = load_le32(nonce + 4 * i);
     for (unsigned round = 0; round < 10; round++) {
         for (unsigned i = 0; i < 4; i++) quarter(x, i, 4 + i, 8 + i, 12 + i);
         for (unsigned i = 0; i < 4; i++) quarter(x, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/reader.h"
 #include "trust/crypto.h"
@@ -65,24 +66,18 @@ static bool all_zero(const uint8_t *p, size_t bytes) {
     return true;
 }
 
-static uint32_t load32(const uint8_t *p) {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t load64(const uint8_t *p) { return load32(p) | (uint64_t)load32(p + 4) << 32; }
-
 static tola_status read_prologue(source *s, crypt_header *h, tola_error *err) {
     uint8_t head[CRYPT_SLOTS_AT];
     const size_t there = s->size < sizeof head ? (size_t)s->size : sizeof head;
     TRY(source_read(s, 0, head, there, err));
     if (!crypt_probe(head, there)) return err_set(err, TOLA_E_FORMAT, 0, "is not encrypted by tola");
     if (there < sizeof head) return err_set(err, TOLA_E_FORMAT, there, "truncated: it ends inside the header");
-    uint32_t version = load32(head + 16);
+    uint32_t version = load_le32(head + 16);
     if (version != VERSION)
         return err_set(err, TOLA_E_UNSUPPORTED, 16,
                        "is encrypted in version %u of the format; this tola knows version %u", version, VERSION);
     memcpy(h->prologue, head, CRYPT_PROLOGUE);
-    h->slot_bytes = load32(head + 20);
+    h->slot_bytes = load_le32(head + 20);
     if (h->slot_bytes < CRYPT_LEAST_SLOT || h->slot_bytes > CRYPT_MOST_SLOT || h->slot_bytes % 4096)
         return err_set(err, TOLA_E_FORMAT, 20, "the header is damaged: slots of %u bytes", h->slot_bytes);
     if (!all_zero(head + 24, 8) || !all_zero(head + 48, sizeof head - 48))
@@ -91,7 +86,7 @@ static tola_status read_prologue(source *s, crypt_header *h, tola_error *err) {
 }
 
 static tola_status check_passphrase(const uint8_t *data, uint64_t *work, unsigned *count, tola_error *err) {
-    uint32_t memory = load32(data + 16), passes = load32(data + 20), lanes = load32(data + 24);
+    uint32_t memory = load_le32(data + 16), passes = load_le32(data + 20), lanes = load_le32(data + 24);
     if (lanes != 1)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "Argon2id with %u lanes; one is known", lanes);
     if (memory < 8 || passes < 1)
@@ -225,7 +220,7 @@ bool crypt_header_fits(const crypt_header *h, const uint8_t file_key[CRYPT_KEY])
 
 static tola_status read_private(crypt_header *h, const uint8_t *plain, size_t bytes, tola_error *err) {
     size_t at = LAYOUT;
-    h->layout = (crypt_layout){ load32(plain), load64(plain + 4), load64(plain + 12), load64(plain + 20) };
+    h->layout = (crypt_layout){ load_le32(plain), load_le64(plain + 4), load_le64(plain + 12), load_le64(plain + 20) };
     for (size_t i = 0; i < h->count; i++) {
         if (h->stanzas[i].kind != CRYPT_X25519) continue;
         if (bytes - at < CRYPT_KEY) return err_set(err, TOLA_E_FORMAT, CRYPT_SLOTS_AT, "the header is damaged");
@@ -306,7 +301,7 @@ tola_status crypt_unwrap_passphrase(const crypt_header *h, const crypt_stanza *s
                                     uint8_t file_key[CRYPT_KEY], bool *opened, tola_error *err) {
     uint8_t key[CRYPT_KEY];
     *opened = false;
-    TRY(argon2id(text, bytes, s->data, load32(s->data + 16), load32(s->data + 20), key, err));
+    TRY(argon2id(text, bytes, s->data, load_le32(s->data + 16), load_le32(s->data + 20), key, err));
     tola_status status = unwrap(h, s, key, file_key, opened, err);
     explicit_bzero(key, sizeof key);
     return status;
@@ -314,15 +309,11 @@ tola_status crypt_unwrap_passphrase(const crypt_header *h, const crypt_stanza *s
 
 /* ---- writing ---- */
 
-static void store32(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (8 * i));
-}
-
 void crypt_prologue(uint8_t prologue[CRYPT_PROLOGUE], const uint8_t id[CRYPT_ID], uint32_t slot_bytes) {
     memset(prologue, 0, CRYPT_PROLOGUE);
     memcpy(prologue, magic, CRYPT_MAGIC);
-    store32(prologue + 16, VERSION);
-    store32(prologue + 20, slot_bytes);
+    store_le32(prologue + 16, VERSION);
+    store_le32(prologue + 20, slot_bytes);
     memcpy(prologue + 32, id, CRYPT_ID);
 }
 
@@ -353,9 +344,9 @@ tola_status crypt_wrap_passphrase(const uint8_t id[CRYPT_ID], const void *text, 
                                   const uint8_t file_key[CRYPT_KEY], buf *out, tola_error *err) {
     uint8_t key[CRYPT_KEY], data[PASSPHRASE_BYTES];
     TRY(crypt_random(data, 16, err));
-    store32(data + 16, kdf.memory_kib);
-    store32(data + 20, kdf.passes);
-    store32(data + 24, 1);
+    store_le32(data + 16, kdf.memory_kib);
+    store_le32(data + 20, kdf.passes);
+    store_le32(data + 24, 1);
     TRY(argon2id(text, bytes, data, kdf.memory_kib, kdf.passes, key, err));
     tola_status status = wrap(id, CRYPT_PASSPHRASE, data, sizeof data, key, file_key, out, err);
     explicit_bzero(key, sizeof key);
@@ -399,7 +390,7 @@ static tola_status seal_private(const uint8_t *prologue, const buf *publics, con
 tola_status crypt_slot_make(const uint8_t prologue[CRYPT_PROLOGUE], uint64_t generation, const buf *stanzas,
                             size_t count, const buf *publics, const crypt_layout *layout,
                             const uint8_t file_key[CRYPT_KEY], buf *slot, tola_error *err) {
-    const uint32_t slot_bytes = load32(prologue + 20);
+    const uint32_t slot_bytes = load_le32(prologue + 20);
     const size_t need = SLOT_HEAD + 2 + stanzas->length + 4 + CRYPT_NONCE + LAYOUT + publics->length + CRYPT_TAG + CODE;
     if (need > slot_bytes || count > UINT16_MAX)
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET,

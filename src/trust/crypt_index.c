@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/reader.h"
 
@@ -230,10 +231,6 @@ void crypt_step_next(crypt_step *step, uint32_t chunk_bytes) {
     measure(step, chunk_bytes);
 }
 
-static void put64(uint8_t *p, uint64_t v) {
-    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (8 * i));
-}
-
 void crypt_step_aad(const uint8_t id[CRYPT_ID], const crypt_index *x, const crypt_step *step, buf *aad,
                     const crypt_stretch **of, size_t *fixed, uint8_t tail[8]) {
     const crypt_stretch *s = step->s;
@@ -252,5 +249,5 @@ void crypt_step_aad(const uint8_t id[CRYPT_ID], const crypt_index *x, const cryp
     aad->length = *fixed;
     buf_u64le(aad, step->chunk);
     buf_u64le(aad, step->chunks);
-    put64(tail, s->first_chunk + step->chunk);
+    store_le64(tail, s->first_chunk + step->chunk);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 #include "formats/open.h"
 #include "trust/scan.h"
@@ -21,10 +22,6 @@ typedef struct head {
 } head;
 
 static bool begins(const head *h, const char *magic, size_t n) { return h->n >= n && memcmp(h->bytes, magic, n) == 0; }
-static uint32_t get32(const uint8_t *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
 
 bool scan_has_extension(const char *name, const char *extensions) {
     char word[32];
@@ -117,7 +114,7 @@ static bool scan_archive(scan_job *job, const scan_part *part, const head *h) {
 
 static bool is_safetensors(const head *h) {
     if (h->n < 9) return false;
-    uint64_t n = get64(h->bytes);
+    uint64_t n = load_le64(h->bytes);
     return n >= 2 && n <= CK_MAX_HEADER && n <= h->total - 8 && h->bytes[8] == '{';
 }
 

@@ -2,11 +2,8 @@
  * recognised. None has room for anything but numbers and texts. */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "trust/scan.h"
-
-static uint32_t le32(const uint8_t *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
 
 /* llama2.c's checkpoints (https://github.com/karpathy/llama2.c, run.c): seven numbers and f32 tensors. */
 static bool is_llama2c(scan_job *job, const scan_part *part) {
@@ -14,7 +11,7 @@ static bool is_llama2c(scan_job *job, const scan_part *part) {
     int64_t c[7];
     if (part_bytes(part) < sizeof h || !part_read(job, part, 0, h, sizeof h)) return false;
     for (int i = 0; i < 7; i++) {
-        c[i] = (int32_t)le32(h + 4 * i);
+        c[i] = (int32_t)load_le32(h + 4 * i);
         if (c[i] == 0 || c[i] > 1 << 20 || (c[i] < 0 && i != 5)) return false;
     }
     int64_t dim = c[0], hidden = c[1], layers = c[2], heads = c[3], kv = c[4], context = c[6];
@@ -32,11 +29,11 @@ static bool is_llama2c_tokenizer(scan_job *job, const scan_part *part) {
     uint8_t h[8];
     uint64_t total = part_bytes(part), at = 4;
     if (total < 16 || total > (1u << 26) || !part_read(job, part, 0, h, 4)) return false;
-    uint32_t most = le32(h);
+    uint32_t most = load_le32(h);
     if (most == 0 || most > 65536) return false;
     while (at < total) {
         if (total - at < 8 || !part_read(job, part, at, h, 8)) return false;
-        uint32_t n = le32(h + 4);
+        uint32_t n = load_le32(h + 4);
         if (n > most || n > total - at - 8) return false;
         at += 8 + n;
     }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 #include "trust/scan_pickle.h"
 
@@ -101,14 +102,10 @@ static void scan_described(scan_job *job, const scan_part *part, bool storages) 
         at = out.next;
         if (stopped && storages) {
             stopped = item && pm_read(m, at, number, 8);
-            uint64_t n = 0;
-            for (unsigned i = 0; i < 8; i++) n |= (uint64_t)number[i] << (8 * i);
-            stopped = stopped && mul_u64(n, item, &bytes) && add_u64(bytes, 8, &bytes);
+            stopped = stopped && mul_u64(load_le64(number), item, &bytes) && add_u64(bytes, 8, &bytes);
         } else if (stopped) {
             stopped = pm_read(m, at, number, 4);
-            uint64_t n = stopped ? (uint64_t)number[0] | (uint64_t)number[1] << 8 | (uint64_t)number[2] << 16 |
-                                       (uint64_t)number[3] << 24
-                                 : 0;
+            uint64_t n = stopped ? load_le32(number) : 0;
             bytes = 4 + n * 16 + 8;
             if (n > 64) stopped = false;
         }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -49,10 +50,6 @@ typedef struct zscan {
     bool torch, torchscript;
 } zscan;
 
-static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static uint32_t get32(const uint8_t *p) { return (uint32_t)get16(p) | (uint32_t)get16(p + 2) << 16; }
-static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
-
 #define FIND(z, at, ...) scan_find((z)->job, (z)->part, TOLA_UNKNOWN, "zip", at, __VA_ARGS__)
 
 static const char *quoted(const zmember *m, char *dst, size_t cap) {
@@ -73,15 +70,18 @@ static bool find_end(zscan *z, zend *e) {
     bool found = false;
     if (tail && bytes >= END_BYTES && part_read(z->job, z->part, total - bytes, tail, bytes)) {
         for (size_t i = bytes - END_BYTES + 1; i-- > 0 && !found;) {
-            if (get32(tail + i) != SIG_END) continue;
-            size_t comment = get16(tail + i + 20);
+            if (load_le32(tail + i) != SIG_END) continue;
+            size_t comment = load_le16(tail + i + 20);
             if (comment > bytes - i - END_BYTES) continue;
-            *e = (zend){ total - bytes + i, get16(tail + i + 10), get32(tail + i + 12), get32(tail + i + 16) };
+            *e = (zend){ total - bytes + i, load_le16(tail + i + 10), load_le32(tail + i + 12),
+                         load_le32(tail + i + 16) };
             found = true;
             uint64_t behind = total - e->at - END_BYTES - comment;
             if (behind) FIND(z, e->at + END_BYTES + comment, "%" PRIu64 " bytes behind the end of the archive", behind);
-            if (get16(tail + i + 4) != 0 && get16(tail + i + 4) != 0xffff) FIND(z, e->at, "one of several disks");
-            if (get16(tail + i + 8) != get16(tail + i + 10)) FIND(z, e->at, "its end counts members in two ways");
+            if (load_le16(tail + i + 4) != 0 && load_le16(tail + i + 4) != 0xffff)
+                FIND(z, e->at, "one of several disks");
+            if (load_le16(tail + i + 8) != load_le16(tail + i + 10))
+                FIND(z, e->at, "its end counts members in two ways");
             if (comment > 0 && comment >= 4 && memmem(tail + i + END_BYTES, comment, "PK\5\6", 4))
                 FIND(z, e->at, "a second end of the archive in its comment");
         }
@@ -93,20 +93,20 @@ static bool find_end(zscan *z, zend *e) {
 static void use_end64(zscan *z, zend *e) {
     uint8_t locator[20], record[56];
     if (e->at < sizeof locator || !part_read(z->job, z->part, e->at - sizeof locator, locator, sizeof locator)) return;
-    if (get32(locator) != SIG_LOCATOR) return;
-    uint64_t at = get64(locator + 8);
+    if (load_le32(locator) != SIG_LOCATOR) return;
+    uint64_t at = load_le64(locator + 8);
     uint64_t before = e->at - sizeof locator;
     if (at > before || before - at < sizeof record || !part_read(z->job, z->part, at, record, sizeof record) ||
-        get32(record) != SIG_END64) {
+        load_le32(record) != SIG_END64) {
         /* bytes before the archive move it */
         if (before < sizeof record || !part_read(z->job, z->part, before - sizeof record, record, sizeof record) ||
-            get32(record) != SIG_END64) {
+            load_le32(record) != SIG_END64) {
             FIND(z, before, "the locator of the large end record points nowhere");
             return;
         }
         at = before - sizeof record;
     }
-    uint64_t count = get64(record + 32), bytes = get64(record + 40), offset = get64(record + 48);
+    uint64_t count = load_le64(record + 32), bytes = load_le64(record + 40), offset = load_le64(record + 48);
     if ((e->count != 0xffff && e->count != count) || (e->bytes != UINT32_MAX && e->bytes != bytes) ||
         (e->offset != UINT32_MAX && e->offset != offset))
         FIND(z, at, "the two end records disagree");
@@ -115,7 +115,7 @@ static void use_end64(zscan *z, zend *e) {
 
 static void take_zip64(const uint8_t *extra, size_t bytes, uint64_t *size, uint64_t *packed, uint64_t *header) {
     while (bytes >= 4) {
-        size_t id = get16(extra), n = get16(extra + 2);
+        size_t id = load_le16(extra), n = load_le16(extra + 2);
         if (n > bytes - 4) return;
         if (id == 1) {
             const uint8_t *p = extra + 4, *end = p + n;
@@ -123,7 +123,7 @@ static void take_zip64(const uint8_t *extra, size_t bytes, uint64_t *size, uint6
             for (size_t i = 0; i < 3; i++) {
                 if (!fields[i] || *fields[i] != UINT32_MAX) continue;
                 if (end - p < 8) return;
-                *fields[i] = get64(p);
+                *fields[i] = load_le64(p);
                 p += 8;
             }
             return;
@@ -179,11 +179,11 @@ static bool read_directory(zscan *z, const zend *e) {
     uint64_t at = 0;
     while (at < e->bytes && scan_running(z->job)) {
         const uint8_t *p = data + at;
-        if (e->bytes - at < CENTRAL_BYTES || get32(p) != SIG_CENTRAL) {
+        if (e->bytes - at < CENTRAL_BYTES || load_le32(p) != SIG_CENTRAL) {
             FIND(z, z->directory + at, "no directory entry where one is due");
             break;
         }
-        size_t n = get16(p + 28), extra = get16(p + 30), comment = get16(p + 32);
+        size_t n = load_le16(p + 28), extra = load_le16(p + 30), comment = load_le16(p + 32);
         if (e->bytes - at - CENTRAL_BYTES < n + extra + comment) {
             FIND(z, z->directory + at, "a directory entry that is cut off");
             break;
@@ -191,16 +191,16 @@ static bool read_directory(zscan *z, const zend *e) {
         zmember *m = add_member(z, p + CENTRAL_BYTES, n);
         if (!m) break;
         m->listed = true;
-        m->flags = get16(p + 8);
-        m->method = get16(p + 10);
-        m->crc = get32(p + 16);
-        m->packed = get32(p + 20);
-        m->size = get32(p + 24);
-        m->header = get32(p + 42);
+        m->flags = load_le16(p + 8);
+        m->method = load_le16(p + 10);
+        m->crc = load_le32(p + 16);
+        m->packed = load_le32(p + 20);
+        m->size = load_le32(p + 24);
+        m->header = load_le32(p + 42);
         take_zip64(p + CENTRAL_BYTES + n, extra, &m->size, &m->packed, &m->header);
         m->header += z->shift;
         check_name(z, m, z->directory + at, n);
-        unsigned kind = get16(p + 40) & 0xf000u; /* of Unix' mode */
+        unsigned kind = load_le16(p + 40) & 0xf000u; /* of Unix' mode */
         char quoted_name[200];
         if (p[5] == 3 && kind && kind != 0x8000 && kind != 0x4000)
             FIND(z, z->directory + at, "member '%s' is a link or a device", quoted(m, quoted_name, sizeof quoted_name));
@@ -220,22 +220,22 @@ static bool read_local(zscan *z, zmember *m) {
     char name[200];
     uint64_t total = part_bytes(z->part);
     if (m->header > total || total - m->header < LOCAL_BYTES ||
-        !part_read(z->job, z->part, m->header, p, LOCAL_BYTES) || get32(p) != SIG_LOCAL) {
+        !part_read(z->job, z->part, m->header, p, LOCAL_BYTES) || load_le32(p) != SIG_LOCAL) {
         FIND(z, m->header, "no header where the directory has member '%s'", quoted(m, name, sizeof name));
         return false;
     }
-    size_t n = get16(p + 26), extra_bytes = get16(p + 28);
-    uint64_t size = get32(p + 22), packed = get32(p + 18), at = m->header + LOCAL_BYTES;
+    size_t n = load_le16(p + 26), extra_bytes = load_le16(p + 28);
+    uint64_t size = load_le32(p + 22), packed = load_le32(p + 18), at = m->header + LOCAL_BYTES;
     uint8_t *text = mem_alloc(n + extra_bytes + 1);
     bool read = text && part_read(z->job, z->part, at, text, n + extra_bytes);
     if (read) take_zip64(text + n, extra_bytes, &size, &packed, NULL);
-    bool descriptor = get16(p + 6) & 8;
+    bool descriptor = load_le16(p + 6) & 8;
     if (read && m->listed) {
         const char *differs = NULL;
         if (strlen(m->name) != n || memcmp(m->name, text, n) != 0) differs = "name";
-        if (get16(p + 8) != m->method) differs = "method";
-        if (get16(p + 6) != m->flags) differs = "flag word";
-        if (get32(p + 14) != m->crc && !(descriptor && get32(p + 14) == 0)) differs = "checksum";
+        if (load_le16(p + 8) != m->method) differs = "method";
+        if (load_le16(p + 6) != m->flags) differs = "flag word";
+        if (load_le32(p + 14) != m->crc && !(descriptor && load_le32(p + 14) == 0)) differs = "checksum";
         bool empty = descriptor && (size == 0 || size == UINT32_MAX) && (packed == 0 || packed == UINT32_MAX);
         if (!empty && (size != m->size || packed != m->packed)) differs = "size";
         if (differs)
@@ -243,9 +243,9 @@ static bool read_local(zscan *z, zmember *m) {
                  quoted(m, name, sizeof name), differs);
         if (n > 0 && n < 1024 && (strlen(m->name) != n || memcmp(m->name, text, n) != 0)) text[n] = 0;
     } else if (read) {
-        m->flags = get16(p + 6);
-        m->method = get16(p + 8);
-        m->crc = get32(p + 14);
+        m->flags = load_le16(p + 6);
+        m->method = load_le16(p + 8);
+        m->crc = load_le32(p + 14);
         m->size = size;
         m->packed = packed;
         m->name = arena_strndup(&z->names, (const char *)text, n);
@@ -272,10 +272,10 @@ static uint64_t descriptor_bytes(zscan *z, const zmember *m) {
     uint64_t left = part_bytes(z->part) - m->end;
     size_t n = left < sizeof p ? (size_t)left : sizeof p;
     if (!(m->flags & 8) || !part_read(z->job, z->part, m->end, p, n)) return 0;
-    unsigned at = n >= 4 && get32(p) == SIG_DESCRIPTOR ? 4 : 0;
-    if (n < at + 12u || get32(p + at) != m->crc) return 0;
-    if (n >= at + 20u && get64(p + at + 4) == m->packed && get64(p + at + 12) == m->size) return at + 20;
-    return get32(p + at + 4) == (uint32_t)m->packed && get32(p + at + 8) == (uint32_t)m->size ? at + 12 : 0;
+    unsigned at = n >= 4 && load_le32(p) == SIG_DESCRIPTOR ? 4 : 0;
+    if (n < at + 12u || load_le32(p + at) != m->crc) return 0;
+    if (n >= at + 20u && load_le64(p + at + 4) == m->packed && load_le64(p + at + 12) == m->size) return at + 20;
+    return load_le32(p + at + 4) == (uint32_t)m->packed && load_le32(p + at + 8) == (uint32_t)m->size ? at + 12 : 0;
 }
 
 /* ---- contents ---- */
@@ -469,7 +469,7 @@ static void scan_gap(zscan *z, uint64_t from, uint64_t to, const char *where) {
     for (uint64_t at = from; at + LOCAL_BYTES < to && scan_running(z->job);) {
         uint8_t p[4];
         if (!part_read(z->job, z->part, at, p, 4)) return;
-        if (get32(p) != SIG_LOCAL) break;
+        if (load_le32(p) != SIG_LOCAL) break;
         zmember hidden = { .name = (char *)"", .header = at };
         if (!read_local(z, &hidden)) break;
         char name[200];
@@ -537,7 +537,7 @@ static void scan_headers_only(zscan *z) {
     FIND(z, 0, "an archive without its directory");
     while (at + LOCAL_BYTES < total && scan_running(z->job)) {
         uint8_t p[4];
-        if (!part_read(z->job, z->part, at, p, 4) || get32(p) != SIG_LOCAL) break;
+        if (!part_read(z->job, z->part, at, p, 4) || load_le32(p) != SIG_LOCAL) break;
         zmember m = { .name = (char *)"", .header = at };
         if (!read_local(z, &m)) break;
         scan_member(z, &m);
@@ -604,14 +604,14 @@ bool scan_ends_as_zip(scan_job *job, const scan_part *part, uint64_t *at) {
     if (bytes >= END_BYTES && part_read(job, part, total - bytes, tail, bytes)) {
         for (size_t i = bytes - END_BYTES + 1; i-- > 0 && !found;) {
             uint8_t first[4];
-            if (get32(tail + i) != SIG_END) continue;
+            if (load_le32(tail + i) != SIG_END) continue;
             *at = total - bytes + i;
-            uint64_t directory = get32(tail + i + 12);
-            if (directory == UINT32_MAX || (directory == 0 && get16(tail + i + 10) == 0))
-                found = i + END_BYTES + get16(tail + i + 20) == bytes;
+            uint64_t directory = load_le32(tail + i + 12);
+            if (directory == UINT32_MAX || (directory == 0 && load_le16(tail + i + 10) == 0))
+                found = i + END_BYTES + load_le16(tail + i + 20) == bytes;
             else
-                found =
-                    directory <= *at && part_read(job, part, *at - directory, first, 4) && get32(first) == SIG_CENTRAL;
+                found = directory <= *at && part_read(job, part, *at - directory, first, 4) &&
+                        load_le32(first) == SIG_CENTRAL;
         }
     }
     mem_free(tail);
