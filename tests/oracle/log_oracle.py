@@ -496,7 +496,7 @@ def attacks(log, folder):
         run(TOLA, "inspect", folder / "m.safetensors", log=a.log, code=2)
     a = Attack("open key", log, folder)
     os.chmod(f"{a.log}.key", 0o644)
-    run(TOLA, "inspect", folder / "m.safetensors", log=a.log, code=2)
+    run(TOLA, "inspect", folder / "m.safetensors", log=a.log)  # with a warning: tests/cli/log.t
     a = Attack("lost key", log, folder)
     os.unlink(f"{a.log}.key")
     run(TOLA, "inspect", folder / "m.safetensors", log=a.log, code=2)
