@@ -71,18 +71,23 @@ typedef struct tola_encrypt_summary {
 TOLA_API TOLA_MUST_CHECK tola_status tola_encrypt(const char *in, const char *out, const tola_encrypt_options *options,
                                                   tola_encrypt_summary *summary, tola_error *err);
 
+/* Takes the next bytes of a file that is decrypted; false stops (the caller knows why: TOLA_E_CANCELLED). */
+typedef bool (*tola_decrypt_write_fn)(void *user, const void *data, size_t bytes);
+
 typedef struct tola_decrypt_options {
     size_t size; /* sizeof(tola_decrypt_options) */
     bool overwrite;
     unsigned threads;
     tola_progress_fn progress;
     void *progress_user;
-    uint64_t reserved[6];
+    tola_decrypt_write_fn write; /* a file goes there, in order, after all of it was found genuine; `out` is ignored */
+    void *write_user;
+    uint64_t reserved[4];
 } tola_decrypt_options;
 
 #define TOLA_DECRYPT_OPTIONS_INIT                                                                                      \
     {                                                                                                                  \
-        sizeof(tola_decrypt_options), false, 0, NULL, NULL, { 0 }                                                      \
+        sizeof(tola_decrypt_options), false, 0, NULL, NULL, NULL, NULL, { 0 }                                          \
     }
 
 /* Gives back the very bytes. `out` is a file, or a folder where a folder was encrypted; a file goes into a folder that

@@ -298,6 +298,9 @@ tola_status output_add_folder(output_set *set, const char *path, tola_error *err
 
 static tola_status add_file(output_set *set, const char *path, uint64_t bytes, bool private, output_file **out,
                             tola_error *err) {
+    if (strcmp(path, "-") == 0)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                       "- is stdout, where this cannot be written; a file of that name is ./-");
     if (!mem_grow(&set->files, &set->cap, set->count + 1, sizeof *set->files))
         return err_nomem(err, "preparing output");
     output_file *f = mem_calloc(1, sizeof *f);

@@ -1,6 +1,14 @@
 /* tola decrypt: the very bytes that were encrypted. The work is tola_decrypt; this is its face. */
 #include "encrypted.h"
 
+#include <string.h>
+
+static bool to_stdout(void *user, const void *data, size_t bytes) {
+    (void)user;
+    out_raw(data, bytes);
+    return true;
+}
+
 static int run(const void *parsed, char **args, int n_args) {
     tola_decrypt_options o = TOLA_DECRYPT_OPTIONS_INIT;
     tola_error err = TOLA_ERROR_INIT;
@@ -10,11 +18,15 @@ static int run(const void *parsed, char **args, int n_args) {
     o.overwrite = cli.force;
     o.threads = cli.threads;
     o.progress = cli_progress;
+    const bool stream = strcmp(args[1], "-") == 0;
+    if (stream && cli.json) return cli_fail("- is stdout, where --json goes, too");
+    if (stream) o.write = to_stdout;
     cli_catch_interrupts();
     tola_status status = tola_decrypt(args[0], args[1], &o, &s, &err);
     cli_progress_end();
     if (status == TOLA_E_CANCELLED) return cli_fail("interrupted; nothing was written");
     if (status != TOLA_OK) return cli_fail_error(&err);
+    if (stream) return CLI_YES;
     if (cli.json) {
         encrypted_json("tola.decrypt/1", args[1], &s);
     } else if (!cli.quiet) {
@@ -33,7 +45,8 @@ const cli_verb cmd_decrypt = {
     .usage = "tola decrypt IN OUT (--identity KEY | --passphrase-file FILE)",
     .description =
         "Writes what tola encrypt was given: a file to OUT, or a folder with all its files. Every byte is what it was, "
-        "so that signatures over them hold. A file goes into a folder that exists under the name it had.\n"
+        "so that signatures over them hold. A file goes into a folder that exists under the name it had, and "
+        "with - to stdout.\n"
         "\n"
         "Nothing appears before all of it was decrypted and found to be what was encrypted: a file that was changed, "
         "cut off or put together from others gives an error and no output.\n"

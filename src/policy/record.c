@@ -20,6 +20,7 @@
 #include "trust/provenance.h"
 #include "trust/sign_name.h"
 #include "trust/whole.h"
+#include <tola/encrypt.h>
 #include <tola/learn.h>
 #include <tola/sign.h>
 
@@ -526,8 +527,13 @@ static tola_status weight_files(record *r, const char *model, const char *folder
     manifest_rules rules = { .allow_symlinks = true };
     manifest_files files = { 0 };
     if (r->remote) return remote_files(r, err);
-    bool one = tola_checkpoint_file_count(r->checkpoint) == 1 && !text_ends_with(model, ".index.json");
-    TRY(manifest_walk(one ? tola_checkpoint_file(r->checkpoint, 0)->path : folder, &rules, &files, err));
+    bool encrypted = tola_encrypted(model), /* the files inside are not what is handed on */
+        one = encrypted ||
+              (tola_checkpoint_file_count(r->checkpoint) == 1 && !text_ends_with(model, ".index.json"));
+    TRY(manifest_walk(encrypted ? model
+                      : one     ? tola_checkpoint_file(r->checkpoint, 0)->path
+                                : folder,
+                      &rules, &files, err));
     if (!one) keep_weights(r, folder, &files);
     tola_status status = take_files(r, &files, o, err);
     manifest_files_free(&files);

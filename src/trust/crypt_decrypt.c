@@ -109,6 +109,26 @@ static tola_status run_pieces(decrypting *d, tola_error *err) {
     return status;
 }
 
+/* Once more through what was found genuine, in order. */
+static tola_status write_all(decrypting *d, tola_error *err) {
+    const size_t bytes = (size_t)PIECE + d->chunk_bytes;
+    const crypt_member *m = crypt_index_only(d->x);
+    uint8_t *data = secret_map(bytes);
+    tola_status status = data ? TOLA_OK : err_nomem(err, "decrypting");
+    for (uint64_t at = 0; status == TOLA_OK && at < m->bytes; at += PIECE) {
+        crypt_span span;
+        const uint64_t left = m->bytes - at;
+        if (!crypt_span_find(d->x, m, d->chunk_bytes, at, at + (left < PIECE ? left : PIECE), &span)) continue;
+        status = vault_read_span(d->v, m, &span, data, err);
+        if (status != TOLA_OK)
+            status = err_in_file(err, status, d->in);
+        else if (!d->o->write(d->o->write_user, data, (size_t)span.bytes))
+            status = err_set(err, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "stopped by whoever takes the bytes");
+    }
+    secret_unmap(data, bytes);
+    return status;
+}
+
 static tola_status decrypt(decrypting *d, const char *out, tola_error *err) {
     source *src;
     TRY(source_open_file(d->in, &src, err));
@@ -118,11 +138,15 @@ static tola_status decrypt(decrypting *d, const char *out, tola_error *err) {
     d->chunk_bytes = vault_header(d->v)->layout.chunk_bytes;
     d->files = mem_calloc(d->x->member_count + 1, sizeof *d->files);
     if (!d->files) return err_nomem(err, "decrypting");
-    TRY(place(d, out, err));
+    if (d->o->write && d->x->folder)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "%s: holds a folder, which cannot be written as one stream",
+                       d->in);
+    if (!d->o->write) TRY(place(d, out, err));
     TRY(job_open(&d->j, d->o->threads, d->o->progress, d->o->progress_user, "decrypting", d->x->payload, err));
     status = run_pieces(d, err);
     job_close(&d->j);
     TRY(status);
+    if (d->o->write) return write_all(d, err);
     output_set *set = d->set;
     d->set = NULL;
     return output_commit(set, err);

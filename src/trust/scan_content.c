@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "formats/open.h"
+#include "trust/crypt_header.h"
 #include "trust/scan.h"
 
 #define HEAD 4096
@@ -344,6 +345,11 @@ static void scan_other(scan_job *job, const scan_part *part, const head *h) {
     }
     if (is_picture(h)) {
         set_format(job, part, "picture");
+        return;
+    }
+    if (crypt_probe(h->bytes, h->n)) {
+        set_format(job, part, "encrypted");
+        scan_find(job, part, TOLA_UNKNOWN, "encrypted", 0, "is encrypted, and no key that opens it was given");
         return;
     }
     const char *known = scan_known_format(job, part);

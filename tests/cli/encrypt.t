@@ -135,6 +135,22 @@ signed: valid, signed with a P-256 key; 8 entries, 10.91 kB
 
 # What nobody can look into is not safe; with the key it is looked into.
 $ tola encrypt m/model-00001-of-00002.safetensors s.enc -r carol.pub -q; tola scan s.enc; tola scan s.enc signed.enc --identity carol | sort
-unknown  s.enc (data)
-  unknown: in no format that is known here (offset 0)
+unknown  s.enc (encrypted)
+  unknown: is encrypted, and no key that opens it was given (offset 0)
 10 files: 10 safe, 0 unknown, 0 dangerous
+
+# A lone - is stdout: of a file, after all of it was found genuine; an encrypted one cannot go there.
+$ tola decrypt s.enc - --identity carol | cmp - m/model-00001-of-00002.safetensors && tola decrypt signed.enc - --identity carol; tola decrypt s.enc - --identity carol --json; tola encrypt m/config.json - -r carol.pub; ls ./-
+2> tola: signed.enc: holds a folder, which cannot be written as one stream
+2> tola: - is stdout, where --json goes, too
+2> tola: - is stdout, where this cannot be written; a file of that name is ./-
+2> ls: cannot access './-': No such file or directory
+[exit 2]
+$ python3 -c "b = bytearray(open('s.enc', 'rb').read()); b[-2000] ^= 1; open('s2.enc', 'wb').write(b)"; tola decrypt s2.enc - --identity carol
+2> tola: s2.enc: offset 47048: what is encrypted here was changed or damaged
+[exit 2]
+
+# What is written about an encrypted folder names it by its own bytes.
+$ echo 'model: {name: M}' > f.yaml; tola bom signed.enc b.json --facts f.yaml --identity carol; grep -c $(sha256sum < signed.enc | cut -c1-64) b.json
+b.json: CycloneDX 1.6 bill of materials of M; 13 of 16 fields unknown
+2

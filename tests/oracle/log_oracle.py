@@ -391,7 +391,7 @@ def attacks(log, folder):
     Attack("dropped tail with its heads and nodes", log, folder).sql(*gone).told("dropped", last, appends=False)
     a = Attack("dropped tail with its heads, nodes and the head beside", log, folder).sql(*gone)
     os.unlink(f"{a.log}.head")
-    a.told("head", None)
+    a.told("head", None, appends=False)
     a.told("checkpoint", last, "--checkpoint", folder / "saved")
 
     a = Attack("reordered", log, folder).sql(
