@@ -101,6 +101,12 @@ void out_styled(out_style style, const char *format, ...) __attribute__((format(
 /* An emitter to stdout (2 spaces of indentation), for --json. */
 void out_json_begin(tola_json *json);
 void out_json_end(tola_json *json);
+/* One member of the object that is open. A text that is NULL and a number that is NaN are null. */
+void out_json_string(tola_json *json, const char *key, const char *value);
+void out_json_u64(tola_json *json, const char *key, uint64_t value);
+void out_json_count(tola_json *json, const char *key, uint64_t value); /* of which 0 says that it is unknown: null */
+void out_json_f64(tola_json *json, const char *key, double value);
+void out_json_bool(tola_json *json, const char *key, bool value);
 /* Flushes; CLI_ERROR where stdout could not take everything, else `code`. */
 int out_close(int code);
 

@@ -190,18 +190,18 @@ static double operations_of(const tola_model *model, uint64_t prompt) {
 static void json_spread(tola_json *j, const char *key, spread s) {
     tola_json_key(j, key);
     tola_json_begin_object(j);
-    measure_json_f64(j, "median", s.median);
-    measure_json_f64(j, "min", s.min);
-    measure_json_f64(j, "max", s.max);
+    out_json_f64(j, "median", s.median);
+    out_json_f64(j, "min", s.min);
+    out_json_f64(j, "max", s.max);
     tola_json_end_object(j);
 }
 
 static void json_subject(tola_json *j, const bench *b, const subject *s) {
     tola_json_begin_object(j);
-    measure_json_u64(j, "threads", s->threads);
+    out_json_u64(j, "threads", s->threads);
     if (b->set->prompt) json_spread(j, "prefill_tokens_per_s", spread_of(&s->prefill, b->rounds));
     if (b->set->generate) json_spread(j, "decode_tokens_per_s", spread_of(&s->decode, b->rounds));
-    measure_json_u64(j, "session_bytes", tola_session_bytes(s->session));
+    out_json_u64(j, "session_bytes", tola_session_bytes(s->session));
     tola_json_key(j, "limits");
     tola_json_begin_object(j);
     for (int i = 0; i < TOLA_LIMIT_COUNT; i++) {
@@ -223,17 +223,17 @@ static void write_json(const bench *b) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    measure_json_string(&j, "schema", "tola.bench/1");
-    measure_json_string(&j, "family", b->info->family);
-    measure_json_u64(&j, "weight_bytes", b->info->weight_bytes);
-    measure_json_u64(&j, "active_bytes", b->info->active_bytes);
-    measure_json_u64(&j, "made_bytes", b->info->made_bytes);
-    measure_json_u64(&j, "prompt", b->set->prompt);
-    measure_json_f64(&j, "prompt_operations", b->operations);
-    measure_json_u64(&j, "generate", b->set->generate);
-    measure_json_u64(&j, "depth", b->set->depth);
-    measure_json_u64(&j, "rounds", b->rounds);
-    measure_json_bool(&j, "complete", b->rounds == b->set->rounds);
+    out_json_string(&j, "schema", "tola.bench/1");
+    out_json_string(&j, "family", b->info->family);
+    out_json_u64(&j, "weight_bytes", b->info->weight_bytes);
+    out_json_u64(&j, "active_bytes", b->info->active_bytes);
+    out_json_u64(&j, "made_bytes", b->info->made_bytes);
+    out_json_u64(&j, "prompt", b->set->prompt);
+    out_json_f64(&j, "prompt_operations", b->operations);
+    out_json_u64(&j, "generate", b->set->generate);
+    out_json_u64(&j, "depth", b->set->depth);
+    out_json_u64(&j, "rounds", b->rounds);
+    out_json_bool(&j, "complete", b->rounds == b->set->rounds);
     tola_json_key(&j, "results");
     tola_json_begin_array(&j);
     for (size_t i = 0; i < b->count; i++) json_subject(&j, b, &b->subjects[i]);

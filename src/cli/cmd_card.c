@@ -32,18 +32,12 @@ static void report_json(const char *schema, const char *kind, const tola_paper *
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    tola_json_key(&j, "schema");
-    tola_json_string(&j, schema);
-    tola_json_key(&j, "output");
-    tola_json_string(&j, out);
-    tola_json_key(&j, "kind");
-    tola_json_string(&j, kind);
-    tola_json_key(&j, "title");
-    tola_json_string(&j, p->title);
-    tola_json_key(&j, "fields");
-    tola_json_u64(&j, p->fields);
-    tola_json_key(&j, "unknown");
-    tola_json_u64(&j, p->unknown);
+    out_json_string(&j, "schema", schema);
+    out_json_string(&j, "output", out);
+    out_json_string(&j, "kind", kind);
+    out_json_string(&j, "title", p->title);
+    out_json_u64(&j, "fields", p->fields);
+    out_json_u64(&j, "unknown", p->unknown);
     tola_json_key(&j, "unknown_fields");
     tola_json_begin_array(&j);
     for (size_t i = 0; i < p->unknown; i++) tola_json_string(&j, p->unknown_fields[i]);
@@ -124,30 +118,19 @@ static void verdict_json(const tola_paper_verdict *v) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    tola_json_key(&j, "schema");
-    tola_json_string(&j, "tola.paper_check/1");
-    tola_json_key(&j, "agrees");
-    tola_json_bool(&j, v->agrees);
-    tola_json_key(&j, "checked");
-    tola_json_u64(&j, v->checked);
+    out_json_string(&j, "schema", "tola.paper_check/1");
+    out_json_bool(&j, "agrees", v->agrees);
+    out_json_u64(&j, "checked", v->checked);
     tola_json_key(&j, "claims");
     tola_json_begin_array(&j);
     for (size_t i = 0; i < v->count; i++) {
         const tola_paper_claim *c = &v->claims[i];
         tola_json_begin_object(&j);
-        tola_json_key(&j, "what");
-        tola_json_string(&j, c->what);
-        tola_json_key(&j, "says");
-        tola_json_string(&j, c->says);
-        tola_json_key(&j, "is");
-        if (c->is)
-            tola_json_string(&j, c->is);
-        else
-            tola_json_null(&j);
-        tola_json_key(&j, "line");
-        tola_json_u64(&j, c->line);
-        tola_json_key(&j, "agrees");
-        tola_json_bool(&j, c->agrees);
+        out_json_string(&j, "what", c->what);
+        out_json_string(&j, "says", c->says);
+        out_json_string(&j, "is", c->is);
+        out_json_u64(&j, "line", c->line);
+        out_json_bool(&j, "agrees", c->agrees);
         tola_json_end_object(&j);
     }
     tola_json_end_array(&j);

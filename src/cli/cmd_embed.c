@@ -85,10 +85,10 @@ static void write_json(const tola_embedder_info *info, const texts *t, const flo
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    measure_json_string(&j, "schema", "tola.embed/1");
-    measure_json_string(&j, "pooling", tola_pooling_name(info->pooling));
-    measure_json_bool(&j, "normalized", info->normalize);
-    measure_json_u64(&j, "width", info->width);
+    out_json_string(&j, "schema", "tola.embed/1");
+    out_json_string(&j, "pooling", tola_pooling_name(info->pooling));
+    out_json_bool(&j, "normalized", info->normalize);
+    out_json_u64(&j, "width", info->width);
     tola_json_key(&j, "tokens");
     tola_json_begin_array(&j);
     for (size_t i = 0; i < t->count; i++) tola_json_u64(&j, tokens[i]);

@@ -21,14 +21,10 @@ static void report(const char *path, const char *pub, const char *kind) {
         tola_json j;
         out_json_begin(&j);
         tola_json_begin_object(&j);
-        tola_json_key(&j, "schema");
-        tola_json_string(&j, "tola.keygen/1");
-        tola_json_key(&j, "kind");
-        tola_json_string(&j, kind);
-        tola_json_key(&j, "key");
-        tola_json_string(&j, path);
-        tola_json_key(&j, "public");
-        tola_json_string(&j, pub);
+        out_json_string(&j, "schema", "tola.keygen/1");
+        out_json_string(&j, "kind", kind);
+        out_json_string(&j, "key", path);
+        out_json_string(&j, "public", pub);
         tola_json_end_object(&j);
         out_json_end(&j);
     } else if (!cli.quiet) {

@@ -24,47 +24,33 @@ static const settings defaults = { .compression = 1, .bytes_per_token = 2 };
 
 /* ---- verify ---- */
 
-static void text_member(tola_json *j, const char *key, const char *text) {
-    tola_json_key(j, key);
-    if (text)
-        tola_json_string(j, text);
-    else
-        tola_json_null(j);
-}
-
-static void u64_member(tola_json *j, const char *key, uint64_t value) {
-    tola_json_key(j, key);
-    tola_json_u64(j, value);
-}
-
 static void report_json(const tola_log_report *r, bool proof) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    text_member(&j, "schema", "tola.log.verify/1");
-    tola_json_key(&j, "valid");
-    tola_json_bool(&j, r->valid);
-    text_member(&j, "origin", r->origin);
-    u64_member(&j, "size", r->size);
-    text_member(&j, "root", r->root);
-    text_member(&j, "key", r->key);
+    out_json_string(&j, "schema", "tola.log.verify/1");
+    out_json_bool(&j, "valid", r->valid);
+    out_json_string(&j, "origin", r->origin);
+    out_json_u64(&j, "size", r->size);
+    out_json_string(&j, "root", r->root);
+    out_json_string(&j, "key", r->key);
     if (proof && r->entry != TOLA_LOG_NO_ENTRY) {
-        u64_member(&j, "entry", r->entry);
-        text_member(&j, "text", r->text);
+        out_json_u64(&j, "entry", r->entry);
+        out_json_string(&j, "text", r->text);
     }
-    if (!proof) u64_member(&j, "unfinished", r->unfinished);
+    if (!proof) out_json_u64(&j, "unfinished", r->unfinished);
     tola_json_key(&j, "problems");
     tola_json_begin_array(&j);
     for (size_t i = 0; i < r->n_problems; i++) {
         const tola_log_problem *p = &r->problems[i];
         tola_json_begin_object(&j);
-        text_member(&j, "kind", p->kind);
+        out_json_string(&j, "kind", p->kind);
         tola_json_key(&j, "entry");
         if (p->entry == TOLA_LOG_NO_ENTRY)
             tola_json_null(&j);
         else
             tola_json_u64(&j, p->entry);
-        text_member(&j, "what", p->what);
+        out_json_string(&j, "what", p->what);
         tola_json_end_object(&j);
     }
     tola_json_end_array(&j);
@@ -149,20 +135,20 @@ static void proof_json(const tola_log_proof *p) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    text_member(&j, "schema", "tola.log.proof/1");
-    text_member(&j, "origin", p->origin);
-    u64_member(&j, "size", p->size);
-    text_member(&j, "root", p->root);
+    out_json_string(&j, "schema", "tola.log.proof/1");
+    out_json_string(&j, "origin", p->origin);
+    out_json_u64(&j, "size", p->size);
+    out_json_string(&j, "root", p->root);
     if (p->entry != TOLA_LOG_NO_ENTRY) {
-        u64_member(&j, "entry", p->entry);
-        text_member(&j, "text", p->text);
+        out_json_u64(&j, "entry", p->entry);
+        out_json_string(&j, "text", p->text);
         list_member(&j, "path", p->path, p->n_path);
     }
     if (p->consistency) {
-        u64_member(&j, "old_size", p->old_size);
+        out_json_u64(&j, "old_size", p->old_size);
         list_member(&j, "steps", p->steps, p->n_steps);
     }
-    text_member(&j, "checkpoint", p->checkpoint);
+    out_json_string(&j, "checkpoint", p->checkpoint);
     tola_json_end_object(&j);
     out_json_end(&j);
 }
@@ -197,11 +183,11 @@ static int run_checkpoint(const settings *s, const char *log) {
         tola_json j;
         out_json_begin(&j);
         tola_json_begin_object(&j);
-        text_member(&j, "schema", "tola.log.checkpoint/1");
-        text_member(&j, "origin", c.origin);
-        u64_member(&j, "size", c.size);
-        text_member(&j, "root", c.root);
-        text_member(&j, "note", c.note);
+        out_json_string(&j, "schema", "tola.log.checkpoint/1");
+        out_json_string(&j, "origin", c.origin);
+        out_json_u64(&j, "size", c.size);
+        out_json_string(&j, "root", c.root);
+        out_json_string(&j, "note", c.note);
         tola_json_end_object(&j);
         out_json_end(&j);
     } else {
@@ -260,25 +246,20 @@ static int model_bytes(const settings *s, const char *model, uint64_t *bytes) {
 }
 
 static void rate_json(tola_json *j, const char *rate, double per_second, double seconds) {
-    text_member(j, "rate", rate);
-    tola_json_key(j, "bytes_per_second");
-    tola_json_f64(j, per_second);
-    tola_json_key(j, "seconds");
-    tola_json_f64(j, seconds);
-    tola_json_key(j, "days");
-    tola_json_f64(j, seconds / 86400);
+    out_json_string(j, "rate", rate);
+    out_json_f64(j, "bytes_per_second", per_second);
+    out_json_f64(j, "seconds", seconds);
+    out_json_f64(j, "days", seconds / 86400);
 }
 
 static int exposure_json(const settings *s, uint64_t bytes, const char *const *rates, size_t n) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    text_member(&j, "schema", "tola.log.exposure/1");
-    u64_member(&j, "bytes", bytes);
-    tola_json_key(&j, "compression");
-    tola_json_f64(&j, s->compression);
-    tola_json_key(&j, "bytes_per_token");
-    tola_json_f64(&j, s->bytes_per_token);
+    out_json_string(&j, "schema", "tola.log.exposure/1");
+    out_json_u64(&j, "bytes", bytes);
+    out_json_f64(&j, "compression", s->compression);
+    out_json_f64(&j, "bytes_per_token", s->bytes_per_token);
     double per_second = 0;
     if (!s->rate) {
         tola_json_key(&j, "rates");

@@ -10,34 +10,25 @@ typedef struct settings {
 
 static const char *const states[] = { "ok", "missing", "waived" };
 
-static void text_member(tola_json *j, const char *key, const char *text) {
-    tola_json_key(j, key);
-    if (text)
-        tola_json_string(j, text);
-    else
-        tola_json_null(j);
-}
-
 static void report_json(const tola_release_report *r) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    text_member(&j, "schema", "tola.release/1");
-    text_member(&j, "model", r->model);
-    text_member(&j, "release", r->open ? "open" : "closed");
-    tola_json_key(&j, "ready");
-    tola_json_bool(&j, r->ready);
+    out_json_string(&j, "schema", "tola.release/1");
+    out_json_string(&j, "model", r->model);
+    out_json_string(&j, "release", r->open ? "open" : "closed");
+    out_json_bool(&j, "ready", r->ready);
     tola_json_key(&j, "items");
     tola_json_begin_array(&j);
     for (size_t i = 0; i < r->count; i++) {
         const tola_release_item *item = &r->items[i];
         tola_json_begin_object(&j);
-        text_member(&j, "id", item->id);
-        text_member(&j, "title", item->title);
-        text_member(&j, "state", states[item->state]);
-        text_member(&j, "found", item->found);
-        text_member(&j, "reason", item->reason);
-        text_member(&j, "mend", item->mend);
+        out_json_string(&j, "id", item->id);
+        out_json_string(&j, "title", item->title);
+        out_json_string(&j, "state", states[item->state]);
+        out_json_string(&j, "found", item->found);
+        out_json_string(&j, "reason", item->reason);
+        out_json_string(&j, "mend", item->mend);
         tola_json_key(&j, "details");
         tola_json_begin_array(&j);
         for (size_t k = 0; k < item->detail_count; k++) tola_json_string(&j, item->details[k]);

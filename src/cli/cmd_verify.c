@@ -34,14 +34,6 @@ static const cli_option options[] = {
 
 /* ---- reports ---- */
 
-static void text_or_null(tola_json *j, const char *key, const char *text) {
-    tola_json_key(j, key);
-    if (text)
-        tola_json_string(j, text);
-    else
-        tola_json_null(j);
-}
-
 static void list_json(tola_json *j, const char *key, const char *const *items, size_t count) {
     tola_json_key(j, key);
     tola_json_begin_array(j);
@@ -50,20 +42,19 @@ static void list_json(tola_json *j, const char *key, const char *const *items, s
 }
 
 static void signer_json(tola_json *j, const tola_verification *v) {
-    text_or_null(j, "method", v->method);
-    text_or_null(j, "key", v->key);
-    text_or_null(j, "identity", v->identity);
-    text_or_null(j, "subject", v->subject);
-    tola_json_key(j, "identity_demanded");
-    tola_json_bool(j, v->identity && !v->anyone);
-    text_or_null(j, "issuer", v->issuer);
+    out_json_string(j, "method", v->method);
+    out_json_string(j, "key", v->key);
+    out_json_string(j, "identity", v->identity);
+    out_json_string(j, "subject", v->subject);
+    out_json_bool(j, "identity_demanded", v->identity && !v->anyone);
+    out_json_string(j, "issuer", v->issuer);
     tola_json_key(j, "signed_at");
     if (v->signed_at)
         tola_json_i64(j, v->signed_at);
     else
         tola_json_null(j);
-    text_or_null(j, "name", v->name);
-    text_or_null(j, "digest", v->digest);
+    out_json_string(j, "name", v->name);
+    out_json_string(j, "digest", v->digest);
 }
 
 static void chain_json(tola_json *j, const tola_verification *v) {
@@ -72,15 +63,12 @@ static void chain_json(tola_json *j, const tola_verification *v) {
     for (size_t i = 0; i < v->n_chain; i++) {
         const tola_verify_link *link = &v->chain[i];
         tola_json_begin_object(j);
-        text_or_null(j, "model", link->model);
-        text_or_null(j, "digest", link->digest);
-        tola_json_key(j, "valid");
-        tola_json_bool(j, !link->reason);
-        tola_json_key(j, "signed");
-        tola_json_bool(j, !link->unsigned_data && link->digest);
-        text_or_null(j, "reason", link->reason);
-        tola_json_key(j, "inputs");
-        tola_json_u64(j, link->inputs);
+        out_json_string(j, "model", link->model);
+        out_json_string(j, "digest", link->digest);
+        out_json_bool(j, "valid", !link->reason);
+        out_json_bool(j, "signed", !link->unsigned_data && link->digest);
+        out_json_string(j, "reason", link->reason);
+        out_json_u64(j, "inputs", link->inputs);
         tola_json_end_object(j);
     }
     tola_json_end_array(j);
@@ -90,11 +78,9 @@ static void report_json(const tola_verification *v, bool chain) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    tola_json_key(&j, "schema");
-    tola_json_string(&j, "tola.verify/1");
-    tola_json_key(&j, "valid");
-    tola_json_bool(&j, v->valid);
-    text_or_null(&j, "reason", v->reason);
+    out_json_string(&j, "schema", "tola.verify/1");
+    out_json_bool(&j, "valid", v->valid);
+    out_json_string(&j, "reason", v->reason);
     signer_json(&j, v);
     list_json(&j, "changed", v->changed, v->n_changed);
     list_json(&j, "missing", v->missing, v->n_missing);
@@ -103,18 +89,15 @@ static void report_json(const tola_verification *v, bool chain) {
     tola_json_begin_array(&j);
     for (size_t i = 0; i < v->n_renamed; i++) {
         tola_json_begin_object(&j);
-        text_or_null(&j, "from", v->renamed[i].from);
-        text_or_null(&j, "to", v->renamed[i].to);
+        out_json_string(&j, "from", v->renamed[i].from);
+        out_json_string(&j, "to", v->renamed[i].to);
         tola_json_end_object(&j);
     }
     tola_json_end_array(&j);
     if (chain) chain_json(&j, v);
-    tola_json_key(&j, "resources");
-    tola_json_u64(&j, v->resources);
-    tola_json_key(&j, "bytes");
-    tola_json_u64(&j, v->bytes);
-    tola_json_key(&j, "seconds");
-    tola_json_f64(&j, v->seconds);
+    out_json_u64(&j, "resources", v->resources);
+    out_json_u64(&j, "bytes", v->bytes);
+    out_json_f64(&j, "seconds", v->seconds);
     tola_json_end_object(&j);
     out_json_end(&j);
 }

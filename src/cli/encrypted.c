@@ -10,31 +10,22 @@ const char *encrypted_for(const tola_encrypt_summary *s, char *buf, size_t cap) 
     return buf;
 }
 
-static void number(tola_json *j, const char *key, uint64_t value) {
-    tola_json_key(j, key);
-    tola_json_u64(j, value);
-}
-
 void encrypted_json(const char *schema, const char *path, const tola_encrypt_summary *s) {
     tola_json j;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    tola_json_key(&j, "schema");
-    tola_json_string(&j, schema);
-    tola_json_key(&j, "output");
-    tola_json_string(&j, path);
+    out_json_string(&j, "schema", schema);
+    out_json_string(&j, "output", path);
     if (s->files) { /* a rekey looks at none */
-        tola_json_key(&j, "folder");
-        tola_json_bool(&j, s->folder);
-        number(&j, "files", s->files);
-        number(&j, "tensors", s->tensors);
-        number(&j, "bytes", s->bytes);
+        out_json_bool(&j, "folder", s->folder);
+        out_json_u64(&j, "files", s->files);
+        out_json_u64(&j, "tensors", s->tensors);
+        out_json_u64(&j, "bytes", s->bytes);
     }
-    number(&j, "encrypted_bytes", s->file_bytes);
-    number(&j, "recipients", s->recipients);
-    number(&j, "passphrases", s->passphrases);
-    tola_json_key(&j, "seconds");
-    tola_json_f64(&j, s->seconds);
+    out_json_u64(&j, "encrypted_bytes", s->file_bytes);
+    out_json_u64(&j, "recipients", s->recipients);
+    out_json_u64(&j, "passphrases", s->passphrases);
+    out_json_f64(&j, "seconds", s->seconds);
     tola_json_end_object(&j);
     out_json_end(&j);
 }

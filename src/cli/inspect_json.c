@@ -6,27 +6,6 @@
 #define LONG_ARRAY 64  /* longer ones are given by their length */
 #define DEEPEST 40     /* levels of metadata; the emitter has 64 */
 
-static void text_or_null(tola_json *j, const char *key, const char *text) {
-    tola_json_key(j, key);
-    if (text)
-        tola_json_string(j, text);
-    else
-        tola_json_null(j);
-}
-
-static void count_or_null(tola_json *j, const char *key, uint64_t value) {
-    tola_json_key(j, key);
-    if (value)
-        tola_json_u64(j, value);
-    else
-        tola_json_null(j);
-}
-
-static void number(tola_json *j, const char *key, uint64_t value) {
-    tola_json_key(j, key);
-    tola_json_u64(j, value);
-}
-
 static void write_value(tola_json *j, const tola_value *v, bool all, int depth) {
     if (v->kind == TOLA_VALUE_MAP && depth < DEEPEST) {
         tola_json_begin_object(j);
@@ -46,7 +25,7 @@ static void write_value(tola_json *j, const tola_value *v, bool all, int depth) 
     } else if (v->kind == TOLA_VALUE_ARRAY || v->kind == TOLA_VALUE_MAP) {
         bool array = v->kind == TOLA_VALUE_ARRAY;
         tola_json_begin_object(j);
-        number(j, array ? "array" : "map", array ? v->as.array.count : v->as.map.count);
+        out_json_u64(j, array ? "array" : "map", array ? v->as.array.count : v->as.map.count);
         tola_json_end_object(j);
     } else {
         tola_json_value(j, v);
@@ -56,13 +35,13 @@ static void write_value(tola_json *j, const tola_value *v, bool all, int depth) 
 static void write_parameters(tola_json *j, const tola_summary *s) {
     tola_json_key(j, "parameters");
     tola_json_begin_object(j);
-    number(j, "total", s->parameters);
-    number(j, "active", s->active);
+    out_json_u64(j, "total", s->parameters);
+    out_json_u64(j, "active", s->active);
     tola_json_key(j, "by_role");
     tola_json_begin_object(j);
     for (int i = 0; i < TOLA_ROLE_COUNT; i++)
         if (i != TOLA_ROLE_BUFFER && i != TOLA_ROLE_QUANT && i != TOLA_ROLE_STATE)
-            number(j, tola_role_name((tola_role)i), s->by_role[i]);
+            out_json_u64(j, tola_role_name((tola_role)i), s->by_role[i]);
     tola_json_end_object(j);
     tola_json_end_object(j);
 }
@@ -74,9 +53,9 @@ static void write_dtypes(tola_json *j, const tola_summary *s) {
         if (!s->dtypes[i].tensors) continue;
         tola_json_key(j, tola_dtype_name((tola_dtype)i));
         tola_json_begin_object(j);
-        number(j, "tensors", s->dtypes[i].tensors);
-        number(j, "elements", s->dtypes[i].elements);
-        number(j, "bytes", s->dtypes[i].bytes);
+        out_json_u64(j, "tensors", s->dtypes[i].tensors);
+        out_json_u64(j, "elements", s->dtypes[i].elements);
+        out_json_u64(j, "bytes", s->dtypes[i].bytes);
         tola_json_end_object(j);
     }
     tola_json_end_object(j);
@@ -102,20 +81,20 @@ static void write_tensor(tola_json *j, const inspection *in, const tola_tensor_i
     bool missing = (t->flags & TOLA_TENSOR_MISSING) != 0;
     const tola_file_info *file = tola_checkpoint_file(in->checkpoint, t->file);
     tola_json_begin_object(j);
-    text_or_null(j, "name", t->name);
-    text_or_null(j, "dtype", missing ? NULL : tola_dtype_name((tola_dtype)t->dtype));
+    out_json_string(j, "name", t->name);
+    out_json_string(j, "dtype", missing ? NULL : tola_dtype_name((tola_dtype)t->dtype));
     tola_json_key(j, "shape");
     tola_json_begin_array(j);
     for (unsigned d = 0; d < t->n_dims; d++) tola_json_u64(j, t->shape[d]);
     tola_json_end_array(j);
-    number(j, "bytes", t->bytes);
-    text_or_null(j, "file", file ? file->path : NULL);
+    out_json_u64(j, "bytes", t->bytes);
+    out_json_string(j, "file", file ? file->path : NULL);
     tola_json_key(j, "offset");
     if (t->offset == TOLA_NO_OFFSET || missing)
         tola_json_null(j);
     else
         tola_json_u64(j, t->offset);
-    text_or_null(j, "role", missing ? NULL : tola_role_name(role));
+    out_json_string(j, "role", missing ? NULL : tola_role_name(role));
     if (t->flags) write_flags(j, t->flags);
     tola_json_end_object(j);
 }
@@ -138,38 +117,38 @@ static void write_files(tola_json *j, const tola_checkpoint *ck) {
     for (size_t i = 0; i < tola_checkpoint_file_count(ck); i++) {
         const tola_file_info *f = tola_checkpoint_file(ck, i);
         tola_json_begin_object(j);
-        text_or_null(j, "path", f->path);
-        number(j, "bytes", f->bytes);
+        out_json_string(j, "path", f->path);
+        out_json_u64(j, "bytes", f->bytes);
         tola_json_end_object(j);
     }
     tola_json_end_array(j);
 }
 
 static void write_facts(tola_json *j, const tola_summary *s) {
-    count_or_null(j, "context_length", s->context);
-    text_or_null(j, "tokenizer", s->tokenizer);
+    out_json_count(j, "context_length", s->context);
+    out_json_string(j, "tokenizer", s->tokenizer);
     tola_json_key(j, "chat_template");
     tola_json_bool(j, s->chat_template);
-    text_or_null(j, "licence", s->licence);
-    text_or_null(j, "name", s->name);
-    text_or_null(j, "model_class", s->model_class);
-    count_or_null(j, "layers", s->layers);
-    count_or_null(j, "heads", s->heads);
-    count_or_null(j, "kv_heads", s->kv_heads);
-    count_or_null(j, "head_dim", s->head_dim);
-    count_or_null(j, "width", s->width);
-    count_or_null(j, "feed_forward", s->feed_forward);
-    count_or_null(j, "vocabulary", s->vocabulary);
-    count_or_null(j, "experts", s->experts);
-    count_or_null(j, "experts_used", s->experts_used);
-    text_or_null(j, "quantization", s->quantization);
-    text_or_null(j, "adapter", s->adapter);
-    number(j, "shared_tensors", s->shared_tensors);
-    number(j, "missing_tensors", s->missing_tensors);
+    out_json_string(j, "licence", s->licence);
+    out_json_string(j, "name", s->name);
+    out_json_string(j, "model_class", s->model_class);
+    out_json_count(j, "layers", s->layers);
+    out_json_count(j, "heads", s->heads);
+    out_json_count(j, "kv_heads", s->kv_heads);
+    out_json_count(j, "head_dim", s->head_dim);
+    out_json_count(j, "width", s->width);
+    out_json_count(j, "feed_forward", s->feed_forward);
+    out_json_count(j, "vocabulary", s->vocabulary);
+    out_json_count(j, "experts", s->experts);
+    out_json_count(j, "experts_used", s->experts_used);
+    out_json_string(j, "quantization", s->quantization);
+    out_json_string(j, "adapter", s->adapter);
+    out_json_u64(j, "shared_tensors", s->shared_tensors);
+    out_json_u64(j, "missing_tensors", s->missing_tensors);
     tola_json_key(j, "states");
     tola_json_begin_object(j);
-    number(j, "tensors", s->states);
-    number(j, "elements", s->state_elements);
+    out_json_u64(j, "tensors", s->states);
+    out_json_u64(j, "elements", s->state_elements);
     tola_json_end_object(j);
 }
 
@@ -178,15 +157,15 @@ void inspect_write_json(const inspection *in, const inspect_settings *settings) 
     const tola_summary *s = in->summary;
     out_json_begin(&j);
     tola_json_begin_object(&j);
-    text_or_null(&j, "schema", "tola.inspect/1");
-    text_or_null(&j, "format", tola_checkpoint_format(in->checkpoint));
-    text_or_null(&j, "architecture", s->architecture);
+    out_json_string(&j, "schema", "tola.inspect/1");
+    out_json_string(&j, "format", tola_checkpoint_format(in->checkpoint));
+    out_json_string(&j, "architecture", s->architecture);
     write_parameters(&j, s);
-    number(&j, "buffers", s->buffers);
+    out_json_u64(&j, "buffers", s->buffers);
     tola_json_key(&j, "bytes");
     tola_json_begin_object(&j);
-    number(&j, "file", s->bytes_files);
-    number(&j, "tensors", s->bytes_tensors);
+    out_json_u64(&j, "file", s->bytes_files);
+    out_json_u64(&j, "tensors", s->bytes_tensors);
     tola_json_end_object(&j);
     tola_json_key(&j, "bits_per_weight");
     if (s->parameters)
@@ -201,7 +180,7 @@ void inspect_write_json(const inspection *in, const inspect_settings *settings) 
     const tola_value *metadata = tola_checkpoint_metadata(in->checkpoint);
     static const tola_value empty = { .kind = TOLA_VALUE_MAP };
     write_value(&j, metadata && metadata->kind == TOLA_VALUE_MAP ? metadata : &empty, settings->metadata, 0);
-    text_or_null(&j, "digest", in->digest);
+    out_json_string(&j, "digest", in->digest);
     tola_json_key(&j, "warnings");
     tola_json_begin_array(&j);
     for (size_t i = 0; i < s->warning_count; i++) tola_json_string(&j, s->warnings[i]);

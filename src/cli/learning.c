@@ -127,28 +127,28 @@ void learning_json(tola_json *j, const tola_learn_result *r, const char *out) {
     const tola_learn_memory *m = &r->predicted;
     tola_json_key(j, "memory");
     tola_json_begin_object(j);
-    measure_json_u64(j, "weights", m->weights);
-    measure_json_u64(j, "gradients", m->gradients);
-    measure_json_u64(j, "optimizer", m->optimizer);
-    measure_json_u64(j, "activations", m->activations);
-    measure_json_u64(j, "data", m->data);
-    measure_json_u64(j, "program", m->program);
-    measure_json_u64(j, "total", m->total);
-    if (out && r->peak_bytes) measure_json_u64(j, "measured", r->peak_bytes);
+    out_json_u64(j, "weights", m->weights);
+    out_json_u64(j, "gradients", m->gradients);
+    out_json_u64(j, "optimizer", m->optimizer);
+    out_json_u64(j, "activations", m->activations);
+    out_json_u64(j, "data", m->data);
+    out_json_u64(j, "program", m->program);
+    out_json_u64(j, "total", m->total);
+    if (out && r->peak_bytes) out_json_u64(j, "measured", r->peak_bytes);
     tola_json_end_object(j);
     if (!out) return;
-    measure_json_string(j, "out", out);
-    measure_json_u64(j, "steps", r->steps);
-    measure_json_u64(j, "resumed_from", r->resumed_from);
-    measure_json_f64(j, "loss", r->steps > r->resumed_from ? r->loss : NAN);
-    measure_json_f64(j, "seconds", r->seconds);
-    measure_json_f64(j, "tokens_per_s", r->tokens_per_s);
-    measure_json_bool(j, "stopped", r->stopped);
-    if (r->why[0]) measure_json_string(j, "why", r->why);
+    out_json_string(j, "out", out);
+    out_json_u64(j, "steps", r->steps);
+    out_json_u64(j, "resumed_from", r->resumed_from);
+    out_json_f64(j, "loss", r->steps > r->resumed_from ? r->loss : NAN);
+    out_json_f64(j, "seconds", r->seconds);
+    out_json_f64(j, "tokens_per_s", r->tokens_per_s);
+    out_json_bool(j, "stopped", r->stopped);
+    if (r->why[0]) out_json_string(j, "why", r->why);
     tola_json_key(j, "validation");
     tola_json_begin_object(j);
     for (size_t i = 0; i < r->measures.count; i++)
-        measure_json_f64(j, r->measures.items[i].name, r->measures.items[i].value);
+        out_json_f64(j, r->measures.items[i].name, r->measures.items[i].value);
     tola_json_end_object(j);
 }
 

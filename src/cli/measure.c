@@ -21,29 +21,9 @@ const char *measure_number(char *buf, size_t n, double value, int digits) {
     return buf;
 }
 
-void measure_json_f64(tola_json *json, const char *key, double value) {
-    tola_json_key(json, key);
-    tola_json_f64(json, value);
-}
-
-void measure_json_u64(tola_json *json, const char *key, uint64_t value) {
-    tola_json_key(json, key);
-    tola_json_u64(json, value);
-}
-
-void measure_json_string(tola_json *json, const char *key, const char *value) {
-    tola_json_key(json, key);
-    tola_json_string(json, value);
-}
-
-void measure_json_bool(tola_json *json, const char *key, bool value) {
-    tola_json_key(json, key);
-    tola_json_bool(json, value);
-}
-
 void measure_json_estimate(tola_json *json, const char *key, tola_estimate e) {
     char name[64];
-    measure_json_f64(json, key, e.value);
+    out_json_f64(json, key, e.value);
     snprintf(name, sizeof name, "%s_error", key);
-    measure_json_f64(json, name, e.error);
+    out_json_f64(json, name, e.error);
 }

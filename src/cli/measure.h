@@ -11,11 +11,6 @@ int measure_u32(const char *name, uint64_t value, uint32_t *out);
 /* The same text in every locale, as short as it can be; NaN is "-". */
 const char *measure_number(char *buf, size_t n, double value, int digits);
 
-/* One member of an object each. */
-void measure_json_f64(tola_json *json, const char *key, double value);
-void measure_json_u64(tola_json *json, const char *key, uint64_t value);
-void measure_json_string(tola_json *json, const char *key, const char *value);
-void measure_json_bool(tola_json *json, const char *key, bool value);
 /* key and key_error */
 void measure_json_estimate(tola_json *json, const char *key, tola_estimate e);
 

@@ -243,6 +243,37 @@ void out_json_end(tola_json *json) {
     if (!done && !sink.closed && !sink.error) sink.error = EOVERFLOW;
 }
 
+void out_json_string(tola_json *json, const char *key, const char *value) {
+    tola_json_key(json, key);
+    if (value)
+        tola_json_string(json, value);
+    else
+        tola_json_null(json);
+}
+
+void out_json_u64(tola_json *json, const char *key, uint64_t value) {
+    tola_json_key(json, key);
+    tola_json_u64(json, value);
+}
+
+void out_json_count(tola_json *json, const char *key, uint64_t value) {
+    tola_json_key(json, key);
+    if (value)
+        tola_json_u64(json, value);
+    else
+        tola_json_null(json);
+}
+
+void out_json_f64(tola_json *json, const char *key, double value) {
+    tola_json_key(json, key);
+    tola_json_f64(json, value);
+}
+
+void out_json_bool(tola_json *json, const char *key, bool value) {
+    tola_json_key(json, key);
+    tola_json_bool(json, value);
+}
+
 /* ---- messages ---- */
 
 __attribute__((format(printf, 2, 0))) static void message(const char *prefix, const char *format, va_list args) {

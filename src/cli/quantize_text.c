@@ -9,41 +9,23 @@
 
 /* ---- JSON: schema tola.quantize/1 ---- */
 
-static void number(tola_json *j, const char *key, double value) {
-    tola_json_key(j, key);
-    tola_json_f64(j, value);
-}
-
-static void count(tola_json *j, const char *key, uint64_t value) {
-    tola_json_key(j, key);
-    tola_json_u64(j, value);
-}
-
-static void text(tola_json *j, const char *key, const char *value) {
-    tola_json_key(j, key);
-    if (value)
-        tola_json_string(j, value);
-    else
-        tola_json_null(j);
-}
-
 static void json_error(tola_json *j, const tola_quantize_error *e, bool measured) {
-    number(j, "rmse", measured ? e->rmse : NAN); /* null */
-    number(j, "snr_db", measured ? e->snr_db : NAN);
-    number(j, "max_abs", measured ? e->max_abs : NAN);
-    number(j, "cosine", measured ? e->cosine : NAN);
+    out_json_f64(j, "rmse", measured ? e->rmse : NAN); /* null */
+    out_json_f64(j, "snr_db", measured ? e->snr_db : NAN);
+    out_json_f64(j, "max_abs", measured ? e->max_abs : NAN);
+    out_json_f64(j, "cosine", measured ? e->cosine : NAN);
 }
 
 static void json_tensor(tola_json *j, const tola_quantize_tensor *t, bool measured) {
     static const tola_quantize_error none = { .snr_db = INFINITY, .cosine = 1 }; /* copied as it is */
     tola_json_begin_object(j);
-    text(j, "name", t->name);
-    if (strcmp(t->name, t->source) != 0) text(j, "source", t->source);
-    text(j, "type", t->type);
-    if (t->wanted) text(j, "fallback_from", t->wanted);
-    count(j, "elements", t->elements);
-    count(j, "bytes", t->bytes);
-    number(j, "bits_per_weight", t->bits_per_weight);
+    out_json_string(j, "name", t->name);
+    if (strcmp(t->name, t->source) != 0) out_json_string(j, "source", t->source);
+    out_json_string(j, "type", t->type);
+    if (t->wanted) out_json_string(j, "fallback_from", t->wanted);
+    out_json_u64(j, "elements", t->elements);
+    out_json_u64(j, "bytes", t->bytes);
+    out_json_f64(j, "bits_per_weight", t->bits_per_weight);
     json_error(j, t->measured ? &t->error : &none, measured);
     if (t->overridden) {
         tola_json_key(j, "overridden");
@@ -53,38 +35,38 @@ static void json_tensor(tola_json *j, const tola_quantize_tensor *t, bool measur
         tola_json_key(j, "importance");
         tola_json_bool(j, true);
     }
-    if (t->nans) count(j, "nan", t->nans);
-    if (t->infinities) count(j, "inf", t->infinities);
-    if (t->clamped) count(j, "clamped", t->clamped);
+    if (t->nans) out_json_u64(j, "nan", t->nans);
+    if (t->infinities) out_json_u64(j, "inf", t->infinities);
+    if (t->clamped) out_json_u64(j, "clamped", t->clamped);
     tola_json_end_object(j);
 }
 
 void quantize_write_json(tola_json *j, const quantize_view *v) {
     const tola_quantize_result *r = v->result;
     tola_json_begin_object(j);
-    text(j, "schema", "tola.quantize/1");
-    text(j, "output", v->out);
-    text(j, "format", r->format);
-    text(j, "recipe", r->recipe);
+    out_json_string(j, "schema", "tola.quantize/1");
+    out_json_string(j, "output", v->out);
+    out_json_string(j, "format", r->format);
+    out_json_string(j, "recipe", r->recipe);
     tola_json_key(j, "dry_run");
     tola_json_bool(j, v->dry_run);
-    number(j, "bits_per_weight", r->bits_per_weight);
-    count(j, "bytes", r->file_bytes);
-    count(j, "tensor_bytes", r->bytes);
-    count(j, "files", r->files);
+    out_json_f64(j, "bits_per_weight", r->bits_per_weight);
+    out_json_u64(j, "bytes", r->file_bytes);
+    out_json_u64(j, "tensor_bytes", r->bytes);
+    out_json_u64(j, "files", r->files);
     json_error(j, &r->error, r->measured);
-    count(j, "fallbacks", r->fallbacks);
-    count(j, "nan", r->nans);
-    count(j, "inf", r->infinities);
-    count(j, "clamped", r->clamped);
+    out_json_u64(j, "fallbacks", r->fallbacks);
+    out_json_u64(j, "nan", r->nans);
+    out_json_u64(j, "inf", r->infinities);
+    out_json_u64(j, "clamped", r->clamped);
     tola_json_key(j, "types");
     tola_json_begin_array(j);
     for (size_t i = 0; i < r->type_count; i++) {
         tola_json_begin_object(j);
-        text(j, "type", r->types[i].type);
-        count(j, "tensors", r->types[i].tensors);
-        count(j, "elements", r->types[i].elements);
-        count(j, "bytes", r->types[i].bytes);
+        out_json_string(j, "type", r->types[i].type);
+        out_json_u64(j, "tensors", r->types[i].tensors);
+        out_json_u64(j, "elements", r->types[i].elements);
+        out_json_u64(j, "bytes", r->types[i].bytes);
         tola_json_end_object(j);
     }
     tola_json_end_array(j);
@@ -97,14 +79,14 @@ void quantize_write_json(tola_json *j, const quantize_view *v) {
         tola_json_begin_array(j);
         for (size_t i = 0; i < r->candidate_count; i++) {
             tola_json_begin_object(j);
-            text(j, "type", r->candidates[i].type);
-            number(j, "bits_per_weight", r->candidates[i].bits_per_weight);
+            out_json_string(j, "type", r->candidates[i].type);
+            out_json_f64(j, "bits_per_weight", r->candidates[i].bits_per_weight);
             json_error(j, &r->candidates[i].error, true);
             tola_json_end_object(j);
         }
         tola_json_end_array(j);
     }
-    number(j, "seconds", r->seconds);
+    out_json_f64(j, "seconds", r->seconds);
     tola_json_key(j, "warnings");
     tola_json_begin_array(j);
     for (size_t i = 0; i < v->warning_count; i++) tola_json_string(j, v->warnings[i]);

@@ -1,16 +1,6 @@
 /* tola stats --json: schema tola.stats/1. Figures that are undefined (nothing finite, no deviation) are null. */
 #include "stats.h"
 
-static void number(tola_json *j, const char *key, double value) {
-    tola_json_key(j, key);
-    tola_json_f64(j, value);
-}
-
-static void count(tola_json *j, const char *key, uint64_t value) {
-    tola_json_key(j, key);
-    tola_json_u64(j, value);
-}
-
 /* The bins [first, end) that edge `from` and the edge returned enclose. Empty bins beside the zeros are one, whatever
  * their number: between the smallest elements and zero lie dozens of powers of two. */
 static int next_edge(const tola_tensor_stats *s, int from, int end) {
@@ -44,17 +34,17 @@ static void write_tensor(tola_json *j, const tola_tensor_info *t, const tola_ten
     tola_json_string(j, t->name);
     tola_json_key(j, "dtype");
     tola_json_string(j, tola_dtype_name((tola_dtype)t->dtype));
-    count(j, "elements", s->count);
-    number(j, "min", s->min);
-    number(j, "max", s->max);
-    number(j, "mean", s->mean);
-    number(j, "std", s->std);
-    number(j, "norm", s->norm);
-    number(j, "kurtosis", s->kurtosis);
-    count(j, "zeros", s->zeros);
-    count(j, "nan", s->nans);
-    count(j, "inf", s->infinities);
-    count(j, "outliers", s->outliers);
+    out_json_u64(j, "elements", s->count);
+    out_json_f64(j, "min", s->min);
+    out_json_f64(j, "max", s->max);
+    out_json_f64(j, "mean", s->mean);
+    out_json_f64(j, "std", s->std);
+    out_json_f64(j, "norm", s->norm);
+    out_json_f64(j, "kurtosis", s->kurtosis);
+    out_json_u64(j, "zeros", s->zeros);
+    out_json_u64(j, "nan", s->nans);
+    out_json_u64(j, "inf", s->infinities);
+    out_json_u64(j, "outliers", s->outliers);
     write_histogram(j, s);
     tola_json_end_object(j);
 }
@@ -65,8 +55,8 @@ void stats_write_json(const stats_view *v) {
     tola_json_begin_object(&j);
     tola_json_key(&j, "schema");
     tola_json_string(&j, "tola.stats/1");
-    count(&j, "bytes", v->stats->bytes);
-    count(&j, "skipped", v->stats->skipped);
+    out_json_u64(&j, "bytes", v->stats->bytes);
+    out_json_u64(&j, "skipped", v->stats->skipped);
     tola_json_key(&j, "tensors");
     tola_json_begin_array(&j);
     for (size_t i = 0; i < v->stats->count; i++) {
