@@ -172,7 +172,8 @@ static void hardware(group *g, double *limit) {
     if (e && lacks) e->lacks = lacks;
     if (e && !lacks) {
         e->flop = sum;
-        e->formula = rule_format(g->a, "%.*s = %s FLOP", (int)text.length, (const char *)text.data, shown(sum, a));
+        e->formula = rule_format(g->a, "%.*s%s = %s FLOP", (int)text.length, (const char *)text.data,
+                                 text.failed ? " + ..." : "", shown(sum, a));
         e->source = rule_format(g->a, "%s.hardware%s", g->prefix, source ? source : "");
     }
     *limit = most;
@@ -256,7 +257,8 @@ static void cost(group *g, const char *const *prefixes, size_t count) {
     g->out->cost = any ? sum : declared_any ? said : NAN;
     if (any)
         g->out->cost_formula =
-            rule_format(g->a, "%.*s = %s USD", (int)text.length, (const char *)text.data, shown(sum, a));
+            rule_format(g->a, "%.*s%s = %s USD", (int)text.length, (const char *)text.data,
+                        text.failed ? " + ..." : "", shown(sum, a));
     else if (declared_any)
         g->out->cost_formula = "as declared";
     if (any && declared_any && sum > 0 && said > 0 && fabs(log(sum / said)) > log(COMPUTE_APART))
