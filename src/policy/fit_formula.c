@@ -69,15 +69,16 @@ static tola_status training(lines *l, const memory_bytes *b, tola_error *err) {
 static tola_status rate(lines *l, const tola_fit_device *d, const char *which, const tola_fit_rate *r, double tokens,
                         double share, tola_error *err) {
     fit_job *j = l->job;
+    const char *unit = j->fit->language ? "tokens" : "examples";
     if (!(r->tokens_per_s > 0)) return TOLA_OK;
     return add(
         l, fit_text(j, "%s, %s", d->name, which), d->own ? "bench/bench_fit.py" : ROOFLINE, true,
         fit_text(
             j,
-            "%g tokens / (max(%.4g GB / %.4g GB/s, %.4g GOP / %.4g TOP/s [%s]) + %.2g s between layers and devices)"
-            " = %.4g tokens/s, of bandwidth and peak %.2f and %.2f reached",
-            tokens, r->bytes / 1e9, r->bandwidth / 1e9, r->operations / 1e9, r->peak / 1e12, d->peak,
-            r->link_s + r->wait_s, r->tokens_per_s, d->decode_share, share),
+            "%g %s / (max(%.4g GB / %.4g GB/s, %.4g GOP / %.4g TOP/s [%s]) + %.2g s between layers and devices)"
+            " = %.4g %s/s, of bandwidth and peak %.2f and %.2f reached",
+            tokens, unit, r->bytes / 1e9, r->bandwidth / 1e9, r->operations / 1e9, r->peak / 1e12, d->peak,
+            r->link_s + r->wait_s, r->tokens_per_s, unit, d->decode_share, share),
         err);
 }
 
@@ -89,7 +90,8 @@ static tola_status of_device(lines *l, const tola_fit_device *d, tola_error *err
                      d->count),
             err));
     TRY(rate(l, d, "decode", &d->decode, (double)j->fit->batch, d->prefill_share, err));
-    TRY(rate(l, d, "prefill", &d->prefill, (double)j->fit->prompt, d->prefill_share, err));
+    TRY(rate(l, d, "prefill", &d->prefill, (double)(j->fit->language ? j->fit->prompt : j->fit->batch),
+             d->prefill_share, err));
     if (d->step_s > 0)
         TRY(add(l, fit_text(j, "%s, step", d->name), KAPLAN, true,
                 fit_text(j,

@@ -96,8 +96,13 @@ tola_status roofline_of(const model_shape *shape, const memory_inference *o, con
         finish(&r.decode, batch);
     }
     if (!shape->language || prompt == 0) prompt = shape->language ? 512 : (uint64_t)batch;
-    TRY(memory_prefill_bytes(shape, o, prompt, &r.prefill.bytes, err));
-    r.prefill.operations = memory_prefill_operations(shape, prompt);
+    /* an encoder of texts sees as many tokens at once as its context has; they are one example */
+    const bool texts = !shape->language && shape->vocabulary > 0 && shape->example_operations == 0;
+    const uint64_t each = texts ? memory_context(shape, o) : 1;
+    const uint64_t rows = prompt > UINT64_MAX / each ? UINT64_MAX : each * prompt;
+    TRY(memory_prefill_bytes(shape, o, rows, &r.prefill.bytes, err));
+    r.prefill.operations = texts ? (double)prompt * memory_prefill_operations(shape, each)
+                                 : memory_prefill_operations(shape, prompt);
     r.prefill.link = shape->language ? between(shape, d, count, (double)prompt) : 0;
     r.prefill.wait = (double)shape->layer_count * d->layer_s;
     finish(&r.prefill, (double)prompt);

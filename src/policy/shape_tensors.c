@@ -235,8 +235,11 @@ static tola_status take_counts(model_shape *s, const tola_checkpoint *ck, const 
         if (sum->expected_bytes > 0 && said > 0) s->stored_bits = (double)sum->expected_bytes * 8 / (double)said;
         return TOLA_OK;
     }
-    if (held == 0 || said == 0 || held == said) return TOLA_OK;
-    if (held > said) {
+    if (held == 0 || held == said) return TOLA_OK;
+    if (said == 0) { /* names that say nothing */
+        s->other = held;
+        s->active = sum->active > 0 ? sum->active : held;
+    } else if (held > said) {
         s->other += held - said;
         s->active = sum->active > 0 ? sum->active : s->active;
         if (held - said > said / 200) {

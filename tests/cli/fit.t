@@ -157,3 +157,14 @@ $ tola fit --params 7B --plot p.svg; tola fit --params 7B --plot p.gif
 # This machine has memory and is measured.
 $ tola fit --params 10M --on this --json | python3 -c 'import json, sys; d = json.load(sys.stdin)["devices"][0]; print(d["name"], d["fits"], d["count"], d["decode_tokens_per_s"] > 0, d["available_bytes"] <= d["usable_bytes"] <= d["memory_bytes"], d["estimate"])'
 this True 1 True True False
+
+# Names that say nothing and no configuration: the list of tensors is what is counted.
+$ python3 -c "import json, struct; h = json.dumps({'w_a_000': {'dtype': 'F32', 'shape': [4, 8], 'data_offsets': [0, 128]}}).encode(); open('names.safetensors', 'wb').write(struct.pack('<Q', len(h)) + h + bytes(128))"; tola fit names.safetensors --json | python3 q.py parameters.total parameters.active bytes.weights notes.0
+parameters.total 32
+parameters.active 32
+bytes.weights 128
+notes.0 no configuration: counted from the list of tensors
+
+# An encoder of texts: an example is as long as its context, and costs two operations a weight and token.
+$ echo '{"model_type": "bert", "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 512}' > bert.json; tola fit --config bert.json --on h100 -v 2>&1 | grep -o 'prefill: 1 examples.*GOP /'
+prefill: 1 examples / (max(0.2178 GB / 2849 GB/s, 96.72 GOP /
