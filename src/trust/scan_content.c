@@ -311,12 +311,31 @@ static bool looks_like_xml(const head *h) {
     return i < h->n && h->bytes[i] == '<';
 }
 
+/* Configurations in YAML by which loaders import what they name: MLflow's flavors, instantiate_from_config of latent
+ * diffusion. */
+static void scan_loaders(scan_job *job, const scan_part *part) {
+    if (!scan_has_extension(part->name, ".yaml .yml MLmodel")) return;
+    char *text = (char *)part_load(job, part, YAML_WINDOW, "yaml");
+    const char *module = text ? strstr(text, "loader_module:") : NULL, *target = text ? strstr(text, "target:") : NULL;
+    if (module && strncmp(module + 14 + strspn(module + 14, " '\""), "mlflow.", 7) != 0)
+        scan_find(job, part, TOLA_UNKNOWN, "remote-code", (uint64_t)(module - text),
+                  "loader_module: MLflow would import what it names");
+    if (target && strstr(text, "params:") && (target == text || target[-1] == ' ' || target[-1] == '\n'))
+        scan_find(job, part, TOLA_UNKNOWN, "remote-code", (uint64_t)(target - text),
+                  "target: a loader would import and call what it names");
+    mem_free(text);
+}
+
 static void scan_text(scan_job *job, const scan_part *part, const head *h) {
     set_format(job, part, "text");
     scan_yaml(job, part);
+    scan_loaders(job, part);
     if (looks_like_xml(h)) scan_xml(job, part);
     if (scan_has_extension(part->name, WEIGHTS_BY_NAME)) {
         scan_find(job, part, TOLA_UNKNOWN, "unreadable", 0, "text, where the name promises weights");
+    } else if (scan_has_extension(part->name, ".pbtxt .prototxt .textproto .onnxtxt") &&
+               !scan_has_extension(part->name, "config.pbtxt")) { /* which is Triton's configuration of a server */
+        scan_find(job, part, TOLA_UNKNOWN, "unreadable", 0, "a graph in text form, which is not followed");
     } else if (begins(h, "#!", 2)) {
         scan_find(job, part, TOLA_UNKNOWN, "script", 0, "a script that names its interpreter");
     } else if (scan_has_extension(part->name,

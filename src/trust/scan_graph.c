@@ -29,9 +29,7 @@ typedef struct graph_scan {
     bool refused; /* something in it was no message of this kind */
     bool seen;    /* something that only this kind has */
     uint64_t nodes;
-    const char *domains[64]; /* of the functions that an ONNX model brings itself */
-    size_t own_domains;
-    const char **functions; /* names of a TensorFlow graph's own functions, sorted */
+    const char **functions; /* names of a graph's own functions, sorted; ONNX: name, a tab, domain */
     size_t function_count, function_cap;
 } graph_scan;
 
@@ -156,10 +154,14 @@ static int compare_nodes(const void *a, const void *b) {
     return strcmp(((const tf_node *)a)->name, ((const tf_node *)b)->name);
 }
 
+static bool is_own_function(const graph_scan *g, const char *name) {
+    return name && g->function_count && bsearch(&name, g->functions, g->function_count, sizeof name, compare_words);
+}
+
 static bool is_plain_operation(const graph_scan *g, const char *op) {
     size_t n = sizeof tensorflow_ops / sizeof *tensorflow_ops;
     if (bsearch(&op, tensorflow_ops, n, sizeof *tensorflow_ops, compare_words)) return true;
-    return g->function_count && bsearch(&op, g->functions, g->function_count, sizeof op, compare_words);
+    return is_own_function(g, op);
 }
 
 static void check_operation(graph_scan *g, const tf_node *n) {
@@ -467,14 +469,17 @@ static void scan_onnx_tensor(graph_scan *g, const pb_message *parent, const pb_f
     while (pb_next(&tensor, &field)) {
         if (field.number != 13 || field.wire != PB_BYTES || !pb_enter(&tensor, &field, &entry)) continue;
         const char *key = NULL, *value = NULL;
+        bool whole = true;
         while (pb_next(&entry, &inner)) {
             if (inner.number == 1) key = text_of(g, &entry, &inner);
             if (inner.number == 2) value = text_of(g, &entry, &inner);
+            if (inner.number == 2 && value) whole = strlen(value) == inner.bytes;
         }
         if (!key || strcmp(key, "location") != 0) continue;
         char quoted[200];
-        if (!value)
-            scan_find(g->job, g->part, TOLA_UNKNOWN, "onnx", relative(g, field.at), "a file of tensors without a name");
+        if (!value || !whole)
+            scan_find(g->job, g->part, TOLA_UNKNOWN, "onnx", relative(g, field.at),
+                      "a file of tensors without a name that can be read");
         else if (leaves_folder(value) || strlen(value) != strcspn(value, "\n\r"))
             scan_find(g->job, g->part, TOLA_DANGEROUS, "onnx", relative(g, field.at),
                       "tensors in a file outside of the model's folder: '%s'",
@@ -492,6 +497,14 @@ static void scan_onnx_attribute(graph_scan *g, const pb_message *parent, const p
         if (field.number == 5 || field.number == 10) scan_onnx_tensor(g, &attribute, &field);
         if (field.number == 6 || field.number == 11) scan_onnx_graph(g, &attribute, &field);
     }
+}
+
+/* One word for a function of ONNX; NULL without memory. */
+static const char *function_name(graph_scan *g, const char *name, const char *domain) {
+    size_t n = strlen(name) + strlen(domain) + 2;
+    char *word = arena_alloc(&g->a, n);
+    if (word) snprintf(word, n, "%s\t%s", name, domain);
+    return word;
 }
 
 /* NodeProto: name 3, op_type 4, attribute 5, domain 7. */
@@ -516,10 +529,13 @@ static void scan_onnx_node(graph_scan *g, const pb_message *parent, const pb_fie
         if (field.number == 5 && field.wire == PB_BYTES) scan_onnx_attribute(g, &node, &field);
     }
     if (!reader_ok(&g->r)) return;
+    /* these call Python; this one loads a program for an accelerator, out of a file that it names */
+    static const char *const odd[] = { "PythonOp", "PyOp", "EPContext" };
     bool plain = false;
     for (size_t i = 0; domain && i < sizeof known / sizeof *known && !plain; i++) plain = strcmp(domain, known[i]) == 0;
-    for (size_t i = 0; domain && !plain && i < g->own_domains; i++) plain = strcmp(domain, g->domains[i]) == 0;
-    if (plain && op && strcmp(op, "PythonOp") != 0 && strcmp(op, "PyOp") != 0) return;
+    for (size_t i = 0; op && i < sizeof odd / sizeof *odd; i++) plain = plain && strcmp(op, odd[i]) != 0;
+    if (!plain && op && domain) plain = is_own_function(g, function_name(g, op, domain));
+    if (plain && op) return;
     char name[120], from[120];
     scan_find(g->job, g->part, TOLA_UNKNOWN, "onnx", relative(g, f->at),
               "operator '%s' of '%s', which a library has to bring",
@@ -543,15 +559,20 @@ static void scan_onnx_graph(graph_scan *g, const pb_message *parent, const pb_fi
     }
 }
 
-/* FunctionProto: name 1, node 7, domain 10. Its domain is the model's own: no library brings it. */
-static void note_domain(graph_scan *g, const pb_message *parent, const pb_field *f) {
+/* FunctionProto: name 1, node 7, domain 10. The model brings it itself, no library; others of its domain it does not.
+ */
+static void note_function(graph_scan *g, const pb_message *parent, const pb_field *f) {
     pb_message function;
     pb_field field;
+    const char *name = NULL, *domain = "";
     if (!pb_enter(parent, f, &function)) return;
     while (pb_next(&function, &field)) {
-        const char *domain = field.number == 10 ? text_of(g, &function, &field) : NULL;
-        if (domain && g->own_domains < sizeof g->domains / sizeof *g->domains) g->domains[g->own_domains++] = domain;
+        if (field.number == 1) name = text_of(g, &function, &field);
+        if (field.number == 10) domain = text_of(g, &function, &field);
     }
+    const char *word = name && domain ? function_name(g, name, domain) : NULL;
+    if (word && mem_grow(&g->functions, &g->function_cap, g->function_count + 1, sizeof word))
+        g->functions[g->function_count++] = word;
 }
 
 /* ModelProto: graph 7, functions 25. */
@@ -559,7 +580,8 @@ static void scan_onnx(graph_scan *g, pb_message *top) {
     pb_message again = *top, function;
     pb_field f, inner;
     while (pb_next(&again, &f))
-        if (f.number == 25 && f.wire == PB_BYTES) note_domain(g, &again, &f);
+        if (f.number == 25 && f.wire == PB_BYTES) note_function(g, &again, &f);
+    if (g->function_count) qsort(g->functions, g->function_count, sizeof *g->functions, compare_words);
     while (pb_next(top, &f)) {
         if (f.number == 7 && f.wire == PB_BYTES) {
             scan_onnx_graph(g, top, &f);

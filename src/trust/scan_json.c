@@ -51,7 +51,7 @@ static void scan_base64(json_scan *s, const char *key, const tola_value *v, bool
         return;
     }
     size_t length = text_from_base64(v->as.string.data, n, bytes);
-    bool pickle = length >= 2 && (uint8_t)bytes[0] == 0x80 && (uint8_t)bytes[1] <= 5;
+    bool pickle = length >= 2 && (uint8_t)bytes[0] == 0x80 && bytes[1] >= 1 && (uint8_t)bytes[1] <= 5;
     if (pickle || sure) {
         FIND(s, TOLA_UNKNOWN, "serialized", "a serialized Python object inside JSON, in '%s'", label);
         snprintf(name, sizeof name, "(%s)", label);
@@ -60,24 +60,31 @@ static void scan_base64(json_scan *s, const char *key, const tola_value *v, bool
     mem_free(bytes);
 }
 
+/* A pickle of protocol 1 to 5 begins with 80 01 to 80 05, in base64 with "gA" and a letter from E to X; before it may
+ * stand spaces, or "data:...;base64,". */
+static void check_pickled(json_scan *s, const char *key, const tola_value *v) {
+    const char *text = v->as.string.data;
+    size_t n = v->as.string.length;
+    const char *coded = n >= 5 && strncmp(text, "data:", 5) == 0 ? strstr(text, "base64,") : NULL;
+    size_t skip = coded ? (size_t)(coded - text) + 7 : 0;
+    skip += strspn(text + skip, " \t\r\n");
+    if (skip + 8 > n || text[skip] != 'g' || text[skip + 1] != 'A' || text[skip + 2] < 'E' || text[skip + 2] > 'X')
+        return;
+    tola_value rest = *v;
+    rest.as.string.data = text + skip;
+    rest.as.string.length = n - skip;
+    scan_base64(s, key, &rest, false);
+}
+
 /* ---- members of an object ---- */
 
 static void check_text(json_scan *s, const char *key, const tola_value *v) {
-    static const char *const pickled[] = { "gASV", "gAWV", "gAJ", "gAN", "gAR", "gAU" }; /* protocols 2 to 5 */
-    if (strcmp(key, ":serialized:") == 0) {
+    if (strcmp(key, ":serialized:") == 0)
         scan_base64(s, key, v, true);
-        return;
-    }
-    if (text_ends_with(key, "chat_template")) {
+    else if (text_ends_with(key, "chat_template"))
         scan_template_text(s->job, s->part, "chat_template", v->as.string.data, v->as.string.length);
-        return;
-    }
-    if (v->as.string.length < 16) return;
-    for (size_t i = 0; i < sizeof pickled / sizeof *pickled; i++)
-        if (strncmp(v->as.string.data, pickled[i], strlen(pickled[i])) == 0) {
-            scan_base64(s, key, v, false);
-            return;
-        }
+    else
+        check_pickled(s, key, v);
 }
 
 static bool in_package(const char *name, const char *const *packages, size_t count) {
@@ -98,6 +105,41 @@ static void check_auto_mapping(json_scan *s, const tola_value *v) {
         FIND(s, TOLA_UNKNOWN, "remote-code", "auto_mapping makes PEFT import '%s'", quoted(library, name, sizeof name));
 }
 
+/* A name of Python's that a loader imports: fine below `package`, or without a dot. */
+static void check_imported(json_scan *s, const char *key, const tola_value *v, const char *package) {
+    char text[120];
+    if (!is_text(v) || !strchr(v->as.string.data, '.') || in_package(v->as.string.data, &package, 1)) return;
+    FIND(s, TOLA_UNKNOWN, "remote-code", "%s: the loader would import '%s'", key, quoted(v, text, sizeof text));
+}
+
+/* transformers fetches what is written as a repository ("org/name") from the hub as compiled kernels and loads it
+ * (transformers/integrations/hub_kernels.py); for parts of a model the value is a map. */
+static void check_attention(json_scan *s, const tola_value *v) {
+    char text[120];
+    size_t parts = v->kind == TOLA_VALUE_MAP ? v->as.map.count : 1;
+    for (size_t i = 0; i < parts; i++) {
+        const tola_value *name = v->kind == TOLA_VALUE_MAP ? &v->as.map.members[i].value : v;
+        if (is_text(name) && strchr(name->as.string.data, '/'))
+            FIND(s, TOLA_UNKNOWN, "remote-code", "attention: transformers would fetch and load code of '%s'",
+                 quoted(name, text, sizeof text));
+    }
+}
+
+/* An index of shards: each tensor's file, beside the index. */
+static void check_shards(json_scan *s, const tola_value *v) {
+    char text[120];
+    for (size_t i = 0; i < v->as.map.count; i++) {
+        const tola_value *file = &v->as.map.members[i].value;
+        const char *name = is_text(file) ? file->as.string.data : "";
+        bool leaves = *name == '/' || *name == '\\' || strstr(name, "..") || strchr(name, ':') ||
+                      strlen(name) != (is_text(file) ? file->as.string.length : 0);
+        if (!leaves) continue;
+        FIND(s, TOLA_UNKNOWN, "structure", "weight_map names a file outside of the folder: '%s'",
+             quoted(file, text, sizeof text));
+        return;
+    }
+}
+
 static void check_templates(json_scan *s, const tola_value *v) {
     for (size_t i = 0; i < v->as.array.count; i++) {
         tola_value item = tola_value_at(v, i);
@@ -110,7 +152,8 @@ static void check_templates(json_scan *s, const tola_value *v) {
 /* {"default": "...", "tool_use": "..."} */
 static void check_named_templates(json_scan *s, const tola_value *v) {
     for (size_t i = 0; i < v->as.map.count; i++) {
-        const tola_value *text = &v->as.map.members[i].value;
+        const tola_value *item = &v->as.map.members[i].value;
+        const tola_value *text = item->kind == TOLA_VALUE_MAP ? get(item, "template") : item;
         if (is_text(text))
             scan_template_text(s->job, s->part, "chat_template", text->as.string.data, text->as.string.length);
     }
@@ -128,6 +171,18 @@ static void check_member(json_scan *s, const tola_member *m) {
     } else if (strcmp(key, "trust_remote_code") == 0 && !is_empty(v) &&
                !(v->kind == TOLA_VALUE_BOOL && !v->as.boolean)) {
         FIND(s, TOLA_UNKNOWN, "remote-code", "trust_remote_code is set in the configuration");
+    } else if (strcmp(key, "custom_generate") == 0 && is_text(v) && v->as.string.length) {
+        FIND(s, TOLA_UNKNOWN, "remote-code", "custom_generate: transformers would run code of '%s'",
+             quoted(v, text, sizeof text));
+    } else if (strstr(key, "attn_implementation")) {
+        check_attention(s, v);
+    } else if (strcmp(key, "megatron_core") == 0) { /* peft/tuners/lora/model.py imports it */
+        check_imported(s, key, v, "megatron");
+    } else if (strcmp(key, "activation_function") == 0 || strcmp(key, "activation_fn") == 0 ||
+               strcmp(key, "sbert_ce_default_activation_function") == 0) { /* sentence-transformers imports them */
+        check_imported(s, key, v, "torch.nn");
+    } else if (strcmp(key, "weight_map") == 0 && v->kind == TOLA_VALUE_MAP) {
+        check_shards(s, v);
     } else if (strcmp(key, "auto_mapping") == 0 && v->kind == TOLA_VALUE_MAP) {
         check_auto_mapping(s, v);
     } else if (strncmp(key, "py/", 3) == 0) {
@@ -195,7 +250,12 @@ static void check_object(json_scan *s, const tola_value *map) {
     const tola_value *class_name = get(map, "class_name");
     if (class_name && (get(map, "config") || get(map, "module") || get(map, "registered_name")))
         scan_keras_object(s->job, s->part, map);
-    if (get(map, "_class_name") && get(map, "_diffusers_version")) check_diffusers(s, map);
+    const tola_value *own = get(map, "_class_name");
+    bool pipeline = own && (!is_text(own) || text_ends_with(own->as.string.data, "Pipeline"));
+    if (own && (pipeline || scan_has_extension(s->part->name, "model_index.json"))) check_diffusers(s, map);
+    const tola_value *types = get(map, "types"); /* sentence-transformers' Router: names of classes by id */
+    for (size_t i = 0; types && types->kind == TOLA_VALUE_MAP && get(map, "structure") && i < types->as.map.count; i++)
+        check_imported(s, "types", &types->as.map.members[i].value, "sentence_transformers");
     const tola_value *type = get(map, "type");
     if (type && get(map, "idx") && get(map, "path") && get(map, "name") && is_text(type) &&
         strncmp(type->as.string.data, "sentence_transformers.", 22) != 0)
@@ -229,6 +289,7 @@ void scan_json_tree(scan_job *job, const scan_part *part, const tola_value *root
             continue;
         }
         if (child.kind == TOLA_VALUE_MAP) check_object(&s, &child);
+        if (is_text(&child) && p->value.kind == TOLA_VALUE_ARRAY) check_pickled(&s, "a list", &child);
         bool deeper = child.kind == TOLA_VALUE_MAP || child.kind == TOLA_VALUE_ARRAY;
         if (deeper && depth < sizeof stack / sizeof *stack) stack[depth++] = (place){ child, 0 };
     }

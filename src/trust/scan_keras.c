@@ -46,7 +46,7 @@ static const char plain_classes[] =
     "MeanIoU MeanMetricWrapper OneHotIoU OneHotMeanIoU Precision PrecisionAtRecall R2Score Recall RecallAtPrecision "
     "RootMeanSquaredError SensitivityAtSpecificity SparseCategoricalAccuracy SparseTopKCategoricalAccuracy "
     "SpecificityAtSensitivity Sum TopKCategoricalAccuracy TrueNegatives TruePositives "
-    "__tensor__ __numpy__ __bytes__ __ellipsis__ __keras_tensor__ __tuple__ __typespec__ TensorShape slice "
+    "__tensor__ __numpy__ __bytes__ __ellipsis__ __keras_tensor__ __tuple__ TensorShape slice "
     "CompileConfig ";
 
 /* These load code or other models. */
@@ -131,7 +131,8 @@ void scan_keras_object(scan_job *job, const scan_part *part, const tola_value *m
         const char *m = module->as.string.data;
         text_quote(from, sizeof from, m, module->as.string.length);
         bool function = strcmp(m, "builtins") == 0 && strcmp(class, "function") == 0;
-        if (function && is_text(config) && listed(activations, config->as.string.data)) return;
+        bool whole = is_text(config) && strlen(config->as.string.data) == config->as.string.length;
+        if (function && whole && listed(activations, config->as.string.data)) return;
         bool data = strcmp(m, "builtins") == 0 && listed(plain_classes, class);
         if (!data && (function || !is_plain_module(m))) {
             FIND(TOLA_DANGEROUS, "makes the loader import '%s' from '%s'",
@@ -147,7 +148,10 @@ void scan_keras_object(scan_job *job, const scan_part *part, const tola_value *m
     if (listed(lookups, class)) {
         const tola_value *words =
             config && config->kind == TOLA_VALUE_MAP ? tola_value_get(config, "vocabulary") : NULL;
-        if (is_text(words)) FIND(TOLA_DANGEROUS, "the layer %s reads the file that its vocabulary names", name);
+        if (is_text(words))
+            FIND(TOLA_DANGEROUS, "the layer %s reads the file that its vocabulary names", name);
+        else if (words && words->kind != TOLA_VALUE_ARRAY && words->kind != TOLA_VALUE_NULL)
+            FIND(TOLA_UNKNOWN, "the layer %s has a vocabulary that is no list", name);
         return;
     }
     if (!listed(plain_classes, class)) FIND(TOLA_UNKNOWN, "a class that is not Keras' own or not known here: %s", name);

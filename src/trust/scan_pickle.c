@@ -266,7 +266,10 @@ static void run_opcode(pickle_machine *m, uint8_t op) {
     case 0x82: extension_opcode(m, 1); return;
     case 0x83: extension_opcode(m, 2); return;
     case 0x84: extension_opcode(m, 4); return;
-    case 0x97: pm_push_kind(m, PM_OTHER); return; /* NEXT_BUFFER: given by whoever loads it */
+    case 0x97: /* NEXT_BUFFER: what whoever loads it gives besides, which pickle.load alone does not have */
+        pm_malformed(m, "a buffer from outside is taken");
+        pm_push_kind(m, PM_OTHER);
+        return;
     case 0x98: pm_top(m); return;
     default: pm_malformed(m, "0x%02x is no pickle opcode", op); m->broken = true;
     }

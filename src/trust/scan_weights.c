@@ -9,7 +9,7 @@
 #include "formats/gguf.h"
 #include "formats/npy.h"
 #include "formats/open.h"
-#include "trust/scan.h"
+#include "trust/scan_keras.h"
 
 static void refuse(scan_job *job, const scan_part *part, tola_status status, const tola_error *err) {
     if (status == TOLA_E_NOMEM || status == TOLA_E_IO) {
@@ -116,6 +116,7 @@ void scan_safetensors(scan_job *job, const scan_part *part) {
     if (extents && part_read(job, part, 0, length, 8))
         check_extents(job, part, extents, ck->tensor_count, 8 + little_u64(length));
     mem_free(extents);
+    if (ck && ck->metadata.kind == TOLA_VALUE_MAP) scan_json_tree(job, part, &ck->metadata);
     tola_checkpoint_close(ck);
     check_tail(job, part);
 }
@@ -123,9 +124,13 @@ void scan_safetensors(scan_job *job, const scan_part *part) {
 static void check_gguf_texts(scan_job *job, const scan_part *part, const gguf_part *g) {
     for (size_t i = 0; i < g->value_count; i++) {
         const tola_member *m = &g->values[i];
-        bool is_template = strncmp(m->key.data, "tokenizer.chat_template", 23) == 0;
-        if (is_template && m->value.kind == TOLA_VALUE_STRING)
-            scan_template_text(job, part, m->key.data, m->value.as.string.data, m->value.as.string.length);
+        if (!strstr(m->key.data, "chat_template") && !strstr(m->key.data, "chat.template")) continue;
+        size_t texts = m->value.kind == TOLA_VALUE_ARRAY ? m->value.as.array.count : 1;
+        for (size_t k = 0; k < texts && scan_running(job); k++) {
+            tola_value v = m->value.kind == TOLA_VALUE_ARRAY ? tola_value_at(&m->value, k) : m->value;
+            if (v.kind == TOLA_VALUE_STRING)
+                scan_template_text(job, part, m->key.data, v.as.string.data, v.as.string.length);
+        }
     }
 }
 

@@ -113,6 +113,18 @@ static void use_end64(zscan *z, zend *e) {
     *e = (zend){ at, count, bytes, offset };
 }
 
+/* Info-ZIP's name in Unicode, which Python from 3.12 on and unzip put in place of the other. */
+#define EXTRA_NAME 0x7075u
+
+static bool has_extra(const uint8_t *extra, size_t bytes, unsigned id) {
+    for (size_t n; bytes >= 4; extra += 4 + n, bytes -= 4 + n) {
+        if (load_le16(extra) == id) return true;
+        n = load_le16(extra + 2);
+        if (n > bytes - 4) return false;
+    }
+    return false;
+}
+
 static void take_zip64(const uint8_t *extra, size_t bytes, uint64_t *size, uint64_t *packed, uint64_t *header) {
     while (bytes >= 4) {
         size_t id = load_le16(extra), n = load_le16(extra + 2);
@@ -200,6 +212,8 @@ static bool read_directory(zscan *z, const zend *e) {
         take_zip64(p + CENTRAL_BYTES + n, extra, &m->size, &m->packed, &m->header);
         m->header += z->shift;
         check_name(z, m, z->directory + at, n);
+        if (has_extra(p + CENTRAL_BYTES + n, extra, EXTRA_NAME))
+            FIND(z, z->directory + at, "a member has another name in an extra field, which some programs take instead");
         unsigned kind = load_le16(p + 40) & 0xf000u; /* of Unix' mode */
         char quoted_name[200];
         if (p[5] == 3 && kind && kind != 0x8000 && kind != 0x4000)
@@ -229,6 +243,8 @@ static bool read_local(zscan *z, zmember *m) {
     uint8_t *text = mem_alloc(n + extra_bytes + 1);
     bool read = text && part_read(z->job, z->part, at, text, n + extra_bytes);
     if (read) take_zip64(text + n, extra_bytes, &size, &packed, NULL);
+    if (read && has_extra(text + n, extra_bytes, EXTRA_NAME))
+        FIND(z, m->header, "a header with another name in an extra field, which some programs take instead");
     bool descriptor = load_le16(p + 6) & 8;
     if (read && m->listed) {
         const char *differs = NULL;

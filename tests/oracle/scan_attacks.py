@@ -1072,6 +1072,342 @@ def models():
     yield "unknown-bytes", "weights.bin", bytes(range(1, 200)), U
 
 
+# ---- what others thought of ----
+
+
+def raw(*parts):
+    return b"\x80\x04" + b"".join(parts) + b"."
+
+
+def tar_member(kind, name="a", link=""):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, link
+        t.addfile(info)
+    return out.getvalue()
+
+
+def keras_layer(**layer):
+    return keras({"module": "keras", "class_name": "Sequential", "config": {"layers": [layer]}})
+
+
+def unicode_name_in_zip():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        info = zipfile.ZipInfo("ok.txt")
+        other = b"../../evil.pkl"
+        info.extra = struct.pack("<HHBI", 0x7075, 5 + len(other), 1, zlib.crc32(b"ok.txt")) + other
+        z.writestr(info, b"fine")
+    return out.getvalue()
+
+
+def fresh():
+    """A second round, by somebody who did not write the scanner."""
+    g = stack_global
+    for name, data, verdict in (
+        (
+            "reconstruct-subclass",
+            raw(g("numpy._core.multiarray", "_reconstruct"), b"(", g("os", "PathLike"), b"K\0\x85C\1bt\x94R"),
+            D,
+        ),
+        ("numpy-type-by-class", raw(g("numpy", "dtype"), b"(", g("posix", "system"), b"tR"), D),
+        (
+            "numpy-type-with-fields",
+            raw(
+                g("numpy", "dtype"),
+                b"(",
+                text("f8"),
+                b"tR(K\x04",
+                text("<"),
+                b"(K\1tNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb",
+            ),
+            U,
+        ),
+        (
+            "numpy-type-made-by-newobj",
+            raw(
+                g("numpy", "dtype"),
+                text("O8"),
+                b"\x85\x81(K\x03",
+                text("|"),
+                b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb",
+            ),
+            U,
+        ),
+        (
+            "reconstructor",
+            raw(g("copyreg", "_reconstructor"), b"(", g("os", "_wrap_close"), g("builtins", "object"), b"NtR"),
+            D,
+        ),
+        ("dispatch-table", raw(g("copyreg", "dispatch_table"), text("x"), text("y"), b"s"), D),
+        (
+            "extension-added-by-itself",
+            raw(g("copyreg", "add_extension"), b"(", text("os"), text("system"), b"K\1tR0\x82\1)R"),
+            D,
+        ),
+        (
+            "attributes-of-a-class",
+            raw(g("collections", "OrderedDict"), b"}", text("__setitem__"), g("collections", "Counter"), b"sb"),
+            U,
+        ),
+        ("items-of-an-import", raw(g("torch", "FloatStorage"), text("x"), b"K\1s"), U),
+        ("memo-beyond-64-bits", b"Vos\np99999999999999999999999\n0g99999999999999999999999\n.", U),
+        ("length-that-wraps", raw(b"\x8d" + b"\xff" * 8 + b"x"), U),
+        ("buffer-from-outside", b"\x80\x05\x97\x98.", U),
+        ("persistent-id-that-is-an-import", raw(g("os", "system"), b"Q"), D),
+        ("dill-code", call("dill._dill", "_create_code", text("x")), D),
+        ("pandas-query", call("pandas", "DataFrame.query", text("x")), U),
+        ("xgboost-handle", raw(g("xgboost.core", "Booster"), b")\x81}", text("handle"), b"C\3abcsb"), U),
+        (
+            "sklearn-function",
+            raw(
+                g("sklearn.preprocessing._function_transformer", "FunctionTransformer"),
+                b")\x81}",
+                text("func"),
+                g("os", "system"),
+                b"sb",
+            ),
+            D,
+        ),
+        ("partial-made-by-newobj", raw(g("functools", "partial"), b"(", g("os", "system"), b"t\x81(N}}Ntb"), D),
+        (
+            "torch-type-by-function",
+            raw(
+                g("torch._tensor", "_rebuild_from_type_v2"),
+                b"(",
+                g("posix", "system"),
+                g("torch", "Tensor"),
+                text("id"),
+                b"\x85}tR",
+            ),
+            D,
+        ),
+        (
+            "default-factory",
+            raw(g("collections", "defaultdict"), g("posix", "system"), b"\x85R", text("id"), b"K\1s"),
+            D,
+        ),
+        ("full-width-letters", raw(g("\uff4f\uff53", "system"), text("id"), b"\x85R"), U),
+        ("line-feed-in-a-name", raw(g("os\n", "system")), U),
+        ("zeros-before", b"\0" * 16 + SYSTEM, U),
+        ("million-zeros-then-code", b"\x80\x04N." + b"\0" * (1 << 20) + SYSTEM, U),
+        ("million-marks", raw(b"(" * 2000000), U),
+    ):
+        yield "fresh-" + name, "a.pkl", data, verdict
+    coded = lambda data: base64.b64encode(data).decode()
+    for name, document, verdict in (
+        ("base64-protocol-2-mark", {"a": coded(b"\x80\x02(X\2\0\0\0idcos\nsystem\n0.")}, D),
+        ("base64-without-frame", {"a": coded(b"\x80\x04" + HIDDEN + b".")}, D),
+        ("base64-in-a-list", {"a": [coded(SYSTEM)]}, D),
+        ("base64-list", [coded(SYSTEM)], D),
+        ("base64-address", {"a": "data:application/octet-stream;base64," + coded(SYSTEM)}, D),
+        ("base64-behind-a-space", {"a": " \n" + coded(SYSTEM)}, D),
+        ("attention-from-the-hub", {"attn_implementation": "evil/kernel@main:fn"}, U),
+        ("attention-inside", {"_attn_implementation_internal": "evil/kernel"}, U),
+        ("attention-of-a-part", {"attn_implementation": {"text_config": "evil/kernel"}}, U),
+        ("custom-generate", {"custom_generate": "evil/repo"}, U),
+        ("auto-map-nested", {"text_config": {"auto_map": {"AutoConfig": "p.X"}}}, U),
+        ("megatron-core", {"peft_type": "LORA", "megatron_config": {"x": 1}, "megatron_core": "evil.core"}, U),
+        ("router-types", {"types": {"q": "evil.Module"}, "structure": {"query": ["q"]}}, U),
+        ("dense-activation", {"in_features": 3, "activation_function": "evil.module.fn"}, U),
+        ("cross-encoder-activation", {"sentence_transformers": {"activation_fn": "evil.module.fn"}}, U),
+        ("shard-outside", {"metadata": {}, "weight_map": {"a": "../../../etc/passwd"}}, U),
+        ("shard-absolute", {"metadata": {}, "weight_map": {"a": "ok.safetensors", "b": "/etc/passwd"}}, U),
+        ("template-in-a-map-of-maps", {"chat_template": {"a": {"template": "{{ ''.__class__ }}"}}}, D),
+    ):
+        yield "fresh-json-" + name, "config.json", json.dumps(document).encode(), verdict
+    yield "fresh-json-auto-map-escaped", "config.json", b'{"auto\\u005fmap":{"A":"p.X"}}', U
+    yield "fresh-json-auto-map-utf-16", "config.json", '{"auto_map":{"A":"p.X"}}'.encode("utf-16"), U
+    yield "fresh-diffusers-without-version", "model_index.json", b'{"_class_name":"X","unet":["my_unet","U"]}', U
+    yield "fresh-diffusers-pipeline-elsewhere", "a.json", b'{"_class_name":"EvilPipeline","unet":["my_unet","U"]}', U
+    yield "fresh-mlflow-loader", "MLmodel", b"flavors:\n  python_function:\n    loader_module: evil\n", U
+    yield "fresh-latent-diffusion-target", "v1.yaml", b"model:\n  target: os.system\n  params:\n    command: id\n", U
+    for key in ("tokenizer.chat_template.tool_use", "tokenizer.chat_templates", "tokenizer.ggml.chat_template"):
+        yield (
+            "fresh-gguf-" + key,
+            "m.gguf",
+            gguf_template("{{ ''.__class__ }}").replace(gtext("tokenizer.chat_template"), gtext(key)),
+            D,
+        )
+    listed = struct.pack("<IIQ", 9, 8, 1) + gtext("{{ ''.__class__ }}")
+    yield "fresh-gguf-list-of-templates", "m.gguf", gguf(0, 1, gtext("tokenizer.chat_template") + listed), D
+    for name, value in {"template": "{{ ''.__class__ }}", "pickle": coded(SYSTEM)}.items():
+        yield (
+            "fresh-safetensors-metadata-" + name,
+            "m.safetensors",
+            safetensors(
+                {"__metadata__": {"chat_template": value}}
+                if name == "template"
+                else {"__metadata__": {"optimizer": value}}
+            ),
+            D,
+        )
+    z = zipped([("data.pkl", EVAL)])
+    locator = b"PK\6\6" + struct.pack("<Q", 44) + b"\0" * 44 + b"PK\6\7" + b"\0" * 16
+    bomb = zipped([("x", b"\0" * (1 << 26))], zipfile.ZIP_DEFLATED)
+    nested = SYSTEM
+    for _ in range(12):
+        nested = zipped([("x", nested)])
+    for name, file, data, verdict in (
+        ("name-in-an-extra-field", "a.zip", unicode_name_in_zip(), U),
+        ("backslashes", "a.zip", zipped([("../../x", b"fine")]).replace(b"../../x", b"..\\..\\x"), U),
+        ("drive", "a.zip", zipped([("C:/x", b"fine")]), U),
+        ("name-with-nul", "a.zip", zipped([("ok.txt0x.pkl", b"fine")]).replace(b"ok.txt0x.pkl", b"ok.txt\0x.pkl"), U),
+        ("zip64-that-says-nothing", "a.zip", z.replace(b"PK\5\6", locator + b"PK\5\6"), U),
+        (
+            "second-root",
+            "a.pt",
+            zipped([("archive/data.pkl", b"\x80\2N."), ("b/data.pkl", SYSTEM), ("archive/version", b"3")]),
+            D,
+        ),
+        (
+            "mobile-constants",
+            "a.ptl",
+            zipped([("archive/data.pkl", b"\x80\2N."), ("archive/version", b"3"), ("archive/constants.pkl", SYSTEM)]),
+            D,
+        ),
+        (
+            "torch-package",
+            "a.pt",
+            zipped(
+                [("a/.data/version", b"6"), ("a/model/model.pkl", b"\x80\2cos\nsystem\n."), ("a/m.py", b"import os")]
+            ),
+            D,
+        ),
+        (
+            "pt2-shared-object",
+            "m.pt2",
+            zipped([("m/archive_format", b"pt2"), ("m/data/aotinductor/model/x.so", b"\x7fELF\2\1\1" + b"\0" * 60)]),
+            U,
+        ),
+        ("pt2-constant", "m.pt2", zipped([("m/archive_format", b"pt2"), ("m/data/constants/custom_obj_0", SYSTEM)]), D),
+        ("many-bombs", "a.zip", zipped([(f"x{i}", bomb) for i in range(80)]), U),
+        ("twelve-deep", "a.zip", nested, U),
+    ):
+        yield "fresh-zip-" + name, file, data, verdict
+    yield "fresh-executorch", "m.pte", b"\x1c\0\0\0ET12" + bytes(range(80)), U
+    for name, kind in {
+        "hard-link": tarfile.LNKTYPE,
+        "link": tarfile.SYMTYPE,
+        "pipe": tarfile.FIFOTYPE,
+        "device": tarfile.CHRTYPE,
+    }.items():
+        yield "fresh-tar-" + name, "a.tar", tar_member(kind, link="/etc/passwd"), U
+    yield "fresh-tar-sparse", "a.tar", (lambda t: t[:156] + b"S" + t[157:])(tarred([("a", SYSTEM)])), U
+    yield (
+        "fresh-zlib-with-a-dictionary",
+        "a.z",
+        (lambda c: c.compress(SYSTEM) + c.flush())(zlib.compressobj(zdict=b"system")),
+        U,
+    )
+    for name, layer, verdict in (
+        (
+            "typespec",
+            dict(module="builtins", class_name="__typespec__", spec_name="eval", config=["x"], registered_name=None),
+            U,
+        ),
+        (
+            "typespec-of-a-layer",
+            dict(
+                module="keras.layers", class_name="__typespec__", spec_name="Lambda", config=["x"], registered_name=None
+            ),
+            U,
+        ),
+        (
+            "function-with-nul",
+            dict(module="builtins", class_name="function", config="relu\0x", registered_name="function"),
+            U,
+        ),
+        (
+            "activation",
+            dict(
+                module="keras.layers",
+                class_name="Dense",
+                config={
+                    "activation": {
+                        "module": "subprocess",
+                        "class_name": "function",
+                        "config": "Popen",
+                        "registered_name": "x",
+                    }
+                },
+            ),
+            D,
+        ),
+        (
+            "dtype-policy",
+            dict(
+                module="keras.layers",
+                class_name="Dense",
+                config={"dtype": {"module": "evil", "class_name": "P", "config": {}}},
+            ),
+            D,
+        ),
+        (
+            "standardize",
+            dict(
+                module="keras.layers",
+                class_name="TextVectorization",
+                config={"standardize": {"class_name": "function", "module": "os", "config": "system"}},
+            ),
+            D,
+        ),
+        (
+            "vocabulary-object",
+            dict(
+                module="keras.layers",
+                class_name="TextVectorization",
+                config={"vocabulary": {"class_name": "__bytes__", "config": {"value": "/etc/passwd"}}},
+            ),
+            U,
+        ),
+    ):
+        yield "fresh-keras-" + name, "m.keras", keras_layer(**layer), verdict
+    yield (
+        "fresh-keras-config-utf-16",
+        "m.keras",
+        zipped([("metadata.json", b"{}"), ("config.json", json.dumps(LAMBDA).encode("utf-16"))]),
+        U,
+    )
+    yield (
+        "fresh-tensorflow-in-text",
+        "saved_model.pbtxt",
+        b'meta_graphs { graph_def { node { name: "a" op: "WriteFile" } } }\n',
+        U,
+    )
+    yield (
+        "fresh-tensorflow-merge-checkpoints",
+        "saved_model.pb",
+        graph_of(tf_node("p", "Const", value="/tmp/x"), tf_node("m", "MergeV2Checkpoints", "p", "p")),
+        D,
+    )
+    one = lambda op, domain: pb(1, pb(4, op) + pb(7, domain))
+    model = lambda node, functions=b"": pb(1, 8) + pb(7, node + pb(2, "g")) + pb(8, pb(1, "") + pb(2, 17)) + functions
+    yield (
+        "fresh-onnx-domain-of-an-own-function",
+        "m.onnx",
+        model(one("Evil", "local"), pb(25, pb(1, "F") + pb(10, "local"))),
+        U,
+    )
+    yield (
+        "fresh-onnx-operator-in-a-function",
+        "m.onnx",
+        model(one("F", "local"), pb(25, pb(1, "F") + pb(10, "local") + pb(7, pb(4, "Evil") + pb(7, "evil")))),
+        U,
+    )
+    yield "fresh-onnx-context-of-an-accelerator", "m.onnx", model(one("EPContext", "com.microsoft")), U
+    entry = pb(13, pb(1, "location") + pb(2, b"a\0/../b"))
+    yield (
+        "fresh-onnx-external-with-nul",
+        "m.onnx",
+        onnx(initializers=pb(5, pb(1, 2) + pb(2, 1) + pb(8, "w") + entry + pb(14, 1))),
+        U,
+    )
+    yield "fresh-onnx-in-text", "m.onnxtxt", b'ir_version: 8\ngraph { node { op_type: "Evil" domain: "evil" } }\n', U
+    yield "fresh-joblib-of-old", "a.joblib", b"ZF0x" + b"10".ljust(18) + zlib.compress(SYSTEM), U
+
+
 # ---- what has to stay safe ----
 
 
@@ -1201,8 +1537,20 @@ def harmless():
     }.items():
         yield f"stream-{name}", "a.bin", data
     yield "empty", "a.bin", b""
+    function = pb(25, pb(1, "F") + pb(10, "local") + pb(7, pb(4, "Add")))
+    yield "onnx-own-function", "m.onnx", onnx(nodes=pb(1, pb(4, "F") + pb(7, "local"))) + function
+    for name, document in {
+        "diffusers-blocks": {"_class_name": "AutoencoderKL", "_diffusers_version": "0.6", "down_block_types": ["A", "B"]},
+        "lora": {"peft_type": "LORA", "megatron_core": "megatron.core", "auto_mapping": None},
+        "activation": {"activation_function": "gelu_new", "attn_implementation": "flash_attention_2"},
+        "dense": {"in_features": 3, "activation_function": "torch.nn.modules.activation.Tanh"},
+        "shards": {"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors"}},
+        "prompts": {"messages": ["gAAAAABl0000000000000000", "base64,"]},
+    }.items():
+        yield "json-" + name, "config.json", json.dumps(document).encode()
+    yield "triton", "config.pbtxt", b'name: "x"\nbackend: "onnxruntime"\n'
 
 
 def attacks():
-    for group in (pickles, containers, evasions, models, others, behind):
+    for group in (pickles, containers, evasions, models, others, behind, fresh):
         yield from group()
