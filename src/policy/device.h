@@ -75,7 +75,5 @@ bool devices_kernel(const devices *table, const device *d, const char *type, dou
 /* This machine: memory that there is, that its control group allows and that is free; bandwidth and peaks over
  * `read_bytes` of memory (less where it is short), with `threads` (0: all). The strings are static. */
 tola_status device_measure(const devices *table, uint64_t read_bytes, unsigned threads, device *out, tola_error *err);
-/* The same without measuring speeds. */
-tola_status device_memory(const devices *table, device *out, tola_error *err);
 
 #endif

@@ -81,7 +81,7 @@ static uint64_t meminfo(const char *name) {
     return found;
 }
 
-tola_status device_memory(const devices *table, device *out, tola_error *err) {
+static tola_status find_memory(const devices *table, device *out, tola_error *err) {
     const device *cpu = NULL; /* any processor of the table: for what the class says */
     for (size_t i = 0; i < devices_count(table) && !cpu; i++)
         if (strcmp(devices_at(table, i)->kind, "cpu") == 0) cpu = devices_at(table, i);
@@ -115,7 +115,7 @@ static int by_value(const void *a, const void *b) {
 
 tola_status device_measure(const devices *table, uint64_t read_bytes, unsigned threads, device *out, tola_error *err) {
     device d;
-    TRY(device_memory(table, &d, err));
+    TRY(find_memory(table, &d, err));
     uint64_t bytes = read_bytes < READ_LEAST ? READ_LEAST : read_bytes > READ_MOST ? READ_MOST : read_bytes;
     if (bytes > d.available / 4) bytes = d.available / 4;
     tola_machine *machine;

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include <tola/json.h>
 
-const char *doc_source_name(doc_source source) {
+static const char *source_name(doc_source source) {
     static const char *const names[] = { "unknown", "weights", "facts", "recorded", "computed" };
     return (unsigned)source < sizeof names / sizeof *names ? names[source] : "unknown";
 }
@@ -145,7 +145,7 @@ static void recipients(buf *out, unsigned who) {
 }
 
 static void markdown_source(buf *out, const doc_item *f) {
-    put(out, doc_source_name(f->source));
+    put(out, source_name(f->source));
     if (!f->where) return;
     put(out, ": ");
     markdown_text(out, f->where, true);
@@ -376,7 +376,7 @@ static void html_row(buf *out, const doc_item *f, bool flags) {
     }
     put(out, "</td><td class=\"s\">");
     if (f->value) {
-        put(out, doc_source_name(f->source));
+        put(out, source_name(f->source));
         if (f->where) {
             put(out, ": ");
             html_text(out, f->where);
@@ -472,7 +472,7 @@ static void json_field(tola_json *j, const doc_item *f, bool flags) {
     member(j, "id", f->id);
     member(j, "label", f->label);
     member(j, "value", f->value);
-    member(j, "source", doc_source_name(f->source));
+    member(j, "source", source_name(f->source));
     member(j, "where", f->where);
     if (!f->value || f->ask) member(j, "question", f->ask ? f->ask : f->label);
     if (flags) {

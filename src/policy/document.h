@@ -15,7 +15,6 @@ typedef enum doc_source {
     DOC_RECORDED, /* written down by a verb of Tola's, or by the folder's own papers */
     DOC_COMPUTED  /* from the others, by a formula that `where` names */
 } doc_source;
-const char *doc_source_name(doc_source source); /* "weights", ...; "unknown" */
 
 /* Recipients, as the Model Documentation Form flags them. */
 enum { DOC_AIO = 1, DOC_NCA = 2, DOC_DP = 4 }; /* AI Office, national competent authorities, downstream providers */

@@ -32,7 +32,9 @@ const char *fit_text(fit_job *j, const char *format, ...) {
     return text;
 }
 
-tola_status fit_note(fit_job *j, tola_error *err, const char *format, ...) {
+static tola_status note(fit_job *j, tola_error *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static tola_status note(fit_job *j, tola_error *err, const char *format, ...) {
     va_list args;
     va_start(args, format);
     const char *text = keep(j, format, args);
@@ -309,7 +311,7 @@ static tola_status devices_asked(fit_job *j, tola_error *err) {
         TRY(fit_device(j, d, asked, true, &list[n], err));
         j->fit->fits = j->fit->fits || list[n].fits;
         if (d->measured && list[n].fits && list[n].needed > d->available)
-            TRY(fit_note(j, err, "this machine has %.2f GB free now, less than the %.2f GB that are needed",
+            TRY(note(j, err, "this machine has %.2f GB free now, less than the %.2f GB that are needed",
                          (double)d->available / 1e9, (double)list[n].needed / 1e9));
         n++;
     }
@@ -377,9 +379,9 @@ static tola_status describe(fit_job *j, tola_error *err) {
     f->utilisation = j->o.utilisation;
     f->api_mtok = (j->o.ratio * j->o.api_in + j->o.api_out) / (1 + j->o.ratio);
     f->table = devices_version(j->table);
-    for (size_t i = 0; i < s->note_count; i++) TRY(fit_note(j, err, "%s", s->notes[i]));
+    for (size_t i = 0; i < s->note_count; i++) TRY(note(j, err, "%s", s->notes[i]));
     if (s->context && j->o.context > s->context)
-        TRY(fit_note(j, err, "the model was made for contexts of %llu tokens, not %llu", (unsigned long long)s->context,
+        TRY(note(j, err, "the model was made for contexts of %llu tokens, not %llu", (unsigned long long)s->context,
                      (unsigned long long)j->o.context));
     return TOLA_OK;
 }

@@ -18,21 +18,21 @@ tola_status fit_bytes(const fit_job *j, const memory_inference *run, const memor
 /* Weights, cache and what belongs to weights are split (ZeRO stage 3, https://arxiv.org/abs/1910.02054), and the
  * activations of training by examples, then within them (tensor and sequence parallelism,
  * https://arxiv.org/abs/2205.05198); scratch is needed on each. */
-uint64_t fit_each(const device *d, const memory_bytes *b, uint32_t n) {
+static uint64_t bytes_each(const device *d, const memory_bytes *b, uint32_t n) {
     const uint64_t split = b->weights / n + b->kv / n + b->gradients / n + b->optimizer / n + b->activations / n;
     return split + (n > 1 ? 4 : 0) + b->compute + d->overhead;
 }
 
 uint32_t fit_count_of(const device *d, const memory_bytes *b) {
     uint32_t low = 1, high = 1;
-    while (fit_each(d, b, high) > d->usable) {
+    while (bytes_each(d, b, high) > d->usable) {
         if (high >= FIT_MOST_DEVICES) return 0;
         low = high + 1;
         high *= 2;
     }
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (fit_each(d, b, middle) > d->usable)
+        if (bytes_each(d, b, middle) > d->usable)
             low = middle + 1;
         else
             high = middle;
@@ -66,7 +66,7 @@ typedef struct asking {
 static bool fits(const asking *a) {
     memory_bytes b;
     if (memory_of_inference(&a->job->shape, &a->run, &b, NULL) != TOLA_OK) return false;
-    return fit_each(a->device, &b, a->n) <= a->device->usable;
+    return bytes_each(a->device, &b, a->n) <= a->device->usable;
 }
 
 static uint64_t largest_context(asking a) {
@@ -156,7 +156,7 @@ tola_status fit_device(const fit_job *j, const device *d, uint32_t asked, bool d
     r.fits = r.count > 0 && r.count <= r.asked;
     r.parallel = d->measured || j->shape.from == SHAPE_FROM_COUNT ? 0 : parallel_of(&j->shape, r.count);
     const uint32_t n = r.count > r.asked ? r.count : r.asked;
-    r.needed = fit_each(d, &b, n);
+    r.needed = bytes_each(d, &b, n);
     if (j->training) {
         const uint64_t batch = j->train.batch ? j->train.batch : 1;
         r.step_s =

@@ -35,8 +35,6 @@ typedef struct fit_job {
 tola_status fit_bytes(const fit_job *j, const memory_inference *run, const memory_training *train, memory_bytes *out,
                       tola_error *err);
 tola_fit_bytes fit_public(const memory_bytes *b);
-/* Bytes on each of n devices. */
-uint64_t fit_each(const device *d, const memory_bytes *b, uint32_t n);
 /* How many of them are needed; 0: no number will do. */
 uint32_t fit_count_of(const device *d, const memory_bytes *b);
 /* The figures of `asked` (0: one) of the device. `deep`: what fits on them, too. */
@@ -47,6 +45,5 @@ uint64_t fit_behind(const fit_job *j);
 void fit_fill_device(const device *d, tola_fit_device *out);
 tola_status fit_formulas(fit_job *j, tola_error *err);
 const char *fit_text(fit_job *j, const char *format, ...) __attribute__((format(printf, 2, 3))); /* NULL: no memory */
-tola_status fit_note(fit_job *j, tola_error *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

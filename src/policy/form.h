@@ -55,8 +55,6 @@ const char *form_line(arena *a, const char *text, const char *more);
 const char *form_row_fact(const form *x, const char *list, size_t i, const char *key);
 /* Every way to know the compute; false without facts. */
 bool form_compute(const form *x, compute_result *out);
-/* Training compute: declared, else estimated (6ND, hardware hours); its method in `how`. False where it is unknown. */
-bool form_flop(const form *x, double *flop, const char **how, doc_source *source);
 /* Energy of training in MWh. */
 bool form_energy(const form *x, double *mwh, doc_source *source);
 

@@ -371,7 +371,7 @@ bool form_compute(const form *x, compute_result *out) {
 }
 
 /* What was declared, else 6ND, else hardware hours: of the training, else of the modification. */
-bool form_flop(const form *x, double *flop, const char **how, doc_source *source) {
+static bool training_flop(const form *x, double *flop, const char **how, doc_source *source) {
     static const char *const methods[] = { "declared", "6ND", "hardware" }, *const stages[] = { "training",
                                                                                                 "modification" };
     compute_result r;
@@ -396,7 +396,7 @@ static form_answer c_flop(const form *x) {
     double flop;
     const char *how;
     doc_source source;
-    if (!form_flop(x, &flop, &how, &source)) return told(NULL, NULL, source);
+    if (!training_flop(x, &flop, &how, &source)) return told(NULL, NULL, source);
     return told(
         record_text(x->a, "%s FLOP%s", record_figures(x->a, flop, 2), source == DOC_COMPUTED ? " (estimate)" : ""),
         source == DOC_COMPUTED ? "estimate of compute" : "training.compute_flop", source);
@@ -406,7 +406,7 @@ static form_answer c_flop_order(const form *x) {
     double flop;
     const char *how;
     doc_source source;
-    if (!form_flop(x, &flop, &how, &source) || !(flop > 0)) return told(NULL, NULL, source);
+    if (!training_flop(x, &flop, &how, &source) || !(flop > 0)) return told(NULL, NULL, source);
     return told(
         record_text(x->a, "10^%d FLOP%s", (int)floor(log10(flop) + 1e-12), source == DOC_COMPUTED ? " (estimate)" : ""),
         source == DOC_COMPUTED ? "estimate of compute" : "training.compute_flop", source);
@@ -416,7 +416,7 @@ static form_answer c_flop_method(const form *x) {
     double flop;
     const char *how;
     doc_source source;
-    if (!form_flop(x, &flop, &how, &source)) return told(NULL, NULL, source);
+    if (!training_flop(x, &flop, &how, &source)) return told(NULL, NULL, source);
     return told(how, source == DOC_COMPUTED ? NULL : "training.compute_method", source);
 }
 

@@ -8,7 +8,8 @@
 #include "policy/data.h"
 #include "policy/rules.h"
 
-bool openness_word(const char *words, const char *word) {
+/* Is it one of the words? */
+static bool is_word(const char *words, const char *word) {
     size_t length = strlen(word);
     for (const char *at = words; at && *at;) {
         size_t n = strcspn(at, " ");
@@ -18,7 +19,8 @@ bool openness_word(const char *words, const char *word) {
     return false;
 }
 
-const char *openness_of_licence(const yaml *spdx, const char *id) {
+/* "osi fsf code" of an SPDX licence; NULL: it is not open. Letters of either case. */
+static const char *licence_words(const yaml *spdx, const char *id) {
     const yaml_node *list = yaml_get(yaml_root(spdx), "licences");
     for (size_t i = 0; list && list->kind == YAML_MAP && i < list->count; i++)
         if (strcasecmp(list->items[i]->key, id) == 0) return list->items[i]->text;
@@ -123,9 +125,9 @@ static void judge(const yaml *spdx, const openness_said *said, tola_comply_compo
                                                       : said->document;
     const char *licence = p->licence ? p->licence : kind ? kind : said->distribution;
     c->licence = nothing(licence) ? NULL : licence;
-    const char *open = c->licence ? openness_of_licence(spdx, c->licence) : NULL;
+    const char *open = c->licence ? licence_words(spdx, c->licence) : NULL;
     c->state = !c->licence ? "unlicensed" : open ? "included" : "invalid";
-    c->appropriate = open && openness_word(open, c->type);
+    c->appropriate = open && is_word(open, c->type);
 }
 
 /* Percent of what a class wants, as the tool counts. */

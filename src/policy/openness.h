@@ -41,8 +41,4 @@ tola_status openness_said_mof(const yaml *file, openness_said *out, tola_error *
 /* `rules`: a rules file with components. */
 tola_status openness_classify(const yaml *rules, const openness_said *said, arena *a, openness *out, tola_error *err);
 
-/* "osi fsf code" of an SPDX licence; NULL: it is not open. Letters of either case. */
-const char *openness_of_licence(const yaml *spdx, const char *id);
-bool openness_word(const char *words, const char *word); /* is it one of the words? */
-
 #endif

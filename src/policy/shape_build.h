@@ -174,7 +174,6 @@ void part_experts(shape_build *b, const decoder *d, uint64_t width);
 bool layer_has_experts(shape_build *b, const decoder *d, uint32_t layer);
 void part_memory(shape_build *b, const decoder *d, uint32_t layer, uint64_t heads, uint64_t kv_heads, uint64_t key,
                  uint64_t value);
-void layer_windows(shape_build *b, const decoder *d, uint32_t layer, shape_memory *memory, uint64_t *window);
 
 /* ---- families ---- */
 

@@ -83,7 +83,7 @@ static void window_by_chunk(shape_build *b, const decoder *d, uint32_t layer, ui
     *window = chunk;
 }
 
-void layer_windows(shape_build *b, const decoder *d, uint32_t layer, shape_memory *memory, uint64_t *window) {
+static void layer_windows(shape_build *b, const decoder *d, uint32_t layer, shape_memory *memory, uint64_t *window) {
     *memory = d->r->flags & ENCODER ? SHAPE_MEMORY_NONE : SHAPE_MEMORY_FULL;
     *window = 0;
     if (*memory == SHAPE_MEMORY_NONE) return;

@@ -153,7 +153,9 @@ static tola_status read_all(int fd, const char *path, size_t limit, char **text,
     }
 }
 
-tola_status crypt_read_secret(const char *path, size_t limit, char **text, size_t *bytes, bool *wide, tola_error *err) {
+/* A file of any kind ("-" is stdin) in locked memory, with a NUL behind it; freed with secret_free. *wide: others than
+ * the owner may read it. */
+static tola_status read_secret(const char *path, size_t limit, char **text, size_t *bytes, bool *wide, tola_error *err) {
     bool standard = strcmp(path, "-") == 0;
     int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct stat st;
@@ -167,7 +169,7 @@ tola_status crypt_read_secret(const char *path, size_t limit, char **text, size_
 tola_status crypt_read_passphrase(const char *path, char **text, size_t *bytes, bool *wide, tola_error *err) {
     char *all;
     size_t n;
-    TRY(crypt_read_secret(path, CRYPT_MOST_PASSPHRASE + 2, &all, &n, wide, err));
+    TRY(read_secret(path, CRYPT_MOST_PASSPHRASE + 2, &all, &n, wide, err));
     const char *stop = memchr(all, '\n', n);
     if (stop) n = (size_t)(stop - all);
     if (n > 0 && all[n - 1] == '\r') n--;
@@ -187,7 +189,7 @@ tola_status crypt_read_passphrase(const char *path, char **text, size_t *bytes, 
 tola_status crypt_read_pairs(const char *path, crypt_pair **pairs, size_t *count, bool *wide, tola_error *err) {
     char *text;
     size_t bytes;
-    TRY(crypt_read_secret(path, MOST_FILE, &text, &bytes, wide, err));
+    TRY(read_secret(path, MOST_FILE, &text, &bytes, wide, err));
     crypt_pair *made = secret_alloc(CRYPT_MOST_KEYS * sizeof *made);
     tola_status status = made ? crypt_parse_pairs(text, bytes, made, count, err) : err_nomem(err, "reading keys");
     secret_free(text);

@@ -15,10 +15,8 @@ typedef struct crypt_pair {
 tola_status crypt_public_text(const uint8_t key[CRYPT_KEY], char text[CRYPT_KEY_TEXT], tola_error *err);
 tola_status crypt_secret_text(const uint8_t key[CRYPT_KEY], char text[CRYPT_KEY_TEXT], tola_error *err);
 
-/* A file of any kind ("-" is stdin) in locked memory, with a NUL behind it; freed with secret_free. *wide: others than
- * the owner may read it. */
-tola_status crypt_read_secret(const char *path, size_t limit, char **text, size_t *bytes, bool *wide, tola_error *err);
-/* The first line of such a file, without its line end; freed with secret_free. */
+/* The first line of a file ("-" is stdin) without its line end, in locked memory (secret_free). *wide: others than the
+ * owner may read the file. */
 tola_status crypt_read_passphrase(const char *path, char **text, size_t *bytes, bool *wide, tola_error *err);
 /* The secret keys in a file, with their public halves, in locked memory (secret_free). */
 tola_status crypt_read_pairs(const char *path, crypt_pair **pairs, size_t *count, bool *wide, tola_error *err);

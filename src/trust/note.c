@@ -39,7 +39,8 @@ static bool has_space(const char *text, size_t length) {
     return false;
 }
 
-bool note_name_valid(const char *text, size_t length) {
+/* Can `text` be the name of a key: UTF-8, without spaces of any kind, control characters and '+', not too long? */
+static bool name_valid(const char *text, size_t length) {
     char name[NOTE_NAME];
     if (length == 0 || length >= sizeof name || !utf8_valid(text, length)) return false;
     memcpy(name, text, length);
@@ -96,7 +97,7 @@ static tola_status adopt(const crypto *c, void *pkey, bool private, const char *
     tola_status status = TOLA_OK;
     if (!pkey || c->EVP_PKEY_get_raw_public_key(pkey, key.public, &bytes) != 1 || bytes != sizeof key.public)
         status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "is no Ed25519 key");
-    if (status == TOLA_OK && !note_name_valid(name, length))
+    if (status == TOLA_OK && !name_valid(name, length))
         status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "has no name that a key may have");
     c->ERR_clear_error();
     if (status == TOLA_OK) {
@@ -255,7 +256,7 @@ static bool take_line(const char *line, size_t n, const char **name, size_t *nam
     *name_length = (size_t)(blank - *name);
     *text = blank + 1;
     *text_length = (size_t)(line + n - *text);
-    return note_name_valid(*name, *name_length) && *text_length >= 8 && *text_length % 4 == 0;
+    return name_valid(*name, *name_length) && *text_length >= 8 && *text_length % 4 == 0;
 }
 
 tola_status note_parse(const char *data, size_t length, signed_note *out, tola_error *err) {

@@ -26,8 +26,6 @@ typedef struct note_key {
     uint8_t public[32];
 } note_key;
 
-/* Can `text` be the name of a key: UTF-8, without spaces of any kind, control characters and '+', not too long? */
-bool note_name_valid(const char *text, size_t length);
 /* A fresh key: written to `path` (mode 0600), which must not exist. */
 tola_status note_key_create(const char *path, const char *name, note_key *out, tola_error *err);
 /* From a file that nobody else may read (private), or any. `name` is for keys in PEM form, which have none. */
