@@ -10,14 +10,13 @@
 
 enum { STEP = 512, CONTEXT = 4096 };
 
-/* The context that `o` stands for. */
-static uint64_t context_of(const model_shape *s, const memory_inference *o) {
+uint64_t memory_context(const model_shape *s, const memory_inference *o) {
     if (o->context > 0) return o->context;
     return s->context > 0 ? s->context : CONTEXT;
 }
 
 static uint64_t step_of(const model_shape *s, const memory_inference *o) {
-    const uint64_t step = o->step > 0 ? o->step : STEP, context = context_of(s, o);
+    const uint64_t step = o->step > 0 ? o->step : STEP, context = memory_context(s, o);
     return step < context ? step : context;
 }
 
@@ -35,7 +34,7 @@ static double up(double n, double to) { return ceil(n / to) * to; }
 
 /* Positions of a sequence that a layer holds. */
 static double positions(const model_shape *s, const memory_inference *o, const shape_layers *l) {
-    const double context = (double)context_of(s, o), step = (double)step_of(s, o);
+    const double context = (double)memory_context(s, o), step = (double)step_of(s, o);
     const bool window = l->memory == SHAPE_MEMORY_WINDOW && l->window > 0;
     switch (o->engine) {
     case MEMORY_TOLA: { /* kv.c: the window's pages and two more, of 64 */
@@ -126,7 +125,7 @@ static double widest(const model_shape *s, double rows) {
 /* llama.cpp reserves for a micro-batch that asks for the logits of all its tokens; with a long context the mask of what
  * each of them sees takes more. */
 static double llama_scratch(const model_shape *s, const memory_inference *o, double rows) {
-    const double w = (double)s->width, mask = up((double)context_of(s, o) * (double)batch_of(o), 256);
+    const double w = (double)s->width, mask = up((double)memory_context(s, o) * (double)batch_of(o), 256);
     return rows * fmax((double)s->vocabulary + 2 * w, mask + 3.25 * w);
 }
 
@@ -138,7 +137,7 @@ static double scratch(const model_shape *s, const memory_inference *o) {
             const double bits = memory_bits(s, &o->weights);
             return batch * (double)s->example_values * (bits > 16 ? 4 : 2);
         }
-        return widest(s, batch * (double)context_of(s, o)) * 4;
+        return widest(s, batch * (double)memory_context(s, o)) * 4;
     }
     switch (o->engine) {
     case MEMORY_TOLA: { /* session.c: 32 rows of logits at most, in the plan and once more */

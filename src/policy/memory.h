@@ -65,6 +65,8 @@ tola_status memory_of_inference(const model_shape *shape, const memory_inference
 tola_status memory_kv(const model_shape *shape, const memory_inference *o, uint64_t *bytes, tola_error *err);
 /* What one further token adds to the cache when windows are full; 0 where nothing grows. */
 double memory_kv_token(const model_shape *shape, const memory_inference *o);
+/* The context that `o` stands for. */
+uint64_t memory_context(const model_shape *shape, const memory_inference *o);
 
 /* ---- training ---- */
 
