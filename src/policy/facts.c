@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -355,6 +356,50 @@ static const char *leaf_of(const char *path) {
     return dot ? dot + 1 : path;
 }
 
+/* Words of `key` (parted by _) that begin as one of `other`'s does: "token_count" and "tokens" share one. */
+static int shared_words(const char *key, const char *other) {
+    int shared = 0;
+    for (const char *a = key; *a; a += strspn(a, "_")) {
+        const size_t n = strcspn(a, "_");
+        bool found = false;
+        for (const char *b = other; *b && !found; b += strspn(b, "_")) {
+            const size_t m = strcspn(b, "_"), shorter = n < m ? n : m;
+            size_t same = 0;
+            while (same < shorter && tolower((unsigned char)a[same]) == b[same]) same++;
+            found = same >= 3 && 4 * same >= 3 * shorter;
+            b += m;
+        }
+        shared += found;
+        a += n;
+    }
+    return shared;
+}
+
+static int count_words(const char *key) {
+    int n = 1;
+    for (; *key; key++) n += *key == '_';
+    return n;
+}
+
+/* The key below `prefix` that shares most words with `word`, the shortest of those; false: none does. */
+static bool alike_below(const char *prefix, const char *word, char best[MOST_PATH]) {
+    static const char *const same[][2] = {
+        { "mfu", "utilisation" }, { "gpu", "device" }, { "gpus", "count" }, { "gpu_hours", "hardware" }
+    };
+    char key[MOST_PATH];
+    int most = 0;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (strcasecmp(word, same[i][0]) == 0) word = same[i][1];
+    for (const facts_row *r = facts_rows; r->path; r++) {
+        if (!key_below(r->path, prefix, key, sizeof key)) continue;
+        const int shared = shared_words(word, key), score = 100 * shared - count_words(key);
+        if (shared == 0 || score <= most) continue;
+        most = score;
+        snprintf(best, MOST_PATH, "%s", key);
+    }
+    return most > 0;
+}
+
 static tola_status unknown_key(const yaml_node *member, const char *prefix, tola_error *err) {
     char key[MOST_PATH], best[MOST_PATH] = "", shown[80];
     tola_nearest nearest;
@@ -367,12 +412,13 @@ static tola_status unknown_key(const yaml_node *member, const char *prefix, tola
             nearest.best = best;
         }
     }
+    if (!nearest.best && alike_below(prefix, member->key, best)) nearest.best = best;
     if (!nearest.best) /* the same word at another place, else one that resembles it */
         for (const facts_row *r = facts_rows; r->path; r++) {
             bool better = !nearest.best || (strchr(nearest.best, '[') && !strchr(r->path, '['));
             if (strcmp(leaf_of(r->path), member->key) == 0 && better) nearest.best = r->path;
         }
-    if (!nearest.best)
+    if (!nearest.best && strlen(member->key) > 3)
         for (const facts_row *r = facts_rows; r->path; r++) {
             unsigned before = nearest.distance;
             tola_nearest_try(&nearest, leaf_of(r->path));

@@ -252,3 +252,16 @@ $ cp -r "$FIXTURES/llama" o; tola convert o q.gguf --provenance p.json -q; tola 
 $ show() { python3 "$ROOT/tests/cli/comply/show.py" "$@" | sed 's/ *$//'; }; printf 'bases: [{name: b, relation: adapter, parameters: 7B, tokens: 2T, licence: mit}]\nfinetuning: {tokens: 1B}\n' > f.yaml; tola comply --facts f.yaml --json | show eu.modifier
 flop 8.4e+22 cost unknown class None
 eu.modifier no  estimate
+
+# The nearest known key, by its letters or by its words.
+$ for k in 'training: {token: 1T}' 'training: {flops: 1e25}' 'training: {token_count: 1T}' 'model: {params: 7B}' 'training: {hardware: [{mfu: 0.4}]}' 'training: {gpu_hours: 3}' 'provider: {revenue: 5B}' 'model: {zzzzzz: 1}' '___: 1'; do echo "$k" > near.yaml; tola comply --facts near.yaml; done
+2> tola: near.yaml: line 1, column 12: training: unknown key 'token'; did you mean 'tokens'?
+2> tola: near.yaml: line 1, column 12: training: unknown key 'flops'; did you mean 'compute_flop'?
+2> tola: near.yaml: line 1, column 12: training: unknown key 'token_count'; did you mean 'tokens'?
+2> tola: near.yaml: line 1, column 9: model: unknown key 'params'; did you mean 'parameters'?
+2> tola: near.yaml: line 1, column 24: training.hardware[0]: unknown key 'mfu'; did you mean 'utilisation'?
+2> tola: near.yaml: line 1, column 12: training: unknown key 'gpu_hours'; did you mean 'hardware'?
+2> tola: near.yaml: line 1, column 12: provider: unknown key 'revenue'; did you mean 'annual_revenue_usd'?
+2> tola: near.yaml: line 1, column 9: model: unknown key 'zzzzzz'; tola comply --template lists all
+2> tola: near.yaml: line 1, column 1: unknown key '___'; tola comply --template lists all
+[exit 2]
