@@ -78,6 +78,9 @@ int cli_open_model(const char *path, const cli_list *adapters, tola_model_option
 /* The adapters of --adapter; freed with free. */
 tola_adapter *cli_adapters(const cli_list *list);
 int cli_fail_error(const tola_error *err);
+/* "2026-11-22", "2026-11-22T01:02", "...:03", "...Z", "...+01:00" as seconds since 1970; without a zone it is UTC. False
+ * for anything else. */
+bool cli_parse_time(const char *text, int64_t *seconds);
 /* All of a file, or of stdin where `path` is "-", with a NUL behind it; freed with free. NULL after a message. */
 char *cli_read_all(const char *path, size_t limit, size_t *length);
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

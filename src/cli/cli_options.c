@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- the common options ---- */
 
@@ -149,6 +150,45 @@ static int parse_double(const char *name, const char *text, double *out) {
     if (isnan(value) || isinf(value)) return cli_fail("%s: '%s' is not a finite number", name, text);
     *out = value;
     return CLI_YES;
+}
+
+/* `n` digits at *p, which is moved. */
+static bool digits(const char **p, int n, int *out) {
+    *out = 0;
+    for (int i = 0; i < n; i++, ++*p) {
+        if (**p < '0' || **p > '9') return false;
+        *out = *out * 10 + (**p - '0');
+    }
+    return true;
+}
+
+bool cli_parse_time(const char *text, int64_t *seconds) {
+    const char *p = text;
+    struct tm tm = { .tm_mday = 1 };
+    int hours = 0, minutes = 0, sign = 0;
+    if (!digits(&p, 4, &tm.tm_year) || *p++ != '-' || !digits(&p, 2, &tm.tm_mon) || *p++ != '-' ||
+        !digits(&p, 2, &tm.tm_mday))
+        return false;
+    if (*p == 'T' || *p == ' ') {
+        p++;
+        if (!digits(&p, 2, &tm.tm_hour) || *p++ != ':' || !digits(&p, 2, &tm.tm_min)) return false;
+        if (*p == ':' && (p++, !digits(&p, 2, &tm.tm_sec))) return false;
+        if (*p == '.') p += 1 + strspn(p + 1, "0123456789");
+        if (*p == '+' || *p == '-') {
+            sign = *p++ == '+' ? 1 : -1;
+            if (!digits(&p, 2, &hours) || (*p == ':' && !*++p) || !digits(&p, 2, &minutes)) return false;
+        } else if (*p == 'Z') {
+            p++;
+        }
+    }
+    if (*p || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
+        tm.tm_min > 59 || tm.tm_sec > 60 || hours > 23 || minutes > 59)
+        return false;
+    int day = tm.tm_mday;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    *seconds = (int64_t)timegm(&tm) - sign * (hours * 3600 + minutes * 60);
+    return tm.tm_mday == day; /* no 30th of February */
 }
 
 static int parse_dtype(const char *name, const char *text, tola_dtype *out) {

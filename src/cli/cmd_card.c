@@ -6,26 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- days ---- */
-
-/* "2026-11-22" as seconds since 1970 UTC; false where it is none. Days before a month: of a year that is no leap year.
- */
-static bool day_of(const char *text, int64_t *out) {
-    static const int before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
-    static const int length[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    int y = 0, m = 0, d = 0;
-    if (strlen(text) != 10 || strspn(text, "0123456789-") != 10 || text[4] != '-' || text[7] != '-') return false;
-    y = (text[0] - '0') * 1000 + (text[1] - '0') * 100 + (text[2] - '0') * 10 + text[3] - '0';
-    m = (text[5] - '0') * 10 + text[6] - '0';
-    d = (text[8] - '0') * 10 + text[9] - '0';
-    bool leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
-    if (y < 1970 || m < 1 || m > 12 || d < 1 || d > length[m - 1] + (m == 2 && leap)) return false;
-    int64_t years = y - 1970,
-            leaps = (y - 1) / 4 - (y - 1) / 100 + (y - 1) / 400 - (1969 / 4 - 1969 / 100 + 1969 / 400);
-    *out = (years * 365 + leaps + before[m - 1] + (m > 2 && leap) + d - 1) * 86400;
-    return true;
-}
-
 /* ---- making ---- */
 
 static void report_json(const char *schema, const char *kind, const tola_paper *p, const char *out) {
@@ -92,7 +72,8 @@ static int make(const papers_settings *s, const char *kind, tola_paper_kind pape
         o.format = strcmp(s->format, "md") == 0     ? TOLA_PAPER_MARKDOWN
                    : strcmp(s->format, "html") == 0 ? TOLA_PAPER_HTML
                                                     : TOLA_PAPER_JSON;
-    if (s->date && !day_of(s->date, &o.time)) return cli_fail("--date %s is no day, as 2026-11-22 is", s->date);
+    if (s->date && (strlen(s->date) != 10 || !cli_parse_time(s->date, &o.time) || o.time < 0))
+        return cli_fail("--date %s is no day, as 2026-11-22 is", s->date);
     if (s->date && o.time == 0) o.time = 1;
     cli_catch_interrupts();
     tola_status status = tola_paper_make(model, &o, &paper, &err);

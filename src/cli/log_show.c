@@ -1,5 +1,4 @@
 /* tola log show: entries put together into runs, as text, or as they are, as JSON. */
-#define _GNU_SOURCE 1 /* timegm */
 #include "log_show.h"
 
 #include <inttypes.h>
@@ -34,14 +33,15 @@ typedef struct showing {
 
 /* ---- --since ---- */
 
-static void format_time(time_t t, char out[32]) {
+static void format_time(int64_t seconds, char out[32]) {
+    const time_t t = (time_t)seconds;
     struct tm tm;
     gmtime_r(&t, &tm);
     strftime(out, 32, "%Y-%m-%dT%H:%M:%S.000Z", &tm);
 }
 
 /* "24h": before now. */
-static bool parse_duration(const char *text, time_t *out) {
+static bool parse_duration(const char *text, int64_t *out) {
     static const struct {
         char unit;
         long seconds;
@@ -50,54 +50,15 @@ static bool parse_duration(const char *text, time_t *out) {
     if (n == 0 || n > 9 || !text[n] || text[n + 1]) return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (units[i].unit == text[n]) {
-            *out = time(NULL) - (time_t)(strtol(text, NULL, 10) * units[i].seconds);
+            *out = time(NULL) - strtoll(text, NULL, 10) * units[i].seconds;
             return true;
         }
     return false;
 }
 
-/* `n` digits at *p, which is moved. */
-static bool digits(const char **p, int n, int *out) {
-    *out = 0;
-    for (int i = 0; i < n; i++, ++*p) {
-        if (**p < '0' || **p > '9') return false;
-        *out = *out * 10 + (**p - '0');
-    }
-    return true;
-}
-
-/* "2026-11-22", "2026-11-22T01:02", "...:03", "...Z", "...+01:00"; without a zone it is UTC, as in the log. */
-static bool parse_date(const char *p, time_t *out) {
-    struct tm tm = { .tm_mday = 1 };
-    int hours = 0, minutes = 0, sign = 0;
-    if (!digits(&p, 4, &tm.tm_year) || *p++ != '-' || !digits(&p, 2, &tm.tm_mon) || *p++ != '-' ||
-        !digits(&p, 2, &tm.tm_mday))
-        return false;
-    if (*p == 'T' || *p == ' ') {
-        p++;
-        if (!digits(&p, 2, &tm.tm_hour) || *p++ != ':' || !digits(&p, 2, &tm.tm_min)) return false;
-        if (*p == ':' && (p++, !digits(&p, 2, &tm.tm_sec))) return false;
-        if (*p == '.') p += 1 + strspn(p + 1, "0123456789");
-        if (*p == '+' || *p == '-') {
-            sign = *p++ == '+' ? 1 : -1;
-            if (!digits(&p, 2, &hours) || (*p == ':' && !*++p) || !digits(&p, 2, &minutes)) return false;
-        } else if (*p == 'Z') {
-            p++;
-        }
-    }
-    if (*p || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
-        tm.tm_min > 59 || tm.tm_sec > 60 || hours > 23 || minutes > 59)
-        return false;
-    int day = tm.tm_mday;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *out = timegm(&tm) - sign * (hours * 3600 + minutes * 60);
-    return tm.tm_mday == day; /* no 30th of February */
-}
-
 static int parse_since(const char *text, char out[32]) {
-    time_t t;
-    if (!parse_duration(text, &t) && !parse_date(text, &t))
+    int64_t t;
+    if (!parse_duration(text, &t) && !cli_parse_time(text, &t))
         return cli_fail("--since: '%s' is no time; 2026-11-22, 2026-11-22T08:30, 24h and 7d are", text);
     format_time(t, out);
     return CLI_YES;
