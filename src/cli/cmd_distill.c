@@ -60,8 +60,10 @@ static int teach(const settings *s, const char *teacher, const lesson *l) {
     const char *models[] = { teacher, recipe ? NULL : s->student, NULL };
     char **named = NULL, **files = NULL;
     tola_error err = TOLA_ERROR_INIT;
-    if (recipe && s->training.provenance && tola_train_inputs(s->student, &named, &files, &err) != TOLA_OK)
-        return cli_fail_error(&err);
+    if (recipe && tola_train_inputs(s->student, &named, &files, &err) != TOLA_OK) {
+        if (s->training.provenance) return cli_fail_error(&err);
+        named = files = NULL; /* the training itself tells why */
+    }
     size_t n = 0;
     while (files && files[n]) n++;
     const char **data = frame_alloc((n + 2) * sizeof *data);

@@ -25,7 +25,10 @@ static int run(const void *settings_, char **args, int n_args) {
     char **models = NULL, **data = NULL;
     tola_error err = TOLA_ERROR_INIT;
     int code = CLI_YES;
-    if (s->provenance && tola_train_inputs(args[0], &models, &data, &err) != TOLA_OK) code = cli_fail_error(&err);
+    /* without provenance a recipe that cannot be read is told of by the training itself */
+    tola_status status = tola_train_inputs(args[0], &models, &data, &err);
+    if (status != TOLA_OK) models = data = NULL;
+    if (status != TOLA_OK && s->provenance) code = cli_fail_error(&err);
     const training_origin origin = { &cmd_train, s, (const char *const *)models, NULL, (const char *const *)data };
     if (code == CLI_YES) code = training_run(s, out, "tola.train/1", train, args[0], &origin);
     tola_free(models);

@@ -43,6 +43,11 @@ char *training_folder(const char *recipe) {
     return strndup(name, n);
 }
 
+static void warn_encrypted(const char *const *models) {
+    for (; models && *models; models++)
+        if (tola_encrypted(*models)) cli_warn("%s is encrypted, what is learned from it is not", *models);
+}
+
 int training_run(const training_settings *s, const char *out, const char *schema, training_fn train, const void *user,
                  const training_origin *origin) {
     tola_error err = TOLA_ERROR_INIT;
@@ -61,6 +66,10 @@ int training_run(const training_settings *s, const char *out, const char *schema
     learning_show show = { .unit = NULL, .summary = &summary, .describe = describe };
     o.event = learning_event;
     o.event_user = &show;
+    if (!s->dry) {
+        warn_encrypted(origin->models);
+        warn_encrypted(origin->more);
+    }
     cli_catch_interrupts();
     tola_status status = train(user, &o, &summary, &result, &err);
     cli_progress_end();

@@ -24,7 +24,7 @@ typedef struct training_settings {
 
 typedef tola_status (*training_fn)(const void *user, const tola_train_options *options, tola_train_summary *summary,
                                    tola_learn_result *result, tola_error *err);
-/* What it is made of, for --provenance; lists end in NULL. `settings` are those of the verb. */
+/* What it is made of, for --provenance and warnings; lists end in NULL. `settings` are those of the verb. */
 typedef struct training_origin {
     const cli_verb *verb;
     const void *settings;

@@ -21,6 +21,10 @@ $ tola distill teacher --student student.yaml --data texts.txt --out again -q --
 $ tola distill teacher --student student --data texts.txt --out more --steps 3 --context 16 --json -q | grep -E '"schema"|"steps"'
   "schema": "tola.distill/1",
   "steps": 3,
+$ umask 077; tola keygen key -q; tola encrypt teacher teacher.enc -r key.pub -q; tola distill teacher.enc --student student.yaml --data texts.txt --out plain --threads 1 --identity key >/dev/null; cmp student/model.safetensors plain/model.safetensors
+2> tola: warning: teacher.enc is encrypted, what is learned from it is not
+$ sed 's/^model: .*/model: {weights: student.enc}/; s/steps: 20/steps: 1/' student.yaml > go.yaml; tola encrypt student student.enc -r key.pub -q; tola train go.yaml --out gone --identity key >/dev/null
+2> tola: warning: student.enc is encrypted, what is learned from it is not
 $ tola distill teacher --student student.yaml --out student -q
 2> tola: student: holds a run already: --resume goes on with it, --force begins anew
 [exit 2]

@@ -108,6 +108,8 @@ $ bash bad.sh 'merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}
 $ sed -i 's/\[2, 2\]/[3, 2]/' make.py; mkdir old; mv base a old/; "$PYTHON" make.py; rm -r base a; mv old/* .; tola merge r.yaml again/
 2> tola: r.yaml: line 4, column 3: models[1]: model.embed_tokens.weight is 3 x 2, where the first model has 2 x 2
 [exit 2]
+$ umask 077; tola keygen key -q; tola encrypt a a.enc -r key.pub -q; printf 'merge_method: linear\nmodels: [{model: a.enc, parameters: {weight: 1}}, {model: a.enc/model.safetensors, parameters: {weight: 1}}]\n' > e.yaml; tola merge e.yaml out3/ --identity key >/dev/null
+2> tola: warning: the input is encrypted, the output is not
 $ tola merge a out2/
 2> tola: what is to be merged? --adapter names it, or a recipe that ends in .yaml
 [exit 2]
