@@ -22,11 +22,13 @@
 
 struct output_file {
     int fd;
-    bool private;    /* mode 0600 */
-    bool in_place;   /* named as it will be, inside a temporary folder */
-    char *path;      /* target */
-    char *temporary; /* where it is now */
-    uint64_t bytes;  /* as far as is known: reserved, written or set */
+    int direct;          /* the same, past the cache; -1: not wanted, or not possible */
+    _Atomic bool unable; /* it turned out to be of no use */
+    bool private;        /* mode 0600 */
+    bool in_place;       /* named as it will be, inside a temporary folder */
+    char *path;          /* target */
+    char *temporary;     /* where it is now */
+    uint64_t bytes;      /* as far as is known: reserved, written or set */
 };
 
 struct output_set {
@@ -203,6 +205,7 @@ tola_status output_set_folder(output_set *set, const char *path, tola_error *err
 
 static void file_free(output_file *f) {
     if (!f) return;
+    if (f->direct >= 0) close(f->direct);
     if (f->fd >= 0) close(f->fd);
     mem_free(f->path);
     mem_free(f->temporary);
@@ -305,7 +308,7 @@ static tola_status add_file(output_set *set, const char *path, uint64_t bytes, b
         return err_nomem(err, "preparing output");
     output_file *f = mem_calloc(1, sizeof *f);
     if (!f) return err_nomem(err, "preparing output");
-    f->fd = -1;
+    f->fd = f->direct = -1;
     f->bytes = bytes;
     f->private = private;
     f->path = mem_strdup(path);
@@ -335,9 +338,8 @@ static tola_status grow(output_file *f, uint64_t offset, uint64_t bytes) {
     return TOLA_OK;
 }
 
-tola_status output_write(output_file *f, uint64_t offset, const void *data, size_t bytes, tola_error *err) {
-    const uint8_t *p = data;
-    if (f->fd < 0) return grow(f, offset, bytes);
+static tola_status write_cached(const output_file *f, uint64_t offset, const uint8_t *p, size_t bytes,
+                                tola_error *err) {
     while (bytes) {
         ssize_t n = fault_hit(FAULT_WRITE) ? (errno = EIO, -1)
                                            : pwrite(f->fd, p, bytes < (1u << 30) ? bytes : 1u << 30, (off_t)offset);
@@ -350,6 +352,37 @@ tola_status output_write(output_file *f, uint64_t offset, const void *data, size
     return TOLA_OK;
 }
 
+#define DIRECT_LEAST ((size_t)64 << 10) /* below, waiting for the disk costs more than copying */
+
+void output_direct(output_file *f) {
+    if (f->fd < 0 || f->direct >= 0) return;
+    f->direct = open(f->temporary, O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/* Whole blocks past the cache. How many bytes were written; where that is less, the cache's way finds out why. */
+static size_t write_direct(output_file *f, uint64_t offset, const uint8_t *p, size_t bytes) {
+    ssize_t n;
+    bytes -= bytes % OUTPUT_BLOCK;
+    do n = pwrite(f->direct, p, bytes < (1u << 30) ? bytes : 1u << 30, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) f->unable = true;
+    return n > 0 ? (size_t)n : 0;
+}
+
+tola_status output_write(output_file *f, uint64_t offset, const void *data, size_t bytes, tola_error *err) {
+    const uint8_t *p = data;
+    if (f->fd < 0) return grow(f, offset, bytes);
+    if (f->direct >= 0 && !f->unable && bytes >= DIRECT_LEAST && ((uintptr_t)p - offset) % OUTPUT_BLOCK == 0) {
+        const size_t before = -(size_t)offset % OUTPUT_BLOCK;
+        TRY(write_cached(f, offset, p, before, err));
+        size_t done = before + write_direct(f, offset + before, p + before, bytes - before);
+        p += done;
+        offset += done;
+        bytes -= done;
+    }
+    return write_cached(f, offset, p, bytes, err);
+}
+
 tola_status output_truncate(output_file *f, uint64_t bytes, tola_error *err) {
     if (f->fd < 0) return grow(f, 0, bytes);
     if (fault_hit(FAULT_WRITE)) errno = EIO;
@@ -358,6 +391,7 @@ tola_status output_truncate(output_file *f, uint64_t bytes, tola_error *err) {
 }
 
 void output_flush_hint(output_file *f, uint64_t offset, uint64_t bytes) {
+    if (f->direct >= 0 && !f->unable) return;
     sync_file_range(f->fd, (off_t)offset, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
 }
 

@@ -15,6 +15,7 @@
 #include <tola/encrypt.h>
 
 #define PIECE ((uint64_t)1 << 20)
+#define DIRECT_LEAST ((uint64_t)64 << 20) /* what is small may well stay in the system's cache */
 
 typedef struct decrypting {
     const tola_decrypt_options *o;
@@ -51,13 +52,13 @@ static tola_status add_files(decrypting *d, tola_error *err) {
     for (size_t i = 0; i < d->x->member_count; i++) {
         const crypt_member *m = &d->x->members[i];
         if (m->kind != CRYPT_FILE) continue;
-        if (!d->x->folder) return output_add(d->set, d->target, m->bytes, &d->files[i], err);
-        TRY(add_folders(d, m->name, before, err));
-        char *path = path_join(d->target, m->name);
+        if (d->x->folder) TRY(add_folders(d, m->name, before, err));
+        char *path = d->x->folder ? path_join(d->target, m->name) : mem_strdup(d->target);
         if (!path) return err_nomem(err, "naming a file");
         tola_status status = output_add(d->set, path, m->bytes, &d->files[i], err);
         mem_free(path);
         TRY(status);
+        if (m->bytes >= DIRECT_LEAST) output_direct(d->files[i]);
         before = m->name;
     }
     return TOLA_OK;
@@ -83,10 +84,11 @@ static tola_status decrypt_piece(void *context, const job_piece *p, tola_error *
     const crypt_member *m = &d->x->members[p->item];
     crypt_span span;
     if (crypt_span_find(d->x, m, d->chunk_bytes, p->offset, p->offset + p->size, &span)) {
-        tola_status status = vault_read_span(d->v, m, &span, d->data[p->worker], err);
+        uint8_t *data = d->data[p->worker] + span.offset % OUTPUT_BLOCK; /* as output_direct wants it */
+        tola_status status = vault_read_span(d->v, m, &span, data, err);
         if (status != TOLA_OK) return err_in_file(err, status, d->in);
         if (d->files[p->item]) { /* padding is held against its codes like everything, and goes nowhere */
-            TRY(output_write(d->files[p->item], span.offset, d->data[p->worker], (size_t)span.bytes, err));
+            TRY(output_write(d->files[p->item], span.offset, data, (size_t)span.bytes, err));
             output_flush_hint(d->files[p->item], span.offset, span.bytes);
         }
     }
@@ -94,7 +96,7 @@ static tola_status decrypt_piece(void *context, const job_piece *p, tola_error *
 }
 
 static tola_status run_pieces(decrypting *d, tola_error *err) {
-    const size_t count = d->x->member_count, bytes = (size_t)PIECE + d->chunk_bytes;
+    const size_t count = d->x->member_count, bytes = (size_t)PIECE + d->chunk_bytes + OUTPUT_BLOCK;
     const unsigned threads = job_threads(&d->j);
     job_item *items = mem_alloc((count + 1) * sizeof *items);
     d->data = mem_calloc(threads, sizeof *d->data);

@@ -1,6 +1,7 @@
 /* Encrypting. First what is there: files, and in those that are weights the tensors; from it the index, and the place
- * of everything. Then pieces of all files go through the pool: read, encrypted where they lie, written, with their
- * codes. */
+ * of everything. Then pieces of all files go through the pool: encrypted out of the mapped file into a buffer, which is
+ * written past the system's cache, with their codes beside. What another process changes in the input meanwhile does no
+ * harm: the code is made of the ciphertext in the buffer. */
 #define _GNU_SOURCE 1 /* explicit_bzero */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,10 +19,15 @@
 #include "trust/crypt_index.h"
 #include "trust/manifest.h"
 #include "trust/sign_name.h"
+#include "trust/window.h"
 #include <tola/encrypt.h>
 
 #define PIECE ((uint64_t)1 << 20)
 #define CHUNK ((uint32_t)64 << 10)
+#define DIRECT_LEAST ((uint64_t)64 << 20) /* what is small may well stay in the system's cache */
+
+#define SCRATCH(e) ((size_t)PIECE + (e)->chunk_bytes + OUTPUT_BLOCK)
+#define LEAST_WINDOW ((uint64_t)64 << 10) /* of less a copy is cheaper than a mapping */
 
 /* A tensor's bytes in a file. */
 typedef struct found_tensor {
@@ -32,7 +38,7 @@ typedef struct found_tensor {
 
 /* Of one worker. */
 typedef struct scratch {
-    uint8_t *data; /* a piece and a chunk more */
+    uint8_t *data; /* SCRATCH bytes */
     crypt_aead cipher;
     buf aad;
     source *open; /* the file that was read last */
@@ -325,20 +331,29 @@ static tola_status open_member(encrypting *e, scratch *s, size_t member, tola_er
     return status;
 }
 
-static tola_status read_plain(encrypting *e, scratch *s, size_t member, const crypt_span *span, tola_error *err) {
+/* The span's plaintext: mapped, or read to `place`. */
+static tola_status get_plain(encrypting *e, scratch *s, size_t member, const crypt_span *span, uint8_t *place,
+                             window *w, const uint8_t **plain, tola_error *err) {
+    *w = (window){ 0 };
+    *plain = place;
     if (member == e->files.count) { /* padding */
-        memset(s->data, 0, (size_t)span->bytes);
+        memset(place, 0, (size_t)span->bytes);
         return TOLA_OK;
     }
     TRY(open_member(e, s, member, err));
-    tola_status status = source_read(s->open, span->offset, s->data, (size_t)span->bytes, err);
+    if (span->bytes >= LEAST_WINDOW && span->bytes <= WINDOW_BYTES &&
+        window_open(w, s->open, span->offset, (size_t)span->bytes)) {
+        *plain = w->data;
+        return TOLA_OK;
+    }
+    tola_status status = source_read(s->open, span->offset, place, (size_t)span->bytes, err);
     return status == TOLA_OK ? status : err_in_file(err, status, s->open->path);
 }
 
-static tola_status seal_span(encrypting *e, scratch *s, const crypt_span *span, uint8_t *tags, tola_error *err) {
+static tola_status seal_span(encrypting *e, scratch *s, const crypt_span *span, const uint8_t *plain, uint8_t *out,
+                             uint8_t *tags, tola_error *err) {
     const crypt_stretch *of = NULL;
     size_t fixed;
-    uint8_t *data = s->data;
     crypt_step step;
     crypt_step_first(&e->index, span, e->chunk_bytes, &step);
     for (uint64_t i = 0; i < span->count; i++, tags += CRYPT_TAG) {
@@ -346,10 +361,22 @@ static tola_status seal_span(encrypting *e, scratch *s, const crypt_span *span, 
         if (i) crypt_step_next(&step, e->chunk_bytes);
         crypt_step_aad(e->id, &e->index, &step, &s->aad, &of, &fixed, tail);
         if (s->aad.failed) return err_nomem(err, "encrypting");
-        TRY(crypt_seal(&s->cipher, tail, s->aad.data, s->aad.length, data, data, step.bytes, tags, err));
-        data += step.bytes;
+        TRY(crypt_seal(&s->cipher, tail, s->aad.data, s->aad.length, plain, out, step.bytes, tags, err));
+        plain += step.bytes;
+        out += step.bytes;
     }
     return TOLA_OK;
+}
+
+static tola_status seal_member_span(encrypting *e, scratch *s, size_t member, const crypt_span *span, uint8_t *out,
+                                    uint8_t *tags, tola_error *err) {
+    const uint8_t *plain;
+    window w;
+    TRY(get_plain(e, s, member, span, out, &w, &plain, err));
+    tola_status status = seal_span(e, s, span, plain, out, tags, err);
+    if (window_close(&w)) return status;
+    err_set(err, TOLA_E_IO, TOLA_NO_OFFSET, "the file became shorter while it was read");
+    return err_in_file(err, TOLA_E_IO, s->open->path);
 }
 
 static tola_status encrypt_piece(void *context, const job_piece *p, tola_error *err) {
@@ -362,9 +389,9 @@ static tola_status encrypt_piece(void *context, const job_piece *p, tola_error *
     uint8_t *tags = mem_alloc((size_t)span.count * CRYPT_TAG);
     if (!tags) return err_nomem(err, "encrypting");
     const uint64_t at = e->payload_at + m->start + span.offset;
-    tola_status status = read_plain(e, s, p->item, &span, err);
-    if (status == TOLA_OK) status = seal_span(e, s, &span, tags, err);
-    if (status == TOLA_OK) status = output_write(e->file, at, s->data, (size_t)span.bytes, err);
+    uint8_t *out = s->data + at % OUTPUT_BLOCK; /* as output_direct wants it */
+    tola_status status = seal_member_span(e, s, p->item, &span, out, tags, err);
+    if (status == TOLA_OK) status = output_write(e->file, at, out, (size_t)span.bytes, err);
     if (status == TOLA_OK)
         status = output_write(e->file, e->tags_at + span.first * CRYPT_TAG, tags, (size_t)span.count * CRYPT_TAG, err);
     mem_free(tags);
@@ -379,7 +406,7 @@ static tola_status prepare_workers(encrypting *e, tola_error *err) {
     if (!e->scratch) return err_nomem(err, "encrypting");
     for (unsigned i = 0; i < n; i++) {
         buf_init(&e->scratch[i].aad, 0);
-        e->scratch[i].data = secret_map((size_t)PIECE + e->chunk_bytes);
+        e->scratch[i].data = secret_map(SCRATCH(e));
         if (!e->scratch[i].data) return err_nomem(err, "encrypting");
         TRY(crypt_aead_open(&e->scratch[i].cipher, true, e->keys + CRYPT_KEY, err));
     }
@@ -389,7 +416,7 @@ static tola_status prepare_workers(encrypting *e, tola_error *err) {
 static void free_workers(encrypting *e) {
     for (unsigned i = 0; e->scratch && i < job_threads(&e->j); i++) {
         source_close(e->scratch[i].open);
-        secret_unmap(e->scratch[i].data, (size_t)PIECE + e->chunk_bytes);
+        secret_unmap(e->scratch[i].data, SCRATCH(e));
         crypt_aead_close(&e->scratch[i].cipher);
         buf_free(&e->scratch[i].aad);
     }
@@ -405,7 +432,9 @@ static tola_status write_payload(encrypting *e, tola_error *err) {
         job_open(&e->j, e->o->threads, e->o->progress, e->o->progress_user, "encrypting", e->index.payload, err);
     if (status == TOLA_OK) {
         status = prepare_workers(e, err);
+        window_guard_begin();
         if (status == TOLA_OK) status = job_run(&e->j, items, count, encrypt_piece, e, err);
+        window_guard_end();
         free_workers(e);
         job_close(&e->j);
     }
@@ -433,6 +462,7 @@ static tola_status write_all(encrypting *e, output_set *set, tola_error *err) {
     uint64_t bytes;
     TRY(lay_out(e, &bytes, err));
     TRY(output_add(set, e->out, bytes, &e->file, err));
+    if (e->layout.payload_bytes >= DIRECT_LEAST) output_direct(e->file);
     TRY(output_write(e->file, 0, e->grants.head.data, e->grants.head.length, err));
     TRY(write_index(e, err));
     TRY(write_filling(e, err));

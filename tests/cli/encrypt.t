@@ -154,3 +154,13 @@ $ python3 -c "b = bytearray(open('s.enc', 'rb').read()); b[-2000] ^= 1; open('s2
 $ echo 'model: {name: M}' > f.yaml; tola bom signed.enc b.json --facts f.yaml --identity carol; grep -c $(sha256sum < signed.enc | cut -c1-64) b.json
 b.json: CycloneDX 1.6 bill of materials of M; 13 of 16 fields unknown
 2
+
+# Large files are written past the system's cache, from places that are no multiples of a block.
+$ "$PYTHON" - <<'END'
+> import json, struct
+> shape, data = [70_000_001], bytes(range(251)) * 278885
+> text = json.dumps({"w": {"dtype": "U8", "shape": shape, "data_offsets": [0, shape[0]]}}).encode()
+> with open("large.safetensors", "wb") as f:
+>     f.write(struct.pack("<Q", len(text)) + text + data[:shape[0]])
+> END
+$ tola encrypt large.safetensors large.enc -r alice.pub -q && tola decrypt large.enc large.back --identity alice -q && cmp large.safetensors large.back; rm large.*

@@ -173,6 +173,43 @@ static void test_output(void **state) {
     unit_remove(folder);
 }
 
+/* Past the cache, whatever the place: whole blocks go one way, what is before and behind them the other. */
+static void test_output_direct(void **state) {
+    (void)state;
+    enum { PART = 200001, PARTS = 5, FROM = 1234 };
+    const char *folder = unit_folder();
+    char path[512];
+    snprintf(path, sizeof path, "%s/out.bin", folder);
+    output_set *set;
+    output_file *file;
+    tola_error err = TOLA_ERROR_INIT;
+    const size_t whole = FROM + PARTS * PART;
+    uint8_t *expected = malloc(whole), *got = malloc(whole), *block = NULL;
+    assert_int_equal(posix_memalign((void **)&block, OUTPUT_BLOCK, PART + OUTPUT_BLOCK), 0);
+    for (size_t i = 0; i < whole; i++) expected[i] = (uint8_t)(i * 2654435761u >> 13);
+    assert_int_equal(output_set_open(false, &set, &err), TOLA_OK);
+    assert_int_equal(output_add(set, path, whole, &file, &err), TOLA_OK);
+    output_direct(file);
+    for (size_t i = PARTS; i-- > 0;) {
+        const size_t at = FROM + i * PART;
+        uint8_t *place = block + (i == 2 ? at + 1 : at) % OUTPUT_BLOCK; /* one lies elsewhere: copied as ever */
+        memcpy(place, expected + at, PART);
+        assert_int_equal(output_write(file, at, place, PART, &err), TOLA_OK);
+    }
+    assert_int_equal(output_write(file, 0, expected, FROM, &err), TOLA_OK);
+    assert_int_equal(output_commit(set, &err), TOLA_OK);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fread(got, 1, whole, f), whole);
+    assert_int_equal(fgetc(f), EOF);
+    fclose(f);
+    assert_memory_equal(got, expected, whole);
+    free(block);
+    free(got);
+    free(expected);
+    unit_remove(folder);
+}
+
 /* A process killed while writing leaves a temporary file; the next run removes it, but not one that is in use. */
 static void test_stale(void **state) {
     (void)state;
@@ -326,7 +363,7 @@ int main(void) {
         cmocka_unit_test(test_reader), cmocka_unit_test(test_reader_windows), cmocka_unit_test(test_arena),
         cmocka_unit_test(test_pool),   cmocka_unit_test(test_output),         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_source_kinds), cmocka_unit_test(test_glob),     cmocka_unit_test(test_text),
-        cmocka_unit_test(test_dtype), cmocka_unit_test(test_barrier),
+        cmocka_unit_test(test_dtype), cmocka_unit_test(test_barrier),       cmocka_unit_test(test_output_direct),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
