@@ -311,11 +311,13 @@ static int parse_letters(parser *p, const char *text) {
 static int check_count(const parser *p) {
     const cli_verb *verb = p->verb;
     unsigned n = (unsigned)p->out->n_args;
+    const int line = (int)strcspn(verb->usage, "\n"); /* a message is one line */
     if (n < verb->min_args)
-        return cli_fail("%s: %s missing: %s", verb->name,
-                        n + 1 == verb->min_args ? "an argument is" : "arguments are", verb->usage);
+        return cli_fail("%s: %s missing: %.*s", verb->name,
+                        n + 1 == verb->min_args ? "an argument is" : "arguments are", line, verb->usage);
     if (n > verb->max_args)
-        return cli_fail("%s: '%s' is one argument too many: %s", verb->name, p->out->args[verb->max_args], verb->usage);
+        return cli_fail("%s: '%s' is one argument too many: %.*s", verb->name, p->out->args[verb->max_args], line,
+                        verb->usage);
     return CLI_YES;
 }
 

@@ -183,3 +183,9 @@ $ tola log exposure --bytes 1GB --rate 1MB/s --compression 0
 $ tola log exposure
 2> tola: exposure takes a MODEL, or --bytes SIZE
 [exit 2]
+
+# A message is one line, though the verb has several uses.
+$ tola log; tola merge
+2> tola: log: an argument is missing: tola log show [--since T] [options]
+2> tola: merge: arguments are missing: tola merge RECIPE.yaml OUT [options]
+[exit 2]
