@@ -195,19 +195,19 @@ static const char *constant_text(graph_scan *g, const pb_message *attribute, con
     pb_message value, tensor;
     pb_field field, inner;
     const char *found = NULL;
+    bool texts = false, packed = false; /* in whatever order */
     if (!pb_enter(attribute, f, &value)) return NULL;
     while (pb_next(&value, &field)) {
         if (field.number != 8 || field.wire != PB_BYTES || !pb_enter(&value, &field, &tensor)) continue;
-        bool texts = false;
         while (pb_next(&tensor, &inner)) {
             texts |= inner.number == 1 && inner.value == 7; /* DT_STRING */
-            if (inner.number == 4 && inner.bytes && texts) found = "(texts in one piece)";
+            packed |= inner.number == 4 && inner.bytes;
             if (inner.number != 8 || inner.wire != PB_BYTES) continue;
             const char *text = text_of(g, &tensor, &inner);
             if (!found || !text || !is_saver_text(text)) found = text ? text : "(a long text)";
         }
     }
-    return found;
+    return texts && packed ? "(texts in one piece)" : found;
 }
 
 /* NodeDef: name 1, op 2, input 3, attr 5 {key 1, value 2}. */
@@ -237,11 +237,14 @@ static void scan_node(graph_scan *g, tf_body *body, const pb_message *parent, co
             n.text = "(a large constant)";
         else if (field.number == 5 && pb_enter(&node, &field, &entry)) {
             const char *key = NULL;
-            while (pb_next(&entry, &inner)) {
+            pb_field value;
+            unsigned values = 0;
+            while (pb_next(&entry, &inner)) { /* the key may come behind its value */
                 if (inner.number == 1) key = text_of(g, &entry, &inner);
-                if (inner.number == 2 && inner.wire == PB_BYTES && key && strcmp(key, "value") == 0)
-                    n.text = constant_text(g, &entry, &inner);
+                if (inner.number == 2 && values++ == 0) value = inner;
             }
+            if (values && key && strcmp(key, "value") == 0)
+                n.text = values == 1 ? constant_text(g, &entry, &value) : "(a value in several pieces)";
         }
     }
     if (!reader_ok(&g->r) || !n.op) {
@@ -294,7 +297,11 @@ static void check_path(graph_scan *g, tf_body *body, tf_node *saver) {
     size_t count = 0, paths = strcmp(saver->op, "MergeV2Checkpoints") == 0 ? 2 : 1;
     bool given = false;
     const char *fixed = NULL;
-    if (!waiting) return;
+    if (!waiting) {
+        tola_error err = TOLA_ERROR_INIT;
+        scan_stop(g->job, err_nomem(&err, "reading a graph"), &err);
+        return;
+    }
     for (size_t i = 0; i < body->count; i++) body->nodes[i].seen = false;
     if (saver->cut || saver->input_count < paths) fixed = "(a path that cannot be followed)";
     saver->seen = true;

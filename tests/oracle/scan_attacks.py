@@ -1018,6 +1018,17 @@ def models():
     yield "tensorflow-path-in-one-piece", "saved_model.pb", graph_of(
         packed, tf_node("a", "Placeholder"), tf_node("j", "StringJoin", "a", "p"), tf_node("s", "SaveV2", "j")
     ), D
+    text = pb(2, pb(8, pb(1, 7) + pb(8, "/etc/x")))
+    for name, attribute in {
+        "value-first": text + pb(1, "value"),
+        "type-last": pb(1, "value") + pb(2, pb(8, pb(4, b"\4/etc") + pb(1, 7))),
+        "type-apart": pb(1, "value") + pb(2, pb(8, pb(4, b"\4/etc")) + pb(8, pb(1, 7))),
+        "two-values": text + pb(1, "value") + pb(2, pb(8, pb(1, 7) + pb(8, "part"))),
+    }.items(): # fields of a message may come in any order, and in pieces
+        yield f"tensorflow-path-{name}", "saved_model.pb", graph_of(
+            pb(1, "p") + pb(2, "Const") + pb(5, attribute), tf_node("a", "Placeholder"),
+            tf_node("j", "StringJoin", "a", "p"), tf_node("s", "SaveV2", "j")
+        ), D
     yield "tensorflow-path-long", "saved_model.pb", graph_of(
         tf_node("p", "Const", value="/etc" + "x" * 70000), tf_node("a", "Placeholder"), tf_node("j", "StringJoin", "a", "p"),
         tf_node("s", "SaveV2", "j")
