@@ -314,6 +314,13 @@ static tola_status read_plan(release *x, const char *path, tola_error *err) {
     mem_free(model);
     if (!x->model) return err_nomem(err, "reading a plan");
     if (stat(x->model, &st) != 0) return yaml_error(yaml_get(root, "model"), err, "there is no %s", x->model);
+    x->alone = !S_ISDIR(st.st_mode);
+    const char *last = path_last(x->model);
+    x->beside = !x->alone              ? x->model
+                : last == x->model     ? "."
+                : last == x->model + 1 ? "/"
+                                       : record_text(&x->a, "%.*s", (int)(last - x->model - 1), x->model);
+    if (!x->beside) return err_nomem(err, "reading a plan");
     if (x->p.identity) TRY(tola_keys_add_identity(release_place(x, x->p.identity), err));
     if (x->p.passphrase_file) TRY(tola_keys_add_passphrase_file(release_place(x, x->p.passphrase_file), err));
     return x->p.facts ? facts_open(release_place(x, x->p.facts), &x->f, err) : TOLA_OK;

@@ -29,9 +29,11 @@ typedef struct release {
     arena a;
     yaml *file;
     release_plan p;
-    char *folder;      /* of the plan: paths in it begin there */
-    const char *model; /* from there */
-    facts *f;          /* NULL: the plan names none */
+    char *folder;       /* of the plan: paths in it begin there */
+    const char *model;  /* from there */
+    const char *beside; /* the same where it is a folder, else the folder that it lies in: of card and licence */
+    bool alone;         /* it is a file */
+    facts *f;           /* NULL: the plan names none */
     bool recorded, walked;
     record r;
     const char *unread; /* why the weights cannot be read; NULL once recorded */

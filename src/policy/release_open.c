@@ -95,7 +95,7 @@ static const char *licence_file(release *x, const char **name) {
     static const char *const names[] = { "LICENSE",    "LICENSE.txt", "LICENSE.md",  "LICENCE", "LICENCE.txt",
                                          "LICENCE.md", "COPYING",     "COPYING.txt", "license" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *path = record_text(&x->a, "%s/%s", x->model, names[i]);
+        const char *path = record_text(&x->a, "%s/%s", x->beside, names[i]);
         if (path && release_readable(path)) {
             *name = names[i];
             return path;
@@ -138,7 +138,7 @@ void release_look_licence(release *x, release_answer *to) {
                 record_text(&x->a, "%s say%s %s, %s %s", by, strcmp(by, "the facts") ? "s" : "", id, who[i], ids[i]);
             to->mend = i == 1 ? record_text(&x->a, "licence: {id: %s}, in the facts", id)
                               : record_text(&x->a, "tola card %s%s %s/README.md --force", release_shell(x, x->model),
-                                            release_facts_option(x), release_shell(x, x->model));
+                                            release_facts_option(x), release_shell(x, x->beside));
             return;
         }
         if (!id) id = ids[i], by = who[i];
@@ -161,8 +161,8 @@ void release_look_licence(release *x, release_answer *to) {
         to->mend = spdx ? record_text(&x->a,
                                       "curl -fo %s/LICENSE https://raw.githubusercontent.com/spdx/license-list-data/"
                                       "main/text/%s.txt",
-                                      release_shell(x, x->model), spdx)
-                        : record_text(&x->a, "cp THE-LICENCE %s/LICENSE", release_shell(x, x->model));
+                                      release_shell(x, x->beside), spdx)
+                        : record_text(&x->a, "cp THE-LICENCE %s/LICENSE", release_shell(x, x->beside));
         return;
     }
     lineage l;
@@ -229,7 +229,7 @@ static bool agrees(release *x, const char *path, const char *must, release_answe
 static void look_document(release *x, release_answer *to, const char *named, const char *usual, const char *key,
                           const char *kind, const char *must) {
     if (!release_record(x, to)) return;
-    const char *path = named ? release_place(x, named) : usual ? record_text(&x->a, "%s/%s", x->model, usual) : NULL;
+    const char *path = named ? release_place(x, named) : usual ? record_text(&x->a, "%s/%s", x->beside, usual) : NULL;
     bool there = path && release_readable(path);
     const char *out = path ? path : record_text(&x->a, "%s.md", key);
     to->good = there && agrees(x, path, must, to);
@@ -252,10 +252,10 @@ void release_look_summary(release *x, release_answer *to) {
     look_document(x, to, x->p.summary, NULL, "summary", " --kind data", "Public Summary of Training Content");
 }
 
-/* "spdx" where the bill that is there is one, else "cyclonedx". */
+/* "spdx" where the bill that is there is one, or is to be by its name; else "cyclonedx". */
 static const char *bom_kind(const char *path) {
     buf text;
-    bool spdx = false;
+    bool spdx = path && strstr(path_last(path), "spdx");
     if (path && release_text(path, RELEASE_PAPER_BYTES, &text)) {
         spdx = memmem(text.data, text.length, "spdx.org/rdf/3", 14) != NULL;
         whole_wipe(&text);
@@ -287,10 +287,9 @@ void release_look_bom(release *x, release_answer *to) {
         to->found = release_keep(x, err.message);
     }
     if (!to->good)
-        to->mend =
-            record_text(&x->a, "tola bom %s%s --kind %s %s%s%s", release_shell(x, x->model), release_facts_option(x),
-                        bom_kind(there ? path : NULL), path ? release_shell(x, path) : "bom.json",
-                        there ? " --force" : "", path ? "" : "   # and bom: bom.json in the plan");
+        to->mend = record_text(&x->a, "tola bom %s%s --kind %s %s%s%s", release_shell(x, x->model),
+                               release_facts_option(x), bom_kind(path), path ? release_shell(x, path) : "bom.json",
+                               there ? " --force" : "", path ? "" : "   # and bom: bom.json in the plan");
 }
 
 /* ---- the files ---- */
@@ -343,7 +342,7 @@ void release_look_tokenizer(release *x, release_answer *to) {
     to->good = !language;
     to->found = "not a model of language";
     if (!language) return;
-    to->mend = record_text(&x->a, "cp BASE/tokenizer* %s/", release_shell(x, x->model));
+    to->mend = record_text(&x->a, "cp BASE/tokenizer* %s/", release_shell(x, x->beside));
     if (tola_tokenizer_from_checkpoint(x->r.checkpoint, &t, &err) != TOLA_OK) {
         to->found = record_text(&x->a, "it does not load: %s", err.message);
         return;
@@ -381,9 +380,10 @@ void release_look_evaluation(release *x, release_answer *to) {
     to->good = all > 0;
     to->found = all ? record_text(&x->a, "%zu result%s", all, all == 1 ? "" : "s")
                     : "neither evaluation[].value in the facts nor tola eval --json beside the weights";
-    if (!all)
-        to->mend = record_text(&x->a, "tola eval perplexity %s TEXT --json > %s/eval.json", release_shell(x, x->model),
-                               release_shell(x, x->model));
+    if (all) return;
+    const char *out = record_text(&x->a, x->alone ? "%s.eval.json" : "%s/eval.json", x->model);
+    to->mend = record_text(&x->a, "tola eval perplexity %s TEXT --json > %s", release_shell(x, x->model),
+                           release_shell(x, out));
 }
 
 /* ---- rules ---- */
@@ -418,7 +418,8 @@ void release_look_comply(release *x, release_answer *to) {
     o.on_date = x->p.on_date;
     o.provenance = x->p.provenance ? release_place(x, x->p.provenance) : NULL;
     to->mend = record_text(&x->a, "tola comply %s%s%s%s", release_shell(x, x->model),
-                           x->p.facts ? release_facts_option(x) : " --template > facts.yaml",
+                           x->p.facts ? release_facts_option(x)
+                                      : " --template > facts.yaml   # filled in, and facts: facts.yaml in the plan",
                            x->p.on_date ? " --on-date " : "", x->p.on_date ? release_shell(x, x->p.on_date) : "");
     if (tola_comply(x->model, &o, &c, &err) != TOLA_OK) {
         to->found = release_keep(x, err.message);
@@ -566,6 +567,9 @@ void release_look_provenance(release *x, release_answer *to) {
                     ? record_text(&x->a, "%s", v->reason ? v->reason : "not valid")
                     : record_text(&x->a, "made from %s, but its signature does not say so (tola sign --provenance)",
                                   l.bases[0].name);
-    if (to->good) to->mend = NULL;
+    if (to->good)
+        to->mend = NULL;
+    else if (!v->valid && stated)
+        to->mend = "origins: [FOLDER, ...], in the plan: where the originals and their signatures lie";
     tola_verification_free(v);
 }

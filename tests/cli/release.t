@@ -125,6 +125,29 @@ missing  provenance  made from meta-llama/Llama-3.1-8B, but its signature does n
                      > tola sign m --key KEY.pem --provenance STATEMENT.json --force
 m: not ready for an open release, 3 of 15 missing
 
+$ mkdir base q; cp -r m/config.json m/model.safetensors m/tok* m/LICENSE base; tola sign base --key key.pem -q
+> tola convert base q/ --dtype f16 --provenance q.json -q; cp m/LICENSE q; sed 's,^model: .*,model: q/,' plan.yaml > q.yaml; echo 'provenance: q.json' >> q.yaml
+> tola sign q --key key.pem -q; tola release q.yaml | grep -E -A 1 ' (licence|provenance) '
+missing  licence     the licence of the base base is not known: bases[].licence
+                     > tola comply q --facts facts.yaml
+--
+missing  comply      8 open, such as missing: the licence of the base base is not known: bases[].licence
+                     - missing: the licence of the base base is not known: bases[].licence
+                     - California: frontier model, frontier developer: not known: bases[].compute_flop
+--
+missing  provenance  made from base, but its signature does not say so (tola sign --provenance)
+                     > tola sign q --key KEY.pem --provenance q.json --force
+$ cp facts.yaml f; printf 'bases: [{name: base, relation: convert, licence: apache-2.0}]\n' >> facts.yaml; sed -i 's/^licence: .*/licence: {id: apache-2.0, notices: [LICENSE, NOTICE]}/' facts.yaml
+> tola sign q --key key.pem --provenance q.json -q --force; tola release q.yaml | grep -E -A 1 ' (licence|provenance) '; rm base/model.sig; tola release q.yaml | grep -A 2 ' provenance '; mv f facts.yaml
+ok       licence     apache-2.0 (LICENSE), goes with 1 base
+missing  evaluation  neither evaluation[].value in the facts nor tola eval --json beside the weights
+--
+ok       provenance  2 links, back to the signed originals
+q: not ready for an open release, 6 of 15 missing
+missing  provenance  the chain breaks at base: no signature of it was found beside the model, nor in the folders of origins
+                     - base: no signature of it was found beside the model, nor in the folders of origins
+                     > origins: [FOLDER, ...], in the plan: where the originals and their signatures lie
+
 # What does not apply is waived with a reason, which is shown; items of the other kind can be asked for, too.
 $ cp plan.yaml w.yaml; printf 'waive: {form: no general-purpose model, scan: not needed}\nrequire: [exposure]\n' >> w.yaml; mv form.md f; tola release w.yaml | grep -A 2 -E ' (form|scan|exposure) '; mv f form.md
 ok       scan        8 files, safe
