@@ -116,6 +116,8 @@ typedef struct tola_verification {
     uint64_t resources, bytes; /* in the signature; hashed now */
     double seconds;
     bool anyone; /* valid, but nobody was demanded: anyone with a certificate under the root could have signed */
+    const char *const *uncovered; /* what is there and was not looked at: the signature or options leave it out */
+    size_t n_uncovered;           /* 100 at most */
     uint64_t reserved[2];
 } tola_verification;
 

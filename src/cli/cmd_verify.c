@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
+
 typedef struct settings {
     const char *signature, *public_key, *trust_root, *cert_identity, *cert_issuer;
     cli_list ignore_paths, origins;
@@ -82,6 +84,7 @@ static void report_json(const tola_verification *v, bool chain) {
     out_json_bool(&j, "valid", v->valid);
     out_json_string(&j, "reason", v->reason);
     signer_json(&j, v);
+    list_json(&j, "uncovered", v->uncovered, v->n_uncovered);
     list_json(&j, "changed", v->changed, v->n_changed);
     list_json(&j, "missing", v->missing, v->n_missing);
     list_json(&j, "added", v->added, v->n_added);
@@ -128,6 +131,18 @@ static void signer_text(const tola_verification *v) {
         if (gmtime_r(&at, &t)) strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &t);
         out_printf(", logged %s UTC", text);
     }
+}
+
+/* Programs look into such folders, too: git runs what .git/config says. */
+static void warn_uncovered(const tola_verification *v) {
+    if (!v->valid || v->n_uncovered == 0) return;
+    char name[300];
+    text_quote(name, sizeof name, v->uncovered[0], strlen(v->uncovered[0]));
+    if (v->n_uncovered == 1)
+        cli_warn("%s is there and was not looked at: the signature or you leave it out", name);
+    else
+        cli_warn("%s and %zu more are there and were not looked at: the signature or you leave them out", name,
+                 v->n_uncovered - 1);
 }
 
 /* A root alone says who may give certificates, not who may sign. */
@@ -214,6 +229,7 @@ static int run(const void *parsed, char **args, int n_args) {
     if (status == TOLA_E_CANCELLED) return cli_fail("interrupted; nothing is known about %s", args[0]);
     if (status != TOLA_OK) return cli_fail_error(&err);
     if (set->trust_root) warn_anyone(set->trust_root, v);
+    warn_uncovered(v);
     if (cli.json)
         report_json(v, set->chain);
     else
@@ -237,7 +253,8 @@ const cli_verb cmd_verify = {
         "offline against its trusted_root.json: the certificate's chain at the time of the log entry, its timestamp "
         "from "
         "a certificate log, the log's promise, its proof of inclusion with a signed checkpoint, and what the entry is "
-        "about. Without --cert-identity anyone with such a certificate could have signed; a warning says so, and who it was.\n\n"
+        "about. Without --cert-identity anyone with such a certificate could have signed; a warning says so, and who "
+        "it was.\n\n"
         "--chain goes on from a model that says what it was made of (tola quantize --provenance, tola sign "
         "--provenance) "
         "to the signatures of those models, found beside it or in --origin, until there is nothing further.\n\n"

@@ -6,6 +6,7 @@
 #include "trust/digest.h"
 
 enum {
+    MANIFEST_MOST_LEFT_OUT = 100, /* that are named */
     MANIFEST_MOST_FILES = 4 << 20, /* the largest public models have some thousand */
     MANIFEST_MOST_RESOURCES = 4 << 20,
     MANIFEST_DEPTH = 256,      /* folders in folders */
@@ -85,6 +86,8 @@ typedef struct manifest_files {
     bool folder;
     manifest_file *items;
     size_t count, cap;
+    const char **left_out; /* files and folders that are there and that rules ignore: the first of them */
+    size_t n_left_out, left_out_cap;
 } manifest_files;
 
 /* Everything in the folder (or the one file) `model` that `rules` do not ignore, in canonical order. Folders behind

@@ -65,9 +65,18 @@ static tola_status take(walk *w, int fd, const char *name, const char *path, tol
     if (S_ISDIR(st.st_mode)) return add_folder(w, path, err);
     if (S_ISREG(st.st_mode)) return add_file(w, path, &st, MANIFEST_FILE, err);
     if (!S_ISLNK(st.st_mode)) return add_file(w, path, NULL, MANIFEST_OTHER, err);
-    if (fstatat(fd, name, &st, 0) != 0 || S_ISDIR(st.st_mode)) return add_file(w, path, NULL, MANIFEST_LINK_FOLDER, err);
+    if (fstatat(fd, name, &st, 0) != 0 || S_ISDIR(st.st_mode))
+        return add_file(w, path, NULL, MANIFEST_LINK_FOLDER, err);
     if (!S_ISREG(st.st_mode)) return add_file(w, path, NULL, MANIFEST_OTHER, err);
     return add_file(w, path, &st, w->rules->allow_symlinks ? MANIFEST_FILE : MANIFEST_LINK, err);
+}
+
+static tola_status leave_out(manifest_files *f, const char *path, tola_error *err) {
+    if (f->n_left_out == MANIFEST_MOST_LEFT_OUT) return TOLA_OK;
+    if (!mem_grow(&f->left_out, &f->left_out_cap, f->n_left_out + 1, sizeof *f->left_out))
+        return err_nomem(err, "listing files");
+    f->left_out[f->n_left_out++] = path;
+    return TOLA_OK;
 }
 
 static tola_status take_all(walk *w, DIR *dir, const char *folder, tola_error *err) {
@@ -84,7 +93,10 @@ static tola_status take_all(walk *w, DIR *dir, const char *folder, tola_error *e
         memcpy(path, folder, n);
         if (n) path[n] = '/';
         memcpy(path + n + (n > 0), name, length + 1);
-        if (!manifest_ignored(w->rules, path)) TRY(take(w, dirfd(dir), name, path, err));
+        if (manifest_ignored(w->rules, path))
+            TRY(leave_out(w->out, path, err));
+        else
+            TRY(take(w, dirfd(dir), name, path, err));
     }
 }
 
@@ -138,6 +150,7 @@ tola_status manifest_walk(const char *model, const manifest_rules *rules, manife
 
 void manifest_files_free(manifest_files *f) {
     mem_free(f->items);
+    mem_free(f->left_out);
     arena_free(&f->a);
     memset(f, 0, sizeof *f);
 }

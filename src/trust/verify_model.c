@@ -3,6 +3,7 @@
  * Paths of the signature are compared with what the walk found; none is ever opened. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/text.h"
@@ -22,7 +23,7 @@ typedef struct comparison {
     verify_result *v;
     manifest_files files;
     manifest now; /* of the files there, by the rules of the signature, sorted; digests where they were wanted */
-    texts changed, missing, added;
+    texts changed, missing, added, uncovered;
     const char *linked; /* a link where a file was signed */
     manifest_work work;
 } comparison;
@@ -66,6 +67,25 @@ static bool same_ranges(const manifest *a, size_t from_a, size_t end_a, const ma
 
 /* ---- what is there ---- */
 
+/* What is there and left out, but for the signature itself. */
+static tola_status note_uncovered(comparison *c, const char *signature, tola_error *err) {
+    struct stat own, st;
+    buf path;
+    buf_init(&path, 0);
+    const bool there = stat(signature, &own) == 0;
+    tola_status status = TOLA_OK;
+    for (size_t i = 0; status == TOLA_OK && i < c->files.n_left_out; i++) {
+        const char *name = c->files.left_out[i];
+        status = manifest_files_path(&c->files, name, &path, err);
+        if (status != TOLA_OK) break;
+        bool same =
+            there && lstat((const char *)path.data, &st) == 0 && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
+        if (!same && strcmp(name, "model.sig") != 0) status = note(&c->uncovered, name, err);
+    }
+    buf_free(&path);
+    return status;
+}
+
 static tola_status list_files(comparison *c, const char *model, const char *signature, tola_error *err) {
     manifest_rules *rules = &c->s->m.rules;
     for (size_t i = 0; c->o->ignore_paths && c->o->ignore_paths[i]; i++)
@@ -73,6 +93,7 @@ static tola_status list_files(comparison *c, const char *model, const char *sign
     TRY(sign_ignore_file(&c->s->m, model, signature, err));
     rules->allow_symlinks |= c->o->allow_symlinks;
     TRY(manifest_walk(model, rules, &c->files, err));
+    TRY(note_uncovered(c, signature, err));
     c->now.rules = *rules;
     c->now.rules.ignore = NULL; /* not ours to free */
     c->now.rules.n_ignore = 0;
@@ -247,6 +268,7 @@ static tola_status judge(comparison *c, tola_error *err) {
     TRY(publish(c, &c->changed, &p->changed, &p->n_changed, err));
     TRY(publish(c, &c->missing, &p->missing, &p->n_missing, err));
     TRY(publish(c, &c->added, &p->added, &p->n_added, err));
+    TRY(publish(c, &c->uncovered, &p->uncovered, &p->n_uncovered, err));
     p->bytes = c->work.bytes;
     buf text;
     buf_init(&text, 0);
@@ -284,6 +306,7 @@ tola_status verify_model(const char *model, const char *signature, const tola_ve
     mem_free(both.items);
     mem_free(both.signed_at);
     mem_free(c.changed.items);
+    mem_free(c.uncovered.items);
     mem_free(c.missing.items);
     mem_free(c.added.items);
     manifest_free(&c.now);

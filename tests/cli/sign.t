@@ -11,6 +11,7 @@ $ umask 077; k() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:$1 -
 $ tola sign m --key k256.pem; tola verify m --public-key k256.pub
 m/model.sig: 5 entries, 12 B, signed with a P-256 key
 m: valid, signed with a P-256 key; 5 entries, 12 B
+2> tola: warning: .git is there and was not looked at: the signature or you leave it out
 
 # A signature is not replaced by accident.
 $ tola sign m --key k256.pem
@@ -23,19 +24,25 @@ m/model.sig: 5 entries, 12 B, signed with a P-384 key
 m: valid, signed with a P-384 key; 5 entries, 12 B
 m/model.sig: 5 entries, 12 B, signed with a P-521 key
 m: valid, signed with a P-521 key; 5 entries, 12 B
+2> tola: warning: .git is there and was not looked at: the signature or you leave it out
+2> tola: warning: .git is there and was not looked at: the signature or you leave it out
 
 $ tola sign m --key ked.pem --force && tola verify m --public-key ked.pub
 m/model.sig: 5 entries, 12 B, signed with an Ed25519 key
 m: valid, signed with an Ed25519 key; 5 entries, 12 B
 2> tola: warning: the model_signing package does not read signatures of Ed25519 keys; tola verify does
+2> tola: warning: .git is there and was not looked at: the signature or you leave it out
 
 $ for h in blake2b blake3; do tola sign m --key k256.pem --hash $h --force -q && tola verify m --public-key k256.pub; done
 m: valid, signed with a P-256 key; 5 entries, 12 B
 m: valid, signed with a P-256 key; 5 entries, 12 B
+2> tola: warning: .git is there and was not looked at: the signature or you leave it out
+2> tola: warning: .git is there and was not looked at: the signature or you leave it out
 
 $ head -c 200000 /dev/zero > m/big; tola sign m --key k256.pem --shard-size 65536 --force && tola verify m --public-key k256.pub
 m/model.sig: 8 entries, 200.01 kB, signed with a P-256 key
 m: valid, signed with a P-256 key; 8 entries, 200.01 kB
+2> tola: warning: .git is there and was not looked at: the signature or you leave it out
 
 # Tampering, file by file; a shard that changed is its file.
 $ printf x | dd of=m/big bs=1 seek=150000 conv=notrunc 2>/dev/null; mv m/one m/uno; rm m/a/x; echo n > m/new; echo g > m/.git/other; tola verify m --public-key k256.pub
@@ -72,6 +79,7 @@ w.gguf.sig: 1 entry, 8 B, signed with a P-384 key
   "signed_at": null,
   "name": "w.gguf",
   "digest": "4adf1214a920a955173f697d1766cdc347de7aebfcb435efa1e44398ec9224fe",
+  "uncovered": [],
   "changed": [],
   "missing": [],
   "added": [],

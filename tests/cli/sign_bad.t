@@ -80,6 +80,7 @@ m/model.sig: 2 entries, 8 B, signed with a P-256 key
 m: valid, signed with a P-256 key; 2 entries, 8 B
 $ tola sign m --key key.pem --force --ignore-paths link -q && tola verify m --public-key key.pub && rm m/link
 m: valid, signed with a P-256 key; 1 entry, 4 B
+2> tola: warning: link is there and was not looked at: the signature or you leave it out
 $ ln -s /etc/passwd m/one.link; tola verify m --public-key key.pub; rm m/one.link
 m: not valid: the model is not what was signed: 1 added; one.link is a symbolic link, which counts as its file only where links are allowed
   added   one.link
@@ -276,3 +277,12 @@ m: not valid: the model is not what was signed: 1 changed   changed big
 m: not valid: what was signed has a shard that is no 'path:start:end': 'big:5:5' 
 m: not valid: what was signed has a shard that is no 'path:start:end': 'big:9:3' 
 m: not valid: what was signed has a shard that is no 'path:start:end': 'big:0:18446744073709551616' 
+
+# What a signature leaves out is told where it is there: git runs what .git/config says.
+$ rm -rf left && mkdir -p left/.git && echo one > left/one && tola sign left --key key.pem -q && echo '[core] fsmonitor = evil' > left/.git/config && tola verify left --public-key key.pub
+left: valid, signed with a P-256 key; 1 entry, 4 B
+2> tola: warning: .git is there and was not looked at: the signature or you leave it out
+$ mkdir left/.github && tola verify left --public-key key.pub 2>&1 >/dev/null
+tola: warning: .git and 1 more are there and were not looked at: the signature or you leave them out
+$ rm -r left/.git left/.github && tola verify left --public-key key.pub
+left: valid, signed with a P-256 key; 1 entry, 4 B
