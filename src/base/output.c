@@ -504,6 +504,10 @@ void output_watch(output_watch_fn watch, void *user) {
     watcher_user = user;
 }
 
+void output_changed(const char *path) {
+    if (watcher) watcher(watcher_user, path);
+}
+
 tola_status output_commit(output_set *set, tola_error *err) {
     tola_status status = commit_files(set, err);
     if (status != TOLA_OK) {

@@ -48,5 +48,7 @@ void output_abort(output_set *set); /* NULL is fine */
 /* Told of each file that has appeared, by the thread that made it appear. One watcher at a time; NULL ends it. */
 typedef void (*output_watch_fn)(void *user, const char *path);
 void output_watch(output_watch_fn watch, void *user);
+/* Tells the watcher of a file that was changed where it lies. */
+void output_changed(const char *path);
 
 #endif

@@ -49,6 +49,7 @@ typedef struct cli_verb {
     const void *defaults;    /* such a struct to begin with instead of zeros; NULL */
     unsigned min_args, max_args;
     bool model;              /* it opens models, which may be encrypted: --identity and --passphrase-file */
+    bool in_place;           /* it changes the file that its first argument names: the log names that as written, too */
     int (*run)(const void *settings, char **args, int n_args); /* returns an exit code */
     bool (*unlogged)(char **args); /* is this use of the verb none that TOLA_LOG is told of? NULL: it never is */
 } cli_verb;

@@ -77,6 +77,7 @@ static void take_arguments(const cli_verb *verb, const frame_parsed *parsed, wor
             add(out, copy(arg, strlen(arg)));
         else if (strncmp(word, "TEXT", 4) != 0 && strncmp(word, "GLOB", 4) != 0 && *word >= 'A' && *word <= 'Z')
             add(in, copy(arg, strlen(arg)));
+        if (verb->in_place && i == 0) add(out, copy(arg, strlen(arg)));
     }
 }
 

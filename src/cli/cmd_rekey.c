@@ -71,5 +71,6 @@ const cli_verb cmd_rekey = {
     .min_args = 1,
     .max_args = 1,
     .model = true,
+    .in_place = true,
     .run = run,
 };

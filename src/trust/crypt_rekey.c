@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/output.h"
 #include "base/secret.h"
 #include "trust/crypt_grant.h"
 #include "trust/crypt_key.h"
@@ -178,6 +179,7 @@ tola_status tola_rekey(const char *path, const tola_rekey_options *options, tola
     crypt_grants_init(&r.grants);
     tola_status status = rekey(&r, &detail);
     if (status != TOLA_OK && err) *err = detail;
+    if (status == TOLA_OK) output_changed(path);
     if (status == TOLA_OK && summary)
         *summary = (tola_encrypt_summary){ .file_bytes = r.src->size,
                                            .recipients = r.grants.publics.length / CRYPT_KEY,

@@ -33,17 +33,16 @@ void log_hasher_free(log_hasher *h) {
 
 /* ---- names ---- */
 
-/* "https://user:secret@host/path?token#x" as "https://host/path": what may be a secret is left out. In hf:// references
- * '@' comes before a revision. */
+/* "https://user:secret@host/path?token#x" as "https://host/path": what may be a secret is left out. The '@' before a
+ * revision ("hf://org/name@main") is behind the first slash. */
 static char *clean_reference(arena *a, const char *ref) {
     const char *authority = strstr(ref, "://") + 3;
     size_t length = strcspn(ref, "?#"), front = (size_t)(authority - ref);
     if (front > length) front = length;
     const char *host = ref + front;
     size_t n = strcspn(host, "/?#");
-    if (strncmp(ref, "hf://", 5) != 0)
-        for (size_t i = 0; i < n; i++)
-            if (ref[front + i] == '@') host = ref + front + i + 1;
+    for (size_t i = 0; i < n; i++)
+        if (ref[front + i] == '@') host = ref + front + i + 1;
     size_t rest = (size_t)(ref + length - host);
     char *out = arena_alloc(a, front + rest + 1);
     if (!out) return NULL;

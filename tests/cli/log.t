@@ -189,3 +189,13 @@ $ tola log; tola merge
 2> tola: log: an argument is missing: tola log show [--since T] [options]
 2> tola: merge: arguments are missing: tola merge RECIPE.yaml OUT [options]
 [exit 2]
+
+# What is changed in place is told as written; what stands before a server or an organisation may be a secret.
+$ tola keygen k -q; tola encrypt m.safetensors m.enc -r k.pub -q; (export TOLA_LOG=h.log; tola rekey m.enc --identity k -q; tola inspect hf://user:secret@x/y; tola inspect hf://x@y:secret@z/w@main; tola log show --json | grep -c "$(sha256sum < m.enc | cut -c1-64)"; tola log show | grep -o 'hf://[^ ]*'; grep -c secret h.log)
+1
+hf://x/y
+hf://z/w@main
+0
+2> tola: hf://user:secret@x/y: the organisation is no name as hubs allow it; the form is hf://ORG/NAME[@REVISION][/PATH]
+2> tola: hf://x@y:secret@z/w@main: the revision is none; the form is hf://ORG/NAME[@REVISION][/PATH]
+[exit 1]
