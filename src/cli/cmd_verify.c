@@ -4,8 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/text.h"
-
 typedef struct settings {
     const char *signature, *public_key, *trust_root, *cert_identity, *cert_issuer;
     cli_list ignore_paths, origins;
@@ -136,8 +134,7 @@ static void signer_text(const tola_verification *v) {
 /* Programs look into such folders, too: git runs what .git/config says. */
 static void warn_uncovered(const tola_verification *v) {
     if (!v->valid || v->n_uncovered == 0) return;
-    char name[300];
-    text_quote(name, sizeof name, v->uncovered[0], strlen(v->uncovered[0]));
+    const char *name = v->uncovered[0];
     if (v->n_uncovered == 1)
         cli_warn("%s is there and was not looked at: the signature or you leave it out", name);
     else
