@@ -390,10 +390,13 @@ static void scan_graph_def(graph_scan *g, pb_message *graph) {
 static void scan_meta_graph(graph_scan *g, pb_message *meta) {
     pb_field f;
     pb_message graph;
+    unsigned graphs = 0;
     while (!g->refused && pb_next(meta, &f)) {
         if (f.number > 7 || f.wire != PB_BYTES)
             g->refused = true;
         else if (f.number == 2 && pb_enter(meta, &f, &graph)) {
+            if (graphs++ == 1) /* readers put them together; nodes of one may be the inputs of another's */
+                scan_find(g->job, g->part, TOLA_UNKNOWN, "tensorflow", relative(g, f.at), "a graph in several pieces");
             scan_graph_def(g, &graph);
             g->seen = true;
         }
@@ -538,10 +541,11 @@ static void scan_onnx_node(graph_scan *g, const pb_message *parent, const pb_fie
     if (!reader_ok(&g->r)) return;
     /* these call Python; this one loads a program for an accelerator, out of a file that it names */
     static const char *const odd[] = { "PythonOp", "PyOp", "EPContext" };
-    bool plain = false;
+    bool plain = false, is_odd = false;
     for (size_t i = 0; domain && i < sizeof known / sizeof *known && !plain; i++) plain = strcmp(domain, known[i]) == 0;
-    for (size_t i = 0; op && i < sizeof odd / sizeof *odd; i++) plain = plain && strcmp(op, odd[i]) != 0;
-    if (!plain && op && domain) plain = is_own_function(g, function_name(g, op, domain));
+    for (size_t i = 0; op && i < sizeof odd / sizeof *odd; i++) is_odd |= strcmp(op, odd[i]) == 0;
+    plain = plain && !is_odd; /* nor does a function of the model's of that name make it plain */
+    if (!plain && !is_odd && op && domain) plain = is_own_function(g, function_name(g, op, domain));
     if (plain && op) return;
     char name[120], from[120];
     scan_find(g->job, g->part, TOLA_UNKNOWN, "onnx", relative(g, f->at),

@@ -1029,6 +1029,10 @@ def models():
             pb(1, "p") + pb(2, "Const") + pb(5, attribute), tf_node("a", "Placeholder"),
             tf_node("j", "StringJoin", "a", "p"), tf_node("s", "SaveV2", "j")
         ), D
+    halves = pb(1, path), pb(1, tf_node("s", "SaveV2", "p"))
+    yield "tensorflow-path-in-another-piece", "saved_model.pb", (
+        pb(1, 1) + pb(2, pb(1, pb(4, "serve")) + pb(2, halves[0]) + pb(2, halves[1]))
+    ), U
     yield "tensorflow-path-long", "saved_model.pb", graph_of(
         tf_node("p", "Const", value="/etc" + "x" * 70000), tf_node("a", "Placeholder"), tf_node("j", "StringJoin", "a", "p"),
         tf_node("s", "SaveV2", "j")
