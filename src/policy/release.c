@@ -245,6 +245,7 @@ enum { KEYS = sizeof plan_keys / sizeof *plan_keys };
 
 static tola_status check_texts(const yaml_node *list, tola_error *err) {
     const char *text;
+    if (list && list->count > RELEASE_LIST) return yaml_error(list, err, "more than %d", (int)RELEASE_LIST);
     for (size_t i = 0; list && i < list->count; i++) {
         TRY(yaml_string(list->items[i], &text, err));
         if (!*text) return yaml_error(list->items[i], err, "empty");

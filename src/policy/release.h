@@ -10,6 +10,7 @@
 enum {
     RELEASE_OPEN = 1, /* kinds of releases */
     RELEASE_CLOSED = 2,
+    RELEASE_LIST = 64,    /* members of a list of the plan */
     RELEASE_DETAILS = 24, /* lines below an item; what is beyond them is counted */
     RELEASE_PAPER_BYTES = 64 << 20
 };

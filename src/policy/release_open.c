@@ -184,6 +184,17 @@ void release_look_licence(release *x, release_answer *to) {
 
 /* ---- documents ---- */
 
+/* Fields that nobody filled in, as tola card shows them in each of its forms: told, not held against it. */
+static size_t count_unknown(const buf *text) {
+    static const char *const words[] = { "*unknown*", ">unknown<", "[More Information Needed]", "\"value\": null" };
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *p = (const char *)text->data, *end = p + text->length;
+        for (size_t length = strlen(words[i]); (p = memmem(p, (size_t)(end - p), words[i], length)); p += length) n++;
+    }
+    return n;
+}
+
 /* Does it hold against the weights? `must`: words that it has to have; "---": front matter. */
 static bool agrees(release *x, const char *path, const char *must, release_answer *to) {
     check_claims c = { .count = 0 };
@@ -199,6 +210,7 @@ static bool agrees(release *x, const char *path, const char *must, release_answe
     bool front = strcmp(must, "---") == 0;
     bool right = front ? record_front_matter((const char *)text.data, text.length, &begin, &bytes)
                        : memmem(text.data, text.length, must, strlen(must)) != NULL;
+    size_t unknown = count_unknown(&text);
     whole_wipe(&text);
     if (!good) to->found = record_text(&x->a, "%s: %s", name, err.message);
     if (!right)
@@ -220,7 +232,8 @@ static bool agrees(release *x, const char *path, const char *must, release_answe
     check_free(&c);
     if (!good) return false;
     to->found = wrong     ? to->details[0]
-                : checked ? record_text(&x->a, "%s agrees with the weights (%zu claims)", name, checked)
+                : checked ? record_text(&x->a, "%s agrees with the weights (%zu claims); %zu marked as unknown", name,
+                                        checked, unknown)
                           : record_text(&x->a, "%s says nothing that can be checked", name);
     if (to->count == 1) to->count = 0;
     return !wrong && checked > 0;
@@ -388,8 +401,6 @@ void release_look_evaluation(release *x, release_answer *to) {
 
 /* ---- rules ---- */
 
-enum { MOST_RULES = 16 };
-
 /* Is the conclusion one of the rules that the plan chose ("eu", ...)? */
 static bool chosen(const release *x, const char *id) {
     bool any = false;
@@ -407,9 +418,9 @@ void release_look_comply(release *x, release_answer *to) {
     tola_comply_options o = TOLA_COMPLY_OPTIONS_INIT;
     tola_compliance *c;
     tola_error err = TOLA_ERROR_INIT;
-    const char *files[MOST_RULES + 1] = { NULL };
+    const char *files[RELEASE_LIST + 1] = { NULL };
     size_t n_files = 0, duties = 0;
-    for (size_t i = 0; x->p.rules && i < x->p.rules->count && n_files < MOST_RULES; i++) {
+    for (size_t i = 0; x->p.rules && i < x->p.rules->count; i++) {
         const char *rule = x->p.rules->items[i]->text;
         if (strchr(rule, '.') || strchr(rule, '/')) files[n_files++] = release_place(x, rule);
     }
@@ -535,7 +546,7 @@ void release_look_provenance(release *x, release_answer *to) {
     tola_verify_options o = TOLA_VERIFY_OPTIONS_INIT;
     tola_verification *v;
     tola_error err = TOLA_ERROR_INIT;
-    const char *origins[33];
+    const char *origins[RELEASE_LIST + 1];
     if (!release_record(x, to)) return;
     if (check_lineage(x, &l, &err) != TOLA_OK) {
         to->found = release_keep(x, err.message);

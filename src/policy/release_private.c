@@ -79,7 +79,7 @@ typedef struct span {
     size_t length;
 } span;
 
-static bool path_byte(char c) { return isalnum((unsigned char)c) || strchr("._-/\\~+@%", c); }
+static bool path_byte(char c) { return isalnum((unsigned char)c) || (c && strchr("._-/\\~+@%", c)); }
 
 /* The run of path-like bytes at p. */
 static span run_at(const char *p, const char *end) {
@@ -132,7 +132,7 @@ static const char *find_secret(const char *text, size_t length) {
     return NULL;
 }
 
-static bool address_byte(char c) { return isalnum((unsigned char)c) || strchr("._%+-", c); }
+static bool address_byte(char c) { return isalnum((unsigned char)c) || (c && strchr("._%+-", c)); }
 
 /* name@host.tld */
 static bool find_email(const char *text, size_t length, span *out) {
@@ -197,6 +197,15 @@ static bool is_private_key(const char *key, size_t length) {
     return false;
 }
 
+/* The name of an account, not what somebody said in a conversation, nor a role. */
+static bool is_login(const char *p, const char *end) {
+    size_t n = 0;
+    while (p + n < end &&
+           (islower((unsigned char)p[n]) || isdigit((unsigned char)p[n]) || (p[n] && strchr("._-", p[n]))))
+        n++;
+    return n > 0 && n <= 32 && p + n < end && p[n] == '"' && !(n == 4 && memcmp(p, "user", 4) == 0);
+}
+
 /* "hostname": "..." with something in it, in JSON. */
 static bool find_member(const char *text, size_t length, span *out) {
     const char *end = text + length;
@@ -208,6 +217,7 @@ static bool find_member(const char *text, size_t length, span *out) {
         if (q == end || *q++ != ':') continue;
         while (q < end && isspace((unsigned char)*q)) q++;
         if (q + 1 >= end || q[0] != '"' || q[1] == '"' || (q[1] == '<' || q[1] == '{')) continue; /* a placeholder */
+        if (close - key == 4 && strncasecmp(key, "user", 4) == 0 && !is_login(q + 1, end)) continue;
         *out = (span){ key, (size_t)(close - key) };
         return true;
     }

@@ -95,7 +95,7 @@ missing  card        the weights cannot be read
 $ . ./lib; cat > leak <<'END'
 > mkdir .git; echo '[core]' > .git/config; echo '{}' > a.ipynb; echo x > train.log
 > echo '{"from": "/home/joe/run 7"}' > a.json; echo '{"by": "joe@corp.example.org"}' > b.json; echo '{"hub": "http://gpu7:8080/x"}' > c.json; echo '{"user_name": "joe"}' > d.json
-> echo "hf_$(printf 'a%.0s' $(seq 34))" > e.txt; echo '{"ok": "https://example.org/home/joe", "git": "git@github.com"}' > f.json
+> echo "hf_$(printf 'a%.0s' $(seq 34))" > e.txt; echo '{"ok": "https://example.org/home/joe", "git": "git@github.com", "user": "Hello there"}' > f.json
 > python3 -c 'import json, struct
 > b = open("model.safetensors", "rb").read(); n, = struct.unpack("<Q", b[:8]); h = json.loads(b[8:8 + n]); h["__metadata__"] = {"host": "gpu7"}
 > t = json.dumps(h).encode(); open("model.safetensors", "wb").write(struct.pack("<Q", len(t)) + t + b[8 + n:])'
@@ -156,7 +156,7 @@ ok       state       none
 --
 waived   form        no general-purpose model
                      found: form.md is not there
-ok       summary     summary.md agrees with the weights (5 claims)
+ok       summary     summary.md agrees with the weights (5 claims); * marked as unknown (glob)
 --
 missing  exposure    the plan states no cap on what leaves (cap)
                      > cap: 10MB/s, in the plan
