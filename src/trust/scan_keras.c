@@ -105,6 +105,8 @@ static bool is_plain_module(const char *name) {
         name = strstr(name, "keras");
     if (strncmp(name, "keras.src.layers", 16) == 0 && (name[16] == 0 || name[16] == '.')) return true;
     if (strncmp(name, "keras.layers.", 13) == 0) return true;
+    /* where optimizers come from that a backend has of its own */
+    if (strncmp(name, "keras.src.backend.torch.optimizers.", 35) == 0) return true;
     for (size_t i = 0; i < sizeof plain_modules / sizeof *plain_modules; i++)
         if (strcmp(name, plain_modules[i]) == 0) return true;
     return false;

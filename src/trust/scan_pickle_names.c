@@ -250,15 +250,20 @@ void pm_import_lines(pickle_machine *m) {
     push_import(m, text[0], (size_t)bytes[0], text[1], (size_t)bytes[1]);
 }
 
+/* May it be a text, which a call gave or somebody outside? What is known to give objects of its own gives none. */
+static bool may_be_text(const pickle_machine *m, const pm_value *v) {
+    if (v->kind != PM_RESULT) return v->kind == PM_PERSISTENT || v->kind == PM_OTHER;
+    const pm_import *g = pm_import_of(m, v);
+    return !g || (g->role != PM_DTYPE && g->role != PM_JOBLIB && g->role != PM_TENSOR && g->role != PM_ORDERED);
+}
+
 void pm_import_from_stack(pickle_machine *m) {
     char module[2 * PM_MAX_NAME + 2], name[2 * PM_MAX_NAME + 2];
     size_t module_bytes, name_bytes;
     pm_value n = pm_pop(m), o = pm_pop(m);
     if (o.kind != PM_STR || n.kind != PM_STR) {
-        /* CPython wants texts here; what a call or the outside world gives may be one */
-        bool computed = o.kind == PM_RESULT || n.kind == PM_RESULT || o.kind == PM_PERSISTENT ||
-                        n.kind == PM_PERSISTENT || o.kind == PM_OTHER || n.kind == PM_OTHER;
-        if (computed)
+        bool texts = (o.kind == PM_STR || may_be_text(m, &o)) && (n.kind == PM_STR || may_be_text(m, &n));
+        if (texts) /* CPython wants texts here */
             pm_tell(m, TOLA_DANGEROUS, "pickle", "imports a name that is made while it is loaded");
         else
             pm_malformed(m, "a name to import is no text");

@@ -1483,6 +1483,9 @@ def harmless():
         out = io.BytesIO()
         joblib.dump(kinds, out)
         yield "joblib-of-many", "a.joblib", out.getvalue()
+        out = io.BytesIO()
+        joblib.dump(numpy.array([{"k": 1}, "x"], dtype=object), out)
+        yield "joblib-of-objects", "a.joblib", out.getvalue()
     except ImportError:
         pass
     yield "gguf", "m.gguf", gguf()
@@ -1552,6 +1555,8 @@ def harmless():
     }.items():
         yield f"stream-{name}", "a.bin", data
     yield "empty", "a.bin", b""
+    adam = {"module": "keras.src.backend.torch.optimizers.torch_adam", "class_name": "Adam", "config": {}}
+    yield "keras-optimizer-of-torch", "m.keras", keras({"module": "keras", "class_name": "Functional", "config": {}, "compile_config": {"optimizer": adam}})
     function = pb(25, pb(1, "F") + pb(10, "local") + pb(7, pb(4, "Add")))
     yield "onnx-own-function", "m.onnx", onnx(nodes=pb(1, pb(4, "F") + pb(7, "local"))) + function
     for name, document in {
