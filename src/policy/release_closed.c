@@ -157,7 +157,10 @@ void release_look_encryption(release *x, release_answer *to) {
         const manifest_file *f = &x->files.items[i];
         const char *path = release_file_path(x, f), *name = strcmp(f->path, ".") ? f->path : path_last(x->model);
         if (!path) continue;
-        if (tola_encrypted(path)) {
+        if (f->kind != MANIFEST_FILE) {
+            release_detail(x, to, record_text(&x->a, "%s is no file: what is behind it is not looked at", name));
+            if (!to->mend) to->mend = record_text(&x->a, "rm %s", release_shell(x, path));
+        } else if (tola_encrypted(path)) {
             sealed++;
             look_container(x, name, path, &keys, to);
         } else if (is_plain_weights(f, path)) {
@@ -224,7 +227,7 @@ static void keys_inside(release *x, release_answer *to) {
     static const char *const marks[] = { "PRIVATE KEY-----", "tola-secret-", "PRIVATE+KEY+" };
     for (size_t i = 0; i < x->files.count; i++) {
         const manifest_file *f = &x->files.items[i];
-        const char *path = f->bytes <= 1 << 16 ? release_file_path(x, f) : NULL;
+        const char *path = f->kind == MANIFEST_FILE && f->bytes <= 1 << 16 ? release_file_path(x, f) : NULL;
         buf text;
         if (!path || !release_text(path, 1 << 16, &text)) continue;
         bool key = false;
@@ -314,7 +317,7 @@ void release_look_exposure(release *x, release_answer *to) {
     for (size_t i = 0; i < x->files.count; i++) {
         const char *path = release_file_path(x, &x->files.items[i]);
         bytes += x->files.items[i].bytes;
-        if (path && tola_encrypted(path)) sealed += x->files.items[i].bytes;
+        if (path && x->files.items[i].kind == MANIFEST_FILE && tola_encrypted(path)) sealed += x->files.items[i].bytes;
     }
     if (sealed) bytes = sealed;
     if (tola_rate_parse(x->p.cap, 2, &rate, &err) != TOLA_OK) {

@@ -287,7 +287,7 @@ static void look_into(release *x, const manifest_file *f, release_answer *to) {
     span cut = { NULL, 0 };
     tola_checkpoint *ck;
     buf text;
-    if (!path || is_one_of(vocabulary_names, f->path)) return;
+    if (!path || f->kind != MANIFEST_FILE || is_one_of(vocabulary_names, f->path)) return;
     if (is_one_of(weight_names, f->path)) {
         if (tola_checkpoint_open(path, NULL, &ck, NULL) != TOLA_OK) return;
         const tola_value *m = tola_checkpoint_metadata(ck);

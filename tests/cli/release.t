@@ -222,6 +222,24 @@ $ . ./lib; python3 -c 'import sqlite3
 > c.execute("DELETE FROM entries WHERE rowid = (SELECT max(rowid) FROM entries)"); c.commit()'; closed | grep -o '^missing  log'
 missing  log
 
+# What is no file is not opened, and hides nothing.
+$ . ./lib; mkfifo c/pipe.json m/pipe.json; ln -s ../m c/more; closed; rm c/pipe.json c/more; tola release plan.yaml | grep -A 1 -E ' (metadata|signature) '; rm m/pipe.json
+missing  encryption  more is no file: what is behind it is not looked at
+                     - pipe.json is no file: what is behind it is not looked at
+                     > rm c/more
+--
+missing  log         schema: triggers that keep the log append-only were removed from the database
+                     - dropped: entry 2 is dropped
+                     > TOLA_LOG=access.log tola log verify
+--
+missing  retention   form.md is not in archive as it is now
+                     > mkdir -p archive && cp form.md archive/
+ok       metadata    none found
+ok       tokenizer   loads: BPE, 280 tokens (PreTrainedTokenizerFast)
+--
+missing  signature   the model is not what was signed: 1 added
+                     - added: pipe.json
+
 # Bad plans: the place, and the nearest name.
 $ bad() { printf -- "$1" > bad.yaml; tola release bad.yaml; }; bad 'kind: open\nmodel: m\nsumary: x\n'; bad 'kind: opne\nmodel: m\n'; bad 'model: m\n'; bad 'kind: open\n'; bad 'kind: open\nmodel: nothing\n'; bad 'kind: open\nmodel: m\nwaive: {tokenizers: x}\n'; bad 'kind: open\nmodel: m\nwaive: {bom: ""}\n'; bad 'kind: open\nmodel: m\nwaive: {decision: no}\n'; bad 'kind: open\nmodel: m\nrequire: [lock]\n'; bad 'kind: open\nmodel: m\nrules: [uu]\n'; bad 'kind: closed\nmodel: m\ncap: fast\n'; bad 'kind: open\nmodel: m\nkeep_until: 2036-02-30\n'; bad 'kind: open\nmodel: m\nrelease: closed\n'; bad '- x\n'; bad ''; tola release none.yaml; tola release
 2> tola: bad.yaml: line 3, column 1: unknown key 'sumary'; did you mean 'summary'?
