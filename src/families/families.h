@@ -111,6 +111,9 @@ void families_hyper_gguf(const tola_value *metadata, family_hyper *out);
 void families_hyper_defaults(const family *f, family_hyper *h);
 /* From whichever the checkpoint has. False where it has neither (then *out is all zeros). */
 bool families_hyper_of(const tola_checkpoint *ck, family_hyper *out);
+/* The first member that is there and not null, of names separated by single spaces; a dot descends:
+ * "rope_parameters.rope_theta". NULL where there is none. */
+const tola_value *families_find(const tola_value *map, const char *names);
 /* The part of config.json that describes the language model: config itself or what is nested in it. */
 const tola_value *families_text_config(const tola_value *config);
 

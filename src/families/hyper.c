@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names separated by single spaces; a dot descends: "rope_parameters.rope_theta". */
-static const tola_value *find(const tola_value *map, const char *names) {
+const tola_value *families_find(const tola_value *map, const char *names) {
     char part[64];
     for (const char *p = names; *p != '\0';) {
         size_t n = strcspn(p, " ");
@@ -43,7 +42,7 @@ static uint64_t count_of(const tola_value *value) {
     return largest;
 }
 
-static uint64_t find_count(const tola_value *map, const char *names) { return count_of(find(map, names)); }
+static uint64_t find_count(const tola_value *map, const char *names) { return count_of(families_find(map, names)); }
 
 static size_t length_of(const tola_value *value) {
     if (value == NULL) return 0;
@@ -53,7 +52,7 @@ static size_t length_of(const tola_value *value) {
 
 const tola_value *families_text_config(const tola_value *config) {
     const tola_value *text =
-        find(config, "text_config llm_config language_config thinker_config.text_config language_model_config");
+        families_find(config, "text_config llm_config language_config thinker_config.text_config language_model_config");
     return text != NULL && text->kind == TOLA_VALUE_MAP ? text : config;
 }
 
@@ -73,30 +72,30 @@ static family_rope rope_kind(const char *word) {
 
 /* rope_scaling (until transformers 4) or rope_parameters (from 5), where layers of two kinds may have one each. */
 static void rope_from_hf(const tola_value *c, family_hyper *out) {
-    const tola_value *rope = find(c, "rope_parameters.full_attention rope_parameters rope_scaling");
-    const tola_value *theta = find(c, "rope_theta rotary_emb_base rope_base rotary_base");
-    if (theta == NULL) theta = find(rope, "rope_theta");
-    if (theta == NULL) theta = find(c, "attn_config.rope_theta");
+    const tola_value *rope = families_find(c, "rope_parameters.full_attention rope_parameters rope_scaling");
+    const tola_value *theta = families_find(c, "rope_theta rotary_emb_base rope_base rotary_base");
+    if (theta == NULL) theta = families_find(rope, "rope_theta");
+    if (theta == NULL) theta = families_find(c, "attn_config.rope_theta");
     out->rope_theta = tola_value_f64(theta, 0);
     out->rope_local_theta =
-        tola_value_f64(find(c, "rope_local_base_freq rope_parameters.sliding_attention.rope_theta"), 0);
+        tola_value_f64(families_find(c, "rope_local_base_freq rope_parameters.sliding_attention.rope_theta"), 0);
     out->rope_whole_steps = true;
     if (rope == NULL || rope->kind != TOLA_VALUE_MAP) return;
-    out->rope_whole_steps = tola_value_bool(find(rope, "truncate"), true);
-    out->rope_mscale = tola_value_f64(find(rope, "mscale"), 0);
-    out->rope_mscale_all = tola_value_f64(find(rope, "mscale_all_dim"), 0);
-    const char *word = tola_value_str(find(rope, "rope_type type"), "default");
+    out->rope_whole_steps = tola_value_bool(families_find(rope, "truncate"), true);
+    out->rope_mscale = tola_value_f64(families_find(rope, "mscale"), 0);
+    out->rope_mscale_all = tola_value_f64(families_find(rope, "mscale_all_dim"), 0);
+    const char *word = tola_value_str(families_find(rope, "rope_type type"), "default");
     out->rope = rope_kind(word);
-    if (out->rope == FAMILY_ROPE_NONE && find(rope, "mrope_section") != NULL) out->rope = FAMILY_ROPE_MROPE;
-    out->rope_factor = tola_value_f64(find(rope, "factor"), 0);
-    out->rope_low_freq = tola_value_f64(find(rope, "low_freq_factor"), 0);
-    out->rope_high_freq = tola_value_f64(find(rope, "high_freq_factor"), 0);
-    out->rope_attn_factor = tola_value_f64(find(rope, "attention_factor"), 0);
-    out->rope_beta_fast = tola_value_f64(find(rope, "beta_fast"), 0);
-    out->rope_beta_slow = tola_value_f64(find(rope, "beta_slow"), 0);
+    if (out->rope == FAMILY_ROPE_NONE && families_find(rope, "mrope_section") != NULL) out->rope = FAMILY_ROPE_MROPE;
+    out->rope_factor = tola_value_f64(families_find(rope, "factor"), 0);
+    out->rope_low_freq = tola_value_f64(families_find(rope, "low_freq_factor"), 0);
+    out->rope_high_freq = tola_value_f64(families_find(rope, "high_freq_factor"), 0);
+    out->rope_attn_factor = tola_value_f64(families_find(rope, "attention_factor"), 0);
+    out->rope_beta_fast = tola_value_f64(families_find(rope, "beta_fast"), 0);
+    out->rope_beta_slow = tola_value_f64(families_find(rope, "beta_slow"), 0);
     out->rope_original_context = find_count(rope, "original_max_position_embeddings");
-    out->rope_short = find(rope, "short_factor");
-    out->rope_long = find(rope, "long_factor");
+    out->rope_short = families_find(rope, "short_factor");
+    out->rope_long = families_find(rope, "long_factor");
 }
 
 static void experts_from_hf(const tola_value *c, family_hyper *out) {
@@ -123,7 +122,7 @@ static void experts_from_hf(const tola_value *c, family_hyper *out) {
 
 /* Deci's per-layer blocks say how many query heads share one key head. */
 static uint64_t deci_kv_heads(const tola_value *c, uint64_t heads) {
-    const tola_value *blocks = find(c, "block_configs");
+    const tola_value *blocks = families_find(c, "block_configs");
     uint64_t largest = 0;
     for (size_t i = 0; blocks != NULL && i < length_of(blocks); i++) {
         tola_value block = tola_value_at(blocks, i);
@@ -138,18 +137,18 @@ static void heads_from_hf(const tola_value *c, family_hyper *out) {
     out->kv_heads = find_count(c, "num_key_value_heads n_head_kv num_kv_heads multi_query_group_num "
                                   "num_attention_groups attn_config.kv_n_heads");
     if (out->kv_heads == 0) out->kv_heads = deci_kv_heads(c, out->heads);
-    if (out->kv_heads == 0 && tola_value_bool(find(c, "multi_query"), false)) out->kv_heads = 1;
+    if (out->kv_heads == 0 && tola_value_bool(families_find(c, "multi_query"), false)) out->kv_heads = 1;
     if (out->kv_heads == 0) out->kv_heads = out->heads;
     uint64_t rotated = find_count(c, "qk_rope_head_dim"), plain = find_count(c, "qk_nope_head_dim");
     out->head_dim = find_count(c, "head_dim attention_head_dim kv_channels d_kv");
     if (rotated != 0 && plain != 0 && plain < UINT32_MAX && rotated < UINT32_MAX) out->head_dim = plain + rotated;
     if (out->head_dim == 0 && out->heads != 0) out->head_dim = out->width / out->heads;
     out->rope_partial = tola_value_f64(
-        find(c, "partial_rotary_factor rotary_pct rope_pct rope_parameters.partial_rotary_factor "
+        families_find(c, "partial_rotary_factor rotary_pct rope_pct rope_parameters.partial_rotary_factor "
                 "rope_parameters.full_attention.partial_rotary_factor"),
         1);
     uint64_t dims = rotated != 0 && plain != 0 ? rotated : find_count(c, "rotary_dim");
-    if (dims != 0 && out->head_dim != 0 && find(c, "partial_rotary_factor") == NULL)
+    if (dims != 0 && out->head_dim != 0 && families_find(c, "partial_rotary_factor") == NULL)
         out->rope_partial = (double)dims / (double)out->head_dim;
 }
 
@@ -158,10 +157,11 @@ void families_hyper_hf(const tola_value *config, family_hyper *out) {
     const tola_value *c = families_text_config(config);
     out->text = c;
     out->layers = find_count(c, "num_hidden_layers n_layer n_layers num_layers encoder_layers");
-    if (out->layers == 0) out->layers = length_of(find(c, "layers_block_type hybrid_override_pattern layer_types"));
+    if (out->layers == 0)
+        out->layers = length_of(families_find(c, "layers_block_type hybrid_override_pattern layer_types"));
     out->width = find_count(c, "hidden_size n_embd d_model dim hidden_dim");
     const tola_value *inner =
-        find(c, "intermediate_size n_inner ffn_dim d_ff ffn_hidden_size hidden_dim_ff encoder_ffn_dim");
+        families_find(c, "intermediate_size n_inner ffn_dim d_ff ffn_hidden_size hidden_dim_ff encoder_ffn_dim");
     out->feed_forward = count_of(inner);
     /* GPT-2 and its kin say "n_inner": null for four times the width. */
     if (inner == NULL && tola_value_get(c, "n_embd") != NULL && out->width <= UINT32_MAX)
@@ -172,10 +172,10 @@ void families_hyper_hf(const tola_value *config, family_hyper *out) {
     if (out->vocabulary == 0) out->vocabulary = find_count(config, "vocab_size");
     heads_from_hf(c, out);
     experts_from_hf(c, out);
-    bool slides = tola_value_bool(find(c, "use_sliding_window"), true);
+    bool slides = tola_value_bool(families_find(c, "use_sliding_window"), true);
     out->sliding_window = slides ? find_count(c, "sliding_window sliding_window_size") : 0;
     out->norm_eps = tola_value_f64(
-        find(c, "rms_norm_eps layer_norm_eps layer_norm_epsilon norm_eps norm_epsilon layernorm_epsilon"), 0);
+        families_find(c, "rms_norm_eps layer_norm_eps layer_norm_epsilon norm_eps norm_epsilon layernorm_epsilon"), 0);
     rope_from_hf(c, out);
     /* Configurations leave out what equals their class's default: tied for these, untied for most others. */
     static const char *const tied[] = { "gemma", "gemma2", "gemma3_text", "gemma3", "gpt2", "opt", "bloom", "t5",
@@ -183,11 +183,11 @@ void families_hyper_hf(const tola_value *config, family_hyper *out) {
     const char *model_type = tola_value_str(tola_value_get(config, "model_type"), "");
     bool fallback = false;
     for (size_t i = 0; i < sizeof tied / sizeof tied[0]; i++) fallback |= strcmp(model_type, tied[i]) == 0;
-    const tola_value *tie = find(c, "tie_word_embeddings");
-    if (tie == NULL) tie = find(config, "tie_word_embeddings");
+    const tola_value *tie = families_find(c, "tie_word_embeddings");
+    if (tie == NULL) tie = families_find(config, "tie_word_embeddings");
     out->tie_embeddings = tola_value_bool(tie, fallback);
     out->activation = tola_value_str(
-        find(c, "hidden_activation hidden_act activation_function mlp_hidden_act hidden_activation"), NULL);
+        families_find(c, "hidden_activation hidden_act activation_function mlp_hidden_act hidden_activation"), NULL);
 }
 
 /* Published Gemma 3 configurations leave out what equals the defaults of transformers' Gemma3TextConfig. */

@@ -28,7 +28,7 @@ static const tola_value *text_part(const tola_value *config) {
 }
 
 static bool has_words(const shape_build *b) {
-    return word_find(b, b->text, "hidden_size n_embd d_model dim model_dim") != NULL;
+    return families_find(b->text, "hidden_size n_embd d_model dim model_dim") != NULL;
 }
 
 static void read_family(shape_build *b) {
@@ -69,7 +69,7 @@ static void build_config(shape_build *b) {
     quant_read(b);
     b->shape->from = SHAPE_FROM_CONFIG;
     if (shape_image(b) || shape_pair(b)) return;
-    if (b->text == b->whole && !has_words(b) && word_find(b, b->whole, "vision_config audio_config") != NULL) {
+    if (b->text == b->whole && !has_words(b) && families_find(b->whole, "vision_config audio_config") != NULL) {
         shape_fail(b, TOLA_E_FORMAT, "text_config is missing beside vision_config");
         return;
     }

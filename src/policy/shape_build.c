@@ -140,7 +140,7 @@ void piece_plain(shape_build *b, piece_part part, uint64_t elements) { add_piece
 
 /* Bits of what no quantizer packs: the dtype that the configuration names. */
 static double plain_bits(shape_build *b, const char **name) {
-    const tola_value *v = word_find(b, b->whole,
+    const tola_value *v = families_find(b->whole,
                                     "dtype torch_dtype text_config.dtype text_config.torch_dtype "
                                     "llm_config.torch_dtype thinker_config.dtype");
     const char *word = tola_value_str(v, NULL);

@@ -7,6 +7,7 @@
 #define POLICY_SHAPE_BUILD_H
 
 #include "base/mem.h"
+#include "families/families.h"
 #include "policy/shape.h"
 
 /* Limits of what a configuration may say, far beyond any model. */
@@ -64,8 +65,6 @@ static inline bool shape_ok(const shape_build *b) { return b->status == TOLA_OK;
 
 /* ---- words (shape_words.c) ---- */
 
-/* The first of `keys` (separated by spaces, a dot descends) that holds something other than null; NULL. */
-const tola_value *word_find(const shape_build *b, const tola_value *map, const char *keys);
 /* A count of the language model: its configuration's, else its class's default, else `fallback`. Anything but a whole
  * number between 0 and `most` is an error that names the key. */
 uint64_t word_count(shape_build *b, const char *keys, uint64_t most, uint64_t fallback);

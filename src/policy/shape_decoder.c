@@ -49,7 +49,7 @@ static uint64_t window_pattern(shape_build *b) {
     if (word_in("gemma2 gpt_oss", b->model_type)) return 2;
     if (word_in("gemma3_text gemma3", b->model_type)) return word_count(b, "sliding_window_pattern", 1024, 6);
     if (word_in("olmo3 cohere2 exaone4", b->model_type)) {
-        const tola_value *v = word_find(b, b->text, "sliding_window_pattern");
+        const tola_value *v = families_find(b->text, "sliding_window_pattern");
         if (v != NULL && v->kind == TOLA_VALUE_STRING) return v->as.string.length ? v->as.string.length : 4;
         return word_count(b, "sliding_window_pattern", 1024, 4);
     }
@@ -62,7 +62,7 @@ static void window_by_rule(shape_build *b, const decoder *d, uint32_t layer, sha
     if (d->window == 0) return;
     if (pattern > 0) {
         if ((layer + 1) % pattern == 0) return;
-    } else if (word_find(b, b->text, "use_sliding_window") != NULL ||
+    } else if (families_find(b->text, "use_sliding_window") != NULL ||
                word_in("qwen2 qwen3 qwen2_moe qwen3_moe", b->model_type)) {
         if (!word_bool(b, "use_sliding_window", false)) return;
         if (layer < word_count(b, "max_window_layers", SHAPE_MOST_LAYERS, 0)) return;
@@ -74,7 +74,7 @@ static void window_by_rule(shape_build *b, const decoder *d, uint32_t layer, sha
 /* Llama 4: layers with rotary positions see their chunk only (every fourth has neither). */
 static void window_by_chunk(shape_build *b, const decoder *d, uint32_t layer, uint64_t chunk, shape_memory *memory,
                             uint64_t *window) {
-    const tola_value *v = word_find(b, b->text, "no_rope_layers");
+    const tola_value *v = families_find(b->text, "no_rope_layers");
     bool rotated = (layer + 1) % 4 != 0;
     if (v != NULL && v->kind == TOLA_VALUE_ARRAY && v->as.array.count > 0)
         rotated = word_item(b, "no_rope_layers", layer, d->layers, 1, 1) != 0;
@@ -211,7 +211,7 @@ bool layer_has_experts(shape_build *b, const decoder *d, uint32_t layer) {
     if (d->experts == 0 || (d->experts == 1 && !(d->r->flags & ALWAYS_EXPERTS))) return false;
     const char *kind = word_item_text(b, "mlp_layer_types", layer, d->layers);
     if (kind != NULL) return strcmp(kind, "dense") != 0;
-    const tola_value *only = word_find(b, b->text, "mlp_only_layers"), *moe = word_find(b, b->text, "moe_layers");
+    const tola_value *only = families_find(b->text, "mlp_only_layers"), *moe = families_find(b->text, "moe_layers");
     if (only != NULL && only->kind == TOLA_VALUE_ARRAY)
         for (size_t i = 0; i < only->as.array.count; i++) {
             const tola_value item = tola_value_at(only, i);
@@ -224,7 +224,7 @@ bool layer_has_experts(shape_build *b, const decoder *d, uint32_t layer) {
         }
         return false;
     }
-    const tola_value *freq = word_find(b, b->text, "moe_layer_freq");
+    const tola_value *freq = families_find(b->text, "moe_layer_freq");
     if (freq != NULL && freq->kind == TOLA_VALUE_ARRAY)
         return word_item(b, "moe_layer_freq", layer, d->layers, UINT32_MAX, 1) != 0;
     const uint64_t first =
@@ -334,7 +334,7 @@ static void read_decoder(shape_build *b, decoder *d) {
     d->layers = word_count_in(b, b->text, "num_hidden_layers n_layer n_layers num_layers", SHAPE_MOST_LAYERS, 0);
     d->vocabulary = word_count(b, "vocab_size padded_vocab_size", SHAPE_MOST_WIDTH, 0);
     if (d->vocabulary == 0) d->vocabulary = word_count_in(b, b->whole, "vocab_size", SHAPE_MOST_WIDTH, 0);
-    const tola_value *inside = word_find(b, b->text, "intermediate_size"); /* of Gemma 3n a list, of GPT-2 none */
+    const tola_value *inside = families_find(b->text, "intermediate_size"); /* of Gemma 3n a list, of GPT-2 none */
     if (inside == NULL || inside->kind != TOLA_VALUE_ARRAY)
         d->feed_forward = word_count(b, "intermediate_size n_inner ffn_dim d_ff ffn_hidden_size inner_hidden_size",
                                      SHAPE_MOST_WIDTH, 0);
@@ -354,8 +354,8 @@ static void read_decoder(shape_build *b, decoder *d) {
     d->ffn_bias = bias_of(b, d->r->ffn_bias);
     int64_t known;
     const bool fallback = shape_default(b->defaults, "tie_word_embeddings", 19, &known) && known != 0;
-    const tola_value *tie = word_find(b, b->text, "tie_word_embeddings");
-    const tola_value *outer = word_find(b, b->whole, "tie_word_embeddings");
+    const tola_value *tie = families_find(b->text, "tie_word_embeddings");
+    const tola_value *outer = families_find(b->whole, "tie_word_embeddings");
     d->tied = outer != NULL ? word_bool_in(b, b->whole, "tie_word_embeddings", fallback)
               : tie != NULL ? word_bool(b, "tie_word_embeddings", fallback)
                             : fallback;
@@ -389,7 +389,7 @@ static void build_layer(shape_build *b, const decoder *d, uint32_t layer) {
 
 /* What stands on an encoder, by its class: a head that guesses tokens, or the first token's summary. */
 static void encoder_head(shape_build *b, const decoder *d, uint64_t table) {
-    const tola_value *classes = word_find(b, b->whole, "architectures");
+    const tola_value *classes = families_find(b->whole, "architectures");
     const tola_value first = classes ? tola_value_at(classes, 0) : (tola_value){ 0 };
     const char *name = tola_value_str(&first, "");
     const bool guesses =
@@ -400,7 +400,7 @@ static void encoder_head(shape_build *b, const decoder *d, uint64_t table) {
     if (!guesses) return;
     part_norm(b, d->r->norm, 1, table);
     piece_plain(b, PIECE_OUTPUT, d->vocabulary);
-    if (!d->tied && word_find(b, b->whole, "tie_word_embeddings") != NULL)
+    if (!d->tied && families_find(b->whole, "tie_word_embeddings") != NULL)
         piece(b, PIECE_OUTPUT, "decoder", 1, d->vocabulary, table);
 }
 
@@ -446,7 +446,7 @@ void shape_language(shape_build *b) {
                             UINT32_MAX, 0);
     if (d.layers == 0) {
         const tola_value *list =
-            word_find(b, b->text, "layers_block_type layer_types hybrid_override_pattern block_configs");
+            families_find(b->text, "layers_block_type layer_types hybrid_override_pattern block_configs");
         if (list != NULL && list->kind == TOLA_VALUE_ARRAY) d.layers = list->as.array.count;
         if (list != NULL && list->kind == TOLA_VALUE_STRING) d.layers = list->as.string.length;
         if (d.layers == 0) shape_fail(b, TOLA_E_FORMAT, "num_hidden_layers is missing or 0");

@@ -54,8 +54,8 @@ static void block(image *m, uint64_t in, uint64_t out, uint64_t stride, bool bot
 }
 
 static void resnet(shape_build *b) {
-    const tola_value *depths = word_find(b, b->whole, "depths"), *sizes = word_find(b, b->whole, "hidden_sizes"),
-                     *labels = word_find(b, b->whole, "id2label");
+    const tola_value *depths = families_find(b->whole, "depths"), *sizes = families_find(b->whole, "hidden_sizes"),
+                     *labels = families_find(b->whole, "id2label");
     static const uint64_t usual_depths[] = { 3, 4, 6, 3 }, usual_sizes[] = { 256, 512, 1024, 2048 };
     const uint64_t stages = sizes != NULL && sizes->kind == TOLA_VALUE_ARRAY ? sizes->as.array.count : 4;
     const uint64_t embedding = word_count(b, "embedding_size", SHAPE_MOST_WIDTH, 64),
@@ -106,7 +106,7 @@ static void vit(shape_build *b) {
                    ff = word_count(b, "intermediate_size", SHAPE_MOST_WIDTH, 3072),
                    patch = word_count(b, "patch_size", 1u << 16, 16), side = word_count(b, "image_size", 1u << 16, 224),
                    channels = word_count(b, "num_channels", 4096, 3);
-    const tola_value *labels = word_find(b, b->whole, "id2label");
+    const tola_value *labels = families_find(b->whole, "id2label");
     const uint64_t classes = labels != NULL && labels->kind == TOLA_VALUE_MAP
                                  ? labels->as.map.count
                                  : word_count(b, "num_labels", SHAPE_MOST_WIDTH, 2);
@@ -142,9 +142,9 @@ static void vit(shape_build *b) {
 }
 
 bool shape_image(shape_build *b) {
-    const char *family = b->shape->family;
-    if (family == NULL || b->text != b->whole) return false;
-    if (strcmp(family, "resnet") == 0)
+    const char *known = b->shape->family;
+    if (known == NULL || b->text != b->whole) return false;
+    if (strcmp(known, "resnet") == 0)
         resnet(b);
     else if (word_in("vit deit", tola_value_str(tola_value_get(b->whole, "model_type"), "")))
         vit(b);

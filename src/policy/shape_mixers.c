@@ -86,7 +86,7 @@ static mamba_dims dims_of(shape_build *b, const decoder *d) {
 
 /* Nemotron-H: a layer is one of four things, by a letter or a word. */
 static void nemotron_layer(shape_build *b, const decoder *d, uint32_t layer) {
-    const tola_value *pattern = word_find(b, b->text, "hybrid_override_pattern");
+    const tola_value *pattern = families_find(b->text, "hybrid_override_pattern");
     const char *kind = word_item_text(b, "layers_block_type layer_types", layer, d->layers);
     char letter = kind ? kind[0] == 'a' || kind[0] == 'f' ? '*' : kind[0] == 'l' ? 'M' : kind[0] : 0;
     if (kind != NULL && strcmp(kind, "moe") == 0)
@@ -173,7 +173,7 @@ static bool number_in_list(const tola_value *list, uint64_t n) {
 static void kimi_layer(shape_build *b, const decoder *d, uint32_t layer) {
     const char *kind = word_item_text(b, "layer_types", layer, d->layers);
     const bool linear = kind ? strcmp(kind, "linear_attention") == 0
-                             : number_in_list(word_find(b, b->text, "linear_attn_config.kda_layers"), layer + 1);
+                             : number_in_list(families_find(b->text, "linear_attn_config.kda_layers"), layer + 1);
     part_norm(b, NORM_WEIGHT, 2, d->width);
     if (linear)
         kimi_delta(b, d);
@@ -222,9 +222,9 @@ static void lightning(shape_build *b, const decoder *d) {
 static bool is_attention(shape_build *b, const decoder *d, uint32_t layer, const char *first) {
     const char *kind = word_item_text(b, "layers_block_type layer_types", layer, d->layers);
     if (kind != NULL) return strcmp(kind, "attention") == 0 || strcmp(kind, "full_attention") == 0;
-    const tola_value *list = word_find(b, b->text, "attn_layer_indices full_attn_idxs");
+    const tola_value *list = families_find(b->text, "attn_layer_indices full_attn_idxs");
     if (list != NULL) return number_in_list(list, layer);
-    if (word_find(b, b->text, "attn_type_list") != NULL)
+    if (families_find(b->text, "attn_type_list") != NULL)
         return word_item(b, "attn_type_list", layer, d->layers, UINT32_MAX, 1) == 1;
     const uint64_t period = word_count(b, "attn_layer_period full_attention_interval", SHAPE_MOST_LAYERS, 0);
     if (period > 0) return layer % period == word_count(b, "attn_layer_offset", SHAPE_MOST_LAYERS, period - 1);

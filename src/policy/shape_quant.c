@@ -201,13 +201,13 @@ static double scheme_bits(const quant_scheme *s, uint64_t rows, uint64_t cols) {
 
 /* A group size, of which -1 stands for a whole row. */
 static uint64_t group_of(shape_build *b, const tola_value *q, const char *keys) {
-    const tola_value *v = word_find(b, q, keys);
+    const tola_value *v = families_find(q, keys);
     if (v != NULL && v->kind == TOLA_VALUE_INT && v->as.i64 == -1) return 0;
     return word_count_in(b, q, keys, SHAPE_MOST_WIDTH, 128);
 }
 
 static quant_scheme blocks_or_tensor(shape_build *b, const tola_value *q) {
-    const tola_value *size = word_find(b, q, "weight_block_size");
+    const tola_value *size = families_find(q, "weight_block_size");
     quant_scheme s = { .bits = 8, .scale_bits = 32, .group = UINT64_MAX };
     if (size != NULL && size->kind == TOLA_VALUE_ARRAY && size->as.array.count == 2) {
         const tola_value rows = tola_value_at(size, 0), cols = tola_value_at(size, 1);
@@ -222,26 +222,26 @@ static quant_scheme blocks_or_tensor(shape_build *b, const tola_value *q) {
 
 /* compressed-tensors and modelopt: how a group of modules keeps its weights. */
 static quant_scheme scheme_of_group(shape_build *b, const tola_value *group, const char *format) {
-    const tola_value *w = word_find(b, group, "weights");
+    const tola_value *w = families_find(group, "weights");
     quant_scheme s = { 0 };
     if (w == NULL || w->kind != TOLA_VALUE_MAP) return s;
     const uint64_t bits = word_count_in(b, w, "num_bits", 16, 0);
     if (bits == 0) return s;
-    const char *strategy = tola_value_str(word_find(b, w, "strategy"), "");
-    const char *own = tola_value_str(word_find(b, group, "format"), format);
+    const char *strategy = tola_value_str(families_find(w, "strategy"), "");
+    const char *own = tola_value_str(families_find(group, "format"), format);
     const bool bytes = has(own, "mxfp") || has(own, "nvfp4") ||
-                       has(tola_value_str(word_find(b, w, "scale_dtype"), ""), "uint8") ||
-                       (bits == 4 && has(tola_value_str(word_find(b, w, "type"), ""), "float"));
+                       has(tola_value_str(families_find(w, "scale_dtype"), ""), "uint8") ||
+                       (bits == 4 && has(tola_value_str(families_find(w, "type"), ""), "float"));
     s = (quant_scheme){ .bits = (double)bits, .scale_bits = bytes ? 8 : 16 };
     if (!word_bool_in(b, w, "symmetric", true)) s.scale_bits += (double)bits;
-    const bool has_group = word_find(b, w, "group_size") != NULL;
+    const bool has_group = families_find(w, "group_size") != NULL;
     if (strcmp(strategy, "tensor") == 0 || (strategy[0] == '\0' && !has_group))
         s.group = UINT64_MAX, s.scale_bits = 32;
     else if (strcmp(strategy, "channel") == 0 || !has_group)
         s.group = 0;
     else
         s.group = group_of(b, w, "group_size");
-    const tola_value *size = word_find(b, w, "block_structure");
+    const tola_value *size = families_find(w, "block_structure");
     if (strcmp(strategy, "block") == 0 && size != NULL && size->kind == TOLA_VALUE_ARRAY && size->as.array.count == 2) {
         const tola_value rows = tola_value_at(size, 0), cols = tola_value_at(size, 1);
         s.block_rows = tola_value_u64(&rows, 128);
@@ -251,8 +251,8 @@ static quant_scheme scheme_of_group(shape_build *b, const tola_value *group, con
 }
 
 static void read_groups(shape_build *b, shape_quant *q, const tola_value *config) {
-    const tola_value *groups = word_find(b, config, "config_groups");
-    const char *format = tola_value_str(word_find(b, config, "format"), "");
+    const tola_value *groups = families_find(config, "config_groups");
+    const char *format = tola_value_str(families_find(config, "format"), "");
     if (groups == NULL || groups->kind != TOLA_VALUE_MAP || groups->as.map.count == 0) return;
     q->scheme = scheme_of_group(b, &groups->as.map.members[0].value, format);
     q->heads = true; /* lists name the head where it is left alone */
@@ -279,7 +279,7 @@ static void read_listed(shape_build *b, shape_quant *q, const tola_value *map) {
         const tola_member *m = &map->as.map.members[i];
         quant_entry *e = &q->listed[q->listed_count];
         make_entry(b, e, &m->key);
-        e->scheme = scheme_of_word(tola_value_str(word_find(b, &m->value, "quant_algo"), ""),
+        e->scheme = scheme_of_word(tola_value_str(families_find(&m->value, "quant_algo"), ""),
                                    word_count_in(b, &m->value, "group_size", SHAPE_MOST_WIDTH, 0));
         if (shape_ok(b)) q->listed_count++;
     }
@@ -299,8 +299,8 @@ static void describe(shape_build *b, const shape_quant *q, const char *method) {
 }
 
 static void read_method(shape_build *b, shape_quant *q, const tola_value *c) {
-    const char *method = tola_value_str(word_find(b, c, "quant_method quant_type"), ""),
-               *algo = tola_value_str(word_find(b, c, "quant_algo quantization.quant_algo"), "");
+    const char *method = tola_value_str(families_find(c, "quant_method quant_type"), ""),
+               *algo = tola_value_str(families_find(c, "quant_algo quantization.quant_algo"), "");
     const uint64_t bits = word_count_in(b, c, "bits nbits w_bit weight_bits num_bits", 32, 0);
     if (strcmp(method, "mxfp4") == 0) {
         q->scheme = scheme_of_word("mxfp4", 0);
@@ -323,20 +323,20 @@ static void read_method(shape_build *b, shape_quant *q, const tola_value *c) {
             q->scheme = (quant_scheme){ .bits = 4, .scale_bits = twice ? 8 + 32.0 / 256 : 32, .group = 64 };
         }
     } else if (strcmp(method, "quark") == 0) {
-        const tola_value *w = word_find(b, c, "global_quant_config.weight");
+        const tola_value *w = families_find(c, "global_quant_config.weight");
         if (w != NULL && w->kind == TOLA_VALUE_MAP) {
-            const char *dtype = tola_value_str(word_find(b, w, "dtype"), "");
+            const char *dtype = tola_value_str(families_find(w, "dtype"), "");
             q->scheme = scheme_of_word(has(dtype, "fp4") ? "mxfp4" : dtype,
                                        word_count_in(b, w, "group_size", SHAPE_MOST_WIDTH, 0));
         }
-        read_list(b, word_find(b, c, "exclude"), &q->left, &q->left_count);
+        read_list(b, families_find(c, "exclude"), &q->left, &q->left_count);
         q->heads = true;
     } else if (algo[0] != '\0') {
         const uint64_t group = word_count_in(b, c, "group_size quantization.group_size", SHAPE_MOST_WIDTH, 0);
-        read_listed(b, q, word_find(b, c, "quantized_layers quantization.quantized_layers"));
+        read_listed(b, q, families_find(c, "quantized_layers quantization.quantized_layers"));
         if (!q->only_listed) q->scheme = scheme_of_word(algo, group);
-        q->heads = word_find(b, c, "ignore exclude_modules quantization.exclude_modules") != NULL;
-    } else if (word_find(b, c, "config_groups") != NULL)
+        q->heads = families_find(c, "ignore exclude_modules quantization.exclude_modules") != NULL;
+    } else if (families_find(c, "config_groups") != NULL)
         read_groups(b, q, c);
     else if (bits > 0)
         q->scheme = (quant_scheme){ .bits = (double)bits, .scale_bits = 32, .group = group_of(b, c, "group_size") };
@@ -349,7 +349,7 @@ static void read_method(shape_build *b, shape_quant *q, const tola_value *c) {
 
 void quant_read(shape_build *b) {
     const tola_value *c =
-        word_find(b, b->whole, "quantization_config text_config.quantization_config compression_config");
+        families_find(b->whole, "quantization_config text_config.quantization_config compression_config");
     if (c == NULL) c = b->beside;
     if (c == NULL) return;
     if (c->kind != TOLA_VALUE_MAP) {
@@ -365,7 +365,7 @@ void quant_read(shape_build *b) {
     b->quant = q;
     read_method(b, q, c);
     read_list(b,
-              word_find(b, c,
+              families_find(c,
                         "ignore exclude_modules modules_to_not_convert llm_int8_skip_modules ignored_layers "
                         "quantization.exclude_modules"),
               &q->left, &q->left_count);

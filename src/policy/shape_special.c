@@ -155,7 +155,7 @@ static void deepseek4_layer(shape_build *b, const decoder *d, uint32_t layer) {
 
 /* Layers found by a search: each says how many heads share a key, how wide its feed-forward is, or that it has none. */
 static void deci_layer(shape_build *b, const decoder *d, uint32_t layer) {
-    const tola_value *list = word_find(b, b->text, "block_configs");
+    const tola_value *list = families_find(b->text, "block_configs");
     if (list == NULL || list->kind != TOLA_VALUE_ARRAY || list->as.array.count < d->layers) {
         shape_fail(b, TOLA_E_FORMAT, "block_configs is no list of %" PRIu64 " layers", d->layers);
         return;
@@ -179,7 +179,7 @@ static void deci_layer(shape_build *b, const decoder *d, uint32_t layer) {
         piece(b, PIECE_DENSE, "mlp.linear_mlp", 1, d->width, d->width);
         return;
     }
-    const tola_value *mult = word_find(b, &block, "ffn.ffn_mult");
+    const tola_value *mult = families_find(&block, "ffn.ffn_mult");
     const double times = tola_value_f64(mult, 0);
     if (!(times > 0) || times > 4096) {
         shape_fail(b, TOLA_E_FORMAT, "ffn.ffn_mult of layer %u is no number between 0 and 4096", layer);
@@ -200,7 +200,7 @@ bool shape_special_layer(shape_build *b, const decoder *d, uint32_t layer) {
         gemma3n_layer(b, d, layer);
     else if (strcmp(t, "deepseek_v4") == 0)
         deepseek4_layer(b, d, layer);
-    else if (word_find(b, b->text, "block_configs") != NULL)
+    else if (families_find(b->text, "block_configs") != NULL)
         deci_layer(b, d, layer);
     else
         return false;

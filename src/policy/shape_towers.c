@@ -13,7 +13,7 @@ typedef struct tower {
 
 static uint64_t word(const tower *t, const char *key, uint64_t fallback) {
     int64_t known;
-    if (t->v != NULL && word_find(t->b, t->v, key) != NULL)
+    if (t->v != NULL && families_find(t->v, key) != NULL)
         return word_count_in(t->b, t->v, key, SHAPE_MOST_WIDTH, fallback);
     for (const char *p = key; *p != '\0';) {
         const size_t n = strcspn(p, " ");
@@ -276,8 +276,8 @@ static void one_tower(shape_build *b, const char *outer, const tola_value *visio
 
 void shape_towers(shape_build *b) {
     const char *outer = tola_value_str(tola_value_get(b->whole, "model_type"), "");
-    const tola_value *vision = word_find(b, b->whole, "vision_config thinker_config.vision_config"),
-                     *audio = word_find(b, b->whole, "audio_config speech_config thinker_config.audio_config");
+    const tola_value *vision = families_find(b->whole, "vision_config thinker_config.vision_config"),
+                     *audio = families_find(b->whole, "audio_config speech_config thinker_config.audio_config");
     const bool nested = b->text != b->whole;
     if (strcmp(outer, "fuyu") == 0) { /* patches go into the language model as they are */
         const tower t = { b, b->whole, b->defaults };

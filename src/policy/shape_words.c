@@ -37,28 +37,6 @@ void shape_note(shape_build *b, const char *format, ...) {
     b->notes[b->note_count++] = copy;
 }
 
-const tola_value *word_find(const shape_build *b, const tola_value *map, const char *keys) {
-    char part[64];
-    (void)b;
-    for (const char *p = keys; *p != '\0';) {
-        const size_t n = strcspn(p, " ");
-        const tola_value *at = map;
-        for (size_t i = 0; i < n && at != NULL;) {
-            size_t m = 0;
-            while (i + m < n && p[i + m] != '.') m++;
-            if (m >= sizeof part) return NULL;
-            memcpy(part, p + i, m);
-            part[m] = '\0';
-            at = tola_value_get(at, part);
-            i += m + 1;
-        }
-        if (at != NULL && at->kind != TOLA_VALUE_NULL) return at;
-        p += n;
-        p += strspn(p, " ");
-    }
-    return NULL;
-}
-
 bool word_in(const char *list, const char *word) {
     if (list == NULL || word == NULL) return false;
     const size_t length = strlen(word);
@@ -102,12 +80,11 @@ static bool default_of(const shape_build *b, const char *keys, int64_t *value) {
 }
 
 /* The key of `keys` under which `value` was found, for messages. */
-static void key_of(const shape_build *b, const tola_value *map, const char *keys, const tola_value *value,
-                   char key[64]) {
+static void key_of(const tola_value *map, const char *keys, const tola_value *value, char key[64]) {
     for (const char *p = keys; *p != '\0';) {
         const size_t n = strcspn(p, " ");
         snprintf(key, 64, "%.*s", (int)(n < 63 ? n : 63), p);
-        if (word_find(b, map, key) == value) return;
+        if (families_find(map, key) == value) return;
         p += n;
         p += strspn(p, " ");
     }
@@ -131,7 +108,7 @@ static uint64_t check_count(shape_build *b, const tola_value *map, const char *k
              v->as.f64 == (double)(uint64_t)v->as.f64)
         n = (uint64_t)v->as.f64;
     else {
-        key_of(b, map, keys, v, key);
+        key_of(map, keys, v, key);
         if (v->kind == TOLA_VALUE_INT)
             shape_fail(b, TOLA_E_FORMAT, "%s is %" PRId64 ", not a count", key, v->as.i64);
         else if (v->kind == TOLA_VALUE_FLOAT)
@@ -141,7 +118,7 @@ static uint64_t check_count(shape_build *b, const tola_value *map, const char *k
         return 0;
     }
     if (n > most) {
-        key_of(b, map, keys, v, key);
+        key_of(map, keys, v, key);
         shape_fail(b, TOLA_E_LIMIT, "%s is %" PRIu64 ", beyond %" PRIu64, key, n, most);
         return 0;
     }
@@ -149,12 +126,12 @@ static uint64_t check_count(shape_build *b, const tola_value *map, const char *k
 }
 
 uint64_t word_count_in(shape_build *b, const tola_value *map, const char *keys, uint64_t most, uint64_t fallback) {
-    const tola_value *v = word_find(b, map, keys);
+    const tola_value *v = families_find(map, keys);
     return v == NULL ? fallback : check_count(b, map, keys, v, most);
 }
 
 uint64_t word_count(shape_build *b, const char *keys, uint64_t most, uint64_t fallback) {
-    const tola_value *v = word_find(b, b->text, keys);
+    const tola_value *v = families_find(b->text, keys);
     int64_t known;
     if (v != NULL) return check_count(b, b->text, keys, v, most);
     return default_of(b, keys, &known) && known >= 0 ? (uint64_t)known : fallback;
@@ -164,19 +141,19 @@ uint64_t word_need(shape_build *b, const char *keys, uint64_t most) {
     const uint64_t n = word_count_in(b, b->text, keys, most, 0); /* a default would be another model */
     if (n == 0 && shape_ok(b)) {
         const int first = (int)strcspn(keys, " ");
-        const bool there = word_find(b, b->text, keys) != NULL;
+        const bool there = families_find(b->text, keys) != NULL;
         shape_fail(b, TOLA_E_FORMAT, there ? "%.*s is 0" : "%.*s is missing", first, keys);
     }
     return n;
 }
 
 double word_number(shape_build *b, const char *keys, double fallback) {
-    const tola_value *v = word_find(b, b->text, keys);
+    const tola_value *v = families_find(b->text, keys);
     if (v == NULL) return fallback;
     if (v->kind == TOLA_VALUE_FLOAT || v->kind == TOLA_VALUE_UINT || v->kind == TOLA_VALUE_INT)
         return tola_value_f64(v, fallback);
     char key[64] = "";
-    key_of(b, b->text, keys, v, key);
+    key_of(b->text, keys, v, key);
     shape_fail(b, TOLA_E_FORMAT, "%s is %s, not a number", key, kind_of(v));
     return fallback;
 }
@@ -185,25 +162,25 @@ static bool check_bool(shape_build *b, const tola_value *map, const char *keys, 
     if (v->kind == TOLA_VALUE_BOOL) return v->as.boolean;
     if (v->kind == TOLA_VALUE_UINT && v->as.u64 <= 1) return v->as.u64 == 1;
     char key[64] = "";
-    key_of(b, map, keys, v, key);
+    key_of(map, keys, v, key);
     shape_fail(b, TOLA_E_FORMAT, "%s is %s, not true or false", key, kind_of(v));
     return false;
 }
 
 bool word_bool_in(shape_build *b, const tola_value *map, const char *keys, bool fallback) {
-    const tola_value *v = word_find(b, map, keys);
+    const tola_value *v = families_find(map, keys);
     return v == NULL ? fallback : check_bool(b, map, keys, v);
 }
 
 bool word_bool(shape_build *b, const char *keys, bool fallback) {
-    const tola_value *v = word_find(b, b->text, keys);
+    const tola_value *v = families_find(b->text, keys);
     int64_t known;
     if (v != NULL) return check_bool(b, b->text, keys, v);
     return default_of(b, keys, &known) ? known != 0 : fallback;
 }
 
 const char *word_text(shape_build *b, const char *keys, const char *fallback) {
-    const tola_value *v = word_find(b, b->text, keys);
+    const tola_value *v = families_find(b->text, keys);
     return v != NULL && v->kind == TOLA_VALUE_STRING ? v->as.string.data : fallback;
 }
 
@@ -213,13 +190,13 @@ bool word_is(shape_build *b, const char *keys, const char *value) { return strcm
 static const tola_value *list_of(shape_build *b, const char *keys, const tola_value *v, uint64_t layers) {
     if (v->as.array.count >= layers) return v;
     char key[64] = "";
-    key_of(b, b->text, keys, v, key);
+    key_of(b->text, keys, v, key);
     shape_fail(b, TOLA_E_FORMAT, "%s has %zu items for %" PRIu64 " layers", key, v->as.array.count, layers);
     return NULL;
 }
 
 uint64_t word_item(shape_build *b, const char *keys, uint64_t i, uint64_t layers, uint64_t most, uint64_t fallback) {
-    const tola_value *v = word_find(b, b->text, keys);
+    const tola_value *v = families_find(b->text, keys);
     if (v == NULL || v->kind != TOLA_VALUE_ARRAY) return word_count(b, keys, most, fallback);
     if (list_of(b, keys, v, layers) == NULL) return 0;
     const tola_value item = tola_value_at(v, (size_t)i);
@@ -229,7 +206,7 @@ uint64_t word_item(shape_build *b, const char *keys, uint64_t i, uint64_t layers
 }
 
 const char *word_item_text(shape_build *b, const char *keys, uint64_t i, uint64_t layers) {
-    const tola_value *v = word_find(b, b->text, keys);
+    const tola_value *v = families_find(b->text, keys);
     if (v == NULL || v->kind != TOLA_VALUE_ARRAY || list_of(b, keys, v, layers) == NULL) return NULL;
     if (v->as.array.count > 0 && v->element == TOLA_VALUE_STRING)
         return ((const tola_string *)v->as.array.items)[i].data;
