@@ -210,8 +210,9 @@ ALWAYS vf small_block(const small_type *t, const rows *r, size_t at, acts x, con
     return acc;
 }
 
-ALWAYS acts small_next(acts x) {
-    return (acts){ x.q + 32, x.d + 1, x.sums + 2, x.first + 1 };
+/* At the next block; there are `first` only of codes with an offset. */
+ALWAYS acts small_next(const small_type *t, acts x) {
+    return (acts){ x.q + 32, x.d + 1, x.sums + 2, t->offset ? x.first + 1 : x.first };
 }
 
 /* Two blocks at a time: half the bookkeeping, which is a fifth of the speed of q4_0. */
@@ -228,7 +229,7 @@ ALWAYS vf small_step(const small_type *t, rows r, acts x, size_t blocks) {
             if (b + p + EARLY < blocks && !with_head) small_collect(t, &r, p + EARLY, b + p + EARLY, &scales);
         for (size_t p = 0; p < 2 && b + p < blocks; p++) {
             acc = small_block(t, &r, p * t->bytes, x, &scales, b % (2 * EARLY) + p, acc);
-            x = small_next(x);
+            x = small_next(t, x);
         }
         rows_advance(&r, 2 * t->bytes);
     }
