@@ -1,4 +1,5 @@
 #include "base/energy.h"
+#include "base/source.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -15,13 +16,6 @@ static bool read_line(const char *path, char *text, int cap) {
     return got;
 }
 
-static bool read_number(const char *path, uint64_t *out) {
-    char text[64], *end;
-    if (!read_line(path, text, sizeof text) || text[0] < '0' || text[0] > '9') return false;
-    *out = strtoull(text, &end, 10);
-    return *end == 0;
-}
-
 static void add_zone(const char *root, const char *name, energy_meter *m) {
     char path[320], label[64];
     energy_zone z;
@@ -30,9 +24,9 @@ static void add_zone(const char *root, const char *name, energy_meter *m) {
     if (!read_line(path, label, sizeof label)) return;
     if (strncmp(label, "package", 7) != 0 && strcmp(label, "dram") != 0) return;
     if (snprintf(path, sizeof path, "%s/%s/max_energy_range_uj", root, name) >= (int)sizeof path) return;
-    if (!read_number(path, &z.range)) return;
+    if (!source_number(path, &z.range)) return;
     if (snprintf(z.path, sizeof z.path, "%s/%s/energy_uj", root, name) >= (int)sizeof z.path) return;
-    if (read_number(z.path, &z.last)) m->zones[m->count++] = z;
+    if (source_number(z.path, &z.last)) m->zones[m->count++] = z;
 }
 
 bool energy_open(const char *root, energy_meter *out) {
@@ -51,7 +45,7 @@ void energy_sample(energy_meter *m) {
     for (unsigned i = 0; i < m->count; i++) {
         energy_zone *z = &m->zones[i];
         uint64_t now;
-        if (!read_number(z->path, &now)) {
+        if (!source_number(z->path, &now)) {
             m->failed = true;
             continue;
         }

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -213,4 +215,15 @@ tola_status source_open_memory(const char *name, const void *data, size_t bytes,
     m->data = data;
     *out = &m->base;
     return TOLA_OK;
+}
+
+bool source_number(const char *path, uint64_t *out) {
+    FILE *f = fopen(path, "re");
+    if (!f) return false;
+    char line[64], *end = line;
+    const bool found = fgets(line, sizeof line, f) != NULL;
+    fclose(f);
+    if (!found || line[0] < '0' || line[0] > '9') return false;
+    *out = strtoull(line, &end, 10);
+    return *end == 0 || *end == '\n';
 }

@@ -43,4 +43,8 @@ const uint8_t *source_map(source *s); /* NULL where it cannot be mapped */
 void source_release(source *s, uint64_t offset, uint64_t bytes);
 void source_close(source *s); /* NULL is fine */
 
+/* A file of the system that is one number on one line (/sys, control groups). False: no such file, or something else
+ * ("max"). */
+bool source_number(const char *path, uint64_t *out);
+
 #endif

@@ -7,24 +7,13 @@
 
 #include <tola/machine.h>
 
+#include "base/source.h"
 #include "policy/device.h"
 
 #define ROUNDS 3
 #define READ_LEAST ((uint64_t)4 << 20) /* what a token reads, so that caches serve both alike */
 #define READ_MOST ((uint64_t)1 << 30)
 #define NO_LIMIT (UINT64_MAX / 4) /* version 1 says "no limit" with a number near 2^63 */
-
-/* The first number of a file of one line; false: no such file, or no number ("max"). */
-static bool read_number(const char *path, uint64_t *out) {
-    FILE *f = fopen(path, "re");
-    if (!f) return false;
-    char line[64], *end = line;
-    bool found = fgets(line, sizeof line, f) != NULL;
-    fclose(f);
-    if (!found || line[0] < '0' || line[0] > '9') return false;
-    *out = strtoull(line, &end, 10);
-    return end > line;
-}
 
 /* The smallest limit of the group and those around it, and what is left below that; UINT64_MAX where there is none. */
 typedef struct group {
@@ -35,10 +24,10 @@ static void look_at(group *g, const char *folder, const char *limit_name, const 
     char path[4200];
     uint64_t limit, used;
     snprintf(path, sizeof path, "%s/%s", folder, limit_name);
-    if (!read_number(path, &limit) || limit >= NO_LIMIT) return;
+    if (!source_number(path, &limit) || limit >= NO_LIMIT) return;
     if (limit < g->limit) g->limit = limit;
     snprintf(path, sizeof path, "%s/%s", folder, used_name);
-    if (read_number(path, &used) && limit - (used < limit ? used : limit) < g->left)
+    if (source_number(path, &used) && limit - (used < limit ? used : limit) < g->left)
         g->left = limit - (used < limit ? used : limit);
 }
 
