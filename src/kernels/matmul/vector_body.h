@@ -67,6 +67,12 @@ ALWAYS void rows_advance(rows *r, size_t bytes) {
     for (size_t i = 0; i < LANES; i++) r->base[i] += bytes;
 }
 
+/* Asks for the line AHEAD of byte `at` of the rows (., j). Types of large blocks do so between their products: all
+ * lines of a block at once would wait for one another, and the products behind them. */
+ALWAYS void ask(const rows *r, size_t j, size_t at) {
+    for (size_t i = 0; i < LANES; i++) __builtin_prefetch(row_at(r, i, j) + AHEAD + at, 0, 3);
+}
+
 /* ---- sums ---- */
 
 /* Row (i, j): the sum of the dwords of lane i of v[j]. */
@@ -317,9 +323,14 @@ ALWAYS vf minima_add(vf acc, const vi minima[4], vf dmin, const acts *x) {
     return fnma_f(to_f(sum4(minima)), mul_f(dmin, set_f(*x->d)), acc);
 }
 
+ALWAYS void super_next_asked(rows *r, acts *x, size_t bytes) { /* `ask` has been called for what comes */
+    for (size_t i = 0; i < LANES; i++) r->base[i] += bytes;
+    *x = (acts){ .q = x->q + 256, .d = x->d + 1, .sums = x->sums + 16, .first = x->first };
+}
+
 ALWAYS void super_next(rows *r, acts *x, size_t bytes) {
     rows_advance(r, bytes);
-    *x = (acts){ .q = x->q + 256, .d = x->d + 1, .sums = x->sums + 16, .first = x->first };
+    super_next_asked(r, x, 0);
 }
 
 /* Bit `from` of every byte at bit `to`, among others. */
@@ -366,6 +377,7 @@ ALWAYS vf q45_k_step(bool five, rows r, acts x, size_t blocks) {
             for (int p = 0; p < 4; p++) {
                 const int8_t *q = x.q + 64 * p;
                 vi v[2];
+                if (LINE * (size_t)p < bytes) ask(&r, j, LINE * (size_t)p);
                 load32(&r, j, qs + 32 * (size_t)p, v);
                 vi low0 = and(v[0], set8(15)), low1 = and(v[1], set8(15));
                 vi high0 = and(shr16(v[0], 4), set8(15)), high1 = and(shr16(v[1], 4), set8(15));
@@ -383,7 +395,7 @@ ALWAYS vf q45_k_step(bool five, rows r, acts x, size_t blocks) {
         vi d = dwords(head, 0);
         acc = super_add(acc, sums, low_f16(d), &x);
         acc = minima_add(acc, minima, low_f16(shr32(d, 16)), &x);
-        super_next(&r, &x, bytes);
+        super_next_asked(&r, &x, bytes);
     }
     return acc;
 }
@@ -405,6 +417,7 @@ ALWAYS vf q6_k_step(rows r, acts x, size_t blocks) {
                 load32(&r, j, 64 * h + 32, l1);
                 load32(&r, j, 128 + 32 * h, high);
                 for (size_t c = 0; c < 2; c++) {
+                    ask(&r, j, LINE * (2 * h + c));
                     const int8_t *q = x.q + 128 * h + 16 * c;
                     const vi low[4] = { l0[c], l1[c], shr16(l0[c], 4), shr16(l1[c], 4) };
                     for (int s = 0; s < 4; s++) {
@@ -418,7 +431,7 @@ ALWAYS vf q6_k_step(rows r, acts x, size_t blocks) {
             sums[j] = sub32(sums[j], shl32(by_sums(scales[0], scales[1], x.sums), 5)); /* codes less 32 */
         }
         acc = super_add(acc, sums, load_f16(d[b % 2]), &x);
-        super_next(&r, &x, 210);
+        super_next_asked(&r, &x, 210);
     }
     return acc;
 }
