@@ -175,11 +175,12 @@ def speeds(model, threads, args, label, report):
         shares = {}
         for limit in found["tola"][0]["shares"]:
             values = [r["shares"][limit] for r in found["tola"]]
-            if (limit == "read") == (key == "decode") and None not in values:
+            if limit.startswith("read") == (key == "decode") and None not in values:
                 shares[limit] = spread(values)
         row["shares"] = shares
         # a limit of arithmetic that this type is not computed in can be exceeded, and says nothing
-        line += "".join(f", {100 * s['median']:.1f} % of {limit}" for limit, s in shares.items() if s["median"] <= 1)
+        line += "".join(f", {100 * s['median']:.1f} % of {limit}" for limit, s in shares.items()
+                        if key == "decode" or s["median"] <= 1)
         for p in chosen:
             ratios = [a / r[key] for a, r in zip(own, found[p.name])]
             row["peers"][p.name] = {"tokens_per_s": spread([r[key] for r in found[p.name]]), "ratio": spread(ratios)}

@@ -9,15 +9,16 @@ extern "C" {
 #endif
 
 typedef enum tola_limit {
-    TOLA_LIMIT_READ,       /* bytes a second, from memory */
+    TOLA_LIMIT_READ,       /* bytes a second, from memory, in the best of several ways */
     TOLA_LIMIT_F32,        /* operations a second, a multiplication and an addition being two: fused multiply-add */
     TOLA_LIMIT_BF16,       /* products of pairs in bf16, summed in f32 */
     TOLA_LIMIT_INT8,       /* products of fours in 8 bits, summed in 32 (VNNI, dot product) */
     TOLA_LIMIT_BF16_TILES, /* the same in tiles (AMX) */
     TOLA_LIMIT_INT8_TILES,
+    TOLA_LIMIT_READ_PLAIN, /* bytes a second by a loop from front to back that asks for nothing ahead, as most tools have */
     TOLA_LIMIT_COUNT
 } tola_limit;
-TOLA_API const char *tola_limit_name(tola_limit limit); /* "read", "f32", "bf16", "int8", "bf16_tiles", "int8_tiles" */
+TOLA_API const char *tola_limit_name(tola_limit limit); /* "read", "f32", ..., "read_plain" */
 
 typedef struct tola_machine tola_machine;
 /* Memory of `read_bytes` to be read, taken and touched; at least 1 MiB. */

@@ -137,6 +137,9 @@ static tola_status measure_decode(bench *b, const subject *s, double *speed, tol
     return status;
 }
 
+/* A limit of decode; the others are of prefill. */
+static bool is_reading(int limit) { return limit == TOLA_LIMIT_READ || limit == TOLA_LIMIT_READ_PLAIN; }
+
 static tola_status measure_subject(bench *b, subject *s, size_t round, tola_error *err) {
     double limits[TOLA_LIMIT_COUNT], prefill = NAN, decode = NAN;
     tola_status status = tola_machine_measure(b->machine, s->threads, limits, err);
@@ -146,7 +149,7 @@ static tola_status measure_subject(bench *b, subject *s, size_t round, tola_erro
     s->prefill.values[round] = prefill;
     s->decode.values[round] = decode;
     for (int i = 0; i < TOLA_LIMIT_COUNT; i++) {
-        double used = i == TOLA_LIMIT_READ ? decode * (double)b->info->active_bytes
+        double used = is_reading(i) ? decode * (double)b->info->active_bytes
                                            : prefill / (double)b->set->prompt * b->operations;
         s->limits[i].values[round] = limits[i];
         s->shares[i].values[round] = limits[i] > 0 ? used / limits[i] : NAN;
@@ -209,9 +212,9 @@ static void json_subject(tola_json *j, const bench *b, const subject *s) {
         if (!(limit.median > 0)) continue;
         tola_json_key(j, tola_limit_name((tola_limit)i));
         tola_json_begin_object(j);
-        json_spread(j, i == TOLA_LIMIT_READ ? "bytes_per_s" : "operations_per_s", limit);
-        if (i == TOLA_LIMIT_READ ? b->set->generate : b->set->prompt)
-            json_spread(j, i == TOLA_LIMIT_READ ? "decode_share" : "prefill_share",
+        json_spread(j, is_reading(i) ? "bytes_per_s" : "operations_per_s", limit);
+        if (is_reading(i) ? b->set->generate : b->set->prompt)
+            json_spread(j, is_reading(i) ? "decode_share" : "prefill_share",
                         spread_of(&s->shares[i], b->rounds));
         tola_json_end_object(j);
     }
@@ -266,7 +269,7 @@ static void table_subject(out_table *t, const bench *b, const subject *s) {
     }
     for (int i = 0; i < TOLA_LIMIT_COUNT; i++) {
         spread limit = spread_of(&s->limits[i], b->rounds), used = spread_of(&s->shares[i], b->rounds);
-        const bool read = i == TOLA_LIMIT_READ;
+        const bool read = is_reading(i);
         if (!(limit.median > 0)) continue;
         share[0] = 0;
         if (!isnan(used.median))
@@ -395,8 +398,8 @@ const cli_verb cmd_bench = {
     .description =
         "Reads a prompt of random tokens at once (prefill) and then further tokens one by one (decode), in rounds, "
         "and prints medians and extremes of tokens per second. In the same rounds and with the same threads it "
-        "measures what the machine gives: the speed of reading memory (the best of several ways, over as many bytes "
-        "as a token reads), and multiplications and additions per second in f32, bf16 and int8, where there are "
+        "measures what the machine gives: the speed of reading memory (the best of several ways, and a plain loop, over as many "
+        "bytes as a token reads), and multiplications and additions per second in f32, bf16 and int8, where there are "
         "tiles in those, too.\n"
         "\n"
         "Decode is held against reading: tokens per second times the bytes of weights that a token reads. Prefill "

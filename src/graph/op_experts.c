@@ -202,11 +202,14 @@ const graph_op_row op_expert_prepare = { .name = "prepared rows of experts", .by
 
 /* ---- products ---- */
 
-/* Into how many runs of rows each active expert's matrix is cut. */
+/* Into how many runs of rows each active expert's matrix is cut. One token: as few as give every thread some, since
+ * each begins with waiting for the memory. */
 static size_t cuts(const op_call *c, size_t active) {
     const graph_weight *w = c->node->w[0];
+    const bool one = c->batch->tokens == 1;
     size_t n = (4 * (size_t)c->plan->threads + active - 1) / active;
-    const size_t by_size = w->rows * w->row_bytes / ((size_t)512 << 10), most = (w->rows + MATMUL_ROWS - 1) / MATMUL_ROWS;
+    const size_t piece = (size_t)(one ? 4096 : 512) << 10, by_size = w->rows * w->row_bytes / piece;
+    const size_t most = (w->rows + MATMUL_ROWS - 1) / MATMUL_ROWS;
     if (n < by_size) n = by_size;
     return n < most ? n : most;
 }

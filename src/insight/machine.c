@@ -25,7 +25,7 @@ struct tola_machine {
 };
 
 const char *tola_limit_name(tola_limit limit) {
-    static const char *const names[TOLA_LIMIT_COUNT] = { "read", "f32", "bf16", "int8", "bf16_tiles", "int8_tiles" };
+    static const char *const names[TOLA_LIMIT_COUNT] = { "read", "f32", "bf16", "int8", "bf16_tiles", "int8_tiles", "read_plain" };
     return (unsigned)limit < TOLA_LIMIT_COUNT ? names[limit] : "?";
 }
 
@@ -87,15 +87,16 @@ static tola_status run_all(sprint *s, pool *p, double *seconds, tola_error *err)
     return TOLA_OK;
 }
 
-static tola_status measure_reading(tola_machine *m, sprint *s, pool *p, double *out, tola_error *err) {
-    double best = 0, seconds;
+static tola_status measure_reading(tola_machine *m, sprint *s, pool *p, double out[TOLA_LIMIT_COUNT], tola_error *err) {
+    double seconds;
     s->loop = NULL;
     for (s->pattern = 0; s->pattern < PEAK_PATTERNS; s->pattern++) {
         TRY(run_all(s, p, &seconds, err));
         for (unsigned i = 0; i < s->threads; i++) m->sum += s->sums[i];
-        if ((double)m->bytes / seconds > best) best = (double)m->bytes / seconds;
+        const double speed = (double)m->bytes / seconds;
+        if (s->pattern == PEAK_PLAIN) out[TOLA_LIMIT_READ_PLAIN] = speed;
+        if (speed > out[TOLA_LIMIT_READ]) out[TOLA_LIMIT_READ] = speed;
     }
-    *out = best;
     return TOLA_OK;
 }
 
@@ -133,7 +134,7 @@ tola_status tola_machine_measure(tola_machine *m, unsigned threads, double out[T
     if (!s.seconds || !s.sums || pthread_barrier_init(&s.gate, NULL, s.threads) != 0) {
         status = err_nomem(err, "measuring the machine");
     } else {
-        status = measure_reading(m, &s, p, &found[TOLA_LIMIT_READ], err);
+        status = measure_reading(m, &s, p, found, err);
         for (size_t i = 0; status == TOLA_OK && i < sizeof loops / sizeof *loops; i++)
             status = measure_loop(m, &s, p, loops[i].kind, &found[loops[i].limit], err);
         pthread_barrier_destroy(&s.gate);

@@ -32,6 +32,7 @@ static void test_machine(void **state) {
     for (unsigned threads = 1; threads <= 3; threads++) {
         assert_int_equal(tola_machine_measure(m, threads, found, &err), TOLA_OK);
         assert_true(found[TOLA_LIMIT_READ] > 0 && found[TOLA_LIMIT_F32] > 0);
+        assert_true(found[TOLA_LIMIT_READ_PLAIN] > 0 && found[TOLA_LIMIT_READ_PLAIN] <= found[TOLA_LIMIT_READ]);
     }
     tola_machine_close(m);
     tola_machine_close(NULL);

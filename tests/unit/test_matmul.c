@@ -147,7 +147,8 @@ static bool bf16_like(tola_dtype type) {
     return matmul_type_get(type)->kind == MATMUL_BF16;
 }
 
-/* Every path over rows [first, first + count), with canaries around each row of y. */
+/* Every path over rows [first, first + count), with canaries around each row of y. Where tokens are taken one after the
+ * other, nothing is prepared for tiles: then that product alone. */
 static void check_paths(job *j, size_t first, size_t count) {
     matmul_path paths[MATMUL_PATHS_MOST];
     size_t n = matmul_paths(paths);
@@ -155,13 +156,18 @@ static void check_paths(job *j, size_t first, size_t count) {
     size_t stride = j->rows + 5;
     float *y = malloc((j->tokens * stride + 5) * sizeof *y), canary = 12345.0f;
     if (!y) abort();
+    const matmul_vector_fn vector = matmul_vector_for(j->type, j->tokens);
+    if (vector) n = 1, paths[0] = (matmul_path){ "one token", ~0u, &matmul_tile_scalar };
     for (size_t p = 0; p < n; p++) {
         const matmul_type *type = matmul_type_get(j->type);
         if (!(paths[p].kinds >> type->kind & 1)) continue;
         void *scratch = aligned(paths[p].tile->scratch(type, j->k, j->tokens));
         for (size_t i = 0; i < j->tokens * stride + 5; i++) y[i] = canary;
-        paths[p].tile->rows(j->type, j->w + first * j->row_bytes, j->row_bytes, &acts, y + 5 + first, stride, count,
-                            scratch);
+        for (size_t t = 0; vector && t < j->tokens; t++)
+            vector(j->w + first * j->row_bytes, j->row_bytes, &acts, t, y + 5 + first + t * stride, count);
+        if (!vector)
+            paths[p].tile->rows(j->type, j->w + first * j->row_bytes, j->row_bytes, &acts, y + 5 + first, stride, count,
+                                scratch);
         for (size_t i = 0; i < j->tokens * stride + 5; i++) {
             size_t t = i < 5 ? 0 : (i - 5) / stride, r = i < 5 ? SIZE_MAX : (i - 5) % stride;
             bool inside = r >= first && r < first + count;

@@ -105,6 +105,47 @@ matmul_acts matmul_view(tola_dtype weights, size_t k, size_t tokens, const void 
     return lay_out(weights, k, &l);
 }
 
+size_t matmul_paths(matmul_path *out) {
+    size_t n = 0;
+#if defined(__x86_64__) || defined(__aarch64__)
+    const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
+    const cpu_features *cpu = cpu_get();
+#endif
+#if defined(__x86_64__)
+    if (tiles_of_int8()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
+    const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
+    if (tiles_of_bf16()) out[n++] = (matmul_path){ "amx", 1u << MATMUL_BF16, &matmul_floats_amx };
+    if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
+    if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
+    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
+        out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
+    if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
+    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
+        out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
+#elif defined(__aarch64__)
+    if (cpu->level == CPU_NEON && cpu->neon_i8mm) out[n++] = (matmul_path){ "i8mm", blocks, &matmul_tile_i8mm };
+    if (cpu->level == CPU_NEON && cpu->neon_dotprod)
+        out[n++] = (matmul_path){ "dotprod", blocks, &matmul_tile_dotprod };
+    const unsigned floats = 1u << MATMUL_F32 | 1u << MATMUL_BF16;
+    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", blocks, &matmul_tile_neon };
+    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", floats, &matmul_floats_neon };
+#endif
+    out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
+    return n;
+}
+
+static const matmul_tile *tile_of(const matmul_type *type) {
+    matmul_path paths[MATMUL_PATHS_MOST];
+    matmul_paths(paths);
+    size_t i = 0;
+    while (!(paths[i].kinds >> type->kind & 1)) i++;
+    return paths[i].tile;
+}
+
+matmul_vector_fn matmul_vector_for(tola_dtype weights, size_t tokens) {
+    return tokens == 1 || tokens < tile_of(matmul_type_get(weights))->least ? matmul_vector_get(weights) : NULL;
+}
+
 static matmul_quantize_fn quantize_of_this(void) {
 #if defined(__x86_64__)
     if (cpu_get()->level == CPU_AVX512) return matmul_quantize_avx512;
@@ -113,6 +154,18 @@ static matmul_quantize_fn quantize_of_this(void) {
     if (cpu_get()->level == CPU_NEON) return matmul_quantize_neon;
 #endif
     return matmul_quantize_scalar;
+}
+
+/* What an offset adds to the products of a group of one token. */
+static int32_t of_offset(const matmul_type *type, const int16_t *sums, size_t group) {
+    return -type->offset * (type->group == 32 ? sums[2 * group] + sums[2 * group + 1] : sums[group]);
+}
+
+/* What follows from the sums of a token for the vector paths. */
+static void add_up(const matmul_type *type, const matmul_acts *x, size_t token) {
+    int32_t *first = (int32_t *)x->first + token * x->first_stride;
+    const int16_t *sums = x->sums + token * x->sums_stride;
+    for (size_t g = 0; x->first && g < x->k / type->group; g++) first[g] = of_offset(type, sums, g);
 }
 
 /* What follows from q, d and sums of tokens [first, first + count), at most a block of 16, for the tile paths: block by
@@ -127,10 +180,8 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
     }
     for (size_t g = 0; x->first && g < groups; g++) {
         int32_t *to = (int32_t *)x->first_across + g * x->across + first, *rows = (int32_t *)x->first + g;
-        for (size_t t = 0; t < count; t++) {
-            const int16_t *s = sums + t * apart + wide * g;
-            to[t] = rows[(first + t) * x->first_stride] = -type->offset * (wide == 2 ? s[0] + s[1] : s[0]);
-        }
+        for (size_t t = 0; t < count; t++)
+            to[t] = rows[(first + t) * x->first_stride] = of_offset(type, sums + t * apart, g);
     }
     for (size_t g = 0; x->d_sums && g < groups; g++) {
         float *to = (float *)x->d_sums + g * x->across + first;
@@ -181,6 +232,7 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
     const matmul_type *type = matmul_type_get(weights);
     const matmul_acts to = matmul_view(weights, k, tokens, prepared);
     const matmul_quantize_fn quantize = quantize_of_this();
+    const bool tiles = !matmul_vector_for(weights, tokens);
     for (size_t t = first; t < first + count; t++) {
         const float *row = x + t * x_stride;
         if (type->kind == MATMUL_F32) {
@@ -198,52 +250,16 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
             uint16_t *out = (uint16_t *)to.x + t * to.x_stride;
             cast_get()->f32_to_bf16(row, out, k, false);
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
-            if (to.x_tiles && (t % 16 == 15 || t + 1 == first + count)) put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
+            if (tiles && to.x_tiles && (t % 16 == 15 || t + 1 == first + count)) put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
         } else {
             int8_t *q = (int8_t *)to.q + t * to.q_stride;
             quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
                      (int16_t *)to.sums + t * to.sums_stride);
             memset(q + k, 0, to.q_stride - k);
-            if (t % 16 == 15 || t + 1 == first + count) add_ups(type, &to, t / 16 * 16, t % 16 + 1);
+            if (!tiles) add_up(type, &to, t);
+            else if (t % 16 == 15 || t + 1 == first + count) add_ups(type, &to, t / 16 * 16, t % 16 + 1);
         }
     }
-}
-
-size_t matmul_paths(matmul_path *out) {
-    size_t n = 0;
-#if defined(__x86_64__) || defined(__aarch64__)
-    const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
-    const cpu_features *cpu = cpu_get();
-#endif
-#if defined(__x86_64__)
-    if (tiles_of_int8()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
-    const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
-    if (tiles_of_bf16()) out[n++] = (matmul_path){ "amx", 1u << MATMUL_BF16, &matmul_floats_amx };
-    if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
-    if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
-    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
-        out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
-    if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
-    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
-        out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
-#elif defined(__aarch64__)
-    if (cpu->level == CPU_NEON && cpu->neon_i8mm) out[n++] = (matmul_path){ "i8mm", blocks, &matmul_tile_i8mm };
-    if (cpu->level == CPU_NEON && cpu->neon_dotprod)
-        out[n++] = (matmul_path){ "dotprod", blocks, &matmul_tile_dotprod };
-    const unsigned floats = 1u << MATMUL_F32 | 1u << MATMUL_BF16;
-    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", blocks, &matmul_tile_neon };
-    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", floats, &matmul_floats_neon };
-#endif
-    out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
-    return n;
-}
-
-static const matmul_tile *tile_of(const matmul_type *type) {
-    matmul_path paths[MATMUL_PATHS_MOST];
-    matmul_paths(paths);
-    size_t i = 0;
-    while (!(paths[i].kinds >> type->kind & 1)) i++;
-    return paths[i].tile;
 }
 
 size_t matmul_scratch_bytes(tola_dtype weights, size_t k, size_t tokens) {
@@ -259,10 +275,9 @@ void matmul_rows(tola_dtype weights, const void *w, size_t row_bytes, size_t k, 
         for (size_t t = 0; t < tokens; t++) memset(y + t * y_stride + first, 0, count * sizeof *y);
         return;
     }
-    const matmul_tile *tile = tile_of(matmul_type_get(weights));
-    matmul_vector_fn vector = tokens == 1 || tokens < tile->least ? matmul_vector_get(weights) : NULL;
+    const matmul_vector_fn vector = matmul_vector_for(weights, tokens);
     if (!vector) {
-        tile->rows(weights, rows, row_bytes, &x, y + first, y_stride, count, scratch);
+        tile_of(matmul_type_get(weights))->rows(weights, rows, row_bytes, &x, y + first, y_stride, count, scratch);
         return;
     }
     /* A few rows stay in the caches while they meet all tokens. */

@@ -68,6 +68,9 @@ matmul_acts matmul_view(tola_dtype weights, size_t k, size_t tokens, const void 
 typedef void (*matmul_vector_fn)(const void *w, size_t row_bytes, const matmul_acts *x, size_t token, float *y,
                                  size_t count);
 matmul_vector_fn matmul_vector_get(tola_dtype weights);        /* vector.c chooses */
+/* The product that so many tokens take one after the other; NULL: they go through the tile path, all at once. What that
+ * takes along (matmul_acts: tiles, pairs, across) is prepared only then. */
+matmul_vector_fn matmul_vector_for(tola_dtype weights, size_t tokens);
 matmul_vector_fn matmul_vector_avx512vnni(tola_dtype weights); /* vector_avx512vnni.c; and so on */
 matmul_vector_fn matmul_vector_avx2(tola_dtype weights);
 matmul_vector_fn matmul_vector_neon(tola_dtype weights);
