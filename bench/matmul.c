@@ -275,10 +275,13 @@ static bool agrees(tola_dtype type, size_t k, float got, float want) {
     return fabsf(got - want) <= 1e-3f * sqrtf((float)k) + 1e-3f * fabsf(want);
 }
 
-/* One type and shape through every path; the number of wrong results. */
+/* One type and shape through every path, or where tokens are taken one after the other through that product; the number
+ * of wrong results. */
 static size_t check(tola_dtype type, size_t k, size_t rows, size_t tokens) {
     matmul_path paths[MATMUL_PATHS_MOST];
-    const size_t n = matmul_paths(paths);
+    const matmul_vector_fn vector = matmul_vector_for(type, tokens);
+    const size_t n = vector ? 1 : matmul_paths(paths);
+    if (vector) paths[0] = (matmul_path){ .name = "one token", .kinds = ~0u };
     const size_t row_bytes = k / tola_dtype_block_elements(type) * tola_dtype_block_bytes(type);
     uint8_t *w = bench_memory(row_bytes * rows);
     float *x = bench_memory(k * tokens * sizeof *x), *y = bench_memory(rows * tokens * sizeof *y);
@@ -290,9 +293,10 @@ static size_t check(tola_dtype type, size_t k, size_t rows, size_t tokens) {
     matmul_acts acts = matmul_view(type, k, tokens, prepared);
     for (size_t p = 0; p < n; p++) {
         if (!(paths[p].kinds >> matmul_type_get(type)->kind & 1) || paths[p].tile == &matmul_tile_scalar) continue;
-        void *scratch = bench_memory(paths[p].tile->scratch(matmul_type_get(type), k, tokens));
+        void *scratch = bench_memory(vector ? 0 : paths[p].tile->scratch(matmul_type_get(type), k, tokens));
         size_t before = wrong;
-        paths[p].tile->rows(type, w, row_bytes, &acts, y, rows, rows, scratch);
+        if (!vector) paths[p].tile->rows(type, w, row_bytes, &acts, y, rows, rows, scratch);
+        for (size_t t = 0; vector && t < tokens; t++) vector(w, row_bytes, &acts, t, y + t * rows, rows);
         for (size_t t = 0; t < tokens; t++)
             for (size_t r = 0; r < rows; r++)
                 wrong += !agrees(type, k, y[t * rows + r], matmul_scalar_dot(type, w + r * row_bytes, &acts, t));
