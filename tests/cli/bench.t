@@ -5,6 +5,7 @@ $ tola bench "$FIXTURES/llama" --prompt 8 --generate 4 --rounds 1 --threads 1 > 
  1 prefill 8 N N N tokens/s 
  1 decode 4 N N N tokens/s 
  1 limit: read N N N GB/s decode: N %
+ 1 limit: read_plain N N N GB/s decode: N %
 $ tola bench "$FIXTURES/llama" --prompt 0 --generate 3 --depth 20 --rounds 2 --thread-counts 1,2 --json > b.json; grep -e schema -e '"threads"' -e depth -e rounds -e complete b.json
   "schema": "tola.bench/1",
   "depth": 20,
