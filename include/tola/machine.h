@@ -15,7 +15,7 @@ typedef enum tola_limit {
     TOLA_LIMIT_INT8,       /* products of fours in 8 bits, summed in 32 (VNNI, dot product) */
     TOLA_LIMIT_BF16_TILES, /* the same in tiles (AMX) */
     TOLA_LIMIT_INT8_TILES,
-    TOLA_LIMIT_READ_PLAIN, /* bytes a second by a loop from front to back that asks for nothing ahead, as most tools have */
+    TOLA_LIMIT_READ_PLAIN, /* bytes a second, from front to back, nothing asked for ahead: as most tools measure */
     TOLA_LIMIT_COUNT
 } tola_limit;
 TOLA_API const char *tola_limit_name(tola_limit limit); /* "read", "f32", ..., "read_plain" */

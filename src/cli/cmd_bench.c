@@ -398,9 +398,9 @@ const cli_verb cmd_bench = {
     .description =
         "Reads a prompt of random tokens at once (prefill) and then further tokens one by one (decode), in rounds, "
         "and prints medians and extremes of tokens per second. In the same rounds and with the same threads it "
-        "measures what the machine gives: the speed of reading memory (the best of several ways, and a plain loop, over as many "
-        "bytes as a token reads), and multiplications and additions per second in f32, bf16 and int8, where there are "
-        "tiles in those, too.\n"
+        "measures what the machine gives: the speed of reading memory (the best of several ways, and a plain loop, "
+        "over as many bytes as a token reads), and multiplications and additions per second in f32, bf16 and int8, "
+        "where there are tiles in those, too.\n"
         "\n"
         "Decode is held against reading: tokens per second times the bytes of weights that a token reads. Prefill "
         "is held against each arithmetic limit: its multiplications and additions, those of attention included. "

@@ -25,7 +25,8 @@ struct tola_machine {
 };
 
 const char *tola_limit_name(tola_limit limit) {
-    static const char *const names[TOLA_LIMIT_COUNT] = { "read", "f32", "bf16", "int8", "bf16_tiles", "int8_tiles", "read_plain" };
+    static const char *const names[TOLA_LIMIT_COUNT] = { "read",       "f32",        "bf16",      "int8",
+                                                         "bf16_tiles", "int8_tiles", "read_plain" };
     return (unsigned)limit < TOLA_LIMIT_COUNT ? names[limit] : "?";
 }
 

@@ -373,6 +373,12 @@ static void test_ask(void **state) {
 
 static void test_sizes(void **state) {
     (void)state;
+    /* what is prepared for one type, and serves another, is all that the other's product reads */
+    for (unsigned a = 0; a < TOLA_DTYPE_COUNT; a++)
+        for (unsigned b = 0; b < TOLA_DTYPE_COUNT; b++)
+            for (size_t tokens = 1; matmul_supports(a) && matmul_supports(b) && tokens < 40; tokens++)
+                if (matmul_same_preparation(a, b))
+                    assert_int_equal(!matmul_vector_for(a, tokens), !matmul_vector_for(b, tokens));
     assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_Q4_0, 31, 1), 0);
     assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_Q4_0, SIZE_MAX / 64 * 32, 4), 0);
     assert_int_equal(matmul_prepared_bytes(TOLA_DTYPE_F32, 1000, SIZE_MAX / 1000), 0);

@@ -163,9 +163,10 @@ static int32_t of_offset(const matmul_type *type, const int16_t *sums, size_t gr
 
 /* What follows from the sums of a token for the vector paths. */
 static void add_up(const matmul_type *type, const matmul_acts *x, size_t token) {
+    if (!x->first) return;
     int32_t *first = (int32_t *)x->first + token * x->first_stride;
     const int16_t *sums = x->sums + token * x->sums_stride;
-    for (size_t g = 0; x->first && g < x->k / type->group; g++) first[g] = of_offset(type, sums, g);
+    for (size_t g = 0; g < x->k / type->group; g++) first[g] = of_offset(type, sums, g);
 }
 
 /* What follows from q, d and sums of tokens [first, first + count), at most a block of 16, for the tile paths: block by
@@ -250,7 +251,8 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
             uint16_t *out = (uint16_t *)to.x + t * to.x_stride;
             cast_get()->f32_to_bf16(row, out, k, false);
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
-            if (tiles && to.x_tiles && (t % 16 == 15 || t + 1 == first + count)) put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
+            if (tiles && to.x_tiles && (t % 16 == 15 || t + 1 == first + count))
+                put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
         } else {
             int8_t *q = (int8_t *)to.q + t * to.q_stride;
             quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
