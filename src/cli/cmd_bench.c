@@ -150,7 +150,7 @@ static tola_status measure_subject(bench *b, subject *s, size_t round, tola_erro
     s->decode.values[round] = decode;
     for (int i = 0; i < TOLA_LIMIT_COUNT; i++) {
         double used = is_reading(i) ? decode * (double)b->info->active_bytes
-                                           : prefill / (double)b->set->prompt * b->operations;
+                                    : prefill / (double)b->set->prompt * b->operations;
         s->limits[i].values[round] = limits[i];
         s->shares[i].values[round] = limits[i] > 0 ? used / limits[i] : NAN;
     }
@@ -214,8 +214,7 @@ static void json_subject(tola_json *j, const bench *b, const subject *s) {
         tola_json_begin_object(j);
         json_spread(j, is_reading(i) ? "bytes_per_s" : "operations_per_s", limit);
         if (is_reading(i) ? b->set->generate : b->set->prompt)
-            json_spread(j, is_reading(i) ? "decode_share" : "prefill_share",
-                        spread_of(&s->shares[i], b->rounds));
+            json_spread(j, is_reading(i) ? "decode_share" : "prefill_share", spread_of(&s->shares[i], b->rounds));
         tola_json_end_object(j);
     }
     tola_json_end_object(j);

@@ -70,10 +70,11 @@ static const void *take_across(layout *l, size_t groups) {
 static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     const matmul_type *type = matmul_type_get(weights);
     matmul_acts x = { .k = k, .tokens = l->tokens };
+    const bool tiles = !matmul_vector_for(weights, l->tokens);
     if (type->kind == MATMUL_F32 || type->kind == MATMUL_BF16) {
         x.wide = matmul_wide(type);
         x.x = take(l, k, x.wide ? sizeof(float) : sizeof(uint16_t), &x.x_stride);
-        if (type->kind == MATMUL_BF16 && tiles_of_bf16())
+        if (tiles && type->kind == MATMUL_BF16 && tiles_of_bf16())
             x.x_tiles = take_across(l, (k + MATMUL_X_STEP - 1) / MATMUL_X_STEP * (MATMUL_X_STEP / 2));
         return x;
     }
@@ -82,11 +83,12 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     x.q = take(l, k, sizeof *x.q, &x.q_stride);
     x.d = take(l, k / x.d_block, sizeof *x.d, &x.d_stride);
     x.sums = take(l, k / 16, sizeof *x.sums, &x.sums_stride);
+    if (type->offset) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
+    if (!tiles) return x;
     x.across = across(l);
     if (tiles_of_int8()) x.q_tiles = take_across(l, (k + 63) / 64 * 16);
     if (cpu_get()->neon_i8mm) x.q_pairs = take_across(l, x.q_stride / 4);
     x.d_across = take_across(l, k / x.d_block);
-    if (type->offset) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
     if (type->offset) x.first_across = take_across(l, k / type->group);
     if (type->minima && !super) x.d_sums = take_across(l, k / 32);
     if (type->minima && super) x.pairs = take_across(l, k / type->group / 2);
@@ -105,47 +107,6 @@ matmul_acts matmul_view(tola_dtype weights, size_t k, size_t tokens, const void 
     return lay_out(weights, k, &l);
 }
 
-size_t matmul_paths(matmul_path *out) {
-    size_t n = 0;
-#if defined(__x86_64__) || defined(__aarch64__)
-    const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
-    const cpu_features *cpu = cpu_get();
-#endif
-#if defined(__x86_64__)
-    if (tiles_of_int8()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
-    const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
-    if (tiles_of_bf16()) out[n++] = (matmul_path){ "amx", 1u << MATMUL_BF16, &matmul_floats_amx };
-    if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
-    if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
-    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
-        out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
-    if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
-    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
-        out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
-#elif defined(__aarch64__)
-    if (cpu->level == CPU_NEON && cpu->neon_i8mm) out[n++] = (matmul_path){ "i8mm", blocks, &matmul_tile_i8mm };
-    if (cpu->level == CPU_NEON && cpu->neon_dotprod)
-        out[n++] = (matmul_path){ "dotprod", blocks, &matmul_tile_dotprod };
-    const unsigned floats = 1u << MATMUL_F32 | 1u << MATMUL_BF16;
-    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", blocks, &matmul_tile_neon };
-    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", floats, &matmul_floats_neon };
-#endif
-    out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
-    return n;
-}
-
-static const matmul_tile *tile_of(const matmul_type *type) {
-    matmul_path paths[MATMUL_PATHS_MOST];
-    matmul_paths(paths);
-    size_t i = 0;
-    while (!(paths[i].kinds >> type->kind & 1)) i++;
-    return paths[i].tile;
-}
-
-matmul_vector_fn matmul_vector_for(tola_dtype weights, size_t tokens) {
-    return tokens == 1 || tokens < tile_of(matmul_type_get(weights))->least ? matmul_vector_get(weights) : NULL;
-}
-
 static matmul_quantize_fn quantize_of_this(void) {
 #if defined(__x86_64__)
     if (cpu_get()->level == CPU_AVX512) return matmul_quantize_avx512;
@@ -156,33 +117,25 @@ static matmul_quantize_fn quantize_of_this(void) {
     return matmul_quantize_scalar;
 }
 
-/* What an offset adds to the products of a group of one token. */
-static int32_t of_offset(const matmul_type *type, const int16_t *sums, size_t group) {
-    return -type->offset * (type->group == 32 ? sums[2 * group] + sums[2 * group + 1] : sums[group]);
-}
-
-/* What follows from the sums of a token for the vector paths. */
-static void add_up(const matmul_type *type, const matmul_acts *x, size_t token) {
-    if (!x->first) return;
-    int32_t *first = (int32_t *)x->first + token * x->first_stride;
-    const int16_t *sums = x->sums + token * x->sums_stride;
-    for (size_t g = 0; g < x->k / type->group; g++) first[g] = of_offset(type, sums, g);
-}
-
 /* What follows from q, d and sums of tokens [first, first + count), at most a block of 16, for the tile paths: block by
  * block, so that each line of memory is written once. */
 static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first, size_t count) {
     const int16_t *sums = x->sums + first * x->sums_stride;
     const float *d = x->d + first * x->d_stride;
     const size_t wide = type->group / 16, groups = x->k / type->group, apart = x->sums_stride;
-    for (size_t g = 0; g < x->k / x->d_block; g++) {
+    for (size_t g = 0; x->d_across && g < x->k / x->d_block; g++) {
         float *to = (float *)x->d_across + g * x->across + first;
         for (size_t t = 0; t < count; t++) to[t] = d[t * x->d_stride + g];
     }
     for (size_t g = 0; x->first && g < groups; g++) {
-        int32_t *to = (int32_t *)x->first_across + g * x->across + first, *rows = (int32_t *)x->first + g;
-        for (size_t t = 0; t < count; t++)
-            to[t] = rows[(first + t) * x->first_stride] = of_offset(type, sums + t * apart, g);
+        int32_t *to = x->first_across ? (int32_t *)x->first_across + g * x->across + first : NULL;
+        int32_t *rows = (int32_t *)x->first + g;
+        for (size_t t = 0; t < count; t++) {
+            const int16_t *s = sums + t * apart + wide * g;
+            const int32_t v = -type->offset * (wide == 2 ? s[0] + s[1] : s[0]);
+            rows[(first + t) * x->first_stride] = v;
+            if (to) to[t] = v;
+        }
     }
     for (size_t g = 0; x->d_sums && g < groups; g++) {
         float *to = (float *)x->d_sums + g * x->across + first;
@@ -233,7 +186,6 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
     const matmul_type *type = matmul_type_get(weights);
     const matmul_acts to = matmul_view(weights, k, tokens, prepared);
     const matmul_quantize_fn quantize = quantize_of_this();
-    const bool tiles = !matmul_vector_for(weights, tokens);
     for (size_t t = first; t < first + count; t++) {
         const float *row = x + t * x_stride;
         if (type->kind == MATMUL_F32) {
@@ -251,17 +203,56 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
             uint16_t *out = (uint16_t *)to.x + t * to.x_stride;
             cast_get()->f32_to_bf16(row, out, k, false);
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
-            if (tiles && to.x_tiles && (t % 16 == 15 || t + 1 == first + count))
-                put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
+            if (to.x_tiles && (t % 16 == 15 || t + 1 == first + count)) put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
         } else {
             int8_t *q = (int8_t *)to.q + t * to.q_stride;
             quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
                      (int16_t *)to.sums + t * to.sums_stride);
             memset(q + k, 0, to.q_stride - k);
-            if (!tiles) add_up(type, &to, t);
-            else if (t % 16 == 15 || t + 1 == first + count) add_ups(type, &to, t / 16 * 16, t % 16 + 1);
+            if (t % 16 == 15 || t + 1 == first + count) add_ups(type, &to, t / 16 * 16, t % 16 + 1);
         }
     }
+}
+
+size_t matmul_paths(matmul_path *out) {
+    size_t n = 0;
+#if defined(__x86_64__) || defined(__aarch64__)
+    const unsigned blocks = 1u << MATMUL_SMALL | 1u << MATMUL_SUPER;
+    const cpu_features *cpu = cpu_get();
+#endif
+#if defined(__x86_64__)
+    if (tiles_of_int8()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
+    const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
+    if (tiles_of_bf16()) out[n++] = (matmul_path){ "amx", 1u << MATMUL_BF16, &matmul_floats_amx };
+    if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
+    if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
+    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
+        out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
+    if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
+    if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
+        out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
+#elif defined(__aarch64__)
+    if (cpu->level == CPU_NEON && cpu->neon_i8mm) out[n++] = (matmul_path){ "i8mm", blocks, &matmul_tile_i8mm };
+    if (cpu->level == CPU_NEON && cpu->neon_dotprod)
+        out[n++] = (matmul_path){ "dotprod", blocks, &matmul_tile_dotprod };
+    const unsigned floats = 1u << MATMUL_F32 | 1u << MATMUL_BF16;
+    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", blocks, &matmul_tile_neon };
+    if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", floats, &matmul_floats_neon };
+#endif
+    out[n++] = (matmul_path){ "scalar", ~0u, &matmul_tile_scalar };
+    return n;
+}
+
+static const matmul_tile *tile_of(const matmul_type *type) {
+    matmul_path paths[MATMUL_PATHS_MOST];
+    matmul_paths(paths);
+    size_t i = 0;
+    while (!(paths[i].kinds >> type->kind & 1)) i++;
+    return paths[i].tile;
+}
+
+matmul_vector_fn matmul_vector_for(tola_dtype weights, size_t tokens) {
+    return tokens == 1 || tokens < tile_of(matmul_type_get(weights))->least ? matmul_vector_get(weights) : NULL;
 }
 
 size_t matmul_scratch_bytes(tola_dtype weights, size_t k, size_t tokens) {

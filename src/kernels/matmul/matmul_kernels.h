@@ -33,7 +33,8 @@ typedef struct matmul_acts {
     const int8_t *q_pairs;
     const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
     size_t first_stride;
-    /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use. */
+    /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use,
+     * and as the tiles and pairs above where tokens are taken one after the other (matmul_vector_for). */
     size_t across; /* a multiple of 16 */
     const float *d_across;       /* d */
     const int32_t *first_across; /* first */
@@ -69,7 +70,7 @@ typedef void (*matmul_vector_fn)(const void *w, size_t row_bytes, const matmul_a
                                  size_t count);
 matmul_vector_fn matmul_vector_get(tola_dtype weights);        /* vector.c chooses */
 /* The product that so many tokens take one after the other; NULL: they go through the tile path, all at once. What that
- * takes along (matmul_acts: tiles, pairs, across) is prepared only then. */
+ * takes along is there only then. */
 matmul_vector_fn matmul_vector_for(tola_dtype weights, size_t tokens);
 matmul_vector_fn matmul_vector_avx512vnni(tola_dtype weights); /* vector_avx512vnni.c; and so on */
 matmul_vector_fn matmul_vector_avx2(tola_dtype weights);

@@ -17,7 +17,8 @@ typedef struct peak_loop {
 /* NULL where the processor lacks the instructions, or TOLA_CPU forbids them. */
 const peak_loop *peak_loop_get(peak_kind kind);
 
-enum { PEAK_PLAIN, PEAK_PATTERNS = 5, PEAK_LINE = 4096 }; /* bytes: what is read is a multiple of it */
+enum { PEAK_PLAIN, PEAK_PATTERNS = 5 }; /* from front to back with nothing asked for ahead; how many there are */
+enum { PEAK_LINE = 4096 };              /* bytes: what is read is a multiple of it */
 /* Reads `bytes` (a multiple of 16 * PEAK_LINE; aligned to 64) from front to back or in streams; the sum of all words.
  */
 uint64_t peak_read(unsigned pattern, const void *data, size_t bytes);
