@@ -271,8 +271,9 @@ static void measure(const bench *b, const tola_dtype *types, size_t n_types) {
 
 static bool agrees(tola_dtype type, size_t k, float got, float want) {
     if (isnan(got) || isnan(want)) return isnan(got) && isnan(want);
-    if (matmul_type_get(type)->kind != MATMUL_BF16) return cast_f32_bits(got) == cast_f32_bits(want);
-    return fabsf(got - want) <= 1e-3f * sqrtf((float)k) + 1e-3f * fabsf(want);
+    const bool split = matmul_split(matmul_type_get(type));
+    if (matmul_type_get(type)->kind != MATMUL_BF16 && !split) return cast_f32_bits(got) == cast_f32_bits(want);
+    return fabsf(got - want) <= (split ? 3e-5f : 1e-3f) * (sqrtf((float)k) + fabsf(want));
 }
 
 /* One type and shape through every path, or where tokens are taken one after the other through that product; the number

@@ -41,10 +41,10 @@ static void detect(cpu_features *f) {
     f->level = CPU_AVX512;
     f->avx512_vnni = c7 & bit_AVX512VNNI;
     f->avx512_vbmi = c7 & bit_AVX512VBMI;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) f->avx512_bf16 = a & (1u << 5);
     bool tiles = (state & 0x60000) == 0x60000 && (d7 & (1u << 24));
     f->amx_int8 = tiles && f->avx512_vnni && (d7 & (1u << 25));
-    f->amx_bf16 = tiles && (d7 & (1u << 22));
-    if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) f->avx512_bf16 = a & (1u << 5);
+    f->amx_bf16 = tiles && f->avx512_bf16 && (d7 & (1u << 22));
 }
 
 /* Documentation/arch/x86/xstate.rst of Linux: tile data (state 18) is an extended feature that a process asks for. */

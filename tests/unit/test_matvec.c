@@ -84,7 +84,7 @@ static void fill(tola_dtype type, uint8_t *w, size_t bytes, bytes_kind kind) {
 
 static void check(tola_dtype type, const set *s, size_t k, size_t rows, size_t pad, bytes_kind kind) {
     matmul_vector_fn product = s->get(type);
-    const bool native = matmul_type_get(type)->kind == MATMUL_BF16 && !matmul_wide(matmul_type_get(type));
+    const bool native = matmul_floats(matmul_type_get(type)) && !matmul_wide(matmul_type_get(type));
     if (!product || (native && !s->bf16)) return;
     enum { TOKENS = 3, CANARIES = 8 };
     size_t row_bytes = k / tola_dtype_block_elements(type) * tola_dtype_block_bytes(type), stride = row_bytes + pad;

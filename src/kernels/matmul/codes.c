@@ -335,7 +335,7 @@ static void tq2_0(const uint8_t *b, matmul_codes *c) {
 
 static const matmul_type types[TOLA_DTYPE_COUNT] = {
     [TOLA_DTYPE_F32] = { .kind = MATMUL_F32 },
-    [TOLA_DTYPE_F16] = { .kind = MATMUL_F32 },
+    [TOLA_DTYPE_F16] = { .kind = MATMUL_F16 },
     [TOLA_DTYPE_BF16] = { .kind = MATMUL_BF16 },
     [TOLA_DTYPE_F8_E4M3] = { .kind = MATMUL_BF16 },
     [TOLA_DTYPE_F8_E5M2] = { .kind = MATMUL_BF16 },

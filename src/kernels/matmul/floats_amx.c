@@ -2,20 +2,24 @@
  *
  * Rows of weights are a tile's rows as they are; activations lie ready as the second operand wants them (x_tiles, see
  * matmul_kernels.h). A step of k is multiplied with all tokens before the next one; sums wait in scratch as tiles.
- * Every sum meets the same 32 elements after the same 32, whatever lies beside it. */
+ * Every sum meets the same 32 elements after the same 32, whatever lies beside it.
+ *
+ * An f16 is two bf16 exactly, its upper bits and the others, and an activation two to within 2^-16. Of their four
+ * products three are added up; that of the second numbers is below 2^-15 of the whole. */
 #include "kernels/matmul/matmul_kernels.h"
 
 #if defined(__x86_64__)
 #include "kernels/matmul/floats_f8_avx512.h"
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-enum { PANEL = 256, STRIPS = PANEL / 16, STEP = MATMUL_X_STEP, CHUNKS = STEP / 32 };
+enum { PANEL = 256, STRIPS = PANEL / 16, CHUNKS = MATMUL_X_STEP / 32 };
 
 typedef struct space {
-    _Alignas(64) uint16_t w[STRIPS][CHUNKS][16][32];
+    _Alignas(64) uint16_t w[STRIPS][CHUNKS][16][32]; /* split: [elements / 32][first, second] */
     float sums[][2][16][16]; /* [strip / 2][tokens / 16][strip][row][token] */
 } space;
 
@@ -29,39 +33,95 @@ static void configure(void) {
     _tile_loadconfig(palette);
 }
 
+/* 32 floats as two bf16 each, in the order 0, 16, 1, 17, and so on, which is the cheapest. */
+typedef struct halves {
+    __m512i first, second;
+} halves;
+
+ALWAYS __m512 cut(__m512 v) {
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32((int)0xffff0000)));
+}
+
+/* The high halves of 16 floats and of 16 more. */
+ALWAYS __m512i high_halves(__m512 low, __m512 high) {
+    enum { PICK = 0xca }; /* of the second where the first has ones, else of the third */
+    return _mm512_ternarylogic_epi32(_mm512_set1_epi32((int)0xffff0000), _mm512_castps_si512(high),
+                                     _mm512_srli_epi32(_mm512_castps_si512(low), 16), PICK);
+}
+
+ALWAYS halves split_f16(const uint8_t *p) {
+    const __m512 low = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+    const __m512 high = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p + 32)));
+    return (halves){ high_halves(low, high),
+                     high_halves(_mm512_sub_ps(low, cut(low)), _mm512_sub_ps(high, cut(high))) };
+}
+
+/* To the nearest float of 8 bits, up when between two. */
+ALWAYS __m512 rounded(__m512 v) {
+    const __m512 up = cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000))));
+    return _mm512_mask_mov_ps(up, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), _mm512_set1_ps(NAN));
+}
+
+void matmul_split_amx(const float *x, size_t n, uint16_t *out) {
+    for (size_t at = 0; at < n; at += 32, out += 64) {
+        const __mmask32 some = n - at < 32 ? (__mmask32)((1u << (n - at)) - 1) : 0xffffffff;
+        const __m512 low = _mm512_maskz_loadu_ps((__mmask16)some, x + at);
+        const __m512 high = _mm512_maskz_loadu_ps((__mmask16)(some >> 16), x + at + 16);
+        const __m512 low1 = rounded(low), high1 = rounded(high);
+        const __m512 low2 = rounded(_mm512_sub_ps(low, low1)), high2 = rounded(_mm512_sub_ps(high, high1));
+        _mm512_storeu_si512(out, high_halves(low1, high1));
+        _mm512_storeu_si512(out + 32, high_halves(low2, high2));
+    }
+}
+
 /* Elements [at, at + n) of `rows` rows as tiles. Missing rows stand for the last one, missing elements are zero. */
 static void pack(space *s, tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t rows, size_t at, size_t n) {
     const size_t size = tola_dtype_block_bytes(weights);
     const matmul_convert_fn convert = matmul_to_bf16(weights);
     for (size_t r = 0; r < (rows + 31) / 32 * 32; r++) {
-        _Alignas(64) uint16_t some[STEP];
-        const void *from = w + (r < rows ? r : rows - 1) * row_bytes + at * size;
-        if (convert || n < STEP) {
+        _Alignas(64) uint16_t some[MATMUL_X_STEP];
+        const uint8_t *from = w + (r < rows ? r : rows - 1) * row_bytes + at * size, *next = from + n * size;
+        if (convert || n % 32) {
             memset(some, 0, sizeof some);
             if (convert) convert(from, some, n);
             else memcpy(some, from, n * size);
-            from = some;
+            from = (const uint8_t *)some;
         }
-        for (size_t c = 0; c < CHUNKS; c++)
-            _mm512_store_si512(s->w[r / 16][c][r % 16], _mm512_loadu_si512((const uint8_t *)from + 64 * c));
+        uint16_t (*to)[16][32] = s->w[r / 16];
+        if (weights == TOLA_DTYPE_F16)
+            for (size_t c = 0; 32 * c < n; c++) {
+                const halves v = split_f16(from + 64 * c);
+                __builtin_prefetch(next + 64 * c, 0, 2);
+                _mm512_store_si512(to[2 * c][r % 16], v.first);
+                _mm512_store_si512(to[2 * c + 1][r % 16], v.second);
+            }
+        else
+            for (size_t c = 0; 32 * c < n; c++) _mm512_store_si512(to[c][r % 16], _mm512_loadu_si512(from + 64 * c));
     }
 }
+
+/* Product `turn` of a step takes these tiles of weights and activations. Split: second x first, first x first, first x
+ * second of 32 elements after 32. */
+ALWAYS size_t tile_of_w(size_t turn, bool split) { return split ? turn / 3 * 2 + (turn % 3 == 0) : turn; }
+ALWAYS size_t tile_of_x(size_t turn, bool split) { return split ? turn / 3 * 2 + (turn % 3 == 2) : turn; }
 
 /* 32 rows x 16 or 32 tokens. A tile is stored two products after its last one, or the store would wait for it and
  * everything else for the store; so the sums of the second 16 tokens stay in their tiles, and those that the call
  * before left there are stored to `late`. */
-ALWAYS void multiply(const uint16_t (*w)[CHUNKS][16][32], size_t chunks, const uint32_t *x, float (*sums)[2][16][16],
-                     bool first, bool second, float (*late)[16][16]) {
-    for (size_t c = 0; c < chunks; c++, x += 256) {
+ALWAYS void multiply(const uint16_t (*w)[CHUNKS][16][32], size_t turns, bool split, const uint32_t *tiles,
+                     float (*sums)[2][16][16], bool first, bool second, float (*late)[16][16]) {
+    for (size_t c = 0; c < turns; c++) {
+        const size_t at = tile_of_w(c, split);
+        const uint32_t *x = tiles + 256 * tile_of_x(c, split);
         if (c == 0 && first) _tile_zero(0);
         else if (c == 0) _tile_loadd(0, sums[0][0], 64);
         _tile_loadd(6, x, 64);
-        _tile_loadd(4, w[0][c], 64);
+        _tile_loadd(4, w[0][at], 64);
         _tile_dpbf16ps(0, 4, 6);
         if (c == 0 && late) _tile_stored(1, late[0], 64);
         if (c == 0 && first) _tile_zero(2);
         else if (c == 0) _tile_loadd(2, sums[0][1], 64);
-        _tile_loadd(5, w[1][c], 64);
+        _tile_loadd(5, w[1][at], 64);
         _tile_dpbf16ps(2, 5, 6);
         if (c == 0 && late) _tile_stored(3, late[1], 64);
         if (second) {
@@ -70,26 +130,27 @@ ALWAYS void multiply(const uint16_t (*w)[CHUNKS][16][32], size_t chunks, const u
             _tile_loadd(7, x + 256 * CHUNKS, 64);
             _tile_dpbf16ps(1, 4, 7);
         }
-        if (c + 1 == chunks) _tile_stored(0, sums[0][0], 64);
+        if (c + 1 == turns) _tile_stored(0, sums[0][0], 64);
         if (second) {
             if (c == 0 && first) _tile_zero(3);
             else if (c == 0) _tile_loadd(3, sums[1][1], 64);
             _tile_dpbf16ps(3, 5, 7);
         }
-        if (c + 1 == chunks) _tile_stored(2, sums[0][1], 64);
+        if (c + 1 == turns) _tile_stored(2, sums[0][1], 64);
     }
 }
 
 /* All tokens with a step of a panel. */
-static void multiply_step(space *s, size_t rows, size_t chunks, const uint32_t *x, size_t tokens16, bool first) {
+ALWAYS void multiply_step(space *s, size_t rows, size_t turns, bool split, const uint32_t *x, size_t tokens16,
+                          bool first) {
     float (*late)[16][16] = NULL;
     for (size_t strip = 0; 16 * strip < rows; strip += 2)
         for (size_t t = 0; t < tokens16; t += 2) {
             float (*sums)[2][16][16] = s->sums + strip / 2 * tokens16 + t;
             const uint32_t *tiles = x + t * CHUNKS * 256;
             const bool second = t + 1 < tokens16;
-            if (first) multiply(s->w + strip, chunks, tiles, sums, true, second, late);
-            else multiply(s->w + strip, chunks, tiles, sums, false, second, late);
+            if (first) multiply(s->w + strip, turns, split, tiles, sums, true, second, late);
+            else multiply(s->w + strip, turns, split, tiles, sums, false, second, late);
             late = second ? sums[1] : NULL;
         }
     if (!late) return;
@@ -143,16 +204,18 @@ static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
 static void rows_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
                     size_t y_stride, size_t count, void *scratch) {
     space *s = scratch;
+    const size_t step = x->split ? MATMUL_X_STEP / 2 : MATMUL_X_STEP; /* elements */
     const size_t tokens16 = (x->tokens + 15) / 16;
     configure();
     for (size_t first = 0; first < count; first += PANEL) {
         const size_t rows = count - first < PANEL ? count - first : PANEL;
-        for (size_t at = 0; at < x->k; at += STEP) {
-            const size_t n = x->k - at < STEP ? x->k - at : STEP;
-            const uint32_t *tiles = x->x_tiles + at / 2 * tokens16 * 16;
+        for (size_t at = 0; at < x->k; at += step) {
+            const size_t n = x->k - at < step ? x->k - at : step, chunks = (n + 31) / 32;
+            const uint32_t *tiles = x->x_tiles + at / step * (MATMUL_X_STEP / 2) * tokens16 * 16;
             pack(s, weights, w + first * row_bytes, row_bytes, rows, at, n);
             __asm__ volatile("" ::: "memory"); /* as in configure() */
-            multiply_step(s, rows, (n + 31) / 32, tiles, tokens16, at == 0);
+            if (x->split) multiply_step(s, rows, 3 * chunks, true, tiles, tokens16, at == 0);
+            else multiply_step(s, rows, chunks, false, tiles, tokens16, at == 0);
         }
         store(s, y + first, y_stride, rows, x->tokens);
     }
@@ -165,8 +228,8 @@ static void rows_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, cons
  * operand one column wide. */
 
 /* Bytes from what is read to what is asked for, in each run of rows: into the second cache, further by APART in each
- * run than in the one before, as runs of rows of whole pages would otherwise all ask in the same sets of caches (a tenth
- * of the speed); from there into the first, since loads of tiles wait for few lines at a time (a twentieth). */
+ * run than in the one before, as runs of rows of whole pages would otherwise all ask in the same sets of caches (a
+ * tenth of the speed); from there into the first, since loads of tiles wait for few lines at a time (a twentieth). */
 enum { LINE = 64, AHEAD = 768, APART = 192, SOON = 256 };
 
 typedef __m512i (*load_fn)(const uint8_t *p); /* 32 weights as bf16 */
@@ -240,6 +303,77 @@ ALWAYS void all_rows(load_fn weights, size_t size, const uint8_t *w, size_t row_
     _tile_release();
 }
 
+/* f16. Tile 0: sums, 1, 2: first and second numbers of weights, all of so many rows; 3, 4: those of activations. */
+static void configure_f16(size_t rows) {
+    _Alignas(64) uint8_t palette[64] = { 1 };
+    for (int i = 0; i < 5; i++) {
+        palette[16 + 2 * i] = i == 1 || i == 2 ? 64 : 4; /* bytes of a row */
+        palette[48 + i] = i > 2 ? 16 : (uint8_t)rows;
+    }
+    __asm__ volatile("" : : "r"(palette) : "memory"); /* as in configure() */
+    _tile_loadconfig(palette);
+}
+
+typedef uint16_t two_tiles[2][16][32]; /* 32 weights of each row: their first numbers, their second */
+
+ALWAYS void put_f16(const uint8_t *p, size_t row, two_tiles to) {
+    const halves v = split_f16(p);
+    _mm512_store_si512(to[0][row], v.first);
+    _mm512_store_si512(to[1][row], v.second);
+}
+
+ALWAYS void multiply_f16(two_tiles w, const uint16_t *x) {
+    __asm__ volatile("" ::: "memory"); /* as in configure() */
+    _tile_loadd(3, x, 4);
+    _tile_loadd(2, w[1], 64);
+    _tile_dpbf16ps(0, 2, 3);
+    _tile_loadd(1, w[0], 64);
+    _tile_dpbf16ps(0, 1, 3);
+    _tile_loadd(4, x + 32, 4);
+    _tile_dpbf16ps(0, 1, 4);
+}
+
+/* So many rows, the first at w, `step` bytes apart. Weights are split one product before they are multiplied, as tiles
+ * are loaded only when what was stored there has left the processor (a twentieth). */
+ALWAYS void one_tile_f16(const uint8_t *w, size_t step, size_t rows, const uint16_t *x, size_t k, float out[16]) {
+    _Alignas(64) two_tiles some[2];
+    _tile_zero(0);
+    for (size_t at = 0, n = 0; at < k; at += 32, n++) {
+        const uint8_t *here = w + at * 2;
+        for (size_t r = 0; r < rows; r++, here += step) {
+            __builtin_prefetch(here + AHEAD + r * APART, 0, 2);
+            __builtin_prefetch(here + SOON, 0, 3);
+            if (k - at >= 32) {
+                put_f16(here, r, some[n % 2]);
+            } else {
+                uint8_t last[64] = { 0 };
+                memcpy(last, here, (k - at) * 2);
+                put_f16(last, r, some[n % 2]);
+            }
+        }
+        if (at > 0) multiply_f16(some[1 - n % 2], x + 2 * at - 64);
+    }
+    const size_t last = (k - 1) / 32;
+    multiply_f16(some[last % 2], x + 64 * last);
+    _tile_stored(0, out, 4);
+    __asm__ volatile("" ::: "memory");
+}
+
+static void vector_f16(const void *w, size_t row_bytes, const matmul_acts *acts, size_t token, float *y, size_t count) {
+    const uint16_t *x = (const uint16_t *)acts->x + token * acts->x_stride;
+    for (size_t first = 0; first < count;) {
+        const size_t left = count - first, rows = left < 16 ? left : 16, apart = matmul_apart(left, 16);
+        configure_f16(rows);
+        for (size_t n = 0; n < apart; n++, first++) {
+            float out[16];
+            one_tile_f16((const uint8_t *)w + first * row_bytes, apart * row_bytes, rows, x, acts->k, out);
+            for (size_t r = 0; r < rows; r++) y[first + r * apart] = out[r];
+        }
+        first += (rows - 1) * apart;
+    }
+    _tile_release();
+}
+
 #define FLOAT_VECTOR(name, size)                                                                                      \
     static void vector_##name(const void *w, size_t row_bytes, const matmul_acts *x, size_t token, float *y,          \
                               size_t count) {                                                                         \
@@ -252,6 +386,7 @@ FLOAT_VECTOR(e5m2, 1)
 
 matmul_vector_fn matmul_vector_floats_amx(tola_dtype weights) {
     switch (weights) {
+    case TOLA_DTYPE_F16: return vector_f16;
     case TOLA_DTYPE_BF16: return vector_bf16;
     case TOLA_DTYPE_F8_E4M3: return vector_e4m3;
     case TOLA_DTYPE_F8_E5M2: return vector_e5m2;

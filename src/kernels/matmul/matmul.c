@@ -19,7 +19,9 @@ bool matmul_supports(tola_dtype weights) {
 
 bool matmul_same_preparation(tola_dtype a, tola_dtype b) {
     const matmul_type *p = matmul_type_get(a), *q = matmul_type_get(b);
-    if (p->kind != q->kind || p->kind == MATMUL_F32 || p->kind == MATMUL_BF16) return p->kind == q->kind;
+    if (matmul_floats(p) || matmul_floats(q))
+        return p->kind == q->kind || (p->kind + q->kind == MATMUL_F32 + MATMUL_F16 && matmul_wide(p) && matmul_wide(q));
+    if (p->kind != q->kind) return false;
     bool super = p->kind == MATMUL_SUPER;
     return p->group == q->group && p->minima == q->minima && p->offset == q->offset &&
            (!super || tola_dtype_block_elements(a) == tola_dtype_block_elements(b));
@@ -38,8 +40,16 @@ static bool native_bf16(void) {
     return cpu_get()->avx512_bf16 || tiles_of_bf16();
 }
 
+bool matmul_floats(const matmul_type *type) {
+    return type->kind >= MATMUL_F32;
+}
+
+bool matmul_split(const matmul_type *type) {
+    return type->kind == MATMUL_F16 && tiles_of_bf16();
+}
+
 bool matmul_wide(const matmul_type *type) {
-    return type->kind == MATMUL_F32 || (type->kind == MATMUL_BF16 && !native_bf16());
+    return matmul_floats(type) && !matmul_split(type) && !(type->kind == MATMUL_BF16 && native_bf16());
 }
 
 typedef struct layout {
@@ -67,15 +77,21 @@ static const void *take_across(layout *l, size_t groups) {
     return l->base && !l->overflow ? l->base + at : NULL;
 }
 
+/* That an activation's row is kept in. */
+static size_t numbers_of(const matmul_acts *x) {
+    return x->split ? (x->k + 31) / 32 * 64 : x->k;
+}
+
 static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     const matmul_type *type = matmul_type_get(weights);
     matmul_acts x = { .k = k, .tokens = l->tokens };
     const bool tiles = !matmul_vector_for(weights, l->tokens);
-    if (type->kind == MATMUL_F32 || type->kind == MATMUL_BF16) {
+    if (matmul_floats(type)) {
         x.wide = matmul_wide(type);
-        x.x = take(l, k, x.wide ? sizeof(float) : sizeof(uint16_t), &x.x_stride);
-        if (tiles && type->kind == MATMUL_BF16 && tiles_of_bf16())
-            x.x_tiles = take_across(l, (k + MATMUL_X_STEP - 1) / MATMUL_X_STEP * (MATMUL_X_STEP / 2));
+        x.split = matmul_split(type);
+        x.x = take(l, numbers_of(&x), x.wide ? sizeof(float) : sizeof(uint16_t), &x.x_stride);
+        if (tiles && !x.wide && tiles_of_bf16())
+            x.x_tiles = take_across(l, (numbers_of(&x) + MATMUL_X_STEP - 1) / MATMUL_X_STEP * (MATMUL_X_STEP / 2));
         return x;
     }
     bool super = type->kind == MATMUL_SUPER;
@@ -115,6 +131,14 @@ static matmul_quantize_fn quantize_of_this(void) {
     if (cpu_get()->level == CPU_NEON) return matmul_quantize_neon;
 #endif
     return matmul_quantize_scalar;
+}
+
+static void split(const float *x, size_t n, uint16_t *out) {
+#if defined(__x86_64__)
+    matmul_split_amx(x, n, out);
+#else
+    (void)x, (void)n, (void)out; /* matmul_split is false */
+#endif
 }
 
 /* What follows from q, d and sums of tokens [first, first + count), at most a block of 16, for the tile paths: block by
@@ -162,7 +186,7 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
 
 /* Tokens [first, first + count) of a block of 16 from `first` on, once their rows are there. */
 static void put_in_tiles(const matmul_acts *x, size_t first, size_t count) {
-    const size_t pairs = (x->k + 31) / 32 * 16, step = MATMUL_X_STEP / 2, blocks = (x->tokens + 15) / 16;
+    const size_t pairs = (numbers_of(x) + 31) / 32 * 16, step = MATMUL_X_STEP / 2, blocks = (x->tokens + 15) / 16;
     const uint16_t *row[16]; /* missing ones stand for the last one */
     for (size_t t = 0; t < 16; t++) {
         const size_t token = first + (t < count ? t : count - 1);
@@ -171,13 +195,7 @@ static void put_in_tiles(const matmul_acts *x, size_t first, size_t count) {
     for (size_t at = 0; at < pairs; at += step) {
         uint32_t *to = (uint32_t *)x->x_tiles + (at * blocks + first / 16 * step) * 16;
         for (size_t i = at; i < at + step && i < pairs; i++, to += 16)
-            if (count > 1) {
-                for (size_t t = 0; t < 16; t++) memcpy(to + t, row[t] + 2 * i, sizeof *to);
-            } else { /* the case of every generated token */
-                uint32_t pair;
-                memcpy(&pair, row[0] + 2 * i, sizeof pair);
-                for (size_t t = 0; t < 16; t++) to[t] = pair;
-            }
+            for (size_t t = 0; t < 16; t++) memcpy(to + t, row[t] + 2 * i, sizeof *to);
     }
 }
 
@@ -188,21 +206,23 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
     const matmul_quantize_fn quantize = quantize_of_this();
     for (size_t t = first; t < first + count; t++) {
         const float *row = x + t * x_stride;
-        if (type->kind == MATMUL_F32) {
+        if (to.wide && type->kind != MATMUL_BF16) {
             float *out = (float *)to.x + t * to.x_stride;
             memcpy(out, row, k * sizeof *out);
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
-        } else if (type->kind == MATMUL_BF16 && to.wide) {
+        } else if (to.wide) {
             float *out = (float *)to.x + t * to.x_stride;
             for (size_t i = 0; i < k; i++) {
                 uint16_t rounded = cast_f32_to_bf16(cast_f32_bits(row[i]));
                 out[i] = cast_f32_from_bits(cast_bf16_to_f32(rounded));
             }
             memset(out + k, 0, (to.x_stride - k) * sizeof *out);
-        } else if (type->kind == MATMUL_BF16) {
+        } else if (matmul_floats(type)) {
             uint16_t *out = (uint16_t *)to.x + t * to.x_stride;
-            cast_get()->f32_to_bf16(row, out, k, false);
-            memset(out + k, 0, (to.x_stride - k) * sizeof *out);
+            const size_t numbers = numbers_of(&to);
+            if (to.split) split(row, k, out);
+            else cast_get()->f32_to_bf16(row, out, k, false);
+            memset(out + numbers, 0, (to.x_stride - numbers) * sizeof *out);
             if (to.x_tiles && (t % 16 == 15 || t + 1 == first + count)) put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
         } else {
             int8_t *q = (int8_t *)to.q + t * to.q_stride;
@@ -222,8 +242,10 @@ size_t matmul_paths(matmul_path *out) {
 #endif
 #if defined(__x86_64__)
     if (tiles_of_int8()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
-    const unsigned floats = 1u << MATMUL_F32 | (native_bf16() ? 0 : 1u << MATMUL_BF16);
-    if (tiles_of_bf16()) out[n++] = (matmul_path){ "amx", 1u << MATMUL_BF16, &matmul_floats_amx };
+    const unsigned floats = 1u << MATMUL_F32 | (tiles_of_bf16() ? 0 : 1u << MATMUL_F16) |
+                            (native_bf16() ? 0 : 1u << MATMUL_BF16);
+    if (tiles_of_bf16())
+        out[n++] = (matmul_path){ "amx", 1u << MATMUL_F16 | 1u << MATMUL_BF16, &matmul_floats_amx };
     if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
     if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
@@ -235,7 +257,7 @@ size_t matmul_paths(matmul_path *out) {
     if (cpu->level == CPU_NEON && cpu->neon_i8mm) out[n++] = (matmul_path){ "i8mm", blocks, &matmul_tile_i8mm };
     if (cpu->level == CPU_NEON && cpu->neon_dotprod)
         out[n++] = (matmul_path){ "dotprod", blocks, &matmul_tile_dotprod };
-    const unsigned floats = 1u << MATMUL_F32 | 1u << MATMUL_BF16;
+    const unsigned floats = 1u << MATMUL_F32 | 1u << MATMUL_F16 | 1u << MATMUL_BF16;
     if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", blocks, &matmul_tile_neon };
     if (cpu->level == CPU_NEON) out[n++] = (matmul_path){ "neon", floats, &matmul_floats_neon };
 #endif

@@ -1,8 +1,8 @@
 /* Products of weights with activations: y[t][r] = sum over k of W[r][k] x[t][k].
  *
  * W is `rows` rows of k elements of any weight type, as they lie in a file; x is `tokens` rows of k floats, which
- * matmul_prepare turns into what the type multiplies with (8-bit integers for block types, bf16 for bf16, f32
- * otherwise). One token is the matrix-vector product, many the matrix-matrix product.
+ * matmul_prepare turns into what the type multiplies with (8-bit integers for block types, bf16 for bf16, one f32 or
+ * two bf16 otherwise). One token is the matrix-vector product, many the matrix-matrix product.
  *
  * What is right (the scalar file says the same in code). A result depends on its row and its token only: neither the
  * number of tokens or rows in a call, nor the cut into ranges, nor the thread changes a bit of it; this is what lets
@@ -31,11 +31,14 @@
  *
  * Float weights. f32 and f16 (exactly f32): of each 1024 elements 16 sums, s[l] = fmaf(w[16 i + l], x[16 i + l], s[l])
  * in order of i, then s[l] += s[l + 8] for l < 8, s[l] += s[l + 4] for l < 4, and so on down to one, which is added to
- * acc. The same bits everywhere. bf16, f8_e4m3 and f8_e5m2 (exactly bf16) multiply with activations rounded to bf16, by
- * the processor's own bf16 product where it has one (vdpbf16ps with 16 sums as above, two elements to a lane; AMX:
- * TDPBF16PS over 32 elements after 32), whose inner order and flushing of denormals is the processor's; else as f32
- * above. Bits of these hold within one instruction set only; within it one token has those of many, since it takes the
- * same instruction: where there is AMX, one token is a product of tiles, too. */
+ * acc. The same bits everywhere (f16: where there is no AMX). bf16, f8_e4m3 and f8_e5m2 (exactly bf16) multiply with
+ * activations rounded to bf16, by the processor's own bf16 product where it has one (vdpbf16ps with 16 sums as above,
+ * two elements to a lane; AMX: TDPBF16PS over 32 elements after 32), whose inner order and flushing of denormals is the
+ * processor's; else as f32 above. f16 with AMX: w = w1 + w2, its upper 8 bits and the others, and x = x1 + x2 to within
+ * 2^-16 of it, x1 = bf16(x), x2 = bf16(x - x1), ties up; TDPBF16PS adds w2 x1, w1 x1 and w1 x2 of 32 elements after 32.
+ * What a term lacks is below 2^-14 of it; an infinity may become NaN. Bits of these hold within one instruction set
+ * only; within it one token has those of many, since it takes the same instruction: where there is AMX, one token is a
+ * product of tiles, too. */
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
 

@@ -10,7 +10,8 @@
  *   d    f32, one for each d_block elements (32, 128 or 256, see matmul.h)
  *   sums int16, sums of q over each 16 elements (over 32: add two neighbours; |sum| <= 2032)
  * Of float types: x, f32 or bf16 (rounded to bf16 and kept as f32 where the processor has no product of bf16),
- * row-major, zero-padded to x_stride; q, d and sums are NULL.
+ * row-major, zero-padded to x_stride; q, d and sums are NULL. For f16 with AMX two bf16 an element, the number rounded
+ * and what that leaves: [k / 32][rounded, left][32 elements in the order 0, 16, 1, 17, and so on].
  * The tile path may keep more behind them. */
 typedef struct matmul_acts {
     size_t k, tokens;
@@ -21,9 +22,10 @@ typedef struct matmul_acts {
     unsigned d_block;
     const void *x;
     size_t x_stride;
-    bool wide; /* x is f32 */
-    /* bf16 with AMX: tiles of 32 elements x 16 tokens, [k / MATMUL_X_STEP][tokens / 16][elements of the step / 32][16
-     * pairs of elements][16 tokens]; missing tokens are anything, missing elements zero */
+    bool wide;  /* x is f32 */
+    bool split; /* x is two bf16 an element */
+    /* bf16 with AMX: tiles of 32 numbers x 16 tokens, [numbers of a token / MATMUL_X_STEP][tokens / 16][numbers of the
+     * step / 32][16 pairs of numbers][16 tokens]; missing tokens are anything, missing elements zero */
     const uint32_t *x_tiles;
     /* Block types with AMX: q as tiles of 64 elements x 16 tokens, [k / 64][tokens / 16][16 tokens][64 elements];
      * missing tokens and elements are anything */
@@ -49,11 +51,11 @@ typedef struct matmul_codes {
     float d[4], min[4];    /* small blocks: of each group; super-blocks: d_w and dmin_w, the first of each */
 } matmul_codes;
 
-typedef enum matmul_kind { MATMUL_NONE, MATMUL_SMALL, MATMUL_SUPER, MATMUL_F32, MATMUL_BF16 } matmul_kind;
+typedef enum matmul_kind { MATMUL_NONE, MATMUL_SMALL, MATMUL_SUPER, MATMUL_F32, MATMUL_F16, MATMUL_BF16 } matmul_kind;
 
 /* What the paths need to know of a weight type. */
 typedef struct matmul_type {
-    uint8_t kind;   /* matmul_kind: how it multiplies; f16 as f32, f8 as bf16 */
+    uint8_t kind;   /* matmul_kind: how it multiplies; f8 as bf16 */
     uint8_t group;  /* elements with a scale of their own: 16 or 32; small blocks: that of d, too */
     bool minima;    /* uses min (and m) */
     uint8_t offset; /* codes + offset are >= 0; with an offset up to 16 at most 32, of 32 at most 64, of 64 below 128 */
@@ -76,7 +78,7 @@ matmul_vector_fn matmul_vector_avx512vnni(tola_dtype weights); /* vector_avx512v
 matmul_vector_fn matmul_vector_avx2(tola_dtype weights);
 matmul_vector_fn matmul_vector_neon(tola_dtype weights);
 matmul_vector_fn matmul_vector_dotprod(tola_dtype weights);
-/* Of float weights: floats_NAME.c. The last two take activations in bf16, the others in f32. */
+/* Of float weights: floats_NAME.c. The last two take activations in bf16 (AMX: or split), the others in f32. */
 matmul_vector_fn matmul_vector_floats_neon(tola_dtype weights);
 matmul_vector_fn matmul_vector_floats_avx2(tola_dtype weights);
 matmul_vector_fn matmul_vector_floats_avx512(tola_dtype weights);
@@ -101,12 +103,16 @@ void matmul_quantize_avx2(const float *x, size_t n, unsigned block, int8_t *q, f
 void matmul_quantize_neon(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums);
 #define MATMUL_LEAST_BITS 0x0d800000u /* 2^-100: smaller magnitudes alone give d = 0 */
 
-#define MATMUL_X_STEP 256       /* elements of a token whose tiles lie behind one another */
+#define MATMUL_X_STEP 256       /* numbers of a token in bf16 whose tiles lie behind one another */
 #define MATMUL_FLOAT_BLOCK 1024 /* elements whose sums are added up before they join the others */
 typedef void (*matmul_convert_fn)(const void *src, void *dst, size_t n); /* exact */
 matmul_convert_fn matmul_to_f32(tola_dtype weights);  /* floats.c; NULL for f32 */
 matmul_convert_fn matmul_to_bf16(tola_dtype weights); /* of f8; NULL for bf16 */
-bool matmul_wide(const matmul_type *type);            /* are this float type's activations kept as f32? */
+bool matmul_floats(const matmul_type *type);          /* a type of floats? */
+bool matmul_wide(const matmul_type *type);            /* are its activations kept as f32? */
+bool matmul_split(const matmul_type *type);           /* as two bf16? */
+/* Elements as two bf16 each, as matmul_acts lays them out; (n + 31) / 32 * 64 numbers. */
+void matmul_split_amx(const float *x, size_t n, uint16_t *out);
 
 /* Rows [0, count) of w with all tokens. */
 typedef struct matmul_tile {

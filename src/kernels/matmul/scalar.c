@@ -1,4 +1,5 @@
 /* The definition of a product, one row with one token, as matmul.h says it. */
+#include "kernels/cast/scalar.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include <math.h>
 #include <string.h>
@@ -57,6 +58,14 @@ static void sixteen(tola_dtype weights, const uint8_t *row, size_t at, size_t n,
     else memcpy(out, from, n * sizeof *out);
 }
 
+/* The same of an activation that is kept as two bf16; `at` is a multiple of 16. */
+static void sixteen_split(const uint16_t *values, size_t at, float out[16]) {
+    const uint16_t *first = values + at / 32 * 64 + at % 32 / 16;
+    for (int l = 0; l < 16; l++)
+        out[l] = cast_f32_from_bits((uint32_t)first[2 * l] << 16) +
+                 cast_f32_from_bits((uint32_t)first[2 * l + 32] << 16);
+}
+
 static float floats(tola_dtype weights, const uint8_t *row, const matmul_acts *x, size_t token) {
     const tola_dtype kept = x->wide ? TOLA_DTYPE_F32 : TOLA_DTYPE_BF16;
     const uint8_t *values = (const uint8_t *)x->x + token * x->x_stride * tola_dtype_block_bytes(kept);
@@ -68,7 +77,8 @@ static float floats(tola_dtype weights, const uint8_t *row, const matmul_acts *x
             float w[16], v[16];
             size_t n = end - at < 16 ? end - at : 16;
             sixteen(weights, row, at, n, w);
-            sixteen(kept, values, at, n, v);
+            if (x->split) sixteen_split((const uint16_t *)values, at, v);
+            else sixteen(kept, values, at, n, v);
             for (int l = 0; l < 16; l++) s[l] = fmaf(w[l], v[l], s[l]);
         }
         for (int n = 8; n > 0; n /= 2)

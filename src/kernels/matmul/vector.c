@@ -17,8 +17,7 @@ static matmul_vector_fn floats(tola_dtype weights) { return matmul_vector_floats
 
 matmul_vector_fn matmul_vector_get(tola_dtype weights) {
 #if defined(__x86_64__) || defined(__aarch64__)
-    const uint8_t kind = matmul_type_get(weights)->kind;
-    if (cpu_get()->level != CPU_SCALAR && (kind == MATMUL_F32 || kind == MATMUL_BF16)) return floats(weights);
+    if (cpu_get()->level != CPU_SCALAR && matmul_floats(matmul_type_get(weights))) return floats(weights);
 #endif
     switch (cpu_get()->level) {
 #if defined(__x86_64__)
