@@ -323,8 +323,8 @@ ALWAYS void multiply(step *p, shape s) {
     const size_t most = s.super ? 32 : 16, strips = s.two_digits ? 1 : 2;
     const size_t units = (p->n_rows + 16 * strips - 1) / (16 * strips) * ((x->tokens + most - 1) / most);
     const size_t share = (p->ahead_rows + units - 1) / units;
-    for (size_t strip = 0; 16 * strip < p->n_rows; strip += strips)
-        for (size_t token = 0; token < x->tokens; token += most) {
+    for (size_t token = 0; token < x->tokens; token += most)
+        for (size_t strip = 0; 16 * strip < p->n_rows; strip += strips) {
             const size_t n = x->tokens - token < most ? x->tokens - token : most;
             unit u = { .next = 64 * x->across, .second = n > 16, .n = p->n };
             u.x = x->q_tiles + p->at / 64 * u.next + token * 64;
