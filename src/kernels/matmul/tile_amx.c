@@ -228,39 +228,38 @@ ALWAYS void multiply_super(const unit *u, bool two_digits, int32_t (*sums)[16][1
 /* ---- codes as the tiles want them ---- */
 
 /* Scale x code in one signed byte, or as low + 256 high. Codes are unsigned, scales signed bytes. */
-ALWAYS void make_digits(space *sp, size_t n, size_t strips, size_t size, int offset, bool two) {
+ALWAYS void make_digits(space *sp, size_t s, size_t n, size_t size, int offset, bool two) {
     const __m512i even_bytes = _mm512_set1_epi16(0xff);
     enum { take = 0xca }; /* of the second where the first has ones, else of the third */
-    for (size_t g = 0; g < n / size; g++)
-        for (size_t s = 0; s < strips; s++) {
-            __m512i sc = _mm512_load_si512(sp->panel.sc[g] + 16 * s);
-            sc = _mm512_mask_blend_epi16(0xaaaaaaaa, sc, _mm512_slli_epi32(sc, 16));
-            const __m512i less = _mm512_mullo_epi16(sc, _mm512_set1_epi16((short)offset));
-            const __m512i of_even = _mm512_and_si512(sc, even_bytes), of_odd = _mm512_slli_epi16(sc, 8);
-            for (size_t i = g * size / 4; i < (g + 1) * size / 4; i++) {
-                const __m512i v = _mm512_load_si512(sp->panel.q[s][i]);
-                __m512i even = _mm512_maddubs_epi16(v, of_even), odd = _mm512_maddubs_epi16(v, of_odd);
-                if (offset) {
-                    even = _mm512_sub_epi16(even, less);
-                    odd = _mm512_sub_epi16(odd, less);
-                }
-                _mm512_store_si512(sp->panel.q[s][i],
-                                   _mm512_ternarylogic_epi64(even_bytes, even, _mm512_slli_epi16(odd, 8), take));
-                if (!two) continue;
-                _mm512_store_si512(sp->high[s][i],
-                                   _mm512_ternarylogic_epi64(even_bytes, _mm512_srli_epi16(even, 8), odd, take));
+    for (size_t g = 0; g < n / size; g++) {
+        __m512i sc = _mm512_load_si512(sp->panel.sc[g] + 16 * s);
+        sc = _mm512_mask_blend_epi16(0xaaaaaaaa, sc, _mm512_slli_epi32(sc, 16));
+        const __m512i less = _mm512_mullo_epi16(sc, _mm512_set1_epi16((short)offset));
+        const __m512i of_even = _mm512_and_si512(sc, even_bytes), of_odd = _mm512_slli_epi16(sc, 8);
+        for (size_t i = g * size / 4; i < (g + 1) * size / 4; i++) {
+            const __m512i v = _mm512_load_si512(sp->panel.q[s][i]);
+            __m512i even = _mm512_maddubs_epi16(v, of_even), odd = _mm512_maddubs_epi16(v, of_odd);
+            if (offset) {
+                even = _mm512_sub_epi16(even, less);
+                odd = _mm512_sub_epi16(odd, less);
             }
+            _mm512_store_si512(sp->panel.q[s][i],
+                               _mm512_ternarylogic_epi64(even_bytes, even, _mm512_slli_epi16(odd, 8), take));
+            if (!two) continue;
+            _mm512_store_si512(sp->high[s][i],
+                               _mm512_ternarylogic_epi64(even_bytes, _mm512_srli_epi16(even, 8), odd, take));
         }
+    }
 }
 
-static void make_two_digits(space *sp, const matmul_type *type, size_t n, size_t strips) {
-    if (type->group == 16) make_digits(sp, n, strips, 16, type->offset, true);
-    else if (type->offset) make_digits(sp, n, strips, 32, type->offset, true);
-    else make_digits(sp, n, strips, 32, 0, true);
+static void make_two_digits(space *sp, const matmul_type *type, size_t strip, size_t n) {
+    if (type->group == 16) make_digits(sp, strip, n, 16, type->offset, true);
+    else if (type->offset) make_digits(sp, strip, n, 32, type->offset, true);
+    else make_digits(sp, strip, n, 32, 0, true);
 }
 
-static void make_one_digit(space *sp, const matmul_type *type, size_t n, size_t strips) {
-    make_digits(sp, n, strips, type->group, type->offset, false);
+static void make_one_digit(space *sp, const matmul_type *type, size_t strip, size_t n) {
+    make_digits(sp, strip, n, type->group, type->offset, false);
 }
 
 /* ---- a step of a panel with all tokens ---- */
@@ -273,7 +272,7 @@ typedef struct step {
     size_t y_stride;
     size_t steps_left;    /* after this one */
     const uint8_t *ahead; /* what the next step unpacks: so many bytes of ahead_rows rows */
-    size_t ahead_rows, ahead_bytes, row_bytes;
+    size_t ahead_rows, ahead_bytes, row_bytes, ahead_share; /* rows at a time */
 } step;
 
 static const _Alignas(64) float zeros[32];
@@ -311,9 +310,9 @@ static void ask_for_y(const step *p, size_t token, size_t tokens, size_t strip, 
         for (size_t i = 0; i < strips; i++) __builtin_prefetch(y + t * p->y_stride + 16 * i, 1, 2);
 }
 
-/* A share of what the next step unpacks. */
-static void ask_for_weights(step *p, size_t rows) {
-    for (; rows > 0 && p->ahead_rows > 0; rows--, p->ahead_rows--, p->ahead += p->row_bytes)
+/* A share of what the next step unpacks: a few lines before each piece of work, as memory takes no more at once. */
+static void ask_for_weights(step *p) {
+    for (size_t rows = p->ahead_share; rows > 0 && p->ahead_rows > 0; rows--, p->ahead_rows--, p->ahead += p->row_bytes)
         for (size_t i = 0; i < p->ahead_bytes + 63; i += 64) __builtin_prefetch(p->ahead + i, 0, 2);
 }
 
@@ -321,8 +320,6 @@ static void ask_for_weights(step *p, size_t rows) {
 ALWAYS void multiply(step *p, shape s) {
     const matmul_acts *x = p->x;
     const size_t most = s.super ? 32 : 16, strips = s.two_digits ? 1 : 2;
-    const size_t units = (p->n_rows + 16 * strips - 1) / (16 * strips) * ((x->tokens + most - 1) / most);
-    const size_t share = (p->ahead_rows + units - 1) / units;
     for (size_t token = 0; token < x->tokens; token += most)
         for (size_t strip = 0; 16 * strip < p->n_rows; strip += strips) {
             const size_t n = x->tokens - token < most ? x->tokens - token : most;
@@ -333,7 +330,7 @@ ALWAYS void multiply(step *p, shape s) {
                                     (const uint8_t(*)[64])p->sp->panel.q[strip + 1];
             const rest r = rest_of(p, s, token, n, strip);
             if (p->steps_left == 1) ask_for_y(p, token, n, strip, strips);
-            ask_for_weights(p, share);
+            ask_for_weights(p);
             if (s.super) multiply_super(&u, s.two_digits, p->sp->sums);
             else multiply_small(&u, s.size, p->sp->sums);
             scale(r, s);
@@ -353,7 +350,7 @@ static void super_two_minima(step *p) {
 /* How scale x code of a type fits into bytes: q2_k up to 45, where scales are one the codes themselves. */
 typedef struct way {
     void (*multiply)(step *p);
-    void (*digits)(space *sp, const matmul_type *type, size_t n, size_t strips); /* NULL: codes less their offset */
+    void (*digits)(space *sp, const matmul_type *type, size_t strip, size_t n); /* NULL: codes less their offset */
 } way;
 
 static way way_of(tola_dtype weights) {
@@ -385,6 +382,9 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
     p.row_bytes = row_bytes;
     p.ahead_bytes = length_bytes;
+    /* Of a step, about: strips that are split into digits, and units that are multiplied. Unpacking alone is not slowed by
+     * what it waits for. */
+    const size_t pieces = PANEL_STRIPS * ((use.digits ? 2 : 0) + (x->tokens + 31) / 32);
     for (size_t first = 0; first < count; first += PANEL_ROWS, w += PANEL_ROWS * row_bytes) {
         const size_t left = count - first;
         p.n_rows = left < PANEL_ROWS ? left : PANEL_ROWS;
@@ -394,12 +394,18 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
             const uint8_t *here = w + p.at / length * length_bytes;
             p.n = x->k - p.at < length ? x->k - p.at : length;
             p.steps_left--;
-            matmul_panel_unpack_avx512(weights, here, row_bytes, p.n_rows, p.n, use.digits ? 0 : type->offset,
-                                       &p.sp->panel);
-            if (use.digits) use.digits(p.sp, type, p.n, (p.n_rows + 15) / 16);
-            settle();
             p.ahead = p.steps_left > 0 ? here + length_bytes : w + PANEL_ROWS * row_bytes;
             p.ahead_rows = p.steps_left > 0 ? p.n_rows : left - p.n_rows < PANEL_ROWS ? left - p.n_rows : PANEL_ROWS;
+            p.ahead_share = p.ahead_rows / pieces + 1;
+            for (size_t strip = 0; 16 * strip < p.n_rows; strip++) {
+                if (use.digits) ask_for_weights(&p);
+                matmul_panel_unpack_avx512(weights, here, row_bytes, p.n_rows, strip, p.n,
+                                           use.digits ? 0 : type->offset, &p.sp->panel);
+                if (!use.digits) continue;
+                ask_for_weights(&p);
+                use.digits(p.sp, type, strip, p.n);
+            }
+            settle();
             use.multiply(&p);
         }
     }

@@ -213,8 +213,9 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
         memset(acc, 0, x->tokens * PANEL_ROWS * sizeof *acc);
         for (size_t at = 0; at < x->k; at += step) {
             size_t n = x->k - at < step ? x->k - at : step;
-            matmul_panel_unpack_avx512(weights, w + first * row_bytes + at / step * step_bytes, row_bytes, n_rows, n, 0,
-                                       panel);
+            for (size_t strip = 0; 16 * strip < n_rows; strip++)
+                matmul_panel_unpack_avx512(weights, w + first * row_bytes + at / step * step_bytes, row_bytes, n_rows,
+                                           strip, n, 0, panel);
             place p = { .panel = panel, .groups = n / type->group, .q = x->q + at, .stride = x->q_stride };
             p.across = x->across;
             p.d = x->d_across + at / x->d_block * x->across;
