@@ -396,7 +396,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
             p.steps_left--;
             p.ahead = p.steps_left > 0 ? here + length_bytes : w + PANEL_ROWS * row_bytes;
             p.ahead_rows = p.steps_left > 0 ? p.n_rows : left - p.n_rows < PANEL_ROWS ? left - p.n_rows : PANEL_ROWS;
-            p.ahead_share = p.ahead_rows / pieces + 1;
+            p.ahead_share = (p.ahead_rows + pieces - 1) / pieces;
             for (size_t strip = 0; 16 * strip < p.n_rows; strip++) {
                 if (use.digits) ask_for_weights(&p);
                 matmul_panel_unpack_avx512(weights, here, row_bytes, p.n_rows, strip, p.n,
