@@ -10,7 +10,7 @@
 
 enum {
     STORE_TOKENS = 32, /* of a task */
-    BLOCK_QUERIES = 48 /* of a task, or as many as share a kv head */
+    BLOCK_QUERIES = 192 /* of a task, or as many as share a kv head */
 };
 
 static size_t at_least_one(size_t n) { return n > 0 ? n : 1; }
