@@ -11,7 +11,7 @@ typedef struct cpu_features {
     cpu_level level; /* AVX2 implies FMA, F16C, BMI; AVX512 implies F BW VL DQ */
     bool pclmul, sha; /* sha: SHA-256's rounds and SSE4.1 */
     bool avx512_vnni, avx512_bf16, avx512_vbmi, neon_dotprod, neon_i8mm, neon_bf16, neon_fp16;
-    bool amx_int8, amx_bf16; /* usable after cpu_allow_amx only */
+    bool amx_int8, amx_bf16; /* with avx512_vnni and avx512_bf16; usable after cpu_allow_amx only */
 } cpu_features;
 
 const cpu_features *cpu_get(void); /* immutable after the first call, safe from any thread */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "measure.h"
+#include "policy/memory.h"
 
 enum { ROUNDS_MOST = 1001, COUNTS_MOST = 16 };
 #define READ_MOST ((uint64_t)2 << 30)
@@ -173,19 +174,12 @@ static tola_status measure_all(bench *b, tola_error *err) {
 
 /* ---- the arithmetic of a prompt ---- */
 
-/* 2 for each weight that a token is multiplied with, 4 for each pair of positions, head and its dimension; the output
- * matrix for the last token alone. */
 static double operations_of(const tola_model *model, uint64_t prompt) {
-    tola_summary s;
-    double result = NAN;
-    if (tola_summarize(tola_model_checkpoint(model), &s, NULL, NULL) != TOLA_OK) return NAN;
-    const double n = (double)prompt, aside = (double)(s.by_role[TOLA_ROLE_EMBEDDING] + s.by_role[TOLA_ROLE_OUTPUT]);
-    const double dim = s.head_dim ? (double)s.head_dim : s.heads ? (double)s.width / (double)s.heads : 0;
-    if (s.layers && s.heads && s.width && (double)s.active > aside)
-        result = 2 * n * ((double)s.active - aside) + 2 * (double)s.vocabulary * (double)s.width +
-                 4 * (double)s.layers * (double)s.heads * dim * n * (n + 1) / 2;
-    tola_summary_dispose(&s);
-    return result;
+    model_shape shape;
+    if (shape_of_checkpoint(tola_model_checkpoint(model), &shape, NULL) != TOLA_OK) return NAN;
+    const double operations = memory_prefill_operations(&shape, prompt);
+    shape_dispose(&shape);
+    return operations > 0 ? operations : NAN;
 }
 
 /* ---- output ---- */
@@ -402,9 +396,9 @@ const cli_verb cmd_bench = {
         "where there are tiles in those, too.\n"
         "\n"
         "Decode is held against reading: tokens per second times the bytes of weights that a token reads. Prefill "
-        "is held against each arithmetic limit: its multiplications and additions, those of attention included. "
-        "Shares are medians over the rounds. Other work on the machine slows model and limits alike; the shares "
-        "suffer less.",
+        "is held against each arithmetic limit: its multiplications and additions, those of attention included, and "
+        "behind the last layer's attention those of the last token alone. Shares are medians over the rounds. Other "
+        "work on the machine slows model and limits alike; the shares suffer less.",
     .examples = "tola bench model.gguf\tprefill of 512 tokens, decode of 64\n"
                 "tola bench model/ --thread-counts 1,2,4 --rounds 9\thow it scales\n"
                 "tola bench model.gguf --prompt 0 --depth 8192 --json\tdecode behind a long text",

@@ -10,7 +10,10 @@
 
 enum {
     STORE_TOKENS = 32, /* of a task */
-    BLOCK_QUERIES = 192 /* of a task, or as many as share a kv head */
+    /* of a task, or as many as share a kv head: many, as a page is converted for all, unless that leaves few tasks */
+    QUERIES_MOST = 192,
+    QUERIES_LEAST = 48,
+    TASKS_A_THREAD = 4
 };
 
 static size_t at_least_one(size_t n) { return n > 0 ? n : 1; }
@@ -65,7 +68,7 @@ const graph_op_row op_kv_store = {
 
 static size_t group_of(const graph_attention *a) { return a->heads / a->kv_heads; }
 
-static size_t block_tokens(const graph_attention *a) { return at_least_one(BLOCK_QUERIES / group_of(a)); }
+static size_t tokens_of(const graph_attention *a, size_t queries) { return at_least_one(queries / group_of(a)); }
 
 /* Tokens from `first` on that belong to one sequence: they follow one another, so that a search by halves finds their
  * end. */
@@ -88,10 +91,9 @@ typedef struct share {
     size_t kv_head, head, heads;
 } share;
 
-/* How many blocks the batch has; of the one that is `index`, where there is one, the tokens. The last blocks of a run,
- * which see the most, go first. */
-static size_t blocks_of(const op_call *c, size_t index, share *out) {
-    const size_t tokens = block_tokens(&c->node->u.attend.a);
+/* How many blocks of so many tokens the batch has; of the one that is `index`, where there is one, the tokens. The last
+ * blocks of a run, which see the most, go first. */
+static size_t blocks_of(const op_call *c, size_t tokens, size_t index, share *out) {
     size_t count = 0;
     for (size_t first = 0; first < c->batch->tokens;) {
         const size_t end = run_end(c->batch, first), here = (end - first + tokens - 1) / tokens;
@@ -105,23 +107,37 @@ static size_t blocks_of(const op_call *c, size_t index, share *out) {
     return count;
 }
 
-/* In how many parts the heads that share a kv head go; the same for every thread. */
-static size_t parts_of(const op_call *c, size_t blocks) {
+/* How the work is cut: blocks of so many tokens, and in how many parts the heads go that share a kv head. The same for
+ * every thread. */
+typedef struct cut {
+    size_t tokens, blocks, parts;
+} cut;
+
+static cut cut_of(const op_call *c) {
     const graph_attention *a = &c->node->u.attend.a;
-    const size_t tasks = at_least_one(blocks * a->kv_heads), parts = (c->plan->threads + tasks - 1) / tasks;
-    return parts < group_of(a) ? at_least_one(parts) : group_of(a);
+    const size_t threads = c->plan->threads;
+    cut u;
+    for (size_t queries = QUERIES_MOST;; queries /= 2) {
+        u.tokens = tokens_of(a, queries);
+        u.blocks = blocks_of(c, u.tokens, SIZE_MAX, NULL);
+        if (queries == QUERIES_LEAST || u.blocks * a->kv_heads >= TASKS_A_THREAD * threads) break;
+    }
+    const size_t tasks = at_least_one(u.blocks * a->kv_heads), parts = (threads + tasks - 1) / tasks;
+    u.parts = parts < group_of(a) ? at_least_one(parts) : group_of(a);
+    return u;
 }
 
 static size_t attend_tasks(const op_call *c) {
-    const size_t blocks = blocks_of(c, SIZE_MAX, NULL);
-    return blocks * c->node->u.attend.a.kv_heads * parts_of(c, blocks);
+    const cut u = cut_of(c);
+    return u.blocks * c->node->u.attend.a.kv_heads * u.parts;
 }
 
 static share share_of(const op_call *c, size_t task) {
     const graph_attention *a = &c->node->u.attend.a;
-    const size_t group = group_of(a), parts = parts_of(c, blocks_of(c, SIZE_MAX, NULL)), part = task % parts;
+    const cut u = cut_of(c);
+    const size_t group = group_of(a), parts = u.parts, part = task % parts;
     share s;
-    blocks_of(c, task / parts / a->kv_heads, &s);
+    blocks_of(c, u.tokens, task / parts / a->kv_heads, &s);
     s.kv_head = task / parts % a->kv_heads;
     s.head = s.kv_head * group + part * group / parts;
     s.heads = (part + 1) * group / parts - part * group / parts;
@@ -137,7 +153,7 @@ static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
 
 static layout layout_of(const graph_attention *a) {
     const attention_head h = { .key_dim = a->key_dim, .value_dim = a->value_dim };
-    const size_t n = block_tokens(a) * group_of(a);
+    const size_t n = tokens_of(a, QUERIES_MOST) * group_of(a);
     layout l = { .q_stride = up16(a->key_dim) };
     l.state = n * l.q_stride;
     l.kernel = l.state + up16(attention_room(&h, n));

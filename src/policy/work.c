@@ -4,18 +4,26 @@
 
 #include "policy/memory_inside.h"
 
+/* Weights of a layer behind attention that a token is multiplied with. */
+static double feed_forward_weights(const shape_layers *l) {
+    return (double)l->dense + (double)l->expert * l->experts_used;
+}
+
 /* Weights that a token is multiplied with in all layers. */
 static double layer_weights(const model_shape *s) {
     double all = 0;
-    for (size_t i = 0; i < s->layer_rows; i++) {
-        const shape_layers *l = &s->layers[i];
-        all += l->count * ((double)l->attention + (double)l->dense + (double)l->expert * l->experts_used);
-    }
+    for (size_t i = 0; i < s->layer_rows; i++)
+        all += s->layers[i].count * ((double)s->layers[i].attention + feed_forward_weights(&s->layers[i]));
     return all;
 }
 
 static double head_weights(const model_shape *s) {
     return s->output > 0 ? (double)s->output : s->tied ? (double)s->width * (double)s->vocabulary : 0;
+}
+
+/* Of the last layer. */
+static double last_feed_forward(const model_shape *s) {
+    return s->layer_rows > 0 ? feed_forward_weights(&s->layers[s->layer_rows - 1]) : 0;
 }
 
 /* Keys that the queries of positions [0, n) see in all. */
@@ -30,7 +38,9 @@ static double pairs_of(const shape_layers *l) { return 2 * (double)l->heads * (d
 double memory_prefill_operations(const model_shape *s, uint64_t tokens) {
     const double n = (double)tokens;
     if (!s->language && s->example_operations > 0) return n * (double)s->example_operations;
-    double all = 2 * n * layer_weights(s) + (s->language ? 2 * head_weights(s) : 0);
+    double all = 2 * n * layer_weights(s);
+    /* only the last token's row is needed behind the last layer's attention */
+    if (s->language) all += 2 * head_weights(s) - 2 * (n - 1) * last_feed_forward(s);
     for (size_t i = 0; i < s->layer_rows; i++) {
         const shape_layers *l = &s->layers[i];
         if (l->memory == SHAPE_MEMORY_STATE)

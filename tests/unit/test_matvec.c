@@ -9,6 +9,7 @@
 
 #include "base/cpu.h"
 #include "kernels/matmul/matmul_kernels.h"
+#include "processors.h"
 #include "random.h"
 #include <math.h>
 #include <stdlib.h>
@@ -219,11 +220,12 @@ static void no_rows(void **unused) {
 }
 
 int main(void) {
+    const int failed = unit_on_every_processor();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_number_of_rows), cmocka_unit_test(every_number_of_blocks),
         cmocka_unit_test(rows_apart),           cmocka_unit_test(any_bytes),
         cmocka_unit_test(no_rows),              cmocka_unit_test(floats_of_any_length),
         cmocka_unit_test(each_float8),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return failed + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,10 @@
 /* Float weights with AMX: TDPBF16PS, 32 rows x 32 tokens at a time.
  *
- * Rows of weights are a tile's rows as they are; activations lie ready as the second operand wants them (x_tiles, see
- * matmul_kernels.h). A step of k is multiplied with all tokens before the next one; sums wait in scratch as tiles.
- * Every sum meets the same 32 elements after the same 32, whatever lies beside it.
+ * Rows of weights are a tile's rows, those of bf16 as they are; activations lie ready as the second operand wants them
+ * (x_tiles, see matmul_kernels.h). A step of k is multiplied with all tokens before the next one; sums wait in scratch
+ * as tiles. Every sum meets the same 32 elements after the same 32, whatever lies beside it.
  *
- * An f16 is two bf16 exactly, its upper bits and the others, and an activation two to within 2^-16. Of their four
+ * An f16 is two bf16 exactly, its upper bits and the others, and an activation two to within 2^-17. Of their four
  * products three are added up; that of the second numbers is below 2^-15 of the whole. */
 #include "kernels/matmul/matmul_kernels.h"
 
@@ -56,10 +56,12 @@ ALWAYS halves split_f16(const uint8_t *p) {
                      high_halves(_mm512_sub_ps(low, cut(low)), _mm512_sub_ps(high, cut(high))) };
 }
 
-/* To the nearest float of 8 bits, up when between two. */
+/* To the nearest float of 8 bits, away from zero when between two; what is finite stays finite. */
 ALWAYS __m512 rounded(__m512 v) {
     const __m512 up = cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000))));
-    return _mm512_mask_mov_ps(up, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), _mm512_set1_ps(NAN));
+    const __mmask16 small = _mm512_cmp_ps_mask(_mm512_abs_ps(up), _mm512_set1_ps(INFINITY), _CMP_LT_OQ);
+    const __m512 down = _mm512_mask_mov_ps(cut(v), _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), _mm512_set1_ps(NAN));
+    return _mm512_mask_mov_ps(down, small & _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), up);
 }
 
 void matmul_split_amx(const float *x, size_t n, uint16_t *out) {
@@ -74,26 +76,35 @@ void matmul_split_amx(const float *x, size_t n, uint16_t *out) {
     }
 }
 
-/* Elements [at, at + n) of `rows` rows as tiles. Missing rows stand for the last one, missing elements are zero. */
+typedef uint16_t tile_of_32[16][32]; /* 32 numbers of each of 16 rows */
+
+/* 32 weights of a row: their first numbers into a tile, their second into the next one. */
+ALWAYS void put_f16(const uint8_t *p, size_t row, tile_of_32 *to) {
+    const halves v = split_f16(p);
+    _mm512_store_si512(to[0][row], v.first);
+    _mm512_store_si512(to[1][row], v.second);
+}
+
+/* Elements [at, at + n) of `rows` rows as tiles. Missing rows stand for the last one, missing elements are zero. Asks
+ * for what comes after: the next step's, or at the end of a row the next panel's. */
 static void pack(space *s, tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t rows, size_t at, size_t n) {
     const size_t size = tola_dtype_block_bytes(weights);
     const matmul_convert_fn convert = matmul_to_bf16(weights);
     for (size_t r = 0; r < (rows + 31) / 32 * 32; r++) {
         _Alignas(64) uint16_t some[MATMUL_X_STEP];
-        const uint8_t *from = w + (r < rows ? r : rows - 1) * row_bytes + at * size, *next = from + n * size;
+        const uint8_t *from = w + (r < rows ? r : rows - 1) * row_bytes + at * size;
+        const uint8_t *next = (at + n) * size < row_bytes ? from + n * size : from + PANEL * row_bytes - at * size;
         if (convert || n % 32) {
             memset(some, 0, sizeof some);
             if (convert) convert(from, some, n);
             else memcpy(some, from, n * size);
             from = (const uint8_t *)some;
         }
-        uint16_t (*to)[16][32] = s->w[r / 16];
+        tile_of_32 *to = s->w[r / 16];
         if (weights == TOLA_DTYPE_F16)
             for (size_t c = 0; 32 * c < n; c++) {
-                const halves v = split_f16(from + 64 * c);
                 __builtin_prefetch(next + 64 * c, 0, 2);
-                _mm512_store_si512(to[2 * c][r % 16], v.first);
-                _mm512_store_si512(to[2 * c + 1][r % 16], v.second);
+                put_f16(from + 64 * c, r % 16, to + 2 * c);
             }
         else
             for (size_t c = 0; 32 * c < n; c++) _mm512_store_si512(to[c][r % 16], _mm512_loadu_si512(from + 64 * c));
@@ -238,18 +249,25 @@ ALWAYS __m512i load_bf16(const uint8_t *p) { return _mm512_loadu_si512(p); }
 ALWAYS __m512i load_e4m3(const uint8_t *p) { return bf16_of_e4m3(p); }
 ALWAYS __m512i load_e5m2(const uint8_t *p) { return bf16_of_e5m2(p); }
 
-/* Tile 0: sums, 1: weights, both of so many rows; 2: activations. */
+/* Tile 0: sums, 1: weights, 2: their second numbers, all of so many rows; 3, 4: activations. */
 static void configure_one(size_t rows) {
     _Alignas(64) uint8_t palette[64] = { 1 };
-    palette[16] = palette[20] = 4;
-    palette[18] = 64;
-    palette[48] = palette[49] = (uint8_t)rows;
-    palette[50] = 16;
+    for (int i = 0; i < 5; i++) {
+        palette[16 + 2 * i] = i == 1 || i == 2 ? 64 : 4; /* bytes of a row */
+        palette[48 + i] = i > 2 ? 16 : (uint8_t)rows;
+    }
     __asm__ volatile("" : : "r"(palette) : "memory"); /* as in configure() */
     _tile_loadconfig(palette);
 }
 
-/* So many rows, the first at w, `step` bytes apart. */
+/* gcc's tile intrinsics do not say that they read memory: what is written before them, and after, stays there. */
+ALWAYS void settle(void) {
+    __asm__ volatile("" ::: "memory");
+}
+
+/* Sums of so many rows, the first at w, `step` bytes apart. */
+typedef void (*one_fn)(const uint8_t *w, size_t step, size_t rows, const uint16_t *x, size_t k, float out[16]);
+
 ALWAYS void one_tile(load_fn weights, size_t size, const uint8_t *w, size_t step, size_t rows, const uint16_t *x,
                      size_t k, float out[16]) {
     _Alignas(64) uint16_t some[16][32];
@@ -266,11 +284,12 @@ ALWAYS void one_tile(load_fn weights, size_t size, const uint8_t *w, size_t step
             _tile_loadd(1, here, step);
         } else {
             for (size_t r = 0; r < rows; r++) _mm512_store_si512(some[r], weights(here + r * step));
-            __asm__ volatile("" ::: "memory");
+            settle();
             _tile_loadd(1, some, 64);
+            settle();
         }
-        _tile_loadd(2, x + at, 4);
-        _tile_dpbf16ps(0, 1, 2);
+        _tile_loadd(3, x + at, 4);
+        _tile_dpbf16ps(0, 1, 3);
     }
     if (at < k) {
         for (size_t r = 0; r < rows; r++) {
@@ -278,24 +297,24 @@ ALWAYS void one_tile(load_fn weights, size_t size, const uint8_t *w, size_t step
             memcpy(last, w + r * step + at * size, (k - at) * size);
             _mm512_store_si512(some[r], weights(last));
         }
-        __asm__ volatile("" ::: "memory");
+        settle();
         _tile_loadd(1, some, 64);
-        _tile_loadd(2, x + at, 4);
-        _tile_dpbf16ps(0, 1, 2);
+        _tile_loadd(3, x + at, 4);
+        _tile_dpbf16ps(0, 1, 3);
     }
     _tile_stored(0, out, 4);
-    __asm__ volatile("" ::: "memory");
+    settle();
 }
 
-ALWAYS void all_rows(load_fn weights, size_t size, const uint8_t *w, size_t row_bytes, const matmul_acts *acts,
-                     size_t token, float *y, size_t count) {
+ALWAYS void all_rows(one_fn tile, const uint8_t *w, size_t row_bytes, const matmul_acts *acts, size_t token, float *y,
+                     size_t count) {
     const uint16_t *x = (const uint16_t *)acts->x + token * acts->x_stride;
     for (size_t first = 0; first < count;) {
         const size_t left = count - first, rows = left < 16 ? left : 16, apart = matmul_apart(left, 16);
         configure_one(rows);
         for (size_t n = 0; n < apart; n++, first++) {
             float out[16];
-            one_tile(weights, size, w + first * row_bytes, apart * row_bytes, rows, x, acts->k, out);
+            tile(w + first * row_bytes, apart * row_bytes, rows, x, acts->k, out);
             for (size_t r = 0; r < rows; r++) y[first + r * apart] = out[r];
         }
         first += (rows - 1) * apart;
@@ -303,27 +322,9 @@ ALWAYS void all_rows(load_fn weights, size_t size, const uint8_t *w, size_t row_
     _tile_release();
 }
 
-/* f16. Tile 0: sums, 1, 2: first and second numbers of weights, all of so many rows; 3, 4: those of activations. */
-static void configure_f16(size_t rows) {
-    _Alignas(64) uint8_t palette[64] = { 1 };
-    for (int i = 0; i < 5; i++) {
-        palette[16 + 2 * i] = i == 1 || i == 2 ? 64 : 4; /* bytes of a row */
-        palette[48 + i] = i > 2 ? 16 : (uint8_t)rows;
-    }
-    __asm__ volatile("" : : "r"(palette) : "memory"); /* as in configure() */
-    _tile_loadconfig(palette);
-}
-
-typedef uint16_t two_tiles[2][16][32]; /* 32 weights of each row: their first numbers, their second */
-
-ALWAYS void put_f16(const uint8_t *p, size_t row, two_tiles to) {
-    const halves v = split_f16(p);
-    _mm512_store_si512(to[0][row], v.first);
-    _mm512_store_si512(to[1][row], v.second);
-}
-
-ALWAYS void multiply_f16(two_tiles w, const uint16_t *x) {
-    __asm__ volatile("" ::: "memory"); /* as in configure() */
+/* 32 weights of each row. */
+ALWAYS void multiply_f16(const tile_of_32 *w, const uint16_t *x) {
+    settle();
     _tile_loadd(3, x, 4);
     _tile_loadd(2, w[1], 64);
     _tile_dpbf16ps(0, 2, 3);
@@ -331,12 +332,13 @@ ALWAYS void multiply_f16(two_tiles w, const uint16_t *x) {
     _tile_dpbf16ps(0, 1, 3);
     _tile_loadd(4, x + 32, 4);
     _tile_dpbf16ps(0, 1, 4);
+    settle();
 }
 
-/* So many rows, the first at w, `step` bytes apart. Weights are split one product before they are multiplied, as tiles
- * are loaded only when what was stored there has left the processor (a twentieth). */
-ALWAYS void one_tile_f16(const uint8_t *w, size_t step, size_t rows, const uint16_t *x, size_t k, float out[16]) {
-    _Alignas(64) two_tiles some[2];
+/* Weights are split one product before they are multiplied, as tiles are loaded only when what was stored there has
+ * left the processor (a twentieth). */
+ALWAYS void tile_f16(const uint8_t *w, size_t step, size_t rows, const uint16_t *x, size_t k, float out[16]) {
+    _Alignas(64) tile_of_32 some[2][2];
     _tile_zero(0);
     for (size_t at = 0, n = 0; at < k; at += 32, n++) {
         const uint8_t *here = w + at * 2;
@@ -356,33 +358,28 @@ ALWAYS void one_tile_f16(const uint8_t *w, size_t step, size_t rows, const uint1
     const size_t last = (k - 1) / 32;
     multiply_f16(some[last % 2], x + 64 * last);
     _tile_stored(0, out, 4);
-    __asm__ volatile("" ::: "memory");
+    settle();
 }
 
-static void vector_f16(const void *w, size_t row_bytes, const matmul_acts *acts, size_t token, float *y, size_t count) {
-    const uint16_t *x = (const uint16_t *)acts->x + token * acts->x_stride;
-    for (size_t first = 0; first < count;) {
-        const size_t left = count - first, rows = left < 16 ? left : 16, apart = matmul_apart(left, 16);
-        configure_f16(rows);
-        for (size_t n = 0; n < apart; n++, first++) {
-            float out[16];
-            one_tile_f16((const uint8_t *)w + first * row_bytes, apart * row_bytes, rows, x, acts->k, out);
-            for (size_t r = 0; r < rows; r++) y[first + r * apart] = out[r];
-        }
-        first += (rows - 1) * apart;
+#define FLOAT_TILE(name, size)                                                                                        \
+    ALWAYS void tile_##name(const uint8_t *w, size_t step, size_t rows, const uint16_t *x, size_t k, float out[16]) { \
+        one_tile(load_##name, size, w, step, rows, x, k, out);                                                        \
     }
-    _tile_release();
-}
 
-#define FLOAT_VECTOR(name, size)                                                                                      \
+FLOAT_TILE(bf16, 2)
+FLOAT_TILE(e4m3, 1)
+FLOAT_TILE(e5m2, 1)
+
+#define FLOAT_VECTOR(name)                                                                                            \
     static void vector_##name(const void *w, size_t row_bytes, const matmul_acts *x, size_t token, float *y,          \
                               size_t count) {                                                                         \
-        all_rows(load_##name, size, w, row_bytes, x, token, y, count);                                                \
+        all_rows(tile_##name, w, row_bytes, x, token, y, count);                                                      \
     }
 
-FLOAT_VECTOR(bf16, 2)
-FLOAT_VECTOR(e4m3, 1)
-FLOAT_VECTOR(e5m2, 1)
+FLOAT_VECTOR(f16)
+FLOAT_VECTOR(bf16)
+FLOAT_VECTOR(e4m3)
+FLOAT_VECTOR(e5m2)
 
 matmul_vector_fn matmul_vector_floats_amx(tola_dtype weights) {
     switch (weights) {

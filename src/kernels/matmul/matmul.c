@@ -19,9 +19,9 @@ bool matmul_supports(tola_dtype weights) {
 
 bool matmul_same_preparation(tola_dtype a, tola_dtype b) {
     const matmul_type *p = matmul_type_get(a), *q = matmul_type_get(b);
-    if (matmul_floats(p) || matmul_floats(q))
-        return p->kind == q->kind || (p->kind + q->kind == MATMUL_F32 + MATMUL_F16 && matmul_wide(p) && matmul_wide(q));
-    if (p->kind != q->kind) return false;
+    const bool brain = p->kind == MATMUL_BF16 || q->kind == MATMUL_BF16; /* wide only after rounding */
+    if (p->kind != q->kind) return !brain && matmul_wide(p) && matmul_wide(q);
+    if (matmul_floats(p)) return true;
     bool super = p->kind == MATMUL_SUPER;
     return p->group == q->group && p->minima == q->minima && p->offset == q->offset &&
            (!super || tola_dtype_block_elements(a) == tola_dtype_block_elements(b));
@@ -35,11 +35,6 @@ static bool tiles_of_int8(void) {
     return cpu_get()->amx_int8 && cpu_allow_amx();
 }
 
-/* Where the processor multiplies bf16. */
-static bool native_bf16(void) {
-    return cpu_get()->avx512_bf16 || tiles_of_bf16();
-}
-
 bool matmul_floats(const matmul_type *type) {
     return type->kind >= MATMUL_F32;
 }
@@ -49,7 +44,7 @@ bool matmul_split(const matmul_type *type) {
 }
 
 bool matmul_wide(const matmul_type *type) {
-    return matmul_floats(type) && !matmul_split(type) && !(type->kind == MATMUL_BF16 && native_bf16());
+    return matmul_floats(type) && !matmul_split(type) && !(type->kind == MATMUL_BF16 && cpu_get()->avx512_bf16);
 }
 
 typedef struct layout {
@@ -243,7 +238,7 @@ size_t matmul_paths(matmul_path *out) {
 #if defined(__x86_64__)
     if (tiles_of_int8()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
     const unsigned floats = 1u << MATMUL_F32 | (tiles_of_bf16() ? 0 : 1u << MATMUL_F16) |
-                            (native_bf16() ? 0 : 1u << MATMUL_BF16);
+                            (cpu->avx512_bf16 ? 0 : 1u << MATMUL_BF16);
     if (tiles_of_bf16())
         out[n++] = (matmul_path){ "amx", 1u << MATMUL_F16 | 1u << MATMUL_BF16, &matmul_floats_amx };
     if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };

@@ -24,8 +24,8 @@ typedef struct matmul_acts {
     size_t x_stride;
     bool wide;  /* x is f32 */
     bool split; /* x is two bf16 an element */
-    /* bf16 with AMX: tiles of 32 numbers x 16 tokens, [numbers of a token / MATMUL_X_STEP][tokens / 16][numbers of the
-     * step / 32][16 pairs of numbers][16 tokens]; missing tokens are anything, missing elements zero */
+    /* bf16 and split f16 with AMX: tiles of 32 numbers x 16 tokens, [numbers of a token / MATMUL_X_STEP][tokens / 16]
+     * [numbers of the step / 32][16 pairs of numbers][16 tokens]; missing tokens are anything, missing elements zero */
     const uint32_t *x_tiles;
     /* Block types with AMX: q as tiles of 64 elements x 16 tokens, [k / 64][tokens / 16][16 tokens][64 elements];
      * missing tokens and elements are anything */

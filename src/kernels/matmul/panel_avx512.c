@@ -382,10 +382,11 @@ static void unpack(const strip *s, tola_dtype weights) {
     }
 }
 
-void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t at,
+void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which,
                                 size_t n, int less, matmul_panel *out) {
-    strip s = { .n = n, .out = out, .at = (int)at, .less = less };
-    for (size_t r = 0; r < 16; r++) s.row[r] = w + (16 * at + r < count ? 16 * at + r : count - 1) * row_bytes;
+    const size_t first = 16 * which;
+    strip s = { .n = n, .out = out, .at = (int)which, .less = less };
+    for (size_t r = 0; r < 16; r++) s.row[r] = w + (first + r < count ? first + r : count - 1) * row_bytes;
     unpack(&s, weights);
 }
 #endif

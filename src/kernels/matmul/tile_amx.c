@@ -351,6 +351,7 @@ static void super_two_minima(step *p) {
 typedef struct way {
     void (*multiply)(step *p);
     void (*digits)(space *sp, const matmul_type *type, size_t strip, size_t n); /* NULL: codes less their offset */
+    size_t strips, tokens; /* of a unit */
 } way;
 
 static way way_of(tola_dtype weights) {
@@ -359,12 +360,19 @@ static way way_of(tola_dtype weights) {
     case TOLA_DTYPE_Q1_0:
     case TOLA_DTYPE_Q8_K:
     case TOLA_DTYPE_TQ1_0:
-    case TOLA_DTYPE_TQ2_0: return (way){ super_one, NULL };
-    case TOLA_DTYPE_Q2_K: return (way){ super_one_minima, make_one_digit };
+    case TOLA_DTYPE_TQ2_0: return (way){ super_one, NULL, 2, 32 };
+    case TOLA_DTYPE_Q2_K: return (way){ super_one_minima, make_one_digit, 2, 32 };
     default: break;
     }
-    if (type->kind == MATMUL_SUPER) return (way){ type->minima ? super_two_minima : super_two, make_two_digits };
-    return (way){ type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32, NULL };
+    if (type->kind == MATMUL_SUPER) return (way){ type->minima ? super_two_minima : super_two, make_two_digits, 1, 32 };
+    return (way){ type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32, NULL, 2, 16 };
+}
+
+/* How often a step asks for what the next one reads: before each strip is unpacked and before it is split into digits
+ * (where it is: unpacking alone is slowed by what it waits for), and before each unit. */
+static size_t pieces_of(const way *use, size_t rows, size_t tokens) {
+    const size_t strips = (rows + 15) / 16, units = (strips + use->strips - 1) / use->strips;
+    return (use->digits ? 2 * strips : 0) + units * ((tokens + use->tokens - 1) / use->tokens);
 }
 
 static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
@@ -382,12 +390,10 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
     p.row_bytes = row_bytes;
     p.ahead_bytes = length_bytes;
-    /* Of a step, about: strips that are split into digits, and units that are multiplied. Unpacking alone is not slowed by
-     * what it waits for. */
-    const size_t pieces = PANEL_STRIPS * ((use.digits ? 2 : 0) + (x->tokens + 31) / 32);
     for (size_t first = 0; first < count; first += PANEL_ROWS, w += PANEL_ROWS * row_bytes) {
         const size_t left = count - first;
         p.n_rows = left < PANEL_ROWS ? left : PANEL_ROWS;
+        const size_t pieces = pieces_of(&use, p.n_rows, x->tokens);
         p.y = y + first;
         p.steps_left = (x->k + length - 1) / length;
         for (p.at = 0; p.at < x->k; p.at += length) {
