@@ -131,8 +131,8 @@ type                   bits       total      shed    2xshed
   # weights  k kv cache  b buffers  | shed 20.00 GB  | 2xshed 40.00 GB
 \
 device  fits  needed  each holds        of  decode t/s  prefill t/s  bound by   USD/h
-shed    yes        1     9.93 GB  20.00 GB        81.6         3485  bandwidth   1.00
-2xshed  yes        1     5.53 GB  20.00 GB         112         4882  bandwidth   2.00
+shed    yes        1     9.93 GB  20.00 GB        81.6         3573  bandwidth   1.00
+2xshed  yes        1     5.53 GB  20.00 GB         112         4982  bandwidth   2.00
   shed: best type that fits bf16 (16 bits); longest context 78848
   2 x shed: best type that fits bf16 (16 bits); longest context 131072 (the model's own)
   prefill: 512 tokens at once; decode: behind 2048 tokens
