@@ -23,13 +23,18 @@ typedef struct space {
     float sums[][2][16][16]; /* [strip / 2][tokens / 16][strip][row][token] */
 } space;
 
+/* gcc's tile intrinsics do not say that they read memory: what is written before them, and after, stays there. */
+ALWAYS void settle(void) {
+    __asm__ volatile("" ::: "memory");
+}
+
 static void configure(void) {
     _Alignas(64) uint8_t palette[64] = { 1 };
     for (int i = 0; i < 8; i++) {
         palette[16 + 2 * i] = 64; /* bytes of a row */
         palette[48 + i] = 16;     /* rows */
     }
-    __asm__ volatile("" : : "r"(palette) : "memory"); /* gcc's tile intrinsics do not say that they read memory */
+    __asm__ volatile("" : : "r"(palette) : "memory"); /* as settle() */
     _tile_loadconfig(palette);
 }
 
@@ -224,7 +229,7 @@ static void rows_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, cons
             const size_t n = x->k - at < step ? x->k - at : step, chunks = (n + 31) / 32;
             const uint32_t *tiles = x->x_tiles + at / step * (MATMUL_X_STEP / 2) * tokens16 * 16;
             pack(s, weights, w + first * row_bytes, row_bytes, rows, at, n);
-            __asm__ volatile("" ::: "memory"); /* as in configure() */
+            settle();
             if (x->split) multiply_step(s, rows, 3 * chunks, true, tiles, tokens16, at == 0);
             else multiply_step(s, rows, chunks, false, tiles, tokens16, at == 0);
         }
@@ -256,13 +261,8 @@ static void configure_one(size_t rows) {
         palette[16 + 2 * i] = i == 1 || i == 2 ? 64 : 4; /* bytes of a row */
         palette[48 + i] = i > 2 ? 16 : (uint8_t)rows;
     }
-    __asm__ volatile("" : : "r"(palette) : "memory"); /* as in configure() */
+    __asm__ volatile("" : : "r"(palette) : "memory"); /* as settle() */
     _tile_loadconfig(palette);
-}
-
-/* gcc's tile intrinsics do not say that they read memory: what is written before them, and after, stays there. */
-ALWAYS void settle(void) {
-    __asm__ volatile("" ::: "memory");
 }
 
 /* Sums of so many rows, the first at w, `step` bytes apart. */
