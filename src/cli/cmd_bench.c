@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "measure.h"
-#include "policy/memory.h"
 
 enum { ROUNDS_MOST = 1001, COUNTS_MOST = 16 };
 #define READ_MOST ((uint64_t)2 << 30)
@@ -175,11 +174,8 @@ static tola_status measure_all(bench *b, tola_error *err) {
 /* ---- the arithmetic of a prompt ---- */
 
 static double operations_of(const tola_model *model, uint64_t prompt) {
-    model_shape shape;
-    if (shape_of_checkpoint(tola_model_checkpoint(model), &shape, NULL) != TOLA_OK) return NAN;
-    const double operations = memory_prefill_operations(&shape, prompt);
-    shape_dispose(&shape);
-    return operations > 0 ? operations : NAN;
+    double operations;
+    return tola_fit_prompt(tola_model_checkpoint(model), prompt, &operations, NULL) == TOLA_OK ? operations : NAN;
 }
 
 /* ---- output ---- */

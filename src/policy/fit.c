@@ -460,6 +460,16 @@ tola_status tola_fit_devices(const char *file, tola_fit **out, tola_error *err) 
     return status;
 }
 
+tola_status tola_fit_prompt(const tola_checkpoint *model, uint64_t tokens, double *operations, tola_error *err) {
+    model_shape shape;
+    if (tokens == 0) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a prompt of no tokens");
+    TRY(shape_of_checkpoint(model, &shape, err));
+    *operations = memory_prefill_operations(&shape, tokens);
+    const bool reads = shape.language && *operations > 0;
+    shape_dispose(&shape);
+    return reads ? TOLA_OK : err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "the model reads no text");
+}
+
 void tola_fit_free(tola_fit *fit) {
     if (fit) job_free(fit->owner);
 }
