@@ -31,6 +31,7 @@ while IFS= read -r header; do
     case $header in
         *_avx2.h) options="-mavx2 -mfma -mf16c" family=x86_64 ;;
         *_avx512*.h) options="-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni" family=x86_64 ;;
+        *_amx.h) options="-mamx-tile" family=x86_64 ;;
         *_neon.h) family=aarch64 ;;
     esac
     [ "$family" = "$(uname -m)" ] || continue

@@ -5,6 +5,7 @@
 #if defined(__x86_64__)
 #include "kernels/gemm/gemm_kernels.h"
 #include "kernels/gemm/units_bf16_avx512.h"
+#include "kernels/tiles_amx.h"
 #include <string.h>
 
 enum { ROWS = 32, COLUMNS = 32 };
@@ -41,15 +42,7 @@ static void pack_b(bool along, const char *src, size_t row_bytes, size_t width, 
     pack_units(along, src, row_bytes, width, k, panel, COLUMNS);
 }
 
-static void begin(void) {
-    _Alignas(64) uint8_t palette[64] = { 1 };
-    for (int i = 0; i < 8; i++) {
-        palette[16 + 2 * i] = 64; /* bytes of a row */
-        palette[48 + i] = 16;     /* rows */
-    }
-    __asm__ volatile("" : : "r"(palette) : "memory"); /* gcc's tile intrinsics do not say that they read memory */
-    _tile_loadconfig(palette);
-}
+static void begin(void) { tiles_configure_whole(); }
 
 static void end(void) { _tile_release(); }
 
@@ -102,12 +95,12 @@ static void tile_in_room(const gemm_tile *t) {
     _Alignas(64) float room[ROWS][COLUMNS] = { { 0 } };
     const bool lower = t->rows > 16, right = t->columns > 16, plain = t->alpha == 1, add = t->add && plain;
     for (size_t r = 0; r < t->rows && add; r++) memcpy(room[r], t->c + r * t->c_stride, t->columns * sizeof *t->c);
-    __asm__ volatile("" : : "r"(room) : "memory"); /* as in begin() */
+    settle();
     if (lower && right) multiply(t, true, true, room[0], COLUMNS, add);
     else if (lower) multiply(t, true, false, room[0], COLUMNS, add);
     else if (right) multiply(t, false, true, room[0], COLUMNS, add);
     else multiply(t, false, false, room[0], COLUMNS, add);
-    __asm__ volatile("" : : "r"(room) : "memory");
+    settle();
     const __m512 alpha = _mm512_set1_ps(t->alpha);
     for (size_t r = 0; r < t->rows; r++) {
         float *c = t->c + r * t->c_stride;
@@ -122,11 +115,11 @@ static void tile_in_room(const gemm_tile *t) {
 }
 
 static void tile(const gemm_tile *t) {
-    __asm__ volatile("" ::: "memory"); /* as in begin() */
+    settle();
     if (t->rows < ROWS || t->columns < COLUMNS || t->alpha != 1) tile_in_room(t);
     else if (t->add) multiply(t, true, true, t->c, t->c_stride, true);
     else multiply(t, true, true, t->c, t->c_stride, false);
-    __asm__ volatile("" ::: "memory");
+    settle();
 }
 
 const gemm_kernel gemm_amx = { ROWS, COLUMNS, 16, 2, pack_a, pack_b, tile, begin, end };

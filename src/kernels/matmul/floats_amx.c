@@ -10,8 +10,8 @@
 
 #if defined(__x86_64__)
 #include "kernels/matmul/floats_f8_avx512.h"
+#include "kernels/tiles_amx.h"
 #include <immintrin.h>
-#include <math.h>
 #include <string.h>
 
 #define ALWAYS static inline __attribute__((always_inline))
@@ -22,21 +22,6 @@ typedef struct space {
     _Alignas(64) uint16_t w[STRIPS][CHUNKS][16][32]; /* split: [elements / 32][first, second] */
     float sums[][2][16][16]; /* [strip / 2][tokens / 16][strip][row][token] */
 } space;
-
-/* gcc's tile intrinsics do not say that they read memory: what is written before them, and after, stays there. */
-ALWAYS void settle(void) {
-    __asm__ volatile("" ::: "memory");
-}
-
-static void configure(void) {
-    _Alignas(64) uint8_t palette[64] = { 1 };
-    for (int i = 0; i < 8; i++) {
-        palette[16 + 2 * i] = 64; /* bytes of a row */
-        palette[48 + i] = 16;     /* rows */
-    }
-    __asm__ volatile("" : : "r"(palette) : "memory"); /* as settle() */
-    _tile_loadconfig(palette);
-}
 
 /* 32 floats as two bf16 each, in the order 0, 16, 1, 17, and so on, which is the cheapest. */
 typedef struct halves {
@@ -61,12 +46,11 @@ ALWAYS halves split_f16(const uint8_t *p) {
                      high_halves(_mm512_sub_ps(low, cut(low)), _mm512_sub_ps(high, cut(high))) };
 }
 
-/* To the nearest float of 8 bits, away from zero when between two; what is finite stays finite. */
+/* To the nearest float of 8 bits, away from zero when between two, cut where that would be infinite. */
 ALWAYS __m512 rounded(__m512 v) {
     const __m512 up = cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000))));
-    const __mmask16 small = _mm512_cmp_ps_mask(_mm512_abs_ps(up), _mm512_set1_ps(INFINITY), _CMP_LT_OQ);
-    const __m512 down = _mm512_mask_mov_ps(cut(v), _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), _mm512_set1_ps(NAN));
-    return _mm512_mask_mov_ps(down, small & _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), up);
+    const __mmask16 fits = _mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(0x1.ffp127f), _CMP_LT_OQ);
+    return _mm512_mask_mov_ps(cut(v), fits, up);
 }
 
 void matmul_split_amx(const float *x, size_t n, uint16_t *out) {
@@ -74,7 +58,7 @@ void matmul_split_amx(const float *x, size_t n, uint16_t *out) {
         const __mmask32 some = n - at < 32 ? (__mmask32)((1u << (n - at)) - 1) : 0xffffffff;
         const __m512 low = _mm512_maskz_loadu_ps((__mmask16)some, x + at);
         const __m512 high = _mm512_maskz_loadu_ps((__mmask16)(some >> 16), x + at + 16);
-        const __m512 low1 = rounded(low), high1 = rounded(high);
+        const __m512 low1 = rounded(low), high1 = rounded(high); /* of what is not finite the second number is NaN */
         const __m512 low2 = rounded(_mm512_sub_ps(low, low1)), high2 = rounded(_mm512_sub_ps(high, high1));
         _mm512_storeu_si512(out, high_halves(low1, high1));
         _mm512_storeu_si512(out + 32, high_halves(low2, high2));
@@ -222,7 +206,7 @@ static void rows_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, cons
     space *s = scratch;
     const size_t step = x->split ? MATMUL_X_STEP / 2 : MATMUL_X_STEP; /* elements */
     const size_t tokens16 = (x->tokens + 15) / 16;
-    configure();
+    tiles_configure_whole();
     for (size_t first = 0; first < count; first += PANEL) {
         const size_t rows = count - first < PANEL ? count - first : PANEL;
         for (size_t at = 0; at < x->k; at += step) {
@@ -256,13 +240,12 @@ ALWAYS __m512i load_e5m2(const uint8_t *p) { return bf16_of_e5m2(p); }
 
 /* Tile 0: sums, 1: weights, 2: their second numbers, all of so many rows; 3, 4: activations. */
 static void configure_one(size_t rows) {
-    _Alignas(64) uint8_t palette[64] = { 1 };
+    tiles_palette p = { 0 };
     for (int i = 0; i < 5; i++) {
-        palette[16 + 2 * i] = i == 1 || i == 2 ? 64 : 4; /* bytes of a row */
-        palette[48 + i] = i > 2 ? 16 : (uint8_t)rows;
+        p.rows[i] = i > 2 ? 16 : (uint8_t)rows;
+        p.bytes[i] = i == 1 || i == 2 ? 64 : 4;
     }
-    __asm__ volatile("" : : "r"(palette) : "memory"); /* as settle() */
-    _tile_loadconfig(palette);
+    tiles_configure(&p);
 }
 
 /* Sums of so many rows, the first at w, `step` bytes apart. */

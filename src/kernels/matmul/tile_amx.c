@@ -8,12 +8,11 @@
  *     units for vectors of floats rests.
  *   - A tile is stored two products after its last one. Right after it the store would wait for it and everything else
  *     for the store (29 instead of 18 cycles a product and store).
- *   - Sums stay in the first cache (58 instead of 15 cycles a store), so units are no larger than that.
- *
- * Tiles: Intel 64 and IA-32 Architectures Software Developer's Manual, vol. 1, chapter 18. */
+ *   - Sums stay in the first cache (58 instead of 15 cycles a store), so units are no larger than that. */
 #include "kernels/matmul/panel.h"
 
 #if defined(__x86_64__)
+#include "kernels/tiles_amx.h"
 #include <immintrin.h>
 #include <string.h>
 
@@ -37,30 +36,14 @@ typedef struct shape {
     size_t size; /* of groups */
 } shape;
 
-/* The tile palette: 0-3 sums, 4-5 activations (16 tokens x `k` bytes), 6-7 weights (k / 4 rows). */
-typedef struct palette {
-    _Alignas(64) uint8_t id;
-    uint8_t start, zero[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-} palette;
-_Static_assert(sizeof(palette) == 64, "as the processor reads it");
-
-/* gcc's tile intrinsics do not say that they read memory: what they read must have been written before this. */
-ALWAYS void settle(void) {
-    __asm__ volatile("" ::: "memory");
-}
-
+/* Tiles 0-3: sums, 4-5: activations (16 tokens x `k` bytes), 6-7: weights (k / 4 rows). */
 static void configure(size_t k) {
-    palette p;
-    memset(&p, 0, sizeof p);
-    p.id = 1;
+    tiles_palette p = { 0 };
     for (int i = 0; i < 8; i++) {
         p.rows[i] = i >= 6 ? (uint8_t)(k / 4) : 16;
         p.bytes[i] = i == 4 || i == 5 ? (uint16_t)k : 64;
     }
-    __asm__ volatile("" : : "r"(&p) : "memory"); /* as settle() */
-    _tile_loadconfig(&p);
+    tiles_configure(&p);
 }
 
 /* ---- after the tiles ---- */
@@ -316,10 +299,14 @@ static void ask_for_weights(step *p) {
         for (size_t i = 0; i < p->ahead_bytes + 63; i += 64) __builtin_prefetch(p->ahead + i, 0, 2);
 }
 
+/* Tokens of a unit, and strips. */
+ALWAYS size_t unit_tokens(bool super) { return super ? 32 : 16; }
+ALWAYS size_t unit_strips(bool two_digits) { return two_digits ? 1 : 2; }
+
 /* A step with all tokens: those of two strips, or one, before the next ones. */
 ALWAYS void multiply(step *p, shape s) {
     const matmul_acts *x = p->x;
-    const size_t most = s.super ? 32 : 16, strips = s.two_digits ? 1 : 2;
+    const size_t most = unit_tokens(s.super), strips = unit_strips(s.two_digits);
     for (size_t token = 0; token < x->tokens; token += most)
         for (size_t strip = 0; 16 * strip < p->n_rows; strip += strips) {
             const size_t n = x->tokens - token < most ? x->tokens - token : most;
@@ -351,7 +338,6 @@ static void super_two_minima(step *p) {
 typedef struct way {
     void (*multiply)(step *p);
     void (*digits)(space *sp, const matmul_type *type, size_t strip, size_t n); /* NULL: codes less their offset */
-    size_t strips, tokens; /* of a unit */
 } way;
 
 static way way_of(tola_dtype weights) {
@@ -360,19 +346,20 @@ static way way_of(tola_dtype weights) {
     case TOLA_DTYPE_Q1_0:
     case TOLA_DTYPE_Q8_K:
     case TOLA_DTYPE_TQ1_0:
-    case TOLA_DTYPE_TQ2_0: return (way){ super_one, NULL, 2, 32 };
-    case TOLA_DTYPE_Q2_K: return (way){ super_one_minima, make_one_digit, 2, 32 };
+    case TOLA_DTYPE_TQ2_0: return (way){ super_one, NULL };
+    case TOLA_DTYPE_Q2_K: return (way){ super_one_minima, make_one_digit };
     default: break;
     }
-    if (type->kind == MATMUL_SUPER) return (way){ type->minima ? super_two_minima : super_two, make_two_digits, 1, 32 };
-    return (way){ type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32, NULL, 2, 16 };
+    if (type->kind == MATMUL_SUPER) return (way){ type->minima ? super_two_minima : super_two, make_two_digits };
+    return (way){ type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32, NULL };
 }
 
 /* How often a step asks for what the next one reads: before each strip is unpacked and before it is split into digits
  * (where it is: unpacking alone is slowed by what it waits for), and before each unit. */
-static size_t pieces_of(const way *use, size_t rows, size_t tokens) {
-    const size_t strips = (rows + 15) / 16, units = (strips + use->strips - 1) / use->strips;
-    return (use->digits ? 2 * strips : 0) + units * ((tokens + use->tokens - 1) / use->tokens);
+static size_t pieces_of(const way *use, bool super, size_t rows, size_t tokens) {
+    const size_t strips = (rows + 15) / 16, at_once = unit_strips(use->digits == make_two_digits);
+    const size_t units = (strips + at_once - 1) / at_once, most = unit_tokens(super);
+    return (use->digits ? 2 * strips : 0) + units * ((tokens + most - 1) / most);
 }
 
 static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
@@ -393,7 +380,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     for (size_t first = 0; first < count; first += PANEL_ROWS, w += PANEL_ROWS * row_bytes) {
         const size_t left = count - first;
         p.n_rows = left < PANEL_ROWS ? left : PANEL_ROWS;
-        const size_t pieces = pieces_of(&use, p.n_rows, x->tokens);
+        const size_t pieces = pieces_of(&use, type->kind == MATMUL_SUPER, p.n_rows, x->tokens);
         p.y = y + first;
         p.steps_left = (x->k + length - 1) / length;
         for (p.at = 0; p.at < x->k; p.at += length) {
