@@ -2,6 +2,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include "base/mem.h"
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,9 @@ static inline double bench_seconds(clockid_t clock) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Zeros, aligned to 64. */
+/* Zeros, aligned to 64, on large pages as what the library computes with. */
 static inline void *bench_memory(size_t bytes) {
-    bytes = (bytes + 127) / 64 * 64;
-    void *p = aligned_alloc(64, bytes);
+    void *p = mem_alloc_aligned(64, bytes + 64);
     if (!p) abort();
     return memset(p, 0, bytes);
 }

@@ -18,7 +18,7 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-enum { AT_ONCE = 4 /* tokens that are scaled */ };
+enum { AT_ONCE = 4 /* tokens that are scaled */, FEW = 256 /* tokens whose activations are near anyway */ };
 
 /* The tiles of a unit, as they are stored: [16 tokens][16 rows] each. Small blocks: two strips of each group.
  * Super-blocks: two times 16 tokens of the first strip or digit, then of the second. */
@@ -286,11 +286,27 @@ ALWAYS rest rest_of(const step *p, shape s, size_t token, size_t tokens, size_t 
     return r;
 }
 
-/* y of a unit will be stored in the next step: it is in no cache, each token in a page of its own. */
-static void ask_for_y(const step *p, size_t token, size_t tokens, size_t strip, size_t strips) {
+/* y of a unit, which is in no cache, each token in a page of its own. Of few tokens a step before it is stored; of many
+ * a unit before, as it would be gone again. */
+ALWAYS void ask_for_y(const step *p, size_t token, size_t tokens, size_t strip, size_t strips) {
+    const bool many = p->x->tokens > FEW;
+    if (p->steps_left != (many ? 0 : 1)) return;
+    if (many) strip += strips;
+    if (16 * strip >= p->n_rows) strip = 0, token += tokens;
     const float *y = p->y + token * p->y_stride + 16 * strip;
-    for (size_t t = 0; t < tokens; t++)
-        for (size_t i = 0; i < strips; i++) __builtin_prefetch(y + t * p->y_stride + 16 * i, 1, 2);
+    for (size_t t = token; t < token + tokens && t < p->x->tokens; t++, y += p->y_stride)
+        for (size_t i = 0; i < strips; i++) __builtin_prefetch(y + 16 * i, 1, 2);
+}
+
+/* Tiles of activations for the first cache, where those of a step do not stay in it: the share of unit `which` of so
+ * many in those of the next tokens. */
+ALWAYS void ask_for_tokens(const step *p, size_t token, size_t tokens, size_t which, size_t units) {
+    const matmul_acts *x = p->x;
+    if (x->tokens <= FEW || token + tokens >= x->tokens) return;
+    const size_t share = (p->n / 64 + units - 1) / units;
+    const int8_t *from = x->q_tiles + p->at * x->across + (token + tokens) * 64;
+    for (size_t c = which * share; c < (which + 1) * share && 64 * c < p->n; c++)
+        for (size_t i = 0; i < tokens; i++) __builtin_prefetch(from + 64 * (c * x->across + i), 0, 3);
 }
 
 /* A share of what the next step unpacks: a few lines before each piece of work, as memory takes no more at once. */
@@ -307,6 +323,7 @@ ALWAYS size_t unit_strips(bool two_digits) { return two_digits ? 1 : 2; }
 ALWAYS void multiply(step *p, shape s) {
     const matmul_acts *x = p->x;
     const size_t most = unit_tokens(s.super), strips = unit_strips(s.two_digits);
+    const size_t units = (p->n_rows + 16 * strips - 1) / (16 * strips); /* of the same tokens */
     for (size_t token = 0; token < x->tokens; token += most)
         for (size_t strip = 0; 16 * strip < p->n_rows; strip += strips) {
             const size_t n = x->tokens - token < most ? x->tokens - token : most;
@@ -316,10 +333,11 @@ ALWAYS void multiply(step *p, shape s) {
             u.w[1] = s.two_digits ? (const uint8_t(*)[64])p->sp->high[strip] :
                                     (const uint8_t(*)[64])p->sp->panel.q[strip + 1];
             const rest r = rest_of(p, s, token, n, strip);
-            if (p->steps_left == 1) ask_for_y(p, token, n, strip, strips);
+            ask_for_y(p, token, most, strip, strips);
             ask_for_weights(p);
             if (s.super) multiply_super(&u, s.two_digits, p->sp->sums);
             else multiply_small(&u, s.size, p->sp->sums);
+            ask_for_tokens(p, token, most, strip / strips, units);
             scale(r, s);
         }
 }
