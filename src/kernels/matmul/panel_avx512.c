@@ -196,11 +196,37 @@ ALWAYS __m512i words(const strip *s, size_t offset) {
     return _mm512_load_si512(v);
 }
 
+/* Sixteen bytes at an offset of each row: four dwords. */
+ALWAYS void four_words(const strip *s, size_t offset, __m512i out[4]) {
+    __m512i v[4]; /* v[i]: rows i, 4 + i, 8 + i, 12 + i */
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(s->row[i] + offset)));
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[4 + i] + offset)), 1);
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[8 + i] + offset)), 2);
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[12 + i] + offset)), 3);
+    }
+    const __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), high01 = _mm512_unpackhi_epi32(v[0], v[1]);
+    const __m512i low23 = _mm512_unpacklo_epi32(v[2], v[3]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
+    out[0] = _mm512_unpacklo_epi64(low01, low23);
+    out[1] = _mm512_unpackhi_epi64(low01, low23);
+    out[2] = _mm512_unpacklo_epi64(high01, high23);
+    out[3] = _mm512_unpackhi_epi64(high01, high23);
+}
+
 /* f16 at an offset of each row, as f32. */
 ALWAYS __m512 halves(const strip *s, size_t offset) {
     _Alignas(32) uint16_t v[16];
     for (int r = 0; r < 16; r++) memcpy(v + r, s->row[r] + offset, 2);
     return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)v));
+}
+
+/* f16 in dwords, as f32. */
+ALWAYS __m512 lower_half(__m512i v) {
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+}
+
+ALWAYS __m512 upper_half(__m512i v) {
+    return lower_half(_mm512_srli_epi32(v, 16));
 }
 
 ALWAYS void put_d(const strip *s, size_t group, __m512 d) {
@@ -215,8 +241,8 @@ ALWAYS void put_min(const strip *s, size_t group, __m512 min) {
 ALWAYS void put_d_of_blocks(const strip *s, size_t bytes, bool minima) {
     for (size_t g = 0; g < s->n / 32; g++) {
         __m512i two = words(s, g * bytes);
-        put_d(s, g, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(two)));
-        if (minima) put_min(s, g, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(two, 16))));
+        put_d(s, g, lower_half(two));
+        if (minima) put_min(s, g, upper_half(two));
     }
 }
 
@@ -247,9 +273,11 @@ ALWAYS __m512i bytes_and(__m512i v, int mask) {
 
 /* Eight scales and minima of six bits, see scales_of_k in codes.c: a dword is four of them. */
 ALWAYS void put_scales_of_k(const strip *s) {
-    __m512i a = words(s, 4), b = words(s, 8), c = words(s, 12);
-    put_d(s, 0, halves(s, 0));
-    put_min(s, 0, halves(s, 2));
+    __m512i v[4];
+    four_words(s, 0, v);
+    const __m512i a = v[1], b = v[2], c = v[3];
+    put_d(s, 0, lower_half(v[0]));
+    put_min(s, 0, upper_half(v[0]));
     put_four_sc(s, 0, bytes_and(a, 63));
     put_four_sc(s, 4, _mm512_or_si512(bytes_and(c, 15), bytes_and(_mm512_srli_epi32(a, 2), 48)));
     put_four_m(s, 0, bytes_and(b, 63));
@@ -257,12 +285,14 @@ ALWAYS void put_scales_of_k(const strip *s) {
 }
 
 static void put_scales_of_q2_k(const strip *s) {
-    put_d(s, 0, halves(s, 80));
-    put_min(s, 0, halves(s, 82));
+    const __m512i two = words(s, 80);
+    __m512i v[4];
+    put_d(s, 0, lower_half(two));
+    put_min(s, 0, upper_half(two));
+    four_words(s, 0, v);
     for (size_t g = 0; g < 16; g += 4) {
-        __m512i v = words(s, g);
-        put_four_sc(s, g, bytes_and(v, 15));
-        put_four_m(s, g, bytes_and(_mm512_srli_epi32(v, 4), 15));
+        put_four_sc(s, g, bytes_and(v[g / 4], 15));
+        put_four_m(s, g, bytes_and(_mm512_srli_epi32(v[g / 4], 4), 15));
     }
 }
 
@@ -278,7 +308,7 @@ static void put_scales_of_q3_k(const strip *s) {
 
 static void put_scales_of_iq4_xs(const strip *s) {
     __m512i first = words(s, 0), low = words(s, 4);
-    put_d(s, 0, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(first)));
+    put_d(s, 0, lower_half(first));
     for (unsigned g = 0; g < 8; g++) {
         __m512i l = _mm512_and_si512(_mm512_srli_epi32(low, 4 * g), _mm512_set1_epi32(15));
         __m512i h = _mm512_and_si512(_mm512_srli_epi32(first, 16 + 2 * g), _mm512_set1_epi32(3));
@@ -370,7 +400,9 @@ static void unpack(const strip *s, tola_dtype weights) {
     case TOLA_DTYPE_Q6_K:
         put_codes(s, q6_k_chunk);
         put_d(s, 0, halves(s, 208));
-        for (size_t g = 0; g < 16; g += 4) put_four_sc(s, g, words(s, 192 + g));
+        __m512i v[4];
+        four_words(s, 192, v);
+        for (size_t g = 0; g < 16; g += 4) put_four_sc(s, g, v[g / 4]);
         return;
     case TOLA_DTYPE_Q8_K:
         put_codes(s, q8_k_chunk), put_ones(s);
