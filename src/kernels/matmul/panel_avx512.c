@@ -1,5 +1,7 @@
-/* Unpacking of panels with AVX-512: 64 codes of each of 16 rows become 16 vectors, which are transposed as dwords.
- * Layouts of the types: codes.c. Types without a function of their own pass through codes.c, too. */
+/* Unpacking of panels with AVX-512. Where a block's codes lie in runs of 16 bytes, those of 16 rows are transposed as
+ * dwords and then unpacked, four elements of each row in a vector; else 64 codes of a row are unpacked and then the
+ * vectors of 16 rows transposed, twice the work. Layouts of the types: codes.c. Types without a function of their own
+ * pass through codes.c, too. */
 #include "kernels/matmul/panel.h"
 #include "kernels/dequantize/grids.h"
 
@@ -57,6 +59,111 @@ ALWAYS void put_codes(const strip *s, chunk_fn chunk) {
     }
 }
 
+/* ---- codes of all rows ---- */
+
+/* Sixteen values plus the offset, in each lane. */
+ALWAYS __m512i table_of(const int8_t *table, int offset) {
+    if (!table) return _mm512_setzero_si512();
+    const __m128i t = _mm_add_epi8(_mm_loadu_si128((const __m128i *)table), _mm_set1_epi8((char)offset));
+    return _mm512_broadcast_i32x4(t);
+}
+
+/* Sixteen bytes at an offset of each row: four dwords. */
+ALWAYS void four_words(const strip *s, size_t offset, __m512i out[4]) {
+    __m512i v[4]; /* v[i]: rows i, 4 + i, 8 + i, 12 + i */
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(s->row[i] + offset)));
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[4 + i] + offset)), 1);
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[8 + i] + offset)), 2);
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[12 + i] + offset)), 3);
+    }
+    const __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), high01 = _mm512_unpackhi_epi32(v[0], v[1]);
+    const __m512i low23 = _mm512_unpacklo_epi32(v[2], v[3]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
+    out[0] = _mm512_unpacklo_epi64(low01, low23);
+    out[1] = _mm512_unpackhi_epi64(low01, low23);
+    out[2] = _mm512_unpacklo_epi64(high01, high23);
+    out[3] = _mm512_unpackhi_epi64(high01, high23);
+}
+
+/* Codes of the elements from 4 * vector on. */
+ALWAYS void put(const strip *s, size_t vector, __m512i codes) {
+    _mm512_store_si512(s->out->q[s->at][vector], codes);
+}
+
+ALWAYS __m512i low_nibbles(__m512i v) {
+    return _mm512_and_si512(v, _mm512_set1_epi8(15));
+}
+
+ALWAYS __m512i high_nibbles(__m512i v) {
+    return low_nibbles(_mm512_srli_epi16(v, 4));
+}
+
+/* Blocks of 16 bytes of low and high nibbles, 16 elements each; through a table, plus the offset, where there is one. */
+ALWAYS void put_nibbles(const strip *s, size_t bytes, size_t at, const int8_t *table, int offset) {
+    const __m512i less = _mm512_set1_epi8((char)s->less), values = table_of(table, offset - s->less);
+    __m512i v[4];
+    for (size_t block = 0; block < s->n / 32; block++) {
+        four_words(s, block * bytes + at, v);
+        for (size_t i = 0; i < 4; i++) {
+            const __m512i low = low_nibbles(v[i]), high = high_nibbles(v[i]);
+            put(s, 8 * block + i, table ? _mm512_shuffle_epi8(values, low) : _mm512_sub_epi8(low, less));
+            put(s, 8 * block + 4 + i, table ? _mm512_shuffle_epi8(values, high) : _mm512_sub_epi8(high, less));
+        }
+    }
+}
+
+/* A bit of each byte, as 16. */
+ALWAYS __m512i sixteen_where(__m512i v, unsigned bit) {
+    v = bit <= 4 ? _mm512_slli_epi16(v, 4 - bit) : _mm512_srli_epi16(v, bit - 4);
+    return _mm512_and_si512(v, _mm512_set1_epi8(16));
+}
+
+static void put_q4_k(const strip *s) {
+    __m512i v[4];
+    for (size_t half = 0; half < 8; half++) { /* of 32 bytes: low and high nibbles of 32 elements each */
+        four_words(s, 16 + 16 * half, v);
+        for (size_t i = 0; i < 4; i++) {
+            put(s, half / 2 * 16 + half % 2 * 4 + i, low_nibbles(v[i]));
+            put(s, half / 2 * 16 + 8 + half % 2 * 4 + i, high_nibbles(v[i]));
+        }
+    }
+}
+
+static void put_q5_k(const strip *s) {
+    __m512i v[4], fifth[4];
+    for (size_t half = 0; half < 2; half++) {
+        four_words(s, 16 + 16 * half, fifth);
+#pragma GCC unroll 4
+        for (unsigned c = 0; c < 4; c++) {
+            four_words(s, 48 + 32 * c + 16 * half, v);
+            for (size_t i = 0; i < 4; i++) {
+                put(s, 16 * c + 4 * half + i, _mm512_or_si512(low_nibbles(v[i]), sixteen_where(fifth[i], 2 * c)));
+                put(s, 16 * c + 8 + 4 * half + i,
+                    _mm512_or_si512(high_nibbles(v[i]), sixteen_where(fifth[i], 2 * c + 1)));
+            }
+        }
+    }
+}
+
+static void put_q6_k(const strip *s) {
+    const __m512i upper = _mm512_set1_epi8(48), less = _mm512_set1_epi8((char)s->less);
+    __m512i a[4], b[4], two[4];
+    for (size_t half = 0; half < 4; half++) { /* of 64 bytes of nibbles and 32 of upper bits, four runs of 32 elements */
+        const size_t run = half / 2, from = 32 * run + half % 2 * 4;
+        four_words(s, 64 * run + half % 2 * 16, a);
+        four_words(s, 64 * run + 32 + half % 2 * 16, b);
+        four_words(s, 128 + 32 * run + half % 2 * 16, two);
+        for (size_t i = 0; i < 4; i++) {
+            const __m512i bits[4] = { _mm512_slli_epi16(two[i], 4), _mm512_slli_epi16(two[i], 2), two[i],
+                                      _mm512_srli_epi16(two[i], 2) };
+            const __m512i nibbles[4] = { low_nibbles(a[i]), low_nibbles(b[i]), high_nibbles(a[i]), high_nibbles(b[i]) };
+            for (size_t r = 0; r < 4; r++)
+                put(s, from + 8 * r + i,
+                    _mm512_sub_epi8(_mm512_or_si512(nibbles[r], _mm512_and_si512(bits[r], upper)), less));
+        }
+    }
+}
+
 /* ---- codes of a row ---- */
 
 /* 32 bytes twice, the second time shifted: with each byte masked, two runs of 32 elements. */
@@ -82,8 +189,7 @@ ALWAYS __m512i four_nibbles(const uint8_t *a, const uint8_t *b) {
 }
 
 ALWAYS __m512i look_up(__m512i nibbles, const int8_t *table, int offset) {
-    __m128i t = _mm_add_epi8(_mm_loadu_si128((const __m128i *)table), _mm_set1_epi8((char)offset));
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), nibbles);
+    return _mm512_shuffle_epi8(table_of(table, offset), nibbles);
 }
 
 ALWAYS __m512i add_where(__m512i v, __mmask64 mask, int what) {
@@ -97,6 +203,7 @@ ALWAYS __mmask64 two_words(const uint8_t *a, const uint8_t *b) {
     return _cvtu64_mask64(low | (uint64_t)high << 32);
 }
 
+/* Two blocks of 32 signed bytes. */
 ALWAYS __m512i q8_chunk(const uint8_t *a, const uint8_t *b) {
     __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)a));
     v = _mm512_inserti64x4(v, _mm256_loadu_si256((const __m256i *)b), 1);
@@ -111,14 +218,6 @@ ALWAYS __m512i q8_1_chunk(const uint8_t *row, size_t c) {
     return q8_chunk(row + 72 * c + 4, row + 72 * c + 40);
 }
 
-ALWAYS __m512i q4_0_chunk(const uint8_t *row, size_t c) {
-    return four_nibbles(row + 36 * c + 2, row + 36 * c + 20);
-}
-
-ALWAYS __m512i q4_1_chunk(const uint8_t *row, size_t c) {
-    return four_nibbles(row + 40 * c + 4, row + 40 * c + 24);
-}
-
 ALWAYS __m512i q5_0_chunk(const uint8_t *row, size_t c) {
     const uint8_t *b = row + 44 * c;
     return add_where(four_nibbles(b + 6, b + 28), two_words(b + 2, b + 24), 16);
@@ -127,14 +226,6 @@ ALWAYS __m512i q5_0_chunk(const uint8_t *row, size_t c) {
 ALWAYS __m512i q5_1_chunk(const uint8_t *row, size_t c) {
     const uint8_t *b = row + 48 * c;
     return add_where(four_nibbles(b + 8, b + 32), two_words(b + 4, b + 28), 16);
-}
-
-ALWAYS __m512i iq4_nl_chunk(const uint8_t *row, size_t c) {
-    return look_up(q4_0_chunk(row, c), values_iq4, 128);
-}
-
-ALWAYS __m512i mxfp4_chunk(const uint8_t *row, size_t c) {
-    return look_up(four_nibbles(row + 34 * c + 1, row + 34 * c + 18), values_fp4, 12);
 }
 
 ALWAYS __m512i nvfp4_chunk(const uint8_t *row, size_t c) {
@@ -163,22 +254,6 @@ ALWAYS __m512i q3_k_chunk(const uint8_t *row, size_t c) {
     return add_where(pairs_of_bits(row + 32, c), two_bits(row, bit, bit + 1), 4);
 }
 
-ALWAYS __m512i q4_k_chunk(const uint8_t *row, size_t c) {
-    return _mm512_and_si512(two_runs(row + 16 + 32 * c, 0, 4), _mm512_set1_epi8(15));
-}
-
-ALWAYS __m512i q5_k_chunk(const uint8_t *row, size_t c) {
-    int bit = (int)(2 * c);
-    return add_where(q4_k_chunk(row + 32, c), two_bits(row + 16, bit, bit + 1), 16);
-}
-
-ALWAYS __m512i q6_k_chunk(const uint8_t *row, size_t c) {
-    unsigned run = c % 2 * 4;
-    __m512i low = _mm512_loadu_si512(row + 64 * (c / 2));
-    low = _mm512_and_si512(_mm512_srli_epi16(low, run), _mm512_set1_epi8(15));
-    return _mm512_or_si512(low, _mm512_slli_epi16(pairs_of_bits(row + 128, c), 4));
-}
-
 ALWAYS __m512i q8_k_chunk(const uint8_t *row, size_t c) {
     return _mm512_xor_si512(_mm512_loadu_si512(row + 4 + 64 * c), _mm512_set1_epi8((char)0x80));
 }
@@ -194,23 +269,6 @@ ALWAYS __m512i words(const strip *s, size_t offset) {
     _Alignas(64) uint32_t v[16];
     for (int r = 0; r < 16; r++) memcpy(v + r, s->row[r] + offset, 4);
     return _mm512_load_si512(v);
-}
-
-/* Sixteen bytes at an offset of each row: four dwords. */
-ALWAYS void four_words(const strip *s, size_t offset, __m512i out[4]) {
-    __m512i v[4]; /* v[i]: rows i, 4 + i, 8 + i, 12 + i */
-    for (int i = 0; i < 4; i++) {
-        v[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(s->row[i] + offset)));
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[4 + i] + offset)), 1);
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[8 + i] + offset)), 2);
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[12 + i] + offset)), 3);
-    }
-    const __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), high01 = _mm512_unpackhi_epi32(v[0], v[1]);
-    const __m512i low23 = _mm512_unpacklo_epi32(v[2], v[3]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
-    out[0] = _mm512_unpacklo_epi64(low01, low23);
-    out[1] = _mm512_unpackhi_epi64(low01, low23);
-    out[2] = _mm512_unpacklo_epi64(high01, high23);
-    out[3] = _mm512_unpackhi_epi64(high01, high23);
 }
 
 /* f16 at an offset of each row, as f32. */
@@ -384,21 +442,21 @@ static void unpack(const strip *s, tola_dtype weights) {
         return;
     }
     switch (weights) {
-    case TOLA_DTYPE_Q4_0: put_codes(s, q4_0_chunk), put_d_of_blocks(s, 18, false); return;
-    case TOLA_DTYPE_Q4_1: put_codes(s, q4_1_chunk), put_d_of_blocks(s, 20, true); return;
+    case TOLA_DTYPE_Q4_0: put_nibbles(s, 18, 2, NULL, 0), put_d_of_blocks(s, 18, false); return;
+    case TOLA_DTYPE_Q4_1: put_nibbles(s, 20, 4, NULL, 0), put_d_of_blocks(s, 20, true); return;
     case TOLA_DTYPE_Q5_0: put_codes(s, q5_0_chunk), put_d_of_blocks(s, 22, false); return;
     case TOLA_DTYPE_Q5_1: put_codes(s, q5_1_chunk), put_d_of_blocks(s, 24, true); return;
     case TOLA_DTYPE_Q8_0: put_codes(s, q8_0_chunk), put_d_of_blocks(s, 34, false); return;
     case TOLA_DTYPE_Q8_1: put_codes(s, q8_1_chunk), put_d_of_blocks(s, 36, false); return;
-    case TOLA_DTYPE_IQ4_NL: put_codes(s, iq4_nl_chunk), put_d_of_blocks(s, 18, false); return;
+    case TOLA_DTYPE_IQ4_NL: put_nibbles(s, 18, 2, values_iq4, 128), put_d_of_blocks(s, 18, false); return;
     case TOLA_DTYPE_NVFP4: put_codes(s, nvfp4_chunk), put_d_of_nvfp4(s); return;
-    case TOLA_DTYPE_MXFP4: put_codes(s, mxfp4_chunk), put_d_of_mxfp4(s); return;
+    case TOLA_DTYPE_MXFP4: put_nibbles(s, 17, 1, values_fp4, 12), put_d_of_mxfp4(s); return;
     case TOLA_DTYPE_Q2_K: put_codes(s, q2_k_chunk), put_scales_of_q2_k(s); return;
     case TOLA_DTYPE_Q3_K: put_codes(s, q3_k_chunk), put_scales_of_q3_k(s); return;
-    case TOLA_DTYPE_Q4_K: put_codes(s, q4_k_chunk), put_scales_of_k(s); return;
-    case TOLA_DTYPE_Q5_K: put_codes(s, q5_k_chunk), put_scales_of_k(s); return;
+    case TOLA_DTYPE_Q4_K: put_q4_k(s), put_scales_of_k(s); return;
+    case TOLA_DTYPE_Q5_K: put_q5_k(s), put_scales_of_k(s); return;
     case TOLA_DTYPE_Q6_K:
-        put_codes(s, q6_k_chunk);
+        put_q6_k(s);
         put_d(s, 0, halves(s, 208));
         __m512i v[4];
         four_words(s, 192, v);

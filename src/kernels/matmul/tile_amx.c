@@ -397,6 +397,13 @@ static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
     return sizeof(space) + (tokens + 15) * PANEL_ROWS * sizeof(float);
 }
 
+/* Fewer rows where few tokens meet them, so that codes, digits, activations and sums stay in the first cache together; of
+ * many tokens the activations do not anyway, and more rows share what is read of them. */
+static size_t panel_rows(const way *use, bool super, size_t tokens) {
+    if (!super || tokens > 128) return PANEL_ROWS;
+    return use->digits == make_two_digits && tokens <= 64 ? PANEL_ROWS / 4 : PANEL_ROWS / 2;
+}
+
 static ahead in_shares(const uint8_t *at, size_t rows, size_t bytes, size_t stride, size_t shares) {
     return (ahead){ at, rows, bytes, stride, (rows + shares - 1) / shares };
 }
@@ -409,15 +416,16 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     const way use = way_of(weights);
     configure(type->kind == MATMUL_SUPER ? 64 : type->group);
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
-    const bool whole = use.digits && PANEL_ROWS * row_bytes <= LITTLE; /* without digits there are too few shares */
-    for (size_t first = 0; first < count; first += PANEL_ROWS, w += PANEL_ROWS * row_bytes) {
+    const size_t panel = panel_rows(&use, type->kind == MATMUL_SUPER, x->tokens);
+    const bool whole = use.digits && panel * row_bytes <= LITTLE; /* without digits there are too few shares */
+    for (size_t first = 0; first < count; first += panel, w += panel * row_bytes) {
         const size_t left = count - first;
-        p.n_rows = left < PANEL_ROWS ? left : PANEL_ROWS;
+        p.n_rows = left < panel ? left : panel;
         const size_t pieces = pieces_of(&use, type->kind == MATMUL_SUPER, p.n_rows, x->tokens);
         p.y = y + first;
         p.steps_left = (x->k + length - 1) / length;
-        const uint8_t *next = w + PANEL_ROWS * row_bytes;
-        const size_t next_rows = left - p.n_rows < PANEL_ROWS ? left - p.n_rows : PANEL_ROWS;
+        const uint8_t *next = w + panel * row_bytes;
+        const size_t next_rows = left - p.n_rows < panel ? left - p.n_rows : panel;
         if (whole) p.next_panel = in_shares(next, next_rows * row_bytes / 64, 1, 64, pieces * p.steps_left);
         for (p.at = 0; p.at < x->k; p.at += length) {
             const uint8_t *here = w + p.at / length * length_bytes;
