@@ -49,13 +49,14 @@ ALWAYS void transpose(__m512i v[16]) {
 
 ALWAYS void put_codes(const strip *s, chunk_fn chunk) {
     const __m512i less = _mm512_set1_epi8((char)s->less);
-    for (size_t c = 0; c < s->n / 64; c++) {
+    uint8_t(*to)[64] = s->out->q[s->at];
+    for (size_t c = 0; c < s->n / 64; c++, to += 16) {
         __m512i v[16];
         for (int r = 0; r < 16; r++) v[r] = chunk(s->row[r], c);
         transpose(v);
         if (s->less)
             for (int i = 0; i < 16; i++) v[i] = _mm512_sub_epi8(v[i], less);
-        for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[s->at][16 * c + (size_t)i], v[i]);
+        for (int i = 0; i < 16; i++) _mm512_store_si512(to[i], v[i]);
     }
 }
 
@@ -85,9 +86,10 @@ ALWAYS void four_words(const strip *s, size_t offset, __m512i out[4]) {
     out[3] = _mm512_unpackhi_epi64(high01, high23);
 }
 
-/* Codes of the elements from 4 * vector on. */
-ALWAYS void put(const strip *s, size_t vector, __m512i codes) {
-    _mm512_store_si512(s->out->q[s->at][vector], codes);
+/* Codes of the elements from 4 * vector on; `to` is where those of the strip go (what is stored might, for all that a
+ * compiler knows, change the strip). */
+ALWAYS void put(uint8_t (*to)[64], size_t vector, __m512i codes) {
+    _mm512_store_si512(to[vector], codes);
 }
 
 ALWAYS __m512i low_nibbles(__m512i v) {
@@ -100,14 +102,15 @@ ALWAYS __m512i high_nibbles(__m512i v) {
 
 /* Blocks of 16 bytes of low and high nibbles, 16 elements each; through a table, plus the offset, where there is one. */
 ALWAYS void put_nibbles(const strip *s, size_t bytes, size_t at, const int8_t *table, int offset) {
+    uint8_t(*to)[64] = s->out->q[s->at];
     const __m512i less = _mm512_set1_epi8((char)s->less), values = table_of(table, offset - s->less);
     __m512i v[4];
     for (size_t block = 0; block < s->n / 32; block++) {
         four_words(s, block * bytes + at, v);
         for (size_t i = 0; i < 4; i++) {
             const __m512i low = low_nibbles(v[i]), high = high_nibbles(v[i]);
-            put(s, 8 * block + i, table ? _mm512_shuffle_epi8(values, low) : _mm512_sub_epi8(low, less));
-            put(s, 8 * block + 4 + i, table ? _mm512_shuffle_epi8(values, high) : _mm512_sub_epi8(high, less));
+            put(to, 8 * block + i, table ? _mm512_shuffle_epi8(values, low) : _mm512_sub_epi8(low, less));
+            put(to, 8 * block + 4 + i, table ? _mm512_shuffle_epi8(values, high) : _mm512_sub_epi8(high, less));
         }
     }
 }
@@ -119,17 +122,19 @@ ALWAYS __m512i sixteen_where(__m512i v, unsigned bit) {
 }
 
 static void put_q4_k(const strip *s) {
+    uint8_t(*to)[64] = s->out->q[s->at];
     __m512i v[4];
     for (size_t half = 0; half < 8; half++) { /* of 32 bytes: low and high nibbles of 32 elements each */
         four_words(s, 16 + 16 * half, v);
         for (size_t i = 0; i < 4; i++) {
-            put(s, half / 2 * 16 + half % 2 * 4 + i, low_nibbles(v[i]));
-            put(s, half / 2 * 16 + 8 + half % 2 * 4 + i, high_nibbles(v[i]));
+            put(to, half / 2 * 16 + half % 2 * 4 + i, low_nibbles(v[i]));
+            put(to, half / 2 * 16 + 8 + half % 2 * 4 + i, high_nibbles(v[i]));
         }
     }
 }
 
 static void put_q5_k(const strip *s) {
+    uint8_t(*to)[64] = s->out->q[s->at];
     __m512i v[4], fifth[4];
     for (size_t half = 0; half < 2; half++) {
         four_words(s, 16 + 16 * half, fifth);
@@ -137,8 +142,8 @@ static void put_q5_k(const strip *s) {
         for (unsigned c = 0; c < 4; c++) {
             four_words(s, 48 + 32 * c + 16 * half, v);
             for (size_t i = 0; i < 4; i++) {
-                put(s, 16 * c + 4 * half + i, _mm512_or_si512(low_nibbles(v[i]), sixteen_where(fifth[i], 2 * c)));
-                put(s, 16 * c + 8 + 4 * half + i,
+                put(to, 16 * c + 4 * half + i, _mm512_or_si512(low_nibbles(v[i]), sixteen_where(fifth[i], 2 * c)));
+                put(to, 16 * c + 8 + 4 * half + i,
                     _mm512_or_si512(high_nibbles(v[i]), sixteen_where(fifth[i], 2 * c + 1)));
             }
         }
@@ -146,6 +151,7 @@ static void put_q5_k(const strip *s) {
 }
 
 static void put_q6_k(const strip *s) {
+    uint8_t(*to)[64] = s->out->q[s->at];
     const __m512i upper = _mm512_set1_epi8(48), less = _mm512_set1_epi8((char)s->less);
     __m512i a[4], b[4], two[4];
     for (size_t half = 0; half < 4; half++) { /* of 64 bytes of nibbles and 32 of upper bits, four runs of 32 elements */
@@ -158,7 +164,7 @@ static void put_q6_k(const strip *s) {
                                       _mm512_srli_epi16(two[i], 2) };
             const __m512i nibbles[4] = { low_nibbles(a[i]), low_nibbles(b[i]), high_nibbles(a[i]), high_nibbles(b[i]) };
             for (size_t r = 0; r < 4; r++)
-                put(s, from + 8 * r + i,
+                put(to, from + 8 * r + i,
                     _mm512_sub_epi8(_mm512_or_si512(nibbles[r], _mm512_and_si512(bits[r], upper)), less));
         }
     }
