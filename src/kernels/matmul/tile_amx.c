@@ -400,8 +400,8 @@ static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
 /* Fewer rows where few tokens meet them, so that codes, digits, activations and sums stay in the first cache together; of
  * many tokens the activations do not anyway, and more rows share what is read of them. */
 static size_t panel_rows(const way *use, bool super, size_t tokens) {
-    if (!super || tokens > 128) return PANEL_ROWS;
-    return use->digits == make_two_digits && tokens <= 64 ? PANEL_ROWS / 4 : PANEL_ROWS / 2;
+    if (tokens <= 64) return use->digits == make_two_digits ? PANEL_ROWS / 4 : PANEL_ROWS / 2;
+    return super && tokens <= 128 ? PANEL_ROWS / 2 : PANEL_ROWS;
 }
 
 static ahead in_shares(const uint8_t *at, size_t rows, size_t bytes, size_t stride, size_t shares) {
