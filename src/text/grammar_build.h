@@ -78,6 +78,9 @@ part build_token(grammar_builder *b, const char *name, size_t length, uint32_t i
 uint32_t build_rule(grammar_builder *b, const char *name, size_t length, uint64_t offset);
 void build_define(grammar_builder *b, uint32_t rule, part body, uint64_t offset);
 
+/* Cuts the ways that can never end, as they lead to a rule without a way through it. False where none is left from
+ * `root` on, or memory ran out (the builder has failed then). All rules are defined. */
+bool build_prune(grammar_builder *b, uint32_t root);
 /* Checks the rules and makes the automaton. */
 tola_status build_finish(const grammar_builder *b, uint32_t root, grammar **out, tola_error *err);
 

@@ -148,6 +148,30 @@ static void find_properties(compiler *c) {
     mem_free(has);
 }
 
+bool build_prune(grammar_builder *b, uint32_t root) {
+    if (b->status != TOLA_OK) return false;
+    spread s;
+    bool *has = mem_calloc(b->part_count, sizeof *has);
+    bool good = spread_init(&s, b) && has;
+    if (good) spread_property(&s, b, false, has);
+    for (size_t p = 0; good && p < b->part_count; p++) {
+        part_node *n = &b->parts[p];
+        if (n->kind == PART_REPEAT && n->low == 0 && !has[n->first]) *n = (part_node){ .kind = PART_EMPTY };
+        if (n->kind != PART_ALT || !has[p]) continue;
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < n->count; i++) {
+            part child = b->children[n->first + i];
+            if (has[child]) b->children[n->first + kept++] = child;
+        }
+        n->count = kept;
+    }
+    bool ends = good && has[b->rules[root].body];
+    if (!good) b->status = err_nomem(&b->error, "a grammar");
+    spread_free(&s);
+    mem_free(has);
+    return ends;
+}
+
 /* ---- walks over rules without recursion between them ---- */
 
 typedef struct rule_list {

@@ -2,7 +2,8 @@
  *
  * Works on conjunctions: lists of schemas that must all hold at one place (a schema, what its $ref and allOf add, a
  * branch of its anyOf). Each becomes a rule, remembered by its list, so that schemas which refer to themselves become
- * recursive rules. Rules wait in a queue; nothing recurses as the schema nests. */
+ * recursive rules. Rules wait in a queue; nothing recurses as the schema nests. Where no value can fit, a rule has no
+ * way through it; ways that would lead there are cut at the end. */
 #include "text/schema.h"
 
 #include "base/err.h"
@@ -17,6 +18,8 @@
 
 #define MAX_SCHEMA_BYTES (4u << 20)
 #define MAX_ENTRIES 256   /* schemas that hold at one place */
+#define MAX_ONE_OF 256    /* branches of a oneOf */
+#define MAX_COMPARED (1u << 22) /* parts made, in all, to find out which branches exclude each other */
 #define RULE_NEVER UINT32_MAX
 
 enum {
@@ -55,7 +58,10 @@ typedef struct compiler {
     size_t known_count, known_cap, done; /* those before `done` are defined */
     uint32_t *buckets;                   /* of `known`, by hash: index + 1 */
     size_t bucket_count;
-    uint32_t any, any_object, string, character, space;
+    uint32_t any, any_object, string, character, space, never;
+    const char *never_path; /* where it was first seen that nothing fits */
+    bool comparing;         /* whether anything fits is all that is asked (excludes) */
+    size_t compared;        /* parts made to find that out */
 } compiler;
 
 static bool ok(const compiler *c) { return c->b.status == TOLA_OK; }
@@ -119,10 +125,22 @@ static const tola_value *items_of(compiler *c, const tola_value *array) {
     return items;
 }
 
+static const tola_value *member_named(const tola_value *map, tola_string name) {
+    for (size_t i = 0; map && i < map->as.map.count; i++) {
+        const tola_member *m = &map->as.map.members[i];
+        if (m->key.length == name.length && memcmp(m->key.data, name.data, name.length) == 0) return &m->value;
+    }
+    return NULL;
+}
+
 /* ---- pieces of JSON ---- */
 
 static part text(compiler *c, const char *t) { return schema_text(&c->b, t); }
 static part ref(compiler *c, uint32_t rule) { return build_rule_ref(&c->b, rule); }
+static part never(compiler *c, const char *path) {
+    if (!c->never_path) c->never_path = path;
+    return ref(c, c->never);
+}
 static part space(compiler *c) { return ref(c, c->space); }
 static part optional(compiler *c, part p) { return build_repeat(&c->b, p, 0, 1); }
 
@@ -135,6 +153,13 @@ static uint32_t rule_named(compiler *c, const char *name) {
 
 static void define_json(compiler *c) {
     grammar_builder *b = &c->b;
+    c->never = rule_named(c, "nothing");
+    build_define(b, c->never, ref(c, c->never), TOLA_NO_OFFSET);
+    if (c->comparing) { /* how texts are spelled says nothing about whether there is one */
+        c->space = c->character = c->string = c->any = c->any_object = rule_named(c, "anything");
+        build_define(b, c->any, build_empty(b), TOLA_NO_OFFSET);
+        return;
+    }
     c->space = rule_named(c, "space");
     c->character = rule_named(c, "character");
     c->string = rule_named(c, "string");
@@ -212,6 +237,42 @@ static const tola_value *follow_ref(compiler *c, const char *ref_text, const cha
     }
     if (ok(c) && !v) wrong(c, path, "$ref leads nowhere in this document");
     return ok(c) ? v : NULL;
+}
+
+/* ---- keywords ---- */
+
+typedef enum keyword {
+    KEY_IGNORED, /* says nothing about values, or is dealt with by expand and types_of */
+    KEY_ENUM, KEY_CONST, KEY_ANY_OF, KEY_ONE_OF, KEY_MIN_LENGTH, KEY_MAX_LENGTH, KEY_PATTERN, KEY_FORMAT, KEY_MINIMUM,
+    KEY_MAXIMUM, KEY_EXCLUSIVE_MINIMUM, KEY_EXCLUSIVE_MAXIMUM, KEY_PROPERTIES, KEY_REQUIRED, KEY_ADDITIONAL, KEY_ITEMS,
+    KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS, KEY_UNKNOWN
+} keyword;
+
+static const struct {
+    const char *name;
+    keyword key;
+} KEYWORDS[] = {
+    { "$comment", KEY_IGNORED },   { "$defs", KEY_IGNORED },       { "$id", KEY_IGNORED },
+    { "$ref", KEY_IGNORED },       { "$schema", KEY_IGNORED },     { "allOf", KEY_IGNORED },
+    { "default", KEY_IGNORED },    { "definitions", KEY_IGNORED }, { "deprecated", KEY_IGNORED },
+    { "description", KEY_IGNORED }, { "examples", KEY_IGNORED },   { "readOnly", KEY_IGNORED },
+    { "title", KEY_IGNORED },      { "type", KEY_IGNORED },        { "writeOnly", KEY_IGNORED },
+    { "enum", KEY_ENUM },          { "const", KEY_CONST },         { "anyOf", KEY_ANY_OF },
+    { "oneOf", KEY_ONE_OF },       { "minLength", KEY_MIN_LENGTH }, { "maxLength", KEY_MAX_LENGTH },
+    { "pattern", KEY_PATTERN },    { "format", KEY_FORMAT },       { "minimum", KEY_MINIMUM },
+    { "maximum", KEY_MAXIMUM },    { "exclusiveMinimum", KEY_EXCLUSIVE_MINIMUM },
+    { "exclusiveMaximum", KEY_EXCLUSIVE_MAXIMUM },                 { "properties", KEY_PROPERTIES },
+    { "required", KEY_REQUIRED },  { "additionalProperties", KEY_ADDITIONAL }, { "items", KEY_ITEMS },
+    { "prefixItems", KEY_PREFIX_ITEMS }, { "minItems", KEY_MIN_ITEMS }, { "maxItems", KEY_MAX_ITEMS },
+    { "uniqueItems", KEY_UNIQUE_ITEMS },
+};
+
+/* KEY_UNKNOWN where there is none of this name. */
+static keyword keyword_named(tola_string name) {
+    for (size_t i = 0; i < sizeof KEYWORDS / sizeof *KEYWORDS; i++)
+        if (strlen(KEYWORDS[i].name) == name.length && memcmp(KEYWORDS[i].name, name.data, name.length) == 0)
+            return KEYWORDS[i].key;
+    return KEY_UNKNOWN;
 }
 
 /* ---- conjunctions ---- */
@@ -364,6 +425,15 @@ static uint32_t find_conjunction(compiler *c, const entry *entries, size_t count
     return rule;
 }
 
+/* Whether a schema says nothing but what expand has taken from it. */
+static bool says_nothing(const tola_value *schema) {
+    for (size_t i = 0; i < schema->as.map.count; i++) {
+        tola_string name = schema->as.map.members[i].key;
+        if (keyword_named(name) != KEY_IGNORED || strcmp(name.data, "type") == 0) return false;
+    }
+    return true;
+}
+
 /* The rule of all these schemas together; RULE_NEVER where it is plain that nothing fits. */
 static uint32_t rule_for(compiler *c, entry_list *l) {
     expand(c, l);
@@ -372,9 +442,10 @@ static uint32_t rule_for(compiler *c, entry_list *l) {
     for (size_t i = 0; i < l->count && ok(c); i++) {
         entry e = l->items[i];
         types &= types_of(c, &e);
-        moved[i] = count;
-        if (e.parent != SIZE_MAX) e.parent = moved[e.parent]; /* parents come first, and are never true or false */
-        if (is_map(e.schema)) l->items[count++] = e;
+        if (e.parent != SIZE_MAX) e.parent = moved[e.parent]; /* parents come first */
+        bool kept = is_map(e.schema) && !says_nothing(e.schema);
+        moved[i] = kept ? count : e.parent;
+        if (kept) l->items[count++] = e;
     }
     if (!ok(c)) return 0;
     if (types == 0) return RULE_NEVER;
@@ -409,7 +480,7 @@ typedef struct meaning {
     const tola_value *pattern, *format;
     const char *pattern_path, *format_path;
     schema_bound low, high;       /* of numbers */
-    bool bounded_text, objects, arrays; /* there are keywords of strings, objects, arrays */
+    bool bounded_text, objects, elements; /* there are keywords of lengths, objects, elements of arrays */
     const char *number_path;
     const tola_value *group;      /* an anyOf or oneOf of which a branch is to be chosen */
     size_t group_entry;
@@ -444,52 +515,74 @@ static void narrow_bound(compiler *c, const tola_value *v, const char *path, boo
     m->number_path = path;
 }
 
-static void take_choices(compiler *c, const tola_value *v, const char *path, bool one, meaning *m) {
-    if (m->choices) {
-        unsupported(c, path, "an enum or const beside another");
-        return;
+/* As JSON's values are: 1 is 1.0, and members have no order. Recurses as deep as JSON may nest. */
+static bool same_value(const tola_value *a, const tola_value *b) {
+    if (is_number(a) && is_number(b)) {
+        __int128 x, y;
+        bool exact = schema_bound_of(a, &x), other = schema_bound_of(b, &y);
+        if (exact != other) return false;
+        return exact ? x == y : tola_value_f64(a, NAN) == tola_value_f64(b, NAN);
     }
+    if (a->kind != b->kind) return false;
+    switch ((tola_value_kind)a->kind) {
+    case TOLA_VALUE_BOOL: return a->as.boolean == b->as.boolean;
+    case TOLA_VALUE_STRING:
+        return a->as.string.length == b->as.string.length &&
+               memcmp(a->as.string.data, b->as.string.data, a->as.string.length) == 0;
+    case TOLA_VALUE_ARRAY:
+        if (a->as.array.count != b->as.array.count) return false;
+        for (size_t i = 0; i < a->as.array.count; i++) {
+            tola_value x = tola_value_at(a, i), y = tola_value_at(b, i);
+            if (!same_value(&x, &y)) return false;
+        }
+        return true;
+    case TOLA_VALUE_MAP:
+        if (a->as.map.count != b->as.map.count) return false;
+        for (size_t i = 0; i < a->as.map.count; i++) {
+            const tola_member *m = &a->as.map.members[i];
+            const tola_value *other = member_named(b, m->key);
+            if (!other || !same_value(&m->value, other)) return false;
+        }
+        return true;
+    default: return true;
+    }
+}
+
+/* Of several enums and consts, the values that are in all of them. */
+static void take_choices(compiler *c, const tola_value *v, const char *path, bool one, meaning *m) {
     if (!one && (!is_array(v) || v->as.array.count == 0)) {
         wrong(c, path, "must be an array of values");
         return;
     }
-    m->choices = one ? v : items_of(c, v);
-    m->choice_count = one ? 1 : v->as.array.count;
-    m->choice_path = path;
+    const tola_value *values = one ? v : items_of(c, v);
+    size_t count = one ? 1 : v->as.array.count, n = 0;
+    if (m->choices && m->choice_count * count > MAX_COMPARED)
+        build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: too many values beside those of another", path);
+    if (!ok(c)) return;
+    if (!m->choices) {
+        m->choices = values;
+        m->choice_count = count;
+        m->choice_path = path;
+        return;
+    }
+    tola_value *both = arena_alloc_array(&c->memory, m->choice_count + 1, sizeof *both);
+    if (!both) no_memory(c);
+    for (size_t i = 0; both && i < m->choice_count; i++)
+        for (size_t k = 0; k < count; k++)
+            if (same_value(&m->choices[i], values + k)) {
+                both[n++] = m->choices[i];
+                break;
+            }
+    if (both) m->choices = both;
+    m->choice_count = n;
 }
 
 static void take_once(compiler *c, const tola_value *v, const char *path, const tola_value **out, const char **where) {
-    if (*out) unsupported(c, path, "beside another of its kind");
+    if (*out && !c->comparing) unsupported(c, path, "beside another of its kind");
     else if (!is_string(v)) wrong(c, path, "must be a string");
     *out = v;
     *where = path;
 }
-
-typedef enum keyword {
-    KEY_IGNORED, /* says nothing about values, or is dealt with by expand and types_of */
-    KEY_ENUM, KEY_CONST, KEY_ANY_OF, KEY_ONE_OF, KEY_MIN_LENGTH, KEY_MAX_LENGTH, KEY_PATTERN, KEY_FORMAT, KEY_MINIMUM,
-    KEY_MAXIMUM, KEY_EXCLUSIVE_MINIMUM, KEY_EXCLUSIVE_MAXIMUM, KEY_PROPERTIES, KEY_REQUIRED, KEY_ADDITIONAL, KEY_ITEMS,
-    KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS
-} keyword;
-
-static const struct {
-    const char *name;
-    keyword key;
-} KEYWORDS[] = {
-    { "$comment", KEY_IGNORED },   { "$defs", KEY_IGNORED },       { "$id", KEY_IGNORED },
-    { "$ref", KEY_IGNORED },       { "$schema", KEY_IGNORED },     { "allOf", KEY_IGNORED },
-    { "default", KEY_IGNORED },    { "definitions", KEY_IGNORED }, { "deprecated", KEY_IGNORED },
-    { "description", KEY_IGNORED }, { "examples", KEY_IGNORED },   { "readOnly", KEY_IGNORED },
-    { "title", KEY_IGNORED },      { "type", KEY_IGNORED },        { "writeOnly", KEY_IGNORED },
-    { "enum", KEY_ENUM },          { "const", KEY_CONST },         { "anyOf", KEY_ANY_OF },
-    { "oneOf", KEY_ONE_OF },       { "minLength", KEY_MIN_LENGTH }, { "maxLength", KEY_MAX_LENGTH },
-    { "pattern", KEY_PATTERN },    { "format", KEY_FORMAT },       { "minimum", KEY_MINIMUM },
-    { "maximum", KEY_MAXIMUM },    { "exclusiveMinimum", KEY_EXCLUSIVE_MINIMUM },
-    { "exclusiveMaximum", KEY_EXCLUSIVE_MAXIMUM },                 { "properties", KEY_PROPERTIES },
-    { "required", KEY_REQUIRED },  { "additionalProperties", KEY_ADDITIONAL }, { "items", KEY_ITEMS },
-    { "prefixItems", KEY_PREFIX_ITEMS }, { "minItems", KEY_MIN_ITEMS }, { "maxItems", KEY_MAX_ITEMS },
-    { "uniqueItems", KEY_UNIQUE_ITEMS },
-};
 
 static void take_group(compiler *c, const entry *e, size_t index, const tola_value *v, const char *path, unsigned bit,
                        meaning *m) {
@@ -507,7 +600,8 @@ static void take_group(compiler *c, const entry *e, size_t index, const tola_val
 static void take_keyword(compiler *c, const entry *e, size_t index, keyword key, const tola_value *v, const char *path,
                          meaning *m) {
     switch (key) {
-    case KEY_IGNORED: return;
+    case KEY_IGNORED:
+    case KEY_UNKNOWN: return;
     case KEY_ENUM:
     case KEY_CONST: take_choices(c, v, path, key == KEY_CONST, m); return;
     case KEY_ANY_OF: take_group(c, e, index, v, path, DONE_ANY_OF, m); return;
@@ -519,6 +613,8 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
         return;
     case KEY_PATTERN: take_once(c, v, path, &m->pattern, &m->pattern_path); return;
     case KEY_FORMAT:
+        /* no text is of two of the formats that are known */
+        if (m->format && is_string(v) && strcmp(string_of(m->format), string_of(v)) != 0) m->length = (limits){ 1, 0 };
         take_once(c, v, path, &m->format, &m->format_path);
         if (ok(c) && !schema_knows_format(string_of(v))) unsupported(c, path, "a format that nothing here does");
         return;
@@ -536,16 +632,15 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
         return;
     case KEY_ADDITIONAL: m->objects = true; return;
     case KEY_ITEMS:
-        m->arrays = true;
+        m->elements = true;
         if (is_array(v)) unsupported(c, path, "an array of schemas; that is prefixItems now");
         return;
     case KEY_PREFIX_ITEMS:
-        m->arrays = true;
+        m->elements = true;
         if (!is_array(v)) wrong(c, path, "must be an array of schemas");
         return;
     case KEY_MIN_ITEMS:
     case KEY_MAX_ITEMS:
-        m->arrays = true;
         narrow_count(c, v, path, key == KEY_MIN_ITEMS, &m->items);
         return;
     case KEY_UNIQUE_ITEMS:
@@ -559,12 +654,9 @@ static void take_entry(compiler *c, const entry *e, size_t index, meaning *m) {
     for (size_t i = 0; i < e->schema->as.map.count && ok(c); i++) {
         const tola_member *member = &e->schema->as.map.members[i];
         const char *path = path_of(c, e->path, member->key.data, member->key.length);
-        size_t k = 0, n = sizeof KEYWORDS / sizeof *KEYWORDS;
-        while (k < n && (strlen(KEYWORDS[k].name) != member->key.length ||
-                         memcmp(KEYWORDS[k].name, member->key.data, member->key.length) != 0))
-            k++;
-        if (k == n) unsupported(c, path, "a keyword that nothing here does");
-        else if (ok(c)) take_keyword(c, e, index, KEYWORDS[k].key, &member->value, path, m);
+        keyword key = keyword_named(member->key);
+        if (key == KEY_UNKNOWN) unsupported(c, path, "a keyword that nothing here does");
+        else if (ok(c)) take_keyword(c, e, index, key, &member->value, path, m);
     }
 }
 
@@ -624,20 +716,39 @@ static part value_text(compiler *c, const tola_value *v) {
     return p;
 }
 
-static part choices(compiler *c, const meaning *m) {
-    if (m->bounded_text || m->pattern || m->format || m->low.there || m->high.there || m->objects || m->arrays) {
-        unsupported(c, m->choice_path, "enum or const beside keywords other than type");
-        return 0;
+static uint64_t characters_of(tola_string s) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < s.length; i++) n += (s.data[i] & 0xc0) != 0x80; /* valid UTF-8 */
+    return n;
+}
+
+static bool counts(const limits *l, uint64_t n) { return n >= l->low && n <= l->high; }
+
+/* Whether a value of enum or const is within what stands beside it. */
+static bool allows(compiler *c, const meaning *m, const tola_value *v) {
+    unsigned type = type_of_value(v);
+    if (!(type & m->types)) return false;
+    bool text = type == TYPE_STRING, number = (type & (TYPE_INTEGER | TYPE_NUMBER)) != 0;
+    bool beside = (text && (m->pattern || m->format)) || (type == TYPE_OBJECT && m->objects) ||
+                  (type == TYPE_ARRAY && m->elements);
+    __int128 n = 0;
+    if (number && (m->low.there || m->high.there)) {
+        beside = !schema_bound_of(v, &n);
+        if (!beside && ((m->low.there && n < m->low.value) || (m->high.there && n > m->high.value))) return false;
     }
+    if (beside && !c->comparing)
+        unsupported(c, m->choice_path, "enum or const beside keywords that look into its values");
+    if (text) return counts(&m->length, characters_of(v->as.string));
+    return type != TYPE_ARRAY || counts(&m->items, v->as.array.count);
+}
+
+static part choices(compiler *c, const meaning *m) {
     part *ways = mem_alloc(m->choice_count * sizeof *ways), p = 0;
     size_t n = 0;
     if (!ways) no_memory(c);
-    for (size_t i = 0; i < m->choice_count && ok(c); i++) {
-        unsigned type = type_of_value(&m->choices[i]);
-        if (type & m->types) ways[n++] = value_text(c, &m->choices[i]);
-    }
-    if (ok(c) && n == 0) wrong(c, m->choice_path, "no value of its type");
-    if (ok(c)) p = build_alt(&c->b, ways, n);
+    for (size_t i = 0; i < m->choice_count && ok(c); i++)
+        if (allows(c, m, &m->choices[i])) ways[n++] = value_text(c, &m->choices[i]);
+    if (ok(c)) p = n ? build_alt(&c->b, ways, n) : never(c, m->choice_path);
     mem_free(ways);
     return p;
 }
@@ -645,6 +756,7 @@ static part choices(compiler *c, const meaning *m) {
 /* ---- strings and numbers ---- */
 
 static part string_part(compiler *c, const meaning *m) {
+    if (c->comparing) return m->length.low > m->length.high ? PART_NONE : ref(c, c->string);
     if ((m->pattern != NULL) + (m->format != NULL) + m->bounded_text > 1) {
         unsupported(c, m->pattern ? m->pattern_path : m->format_path, "beside another bound on the string");
         return 0;
@@ -696,7 +808,8 @@ static part array_part(compiler *c, const conjunction *k, const meaning *m) {
         if (prefix && prefix->as.array.count > fixed) fixed = prefix->as.array.count;
     }
     uint64_t low = m->items.low, high = m->items.high;
-    uint32_t item = element_rule(c, k, fixed);
+    if (c->comparing && high > low) high = low; /* what must be there decides */
+    uint32_t item = high > fixed || !c->comparing ? element_rule(c, k, fixed) : RULE_NEVER;
     if (item == RULE_NEVER && high > fixed) high = fixed;
     for (size_t i = 0; i < fixed && i < high && ok(c); i++)
         if (element_rule(c, k, i) == RULE_NEVER) high = i;
@@ -780,16 +893,6 @@ static property *property_named(compiler *c, property_list *l, tola_string name)
     return &l->items[l->count - 1];
 }
 
-static const tola_value *member_named(const tola_value *map, tola_string name, const char **key) {
-    for (size_t i = 0; map && i < map->as.map.count; i++) {
-        const tola_member *m = &map->as.map.members[i];
-        if (m->key.length != name.length || memcmp(m->key.data, name.data, name.length) != 0) continue;
-        *key = m->key.data;
-        return &m->value;
-    }
-    return NULL;
-}
-
 /* Of each schema what it says of this property, or of further ones where `name` is NULL. */
 static uint32_t property_rule(compiler *c, const conjunction *k, const tola_string *name) {
     entry_list *l = mem_calloc(1, sizeof *l);
@@ -799,8 +902,7 @@ static uint32_t property_rule(compiler *c, const conjunction *k, const tola_stri
     }
     for (size_t i = 0; i < k->count && ok(c); i++) {
         const entry *e = &k->entries[i];
-        const char *key = NULL;
-        const tola_value *own = name ? member_named(tola_value_get(e->schema, "properties"), *name, &key) : NULL;
+        const tola_value *own = name ? member_named(tola_value_get(e->schema, "properties"), *name) : NULL;
         const tola_value *further = tola_value_get(e->schema, "additionalProperties");
         if (own) {
             const char *path = path_of(c, path_of(c, e->path, "properties", 10), name->data, name->length);
@@ -829,7 +931,10 @@ static void collect_properties(compiler *c, const conjunction *k, property_list 
             else wrong(c, path_at(c, k->entries[i].path, "required", n), "must be a name");
         }
     }
-    for (size_t i = 0; i < l->count && ok(c); i++) l->items[i].rule = property_rule(c, k, &l->items[i].name);
+    for (size_t i = 0; i < l->count && ok(c); i++) {
+        property *p = &l->items[i];
+        p->rule = c->comparing && !p->required ? RULE_NEVER : property_rule(c, k, &p->name);
+    }
 }
 
 static part member_part(compiler *c, const property *p) {
@@ -862,7 +967,7 @@ static part object_part(compiler *c, const conjunction *k) {
     grammar_builder *b = &c->b;
     property_list l = { 0 };
     collect_properties(c, k, &l);
-    uint32_t further = ok(c) ? property_rule(c, k, NULL) : 0;
+    uint32_t further = ok(c) && !c->comparing ? property_rule(c, k, NULL) : RULE_NEVER;
     part end = schema_seq(b, space(c), text(c, "}"), PART_NONE), rest = end, first = end;
     bool possible = true;
     if (ok(c) && further != RULE_NEVER) {
@@ -898,25 +1003,161 @@ static part object_part(compiler *c, const conjunction *k) {
 
 /* ---- rules ---- */
 
-static part branches(compiler *c, const conjunction *k, const meaning *m) {
-    const tola_value *items = items_of(c, m->group);
-    size_t count = m->group->as.array.count, n = 0;
-    part *ways = mem_alloc(count * sizeof *ways), p = 0;
-    entry_list *l = mem_calloc(1, sizeof *l);
-    if (!ways || !l) no_memory(c);
-    for (size_t i = 0; i < count && ok(c); i++) {
-        l->count = 0;
-        for (size_t e = 0; e < k->count; e++)
-            list_add(c, l, k->entries[e].schema, k->entries[e].path,
-                     k->entries[e].done | (e == m->group_entry ? m->group_bit : 0), k->entries[e].parent);
-        list_add(c, l, items + i, path_at(c, m->group_path, NULL, i), 0, m->group_entry);
-        uint32_t rule = ok(c) ? rule_for(c, l) : 0;
-        if (ok(c) && rule != RULE_NEVER) ways[n++] = ref(c, rule);
+/* ---- branches of anyOf and oneOf ---- */
+
+/* All that holds in this branch, and `more` where that is not NULL. */
+static void list_branch(compiler *c, const conjunction *k, const meaning *m, size_t branch, const tola_value *more,
+                        entry_list *l) {
+    l->count = 0;
+    for (size_t e = 0; e < k->count; e++)
+        list_add(c, l, k->entries[e].schema, k->entries[e].path,
+                 k->entries[e].done | (e == m->group_entry ? m->group_bit : 0), k->entries[e].parent);
+    list_add(c, l, items_of(c, m->group) + branch, path_at(c, m->group_path, NULL, branch), 0, m->group_entry);
+    if (more) list_add(c, l, more, m->group_path, 0, SIZE_MAX);
+}
+
+/* The branches of a oneOf, and what is added to each so that no other holds with it. */
+typedef struct one_of {
+    const conjunction *k;
+    const meaning *m;
+    tola_value *more; /* of each branch: {"properties": {name: false, ...}} */
+    entry_list *list, *other;
+} one_of;
+
+static const tola_value *more_of(const one_of *o, size_t branch) {
+    return o->more[branch].as.map.count ? &o->more[branch] : NULL;
+}
+
+static void begin(compiler *c, bool comparing);
+static void end(compiler *c);
+static void define_all(compiler *c);
+
+/* Whether nothing fits branch `a`, with what was added to it, and branch `b` as it is: what both say is compiled as far
+ * as values need it. Patterns exclude nothing. */
+static bool excludes(compiler *c, const one_of *o, size_t a, size_t b) {
+    compiler *both = mem_calloc(1, sizeof *both);
+    bool fits = true;
+    if (!both) {
+        no_memory(c);
+        return false;
     }
-    if (ok(c) && n == 0) wrong(c, m->group_path, "no branch of it can hold");
-    if (ok(c)) p = build_alt(&c->b, ways, n);
+    begin(both, true);
+    both->root = c->root;
+    list_branch(both, o->k, o->m, a, more_of(o, a), o->list);
+    list_add(both, o->list, items_of(both, o->m->group) + b, path_at(both, o->m->group_path, NULL, b), 0, SIZE_MAX);
+    uint32_t rule = ok(both) ? rule_for(both, o->list) : 0;
+    define_all(both);
+    c->compared += both->b.part_count;
+    if (ok(both)) fits = rule != RULE_NEVER && build_prune(&both->b, rule);
+    else build_fail(&c->b, both->b.status, TOLA_NO_OFFSET, "%s", both->b.error.message);
+    if (c->compared > MAX_COMPARED)
+        build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: too much to compare; anyOf takes any branch",
+                   o->m->group_path);
+    end(both);
+    mem_free(both);
+    return !fits;
+}
+
+static bool requires(const entry_list *l, const tola_string *name) {
+    for (size_t i = 0; i < l->count; i++) {
+        const tola_value *names = is_map(l->items[i].schema) ? tola_value_get(l->items[i].schema, "required") : NULL;
+        for (size_t n = 0; is_array(names) && n < names->as.array.count; n++) {
+            tola_value v = tola_value_at(names, n);
+            if (is_string(&v) && v.as.string.length == name->length &&
+                memcmp(v.as.string.data, name->data, name->length) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool mentions(const entry_list *l, tola_string name) {
+    for (size_t i = 0; i < l->count; i++)
+        if (is_map(l->items[i].schema) && member_named(tola_value_get(l->items[i].schema, "properties"), name))
+            return true;
+    return false;
+}
+
+/* Forbids a property in branch `a` that `b` requires and `a` does not, best one of which `a` says nothing: then `b`
+ * never holds where `a` does. */
+static bool keep_out(compiler *c, const one_of *o, size_t a, size_t b) {
+    list_branch(c, o->k, o->m, a, more_of(o, a), o->list);
+    list_branch(c, o->k, o->m, b, NULL, o->other);
+    expand(c, o->list);
+    expand(c, o->other);
+    tola_string found = { NULL, 0 };
+    bool known = true;
+    for (size_t i = 0; i < o->other->count && ok(c); i++) {
+        const entry *e = &o->other->items[i];
+        const tola_value *names = is_map(e->schema) ? tola_value_get(e->schema, "required") : NULL;
+        for (size_t n = 0; is_array(names) && n < names->as.array.count && known; n++) {
+            tola_value name = tola_value_at(names, n);
+            if (!is_string(&name) || requires(o->list, &name.as.string)) continue;
+            if (found.data && mentions(o->list, name.as.string)) continue;
+            found = name.as.string;
+            known = mentions(o->list, found);
+        }
+    }
+    if (!ok(c) || !found.data) return false;
+    tola_value *all = &o->more[a];
+    size_t old = all->as.map.count ? all->as.map.members[0].value.as.map.count : 0;
+    tola_member *names = arena_alloc_array(&c->memory, old + 1, sizeof *names);
+    tola_member *member = arena_alloc(&c->memory, sizeof *member);
+    if (!names || !member) {
+        no_memory(c);
+        return false;
+    }
+    if (old) memcpy(names, all->as.map.members[0].value.as.map.members, old * sizeof *names);
+    memset(names + old, 0, sizeof *names);
+    names[old].key = found;
+    names[old].value.kind = TOLA_VALUE_BOOL;
+    memset(member, 0, sizeof *member);
+    member->key = (tola_string){ "properties", 10 };
+    member->value.kind = TOLA_VALUE_MAP;
+    member->value.as.map.members = names;
+    member->value.as.map.count = old + 1;
+    all->kind = TOLA_VALUE_MAP;
+    all->as.map.members = member;
+    all->as.map.count = 1;
+    return true;
+}
+
+/* Sees to it that of a oneOf exactly one branch holds. */
+static void exclude_each_other(compiler *c, const one_of *o, size_t count) {
+    for (size_t a = 0; a < count && ok(c); a++) {
+        for (size_t b = 0; b < count && ok(c); b++) {
+            if (a == b || (b < a && !more_of(o, a) && !more_of(o, b))) continue; /* seen from the other side */
+            if (excludes(c, o, a, b) || (keep_out(c, o, a, b) && excludes(c, o, a, b)) || !ok(c)) continue;
+            char what[160];
+            snprintf(what, sizeof what, "branches %zu and %zu may both hold, which a grammar cannot keep apart; "
+                     "anyOf takes any of them", a < b ? a : b, a < b ? b : a);
+            unsupported(c, o->m->group_path, what);
+        }
+    }
+}
+
+static part branches(compiler *c, const conjunction *k, const meaning *m) {
+    size_t count = m->group->as.array.count, n = 0;
+    bool one = m->group_bit == DONE_ONE_OF && !c->comparing;
+    part *ways = mem_alloc(count * sizeof *ways), p = 0;
+    entry_list *lists = mem_calloc(2, sizeof *lists);
+    tola_value *more = arena_alloc_array(&c->memory, count, sizeof *more);
+    if (!ways || !lists || !more) no_memory(c);
+    if (one && count > MAX_ONE_OF)
+        build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: more than %d branches", m->group_path, MAX_ONE_OF);
+    if (ok(c)) {
+        memset(more, 0, count * sizeof *more);
+        one_of o = { k, m, more, lists, lists + 1 };
+        if (one) exclude_each_other(c, &o, count);
+        for (size_t i = 0; i < count && ok(c); i++) {
+            list_branch(c, k, m, i, more_of(&o, i), lists);
+            uint32_t rule = ok(c) ? rule_for(c, lists) : 0;
+            if (ok(c) && rule != RULE_NEVER) ways[n++] = ref(c, rule);
+        }
+    }
+    if (ok(c)) p = n ? build_alt(&c->b, ways, n) : never(c, m->group_path);
     mem_free(ways);
-    mem_free(l);
+    mem_free(lists);
     return p;
 }
 
@@ -932,7 +1173,7 @@ static part typed(compiler *c, const conjunction *k, const meaning *m) {
     size_t possible = 0;
     for (size_t i = 0; i < n; i++)
         if (ways[i] != PART_NONE) ways[possible++] = ways[i];
-    if (ok(c) && possible == 0) wrong(c, k->entries[0].path, "no value fits");
+    if (ok(c) && possible == 0) return never(c, k->entries[0].path);
     return ok(c) ? build_alt(&c->b, ways, possible) : 0;
 }
 
@@ -945,22 +1186,34 @@ static void define_conjunction(compiler *c, size_t index) {
     build_define(&c->b, k.rule, body, TOLA_NO_OFFSET);
 }
 
+static void define_all(compiler *c) {
+    for (; ok(c) && c->done < c->known_count; c->done++) define_conjunction(c, c->done);
+}
+
 /* ---- the whole ---- */
 
-static void begin(compiler *c) {
+static void begin(compiler *c, bool comparing) {
     memset(c, 0, sizeof *c);
+    c->comparing = comparing;
     build_init(&c->b);
     arena_init(&c->memory, 256u << 20);
     define_json(c);
 }
 
-static tola_status finish(compiler *c, uint32_t root, grammar **out, tola_error *err) {
-    tola_status status = build_check(&c->b, err);
-    if (status == TOLA_OK) status = build_finish(&c->b, root, out, err);
+static void end(compiler *c) {
     build_free(&c->b);
     arena_free(&c->memory);
     mem_free(c->known);
     mem_free(c->buckets);
+}
+
+static tola_status finish(compiler *c, uint32_t root, grammar **out, tola_error *err) {
+    if (ok(c) && root == RULE_NEVER) wrong(c, "#", "no value fits");
+    /* without such a place it is rules that need themselves, which build_finish says */
+    if (ok(c) && !build_prune(&c->b, root) && c->never_path) wrong(c, c->never_path, "no value fits");
+    tola_status status = build_check(&c->b, err);
+    if (status == TOLA_OK) status = build_finish(&c->b, root, out, err);
+    end(c);
     return status;
 }
 
@@ -969,18 +1222,17 @@ tola_status grammar_from_schema(const char *schema, size_t length, grammar **out
         return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "a schema of %zu bytes; at most %u are read", length,
                        MAX_SCHEMA_BYTES);
     compiler c;
-    begin(&c);
+    begin(&c, false);
     tola_error parse_error = TOLA_ERROR_INIT;
     tola_status status = json_parse(schema, length, &c.memory, &c.root, &parse_error);
     if (status != TOLA_OK) build_fail(&c.b, status, parse_error.offset, "schema: %s", parse_error.message);
     uint32_t root = ok(&c) ? rule_for_one(&c, &c.root, "#") : 0;
-    if (ok(&c) && root == RULE_NEVER) wrong(&c, "#", "no value fits");
-    for (; ok(&c) && c.done < c.known_count; c.done++) define_conjunction(&c, c.done);
+    if (root != RULE_NEVER) define_all(&c);
     return finish(&c, root, out, err);
 }
 
 tola_status grammar_any_json(bool object, grammar **out, tola_error *err) {
     compiler c;
-    begin(&c);
+    begin(&c, false);
     return finish(&c, object ? c.any_object : c.any, out, err);
 }

@@ -235,11 +235,32 @@ static void test_references(void **state) {
     check_refused("{\"type\":\"string\",\"maxLength\":90000000}", TOLA_E_LIMIT, "multiply out");
 }
 
+static void test_one_of(void **state) {
+    (void)state;
+    check_texts("{\"type\":\"object\",\"properties\":{\"a\":{},\"b\":{}},\"oneOf\":[{\"required\":[\"a\"]},"
+                "{\"required\":[\"b\"]}]}",
+                TEXTS("{\"a\":1}", "{\"b\":1,\"c\":2}"), TEXTS("{}", "{\"a\":1,\"b\":1}", "{\"c\":2}"));
+    check_texts("{\"oneOf\":[{\"enum\":[1,\"x\"]},{\"type\":\"integer\",\"minimum\":2},{\"type\":\"array\"}]}",
+                TEXTS("1", "\"x\"", "7", "[]"), TEXTS("0", "\"y\"", "{}"));
+    check_refused("{\"oneOf\":[{\"type\":\"null\"},{\"type\":\"integer\"},{\"type\":\"number\"}]}",
+                  TOLA_E_UNSUPPORTED, "#/oneOf: branches 1 and 2 may both hold");
+    check_texts("{\"allOf\":[{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"integer\"}]},"
+                "{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"null\"}]}]}",
+                TEXTS("1"), TEXTS("\"x\"", "null"));
+    check_texts("{\"type\":\"array\",\"items\":{\"type\":\"integer\",\"minimum\":2,\"maximum\":1}}", TEXTS("[]"),
+                TEXTS("[1]"));
+    check_texts("{\"enum\":[\"a\",\"bc\",3,4.5],\"minLength\":2,\"maximum\":4}", TEXTS("\"bc\"", "3"),
+                TEXTS("\"a\"", "4.5"));
+}
+
 static void test_faults(void **state) {
     (void)state;
     static const char schema[] = 
                 "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,[\"x\"]]},\"b\":{\"pattern\":\"^[^a]|b$\"},"
-                                 "\"c\":{\"anyOf\":[{\"type\":\"number\",\"minimum\":1.5},{\"$ref\":\"#\"}]}}}";
+                                 "\"c\":{\"anyOf\":[{\"type\":\"number\",\"minimum\":1.5},{\"$ref\":\"#\"}]},"
+                                 "\"d\":{\"oneOf\":[{\"type\":\"object\",\"required\":[\"x\"]},"
+                                 "{\"type\":\"object\",\"required\":[\"y\"]}]},"
+                                 "\"e\":{\"allOf\":[{\"enum\":[{\"k\":[1]},2]},{\"enum\":[3,{\"k\":[1.0]}]}]}}}";
     for (uint64_t n = 0;; n++) {
         grammar *g = NULL;
         fault_arm(FAULT_ALLOC, n, true);
@@ -255,7 +276,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any),     cmocka_unit_test(test_numbers),    cmocka_unit_test(test_strings),
         cmocka_unit_test(test_arrays),  cmocka_unit_test(test_objects),    cmocka_unit_test(test_references),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_one_of),  cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
