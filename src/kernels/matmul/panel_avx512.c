@@ -86,6 +86,13 @@ ALWAYS void four_words(const strip *s, size_t offset, __m512i out[4]) {
     out[3] = _mm512_unpackhi_epi64(high01, high23);
 }
 
+/* The first dword of each; cheaper than words() below, which reads no more than that. */
+ALWAYS __m512i first_words(const strip *s, size_t offset) {
+    __m512i v[4];
+    four_words(s, offset, v);
+    return v[0];
+}
+
 /* Codes of the elements from 4 * vector on; `to` is where those of the strip go (what is stored might, for all that a
  * compiler knows, change the strip). */
 ALWAYS void put(uint8_t (*to)[64], size_t vector, __m512i codes) {
@@ -304,7 +311,7 @@ ALWAYS void put_min(const strip *s, size_t group, __m512 min) {
 /* d, and m where there is one, at the beginning of every block of 32. */
 ALWAYS void put_d_of_blocks(const strip *s, size_t bytes, bool minima) {
     for (size_t g = 0; g < s->n / 32; g++) {
-        __m512i two = words(s, g * bytes);
+        const __m512i two = first_words(s, g * bytes);
         put_d(s, g, lower_half(two));
         if (minima) put_min(s, g, upper_half(two));
     }
@@ -371,7 +378,9 @@ static void put_scales_of_q3_k(const strip *s) {
 }
 
 static void put_scales_of_iq4_xs(const strip *s) {
-    __m512i first = words(s, 0), low = words(s, 4);
+    __m512i v[4];
+    four_words(s, 0, v);
+    const __m512i first = v[0], low = v[1];
     put_d(s, 0, lower_half(first));
     for (unsigned g = 0; g < 8; g++) {
         __m512i l = _mm512_and_si512(_mm512_srli_epi32(low, 4 * g), _mm512_set1_epi32(15));
@@ -387,7 +396,7 @@ static void put_ones(const strip *s) {
 /* e8m0 of each block of 32, less one: 2^(e - 128), a denormal where e is 0 or 1 */
 static void put_d_of_mxfp4(const strip *s) {
     for (size_t g = 0; g < s->n / 32; g++) {
-        __m512i e = _mm512_and_si512(words(s, 17 * g), _mm512_set1_epi32(255));
+        __m512i e = _mm512_and_si512(first_words(s, 17 * g), _mm512_set1_epi32(255));
         __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
         __m512i denormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
         __mmask16 small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
@@ -398,7 +407,7 @@ static void put_d_of_mxfp4(const strip *s) {
 /* ue4m3 of four groups of 16, halved; 0x7f is zero, the top bit unused */
 static void put_d_of_nvfp4(const strip *s) {
     for (size_t g = 0; g < s->n / 16; g++) {
-        __m512i u = _mm512_srl_epi32(words(s, g / 4 * 36), _mm_cvtsi32_si128((int)(8 * (g % 4))));
+        __m512i u = _mm512_srl_epi32(first_words(s, g / 4 * 36), _mm_cvtsi32_si128((int)(8 * (g % 4))));
         __mmask16 zero = _mm512_cmpeq_epi32_mask(_mm512_and_si512(u, _mm512_set1_epi32(255)), _mm512_set1_epi32(0x7f));
         u = _mm512_and_si512(u, _mm512_set1_epi32(0x7f));
         __m512 normal = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(u, 20), _mm512_set1_epi32(119 << 23)));
@@ -470,7 +479,7 @@ static void unpack(const strip *s, tola_dtype weights) {
         return;
     case TOLA_DTYPE_Q8_K:
         put_codes(s, q8_k_chunk), put_ones(s);
-        put_d(s, 0, _mm512_castsi512_ps(words(s, 0)));
+        put_d(s, 0, _mm512_castsi512_ps(first_words(s, 0)));
         return;
     case TOLA_DTYPE_TQ2_0: put_codes(s, tq2_0_chunk), put_ones(s), put_d(s, 0, halves(s, 64)); return;
     case TOLA_DTYPE_IQ4_XS: put_codes(s, iq4_xs_chunk), put_scales_of_iq4_xs(s); return;
