@@ -86,11 +86,17 @@ ALWAYS void four_words(const strip *s, size_t offset, __m512i out[4]) {
     out[3] = _mm512_unpackhi_epi64(high01, high23);
 }
 
-/* The first dword of each; cheaper than words() below, which reads no more than that. */
-ALWAYS __m512i first_words(const strip *s, size_t offset) {
+/* A dword of each row, with the twelve bytes behind or before it. */
+ALWAYS __m512i words_at(const strip *s, size_t offset) {
     __m512i v[4];
     four_words(s, offset, v);
     return v[0];
+}
+
+ALWAYS __m512i words_behind(const strip *s, size_t offset) {
+    __m512i v[4];
+    four_words(s, offset - 12, v);
+    return v[3];
 }
 
 /* Codes of the elements from 4 * vector on; `to` is where those of the strip go (what is stored might, for all that a
@@ -277,20 +283,6 @@ ALWAYS __m512i iq4_xs_chunk(const uint8_t *row, size_t c) {
 
 /* ---- scales ---- */
 
-/* Four bytes at an offset of each row. */
-ALWAYS __m512i words(const strip *s, size_t offset) {
-    _Alignas(64) uint32_t v[16];
-    for (int r = 0; r < 16; r++) memcpy(v + r, s->row[r] + offset, 4);
-    return _mm512_load_si512(v);
-}
-
-/* f16 at an offset of each row, as f32. */
-ALWAYS __m512 halves(const strip *s, size_t offset) {
-    _Alignas(32) uint16_t v[16];
-    for (int r = 0; r < 16; r++) memcpy(v + r, s->row[r] + offset, 2);
-    return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)v));
-}
-
 /* f16 in dwords, as f32. */
 ALWAYS __m512 lower_half(__m512i v) {
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
@@ -311,7 +303,7 @@ ALWAYS void put_min(const strip *s, size_t group, __m512 min) {
 /* d, and m where there is one, at the beginning of every block of 32. */
 ALWAYS void put_d_of_blocks(const strip *s, size_t bytes, bool minima) {
     for (size_t g = 0; g < s->n / 32; g++) {
-        const __m512i two = first_words(s, g * bytes);
+        const __m512i two = words_at(s, g * bytes);
         put_d(s, g, lower_half(two));
         if (minima) put_min(s, g, upper_half(two));
     }
@@ -356,7 +348,7 @@ ALWAYS void put_scales_of_k(const strip *s) {
 }
 
 static void put_scales_of_q2_k(const strip *s) {
-    const __m512i two = words(s, 80);
+    const __m512i two = words_behind(s, 80);
     __m512i v[4];
     put_d(s, 0, lower_half(two));
     put_min(s, 0, upper_half(two));
@@ -368,8 +360,13 @@ static void put_scales_of_q2_k(const strip *s) {
 }
 
 static void put_scales_of_q3_k(const strip *s) {
-    __m512i a = words(s, 96), b = words(s, 100), c = words(s, 104), less = _mm512_set1_epi8(32);
-    put_d(s, 0, halves(s, 108));
+    __m512i v[4];
+    four_words(s, 94, v); /* the last two bytes of what is before, twelve of scales and d */
+    const __m512i a = _mm512_or_si512(_mm512_srli_epi32(v[0], 16), _mm512_slli_epi32(v[1], 16));
+    const __m512i b = _mm512_or_si512(_mm512_srli_epi32(v[1], 16), _mm512_slli_epi32(v[2], 16));
+    const __m512i c = _mm512_or_si512(_mm512_srli_epi32(v[2], 16), _mm512_slli_epi32(v[3], 16));
+    const __m512i less = _mm512_set1_epi8(32);
+    put_d(s, 0, upper_half(v[3]));
     const __m512i low[4] = { a, b, _mm512_srli_epi32(a, 4), _mm512_srli_epi32(b, 4) };
     const __m512i high[4] = { _mm512_slli_epi32(c, 4), _mm512_slli_epi32(c, 2), c, _mm512_srli_epi32(c, 2) };
     for (size_t g = 0; g < 4; g++)
@@ -396,7 +393,7 @@ static void put_ones(const strip *s) {
 /* e8m0 of each block of 32, less one: 2^(e - 128), a denormal where e is 0 or 1 */
 static void put_d_of_mxfp4(const strip *s) {
     for (size_t g = 0; g < s->n / 32; g++) {
-        __m512i e = _mm512_and_si512(first_words(s, 17 * g), _mm512_set1_epi32(255));
+        __m512i e = _mm512_and_si512(words_at(s, 17 * g), _mm512_set1_epi32(255));
         __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
         __m512i denormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
         __mmask16 small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
@@ -407,7 +404,7 @@ static void put_d_of_mxfp4(const strip *s) {
 /* ue4m3 of four groups of 16, halved; 0x7f is zero, the top bit unused */
 static void put_d_of_nvfp4(const strip *s) {
     for (size_t g = 0; g < s->n / 16; g++) {
-        __m512i u = _mm512_srl_epi32(first_words(s, g / 4 * 36), _mm_cvtsi32_si128((int)(8 * (g % 4))));
+        __m512i u = _mm512_srl_epi32(words_at(s, g / 4 * 36), _mm_cvtsi32_si128((int)(8 * (g % 4))));
         __mmask16 zero = _mm512_cmpeq_epi32_mask(_mm512_and_si512(u, _mm512_set1_epi32(255)), _mm512_set1_epi32(0x7f));
         u = _mm512_and_si512(u, _mm512_set1_epi32(0x7f));
         __m512 normal = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(u, 20), _mm512_set1_epi32(119 << 23)));
@@ -472,16 +469,16 @@ static void unpack(const strip *s, tola_dtype weights) {
     case TOLA_DTYPE_Q5_K: put_q5_k(s), put_scales_of_k(s); return;
     case TOLA_DTYPE_Q6_K:
         put_q6_k(s);
-        put_d(s, 0, halves(s, 208));
+        put_d(s, 0, upper_half(words_behind(s, 206)));
         __m512i v[4];
         four_words(s, 192, v);
         for (size_t g = 0; g < 16; g += 4) put_four_sc(s, g, v[g / 4]);
         return;
     case TOLA_DTYPE_Q8_K:
         put_codes(s, q8_k_chunk), put_ones(s);
-        put_d(s, 0, _mm512_castsi512_ps(first_words(s, 0)));
+        put_d(s, 0, _mm512_castsi512_ps(words_at(s, 0)));
         return;
-    case TOLA_DTYPE_TQ2_0: put_codes(s, tq2_0_chunk), put_ones(s), put_d(s, 0, halves(s, 64)); return;
+    case TOLA_DTYPE_TQ2_0: put_codes(s, tq2_0_chunk), put_ones(s), put_d(s, 0, upper_half(words_behind(s, 62))); return;
     case TOLA_DTYPE_IQ4_XS: put_codes(s, iq4_xs_chunk), put_scales_of_iq4_xs(s); return;
     default: put_codes_of_any(s, weights);
     }
