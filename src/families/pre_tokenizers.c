@@ -16,9 +16,15 @@
 typedef struct pre_row {
     const char *name;
     const char *steps;
-    bool ignore_merges;
+    unsigned flags;
     const char *normalizer; /* JSON of tokenizer.json's normalizer; NULL: none */
 } pre_row;
+
+enum {
+    WHOLE = 1,    /* a word that is a token is that token (ignore_merges) */
+    BOS = 2,      /* <s> goes before a text where the file does not say */
+    READ_ONLY = 4 /* files are not written with this name */
+};
 
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define WORDS_DIGITS(n) "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" n
@@ -27,39 +33,151 @@ typedef struct pre_row {
 #define CASED_LOW "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"
 #define PUNCT_SLASH "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define NFC "{\"type\":\"NFC\"}"
+#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define LLAMA3 "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb"
+#define QWEN2 "R" CONTRACTIONS "|" WORDS_DIGITS("") PUNCT_SPACE "\tb"
+#define GPT4O "R" CASED_UP CONTRACTIONS "?|" CASED_LOW CONTRACTIONS "?|\\p{N}{1,3}" PUNCT_SLASH "\tb"
+#define DEEPSEEK3                                                                                                      \
+    "R\\p{N}{1,3}\tR[一-龥぀-ゟ゠-ヿ]+\t" DEEPSEEK3_WORDS "| ?[\\p{P}\\p{S}]+[\\r\\n]*|"                         \
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+\tb"
+#define DEEPSEEK3_WORDS                                                                                                \
+    "R[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+/* Digits in threes from the right. */
+#define THREES "R\\d{1,3}(?=(?:\\d{3})*\\b)"
+#define BLOOM "R ?[^(\\s|.,!?…。，、।۔،)]+"
+/* Upper, lower and title case as DeepSeek LLM's tokenizer.json lists it. */
+#define DEEPSEEK_LETTERS                                                                                               \
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽ"           \
+    "ᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴ"             \
+    "ᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴ"        \
+    "ℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆ"           \
+    "ﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
+#define BAILING                                                                                                        \
+    "R'(?i:[sdmt]|ll|ve|re)|" WORDS_DIGITS("") "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+\tb"
+/* Kimi's: runs of Chinese characters apart, which no other word takes (tokenization_kimi.py). */
+#define NO_HAN "&&[^\\p{Han}]]"
+#define KIMI_FIRST "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}" NO_HAN
+#define KIMI_THEN "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}" NO_HAN
+#define KIMI_WORDS KIMI_FIRST "*" KIMI_THEN "+" CONTRACTIONS "?|" KIMI_FIRST "+" KIMI_THEN "*" CONTRACTIONS "?"
 
 /* Where rules are equal, the first row names them; all rows serve the way back. */
 static const pre_row pre_rows[] = {
-    { "llama-bpe", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", true, NULL },
-    { "llama3", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", true, NULL },
-    { "llama-v3", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", true, NULL },
-    { "dbrx", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", false, NULL },
-    { "smaug-bpe", "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") PUNCT_SPACE "\tb", false, NULL },
-    { "qwen2", "R" CONTRACTIONS "|" WORDS_DIGITS("") PUNCT_SPACE "\tb", false, NFC },
-    { "deepseek-r1-qwen", "R" CONTRACTIONS "|" WORDS_DIGITS("") PUNCT_SPACE "\tb", false, NFC },
-    { "stablelm2", "R" CONTRACTIONS "|" WORDS_DIGITS("") PUNCT_SPACE "\tb", false, NULL },
+    { "llama-bpe", LLAMA3, WHOLE | BOS, NULL },
+    { "llama3", LLAMA3, WHOLE | BOS, NULL },
+    { "llama-v3", LLAMA3, WHOLE | BOS, NULL },
+    { "dbrx", LLAMA3, 0, NULL },
+    { "smaug-bpe", LLAMA3, 0, NULL },
+    { "qwen2", QWEN2, 0, NFC },
+    { "deepseek-r1-qwen", QWEN2, 0, NFC },
+    { "stablelm2", QWEN2, 0, NULL },
     { "qwen35",
       "R" CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"
       "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+\tb",
-      false, NFC },
-    { "tekken", "R" CASED_UP "|" CASED_LOW "|\\p{N}" PUNCT_SLASH "\tb", true, NULL },
-    { "gpt-4o", "R" CASED_UP CONTRACTIONS "?|" CASED_LOW CONTRACTIONS "?|\\p{N}{1,3}" PUNCT_SLASH "\tb", false, NULL },
-    { "llama4", "R" CASED_UP CONTRACTIONS "?|" CASED_LOW CONTRACTIONS "?|\\p{N}{1,3}" PUNCT_SLASH "\tb", false, NULL },
-    { "gpt-2", "B", false, NULL },
-    { "mpt", "B", false, NULL },
-    { "olmo", "B", false, NULL },
-    { "phi-2", "B", false, NULL },
-    { "smollm", "D\tB", false, NULL },
-    { "starcoder", "D\tB", false, NULL },
-    { "refact", "D\tB", false, NULL },
-    { "command-r", "D\tB", false, NFC },
-    { "falcon", "P\tB\td\tR[0-9][0-9][0-9]", false, NULL },
-    { "deepseek-coder", "R[\\r\\n]\tR\\s?\\p{L}+\tR\\s?\\p{P}+\tR[一-龥ࠀ-一가-퟿]+\tD\tb", false, NULL },
-    { "deepseek-v3",
-      "R\\p{N}{1,3}\tR[一-龥぀-ゟ゠-ヿ]+\t"
-      "R[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
-      " ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+\tb",
-      false, NULL },
+      0, NFC },
+    { "tekken", "R" CASED_UP "|" CASED_LOW "|\\p{N}" PUNCT_SLASH "\tb", WHOLE | BOS, NULL },
+    { "gpt-4o", GPT4O, 0, NULL },
+    { "llama4", GPT4O, 0, NULL },
+    { "gpt-2", "B", 0, NULL },
+    { "mpt", "B", 0, NULL },
+    { "olmo", "B", 0, NULL },
+    { "phi-2", "B", 0, NULL },
+    { "smollm", "D\tB", 0, NULL },
+    { "starcoder", "D\tB", 0, NULL },
+    { "refact", "D\tB", 0, NULL },
+    { "command-r", "D\tB", 0, NFC },
+    { "falcon", "P\tB\td\tR[0-9][0-9][0-9]", 0, NULL },
+    { "deepseek-coder", "R[\\r\\n]\tR\\s?\\p{L}+\tR\\s?\\p{P}+\tR[一-龥ࠀ-一가-퟿]+\tD\tb", 0, NULL },
+    { "deepseek-v3", DEEPSEEK3, 0, NULL },
+    { "deepseek-llm",
+      "R[\\r\\n]\tR\\s?[" DEEPSEEK_LETTERS
+      "]+\tR\\s?[!-/:-~！-／：-～‘-‟　-。]+\tR\\s+$\tR[一-龥ࠀ-一가-퟿]+\tD\tb",
+      0, NULL },
+    { "falcon3", LLAMA3, WHOLE | BOS, NULL },
+    { "falcon-h1", LLAMA3, WHOLE | BOS, NULL },
+    { "pixtral", LLAMA3, WHOLE | BOS, NULL },
+    { "midm-2.0", LLAMA3, WHOLE | BOS, NULL },
+    { "lfm2", LLAMA3, WHOLE | BOS, NULL },
+    { "jina-v5-nano", LLAMA3, WHOLE | BOS, NULL },
+    { "chatglm-bpe", LLAMA3, 0, NULL },
+    { "glm4", LLAMA3, WHOLE, NULL },
+    { "glm5", LLAMA3, WHOLE, NULL },
+    { "minicpm5", "R\\p{N}{1,3}\tR" CONTRACTIONS "|" WORDS_DIGITS("+") PUNCT_SPACE "\tb", WHOLE, NULL },
+    { "jais-2",
+      "R" CONTRACTIONS "|" WORDS_DIGITS("{1,3}") "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s{512}(?!\\S)|"
+                                                 "\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|\\s{16}"
+                                                 "(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|"
+                                                 "\\s{1,2}(?!\\S)|\\s{1}\tb",
+      0, NULL },
+    { "kormo", QWEN2, 0, NFC },
+    { "f2llmv2", QWEN2, 0, NFC },
+    { "megrez", QWEN2, 0, NFC },
+    { "hunyuan", QWEN2, 0, NULL },
+    { "solar-open", QWEN2, 0, NULL },
+    { "grok-2", QWEN2, 0, NULL },
+    { "ufakzeka", "R" WORDS_DIGITS("") PUNCT_SPACE "\tb", 0, NULL },
+    { "laguna", "R[^\\n]+|[\\n]+\t" QWEN2, 0, NULL },
+    { "exaone-moe",
+      "R" CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|"
+      "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+\tb",
+      0, NULL },
+    { "seed-coder",
+      "R" CONTRACTIONS "|" WORDS_DIGITS("{1}") "| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+\tb", 0,
+      NULL },
+    { "bailingmoe", BAILING, 0, NULL },
+    { "bailingmoe2", BAILING, 0, NULL },
+    { "llada-moe", BAILING, 0, NULL },
+    { "kanana2", GPT4O, 0, NULL },
+    { "talkie", GPT4O, 0, NULL },
+    { "minimax-m2", GPT4O, 0, NULL },
+    { "granite-embed-multi-97m", GPT4O, WHOLE | READ_ONLY, NULL },
+    { "tiny_aya", THREES "\t" GPT4O, 0, NULL },
+    { "cohere2moe", THREES "\t" GPT4O, 0, NULL },
+    { "youtu",
+      "R[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"
+      "\tR" CASED_UP CONTRACTIONS "?|" CASED_LOW CONTRACTIONS "?|\\p{N}" PUNCT_SLASH "\tb",
+      WHOLE, NULL },
+    { "kimi-k2", "R[\\p{Han}]+|" KIMI_WORDS "|\\p{N}{1,3}" PUNCT_SPACE "\tb", 0, NULL },
+    { "hunyuan-dense", DEEPSEEK3, 0, NULL },
+    { "joyai-llm", DEEPSEEK3, 0, NULL },
+    { "hy_v4", DEEPSEEK3, 0, NULL },
+    { "spark2_5",
+      "R\\p{N}{1,3}\tR[一-龥぀-ゟ゠-ヿ]+\t" DEEPSEEK3_WORDS
+      "| ?[\\p{P}\\p{S}]+|[\\r\\n]|\\s+(?!\\S)|\\s+\tR\\p{N}\tb",
+      0, NULL },
+    { "afmoe",
+      THREES "\tR[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+"
+             "\t" DEEPSEEK3_WORDS "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+\tb",
+      0, NULL },
+    { "superbpe", "R\\p{N}+\tR(?=(\\d{3})+(?!\\d))\tb", 0, NULL },
+    { "poro-chat", BLOOM "\tb", 0, NULL },
+    { "bloom", BLOOM "\tb", 0, NULL },
+    { "gpt3-finnish", BLOOM "\tb", 0, NULL },
+    { "viking", BLOOM "\tD\tb", 0, NULL },
+    { "chameleon",
+      "R<sentinel:[0-9]+>\tR(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z\tR([\\t\\n]|    |  )\tD\t"
+      "R[\\p{P}!-/:-@\\[-`{-~]\tB",
+      BOS, NULL },
+    { "codeshell", "D\tB", 0, NULL },
+    { "exaone", "D\tB", 0, NULL },
+    { "minerva-7b", "D\tB", 0, NULL },
+    { "mellum2", "D\tB", 0, NULL },
+    { "exaone4", "B", 0, NULL },
+    { "jais", "B", 0, NULL },
+    { "trillion", "B", 0, NULL },
+    { "granite-docling", "B", 0, NULL },
+    { "modern-bert", "B", 0, NULL },
+    { "roberta-bpe", "B", 0, NULL },
+    { "jina-v1-en", "B", 0, NULL },
+    { "jina-v2-code", "B", 0, NULL },
+    { "jina-es", "B", 0, NULL },
+    { "jina-de", "B", 0, NULL },
+    { "jina-v2-es", "B", 0, NULL },
+    { "jina-v2-de", "B", 0, NULL },
+    { "gigachat", "B", 0, NULL },
+    { "a.x-4.0", "B", 0, NULL },
+    { "mellum", "B", 0, NULL },
+    /* llama.cpp's own for files that name none. */
+    { "default", "R[\\p{P}\\$\\+<=>\\^~\\|]+\tR" GPT2 "\tR\\p{N}+\tR[0-9][0-9][0-9]\tb", READ_ONLY, NULL },
 };
 
 #define PRE_COUNT (sizeof pre_rows / sizeof pre_rows[0])
@@ -134,7 +252,8 @@ bool pre_from_tokenizer(const tola_value *tokenizer, const char **out) {
             for (size_t i = 0; i < PRE_COUNT && found == NULL; i++) {
                 bool same = strlen(pre_rows[i].steps) == steps.length &&
                             memcmp(pre_rows[i].steps, steps.data, steps.length) == 0;
-                if (same && (pass == 1 || pre_rows[i].ignore_merges == ignore)) found = pre_rows[i].name;
+                if (!same || (pre_rows[i].flags & READ_ONLY)) continue;
+                if (pass == 1 || (pre_rows[i].flags & WHOLE) == ignore) found = pre_rows[i].name;
             }
         }
     }
@@ -173,11 +292,21 @@ static void append_step_json(buf *out, const char *step, size_t length) {
     }
 }
 
+static const pre_row *find_row(const char *pre) {
+    for (size_t i = 0; i < PRE_COUNT; i++)
+        if (strcmp(pre_rows[i].name, pre) == 0) return &pre_rows[i];
+    return NULL;
+}
+
+bool pre_adds_bos(const char *pre) {
+    const pre_row *row = find_row(pre);
+    return row && (row->flags & BOS);
+}
+
 bool pre_to_tokenizer(const char *pre, buf *pre_tokenizer, const char **normalizer, bool *ignore_merges) {
-    size_t row = 0;
-    while (row < PRE_COUNT && strcmp(pre_rows[row].name, pre) != 0) row++;
-    if (row == PRE_COUNT) return false;
-    const char *steps = pre_rows[row].steps;
+    const pre_row *row = find_row(pre);
+    if (!row) return false;
+    const char *steps = row->steps;
     bool sequence = strchr(steps, '\t') != NULL;
     if (sequence) buf_printf(pre_tokenizer, "{\"type\":\"Sequence\",\"pretokenizers\":[");
     for (const char *p = steps; *p != '\0';) {
@@ -188,8 +317,8 @@ bool pre_to_tokenizer(const char *pre, buf *pre_tokenizer, const char **normaliz
         if (*p == '\t') p++;
     }
     if (sequence) buf_printf(pre_tokenizer, "]}");
-    *normalizer = pre_rows[row].normalizer;
-    *ignore_merges = pre_rows[row].ignore_merges;
+    *normalizer = row->normalizer;
+    *ignore_merges = row->flags & WHOLE;
     return true;
 }
 
@@ -211,8 +340,7 @@ void token_table_free(token_table *t) {
 
 static struct token_slot *slot_of(const token_table *t, const char *text, size_t length) {
     size_t i = (size_t)hash_string(text, length) & t->mask;
-    while (t->slots[i].text != NULL &&
-           (t->slots[i].length != length || memcmp(t->slots[i].text, text, length) != 0))
+    while (t->slots[i].text != NULL && (t->slots[i].length != length || memcmp(t->slots[i].text, text, length) != 0))
         i = (i + 1) & t->mask;
     return &t->slots[i];
 }

@@ -25,6 +25,8 @@ bool pre_from_tokenizer(const tola_value *tokenizer, const char **pre);
 /* The pre_tokenizer and the normalizer of tokenizer.json for a `pre` as JSON text, and whether BPE ignores merges for
  * words that are tokens; false where `pre` is not known. *normalizer may become NULL (none). */
 bool pre_to_tokenizer(const char *pre, buf *pre_tokenizer, const char **normalizer, bool *ignore_merges);
+/* Does <s> go before a text where a file with this name does not say? */
+bool pre_adds_bos(const char *pre);
 
 /* "<0x0A>" as 10; -1 where the text is no such token. */
 int token_byte(const char *text, size_t length);

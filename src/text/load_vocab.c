@@ -36,7 +36,8 @@ typedef struct piece_rules {
     uint64_t unk;
 } piece_rules;
 
-/* Control tokens and what users defined are found before anything else; the latter in normalized text. */
+/* Control tokens, the unknown one and what users defined are found before anything else; the last in normalized text.
+ */
 static tola_status add_typed(tola_tokenizer *t, const uint8_t *types, tola_error *err) {
     t->added = arena_alloc_array(&t->arena, t->count + (size_t)1, sizeof *t->added);
     if (!t->added) return err_nomem(err, "reading the vocabulary");
@@ -44,11 +45,11 @@ static tola_status add_typed(tola_tokenizer *t, const uint8_t *types, tola_error
         bool control = types[i] == PIECE_CONTROL, user = types[i] == PIECE_USER_DEFINED;
         if (types[i] != PIECE_NORMAL) t->tokens[i].flags |= TK_HIDDEN;
         if (control) t->tokens[i].flags |= TOLA_TOKEN_SPECIAL;
-        if ((!control && !user) || t->tokens[i].length == 0) continue;
+        if ((!control && !user && types[i] != PIECE_UNKNOWN) || t->tokens[i].length == 0) continue;
         if (!utf8_valid(t->tokens[i].text, t->tokens[i].length)) continue; /* stands in no text */
         t->tokens[i].flags |= TOLA_TOKEN_ADDED;
         t->added[t->added_count++] = (tk_added){
-            .text = t->tokens[i].text, .length = t->tokens[i].length, .id = i, .special = control, .normalized = user
+            .text = t->tokens[i].text, .length = t->tokens[i].length, .id = i, .special = !user, .normalized = user
         };
     }
     return TOLA_OK;
@@ -439,37 +440,57 @@ static tola_status gguf_pieces(tola_tokenizer *t, const tola_value *m, bool unig
     return use_pieces(t, scores, types, &rules, err);
 }
 
-/* Tokens and merges under the rules that GGUF names, as the tokenizer.json that they stand for. */
-static tola_status gguf_bytes(tola_tokenizer *t, const tola_value *m, tola_error *err) {
-    const char *pre = tola_value_str(key(m, "pre"), "gpt-2"), *normalizer = NULL;
-    bool ignore_merges = false;
-    buf text;
-    buf_init(&text, 0);
-    buf_printf(&text, "{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":");
-    if (strcmp(pre, "default") == 0) pre = "gpt-2";
-    bool known = pre_to_tokenizer(pre, &text, &normalizer, &ignore_merges);
-    buf_printf(&text, ",\"normalizer\":%s}", normalizer ? normalizer : "null");
+/* The steps of a tokenizer.json, and merges over the tokens with their types. */
+static tola_status gguf_merged(tola_tokenizer *t, const tola_value *m, const char *json, size_t length,
+                               tola_error *err) {
     tola_value steps;
     arena a;
     arena_init(&a, 0);
-    tola_status status = TOLA_OK;
-    if (!known)
-        status = err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "the pre-tokenizer '%.60s' is not understood", pre);
-    else if (text.failed)
-        status = err_nomem(err, "reading the tokenizer");
-    if (status == TOLA_OK) status = json_parse((const char *)text.data, text.length, &a, &steps, err);
+    tola_status status = json_parse(json, length, &a, &steps, err);
     if (status == TOLA_OK) status = tk_load_steps(t, &steps, err);
     arena_free(&a);
-    buf_free(&text);
     TRY(status);
     uint8_t *types;
     t->model.kind = TK_BPE;
-    t->model.ignore_merges = ignore_merges;
     TRY(tk_load_merges(t, key(m, "merges"), err));
     TRY(gguf_types(t, m, &types, err));
     TRY(add_typed(t, types, err));
     for (size_t i = 0; i < t->added_count; i++) t->added[i].normalized = false;
     return tk_finish(t, err);
+}
+
+/* Tokens and merges under the rules that GGUF names, as the tokenizer.json that they stand for. */
+static tola_status gguf_bytes(tola_tokenizer *t, const tola_value *m, tola_error *err) {
+    const char *pre = tola_value_str(key(m, "pre"), "gpt-2"), *normalizer = NULL;
+    buf text;
+    buf_init(&text, 0);
+    buf_printf(&text, "{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":");
+    bool known = pre_to_tokenizer(pre, &text, &normalizer, &t->model.ignore_merges);
+    buf_printf(&text, ",\"normalizer\":%s}", normalizer ? normalizer : "null");
+    tola_status status = TOLA_OK;
+    if (!known)
+        status = err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "the pre-tokenizer '%.60s' is not understood", pre);
+    else if (text.failed)
+        status = err_nomem(err, "reading the tokenizer");
+    if (status == TOLA_OK) status = gguf_merged(t, m, (const char *)text.data, text.length, err);
+    buf_free(&text);
+    return status;
+}
+
+/* Merges over characters, with bytes for what is no token and U+2581 for blanks (Gemma 4's). */
+static bool is_raw(const char *pre) {
+    return strcmp(pre, "gemma4") == 0 || strcmp(pre, "granite-embed-multi-311m") == 0 || strcmp(pre, "sarvam-moe") == 0;
+}
+
+static tola_status gguf_raw(tola_tokenizer *t, const tola_value *m, tola_error *err) {
+    static const char json[] =
+        "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"},"
+        "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":"
+        "\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}}";
+    uint64_t unk = tola_value_u64(key(m, "unknown_token_id"), UINT64_MAX);
+    t->model.byte_fallback = t->model.fuse_unk = true;
+    t->model.unk = unk < t->count ? (uint32_t)unk : TOLA_NO_TOKEN;
+    return gguf_merged(t, m, json, sizeof json - 1, err);
 }
 
 /* WordPiece, whose words begin with U+2581 here and whose other pieces have no sign. */
@@ -487,7 +508,8 @@ static tola_status gguf_wordpiece(tola_tokenizer *t, const tola_value *m, tola_e
         snprintf(spelled, n + 1, "%s%s", begins ? "" : "##", begins ? k->text + 3 : k->text);
         TRY(tk_set_token(t, i, spelled, n, err));
     }
-    TRY(bert_steps(t, true, true, true, err));
+    bool lower = tola_value_bool(key(m, "normalizer.lowercase"), true);
+    TRY(bert_steps(t, lower, tola_value_bool(key(m, "normalizer.strip_accents"), lower), true, err));
     uint64_t unk = tola_value_u64(key(m, "unknown_token_id"), 100);
     t->model.unk = unk < t->count ? (uint32_t)unk : TOLA_NO_TOKEN;
     TRY(add_typed(t, types, err));
@@ -505,12 +527,16 @@ tola_status tk_load_gguf(tola_tokenizer *t, const tola_value *m, tola_error *err
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tokenizer.ggml.tokens: token %zu is no string", i);
         TRY(tk_set_token(t, i, v.as.string.data, v.as.string.length, err));
     }
+    const char *pre = tola_value_str(key(m, "pre"), "");
     bool bert = strcmp(model, "bert") == 0, pieces = strcmp(model, "llama") == 0;
+    bool bytes = strcmp(model, "gpt2") == 0, raw = strcmp(model, "gemma4") == 0 || (bytes && is_raw(pre));
     if (pieces)
         TRY(gguf_pieces(t, m, false, err));
     else if (strcmp(model, "t5") == 0)
         TRY(gguf_pieces(t, m, true, err));
-    else if (strcmp(model, "gpt2") == 0)
+    else if (raw)
+        TRY(gguf_raw(t, m, err));
+    else if (bytes)
         TRY(gguf_bytes(t, m, err));
     else if (bert)
         TRY(gguf_wordpiece(t, m, err));
@@ -518,12 +544,13 @@ tola_status tk_load_gguf(tola_tokenizer *t, const tola_value *m, tola_error *err
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "a tokenizer of the kind '%.40s' is not understood",
                        model);
     TRY(tk_use_gguf_ids(t, m, err));
-    const char *pre = tola_value_str(key(m, "pre"), "");
-    bool bos = bert || pieces || strcmp(pre, "llama-bpe") == 0 || strcmp(pre, "tekken") == 0;
+    bool gemma = raw && strcmp(pre, "sarvam-moe") != 0; /* needs <s>, whatever its files say */
+    bool bos = bert || pieces || (bytes && pre_adds_bos(pre));
     uint64_t none = UINT64_MAX;
     uint64_t first = tola_value_u64(key(m, bert ? "cls_token_id" : "bos_token_id"), bert ? 101 : none);
     uint64_t last = tola_value_u64(key(m, bert ? "seperator_token_id" : "eos_token_id"), bert ? 102 : none);
-    if (tola_value_bool(key(m, "add_bos_token"), bos)) TRY(put_one(t, &t->before, &t->before_count, first, err));
+    if (gemma || tola_value_bool(key(m, "add_bos_token"), bos))
+        TRY(put_one(t, &t->before, &t->before_count, first, err));
     bool eos = bert || strcmp(model, "t5") == 0;
     return tola_value_bool(key(m, "add_eos_token"), eos) ? put_one(t, &t->after, &t->after_count, last, err) : TOLA_OK;
 }

@@ -368,6 +368,59 @@ def llama_cpp_vectors():
                         f"got {got[:12] if isinstance(got, list) else got}, expected {expected[:12]}")
 
 
+# Texts of gguf_pre.json that llama.cpp cuts otherwise than the published tokenizer.json does: it has no \p{M} in cased
+# words, keeps DeepSeek's digits together, replaces white space before it compares, and takes U+2FFF for a letter's bytes.
+PRE_APART = {"deepseek-llm": {0, 4, 6, 12, 15}, "deepseek-coder": {15}, "falcon": {0, 7, 8, 12}, "superbpe": {12},
+             "tekken": {8}, "gpt-4o": {8}, "llama4": {8}, "kanana2": {8}, "talkie": {8}, "minimax-m2": {8}, "kimi-k2": {8}}
+
+
+def gguf_pre():
+    """Every name of tokenizer.ggml.pre, against llama.cpp's ids (make_gguf_pre.py)."""
+    try:
+        import tokenize_gguf
+    except ImportError:
+        TALLY.skip("gguf is not installed")
+        return
+    vectors = json.loads((common.ROOT / "tests/oracle/gguf_pre.json").read_text())
+    path = f"{SCRATCH.name}/pre.gguf"
+    for row in vectors["ids"] if wanted("gguf pre") else []:
+        for pre in row["pre"]:
+            tokenize_gguf.write_gguf(path, pre, vectors["vocab"], vectors["merges"])
+            for i, (text, expected) in enumerate(zip(vectors["texts"], row["ids"])):
+                if i not in PRE_APART.get(pre, ()):
+                    TALLY.equal(f"gguf pre {pre} on text {i}", ids_of(path, text, "--special"), expected)
+
+
+def gguf_gemma4():
+    """Merges over characters, the same tokenizer in tokenizers and in a file."""
+    try:
+        import tokenizers
+        import tokenize_gguf
+        from tokenizers import decoders, models, normalizers, trainers
+    except ImportError:
+        TALLY.skip("tokenizers or gguf is not installed")
+        return
+    if not wanted("gguf gemma4"):
+        return
+    t = tokenizers.Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    t.normalizer = normalizers.Replace(" ", "\u2581")
+    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    specials = ["<pad>", "<eos>", "<bos>", "<unk>"] + [f"<0x{b:02X}>" for b in range(256)]
+    lines = [line for line in TEXTS[1][1][:100_000].splitlines(keepends=True)]
+    t.train_from_iterator(lines, trainers.BpeTrainer(vocab_size=2500, special_tokens=specials, show_progress=False))
+    data = json.loads(t.to_str())
+    data["added_tokens"] = data["added_tokens"][:4]
+    t = tokenizers.Tokenizer.from_str(json.dumps(data))
+    vocab = sorted(data["model"]["vocab"], key=data["model"]["vocab"].get)
+    types = [3, 3, 3, 2] + [6] * 256 + [1] * (len(vocab) - 260)
+    path = f"{SCRATCH.name}/gemma4.gguf"
+    tokenize_gguf.write_gguf(path, None, vocab, [" ".join(m) for m in data["model"]["merges"]], "gemma4", types,
+                             unknown_token_id=3)
+    compare("gguf gemma4", path, lambda text: t.encode(text, add_special_tokens=False).ids,
+            lambda ids: t.decode(ids, skip_special_tokens=False), texts=SOME)
+    TALLY.equal("gguf gemma4 --special", ids_of(path, "a", "--special")[:1], [0])
+
+
 def swift_vectors():
     """What swift-transformers publishes; the vocabularies of its other two files are not there."""
     folder = DATA / "tokenizers"
@@ -384,5 +437,7 @@ two_files()
 sentencepiece()
 tiktoken()
 llama_cpp_vectors()
+gguf_pre()
+gguf_gemma4()
 swift_vectors()
 TALLY.finish()
