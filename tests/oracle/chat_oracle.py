@@ -223,7 +223,7 @@ def answers(lines):
 
 
 # What docs/chat.md says is an error here and is none in jinja2.
-REFUSED = ("beyond 64 bits", "which has no text", "recursive loops are not supported", "filter is not supported",
+REFUSED = ("beyond 64 bits", "which has no text", "filter is not supported",
            "complex numbers are not supported", "object has no slices", "method of 'str' that is not supported")
 
 

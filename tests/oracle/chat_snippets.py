@@ -330,6 +330,26 @@ STATEMENTS = r"""
 {% set ns = namespace(t='x' * 200) %}{% for c in s %}{% set o = ns.t %}{% set ns.t = ns.t ~ c * 40 %}{{ o[-2:] }}{% endfor %}{{ ns.t }}
 {% set ns = namespace(t='') %}{% for c in s * 30 %}{% set ns.t = ns.t + c ~ loop.index %}{% endfor %}{{ ns.t }}{{ ns.t|length }}
 {% for x in l recursive %}{{ x }}{% endfor %}
+{% for x in nested recursive %}[{{ loop.depth }}{% if x is sequence and x is not string %}{{ loop(x) }}{% else %}{{ x }}{% endif %}{{ loop.depth0 }}{{ loop.index }}/{{ loop.length }}]{% else %}-{% endfor %}
+{% for k, v in d.items() recursive %}{{ k }}:{% if v is mapping %}({{ loop(v.items()) }}){% else %}{{ v }}{% endif %}{{ ';' if not loop.last }}{% endfor %}
+{% for x in nested recursive %}{% set y = loop.index %}{% if x is iterable and x is not string %}{{ loop(x)|upper }}{% endif %}{{ y }}{{ x }}{{ loop.previtem }},{% endfor %}{{ y }}
+{% for x in [1, [2, [3, 0]], 0] if x recursive %}{{ loop.depth }}:{{ x }}{{ loop.last }}{% if x is not number %}({{ loop(x) }}){% endif %}{{ loop.nextitem }};{% endfor %}
+{% for x in nested recursive %}{% if loop.index > 2 %}{% break %}{% endif %}{% if x is number %}{{ x }}{% continue %}{% endif %}<{{ loop(x) }}>{% else %}none{% endfor %}
+{% for x in nested recursive %}{% set o = loop %}{% for y in [x] %}{{ loop.index }}{% if y is not string and y is iterable %}{{ o(y) }}{% else %}{{ y }}{% endif %}{% endfor %}{{ o.index }}{% endfor %}
+{% macro m(z) %}{% for x in z recursive %}{{ x }}{% if x is sequence %}({{ loop(x) }}){% endif %}{{ z|length }}{% endfor %}{% endmacro %}{{ m([[1, [2]], 3]) }}{{ m([]) }}
+{% for x in l %}{{ loop(l) }}{% endfor %}
+{% for x in nested recursive %}{% for y in x %}{{ loop([y]) }}{% endfor %}{% endfor %}
+{% for x in l recursive %}{{ loop() }}{% endfor %}
+{% for x in l recursive %}{{ loop(l, l) }}{% endfor %}
+{% for x in [[1]] recursive %}{{ loop(iterable=x) if x is iterable else x }}{% endfor %}
+{% for x in l recursive %}{{ loop(5) }}{% endfor %}
+{% for x in l recursive %}{{ loop(l) }}{% endfor %}
+{% for x in l recursive %}{{ loop(missing) }}{{ x }}{% else %}e{% endfor %}
+{% set ns = namespace(f=none, n=0) %}{% for x in [1, 2] recursive %}{% set ns.f = loop %}{% set ns.n = ns.n + x %}{% if ns.n < 9 %}{{ loop([3]) }}{% endif %}{{ x }}{{ ns.n }}{% endfor %}{{ ns.f([7]) }}{{ ns.n }}
+{% for x in ['<a>'] recursive %}{% set t = loop([]) %}{{ t is string }}{{ (t ~ '<')|length }}{% else %}<&{% endfor %}
+{% for x in [[1, 2], 3] recursive %}{% generation %}{{ loop(x) if x is sequence else x }};{% endgeneration %}{% endfor %}
+{% for recursive in [1] recursive %}{{ recursive }}{% endfor %}
+{% for x in [messages] recursive %}{% if x is mapping %}{{ x.role }}{% else %}{{ loop(x) }}{% endif %}{% endfor %}
 """
 WHITESPACE = [
     "a{% if t %}\nb\n{% endif %}\nc", "  {% if t %}  b  {% endif %}  c", "a\n  {%- if t -%}\n b \n {%- endif %}\n c",
@@ -344,7 +364,7 @@ WHITESPACE = [
     "a {%- set x = 1 %} b", "\t{% if t %}\t{% endif %}\t|", "\u00e9  {%- if t %}\u00a0 {%- endif %}",
     "{{ i -}}\n\n{{ s }}", "{{ i }}{#- c #}  {{ s }}", "  {#+ c +#}\n x", "{% if t %}\n\n\nx{% endif %}", "{{- i }}",
     "{{ i -}}", "{%- if t -%}{%- endif -%}", "a{#b#}c{#d", "{%-set x=1-%} {{-x-}} ", "{%\nif\nt\n%}\nx{%\nendif\n%}",
-    "{{\ni\n}}", "x{{ '\\\n' }}y", "{% if t %}{# c #}\n{% endif %}z",
+    "{{\ni\n}}", "x{{ '\\\n' }}y", "{% if t %}{# c #}\n{% endif %}z", "a {#", "a {#-", "a\n {#- ",
 ]
 
 

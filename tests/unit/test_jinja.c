@@ -204,7 +204,7 @@ static void test_errors(void **state) {
     assert_refused("\n{% for x in y %}\n\n", "[]", TOLA_E_FORMAT, "line 2: the block that begins here lacks");
     assert_refused("{% include 'x' %}", "[]", TOLA_E_UNSUPPORTED, "'include' needs another template");
     assert_refused("{% block x %}{% endblock %}", "[]", TOLA_E_UNSUPPORTED, "'block' is not supported");
-    assert_refused("{% for x in y recursive %}{% endfor %}", "[]", TOLA_E_UNSUPPORTED, "recursive loops");
+    assert_refused("{% for x in [1] recursive %}{{ loop([x]) }}{% endfor %}", "[]", TOLA_E_LIMIT, "deeper than 200");
     assert_refused("{{ 9223372036854775807 + 1 }}", "[]", TOLA_E_FORMAT, "beyond 64 bits");
     assert_refused("\xff", "[]", TOLA_E_FORMAT, "no UTF-8");
     assert_refused("x", "{}", TOLA_E_FORMAT, "messages: the messages are no list");

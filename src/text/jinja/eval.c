@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MAX_CALLS 200    /* macros within macros; Python gives up somewhat later */
+#define MAX_CALLS 200    /* macros and recursive loops within each other; Python gives up somewhat later */
 
 typedef struct jframe jframe;
 struct jframe { /* variables of one call of a function */
@@ -25,7 +25,7 @@ struct jloop {
     jframe *frame;
     jv before, current, after; /* JK_MISSING where there is none */
     jv changed;                /* arguments of the last loop.changed() */
-    size_t index0;
+    size_t index0, depth0;
     jv rest; /* items that were fetched to count them: a generator */
     bool counted;
     size_t length;
@@ -156,8 +156,8 @@ bool jinja_loop_attribute(jinja_run *e, jloop *loop, const jstr *name, jv *out) 
     else if (jstr_is(name, "length")) *out = jv_int((int64_t)loop_length(e, loop));
     else if (jstr_is(name, "revindex")) *out = jv_int((int64_t)loop_length(e, loop) - (int64_t)index0);
     else if (jstr_is(name, "revindex0")) *out = jv_int((int64_t)loop_length(e, loop) - (int64_t)index0 - 1);
-    else if (jstr_is(name, "depth")) *out = jv_int(1);
-    else if (jstr_is(name, "depth0")) *out = jv_int(0);
+    else if (jstr_is(name, "depth")) *out = jv_int((int64_t)loop->depth0 + 1);
+    else if (jstr_is(name, "depth0")) *out = jv_int((int64_t)loop->depth0);
     else if (jstr_is(name, "previtem"))
         *out = index0 == 0 ? jv_undefined(e, "there is no previous item") : loop->before;
     else if (jstr_is(name, "nextitem"))
@@ -179,11 +179,10 @@ jv jinja_loop_call(jinja_run *e, jloop *loop, bool cycle, const jargs *a) {
     return jv_bool(!same);
 }
 
-static jsignal exec_for(jinja_run *e, jframe *f, const jnode *n, jbuild *out) {
-    jv over = eval(e, f, n->kid[1]);
+static jsignal run_loop(jinja_run *e, jframe *f, const jnode *n, jv over, size_t depth0, jbuild *out) {
     e->line = n->line;
     jloop *loop = jinja_alloc(e, 1, sizeof *loop);
-    *loop = (jloop){ .over = over, .node = n, .frame = f, .index0 = SIZE_MAX };
+    *loop = (jloop){ .over = over, .node = n, .frame = f, .index0 = SIZE_MAX, .depth0 = depth0 };
     if (!jiter_begin(e, over, &loop->it)) jinja_bad(e, "'%s' object is not iterable", jv_type(over));
     if (n->scope[2]) enter_scope(e, f, n->scope[2]);
     jv item;
@@ -201,6 +200,35 @@ static jsignal exec_for(jinja_run *e, jframe *f, const jnode *n, jbuild *out) {
         return exec(e, f, n->kid[4], out);
     }
     return RUN_ON;
+}
+
+static jsignal exec_for(jinja_run *e, jframe *f, const jnode *n, jbuild *out) {
+    return run_loop(e, f, n, eval(e, f, n->kid[1]), 0, out);
+}
+
+static void call_deeper(jinja_run *e) {
+    if (++e->calls > MAX_CALLS)
+        jinja_fail(e, TOLA_E_LIMIT, "macros and recursive loops call each other deeper than %d levels", MAX_CALLS);
+}
+
+/* loop(items): the text of the same loop over these, with variables of its own. */
+static jv call_loop(jinja_run *e, const jloop *loop, const jargs *a) {
+    const jnode *n = loop->node;
+    if (!n->recursive) jinja_bad(e, "the loop must have the 'recursive' marker to be called recursively");
+    jv over;
+    jinja_bind_args(e, "loop", a, "!iterable", &over);
+    call_deeper(e);
+    uint32_t line = e->line;
+    jv *own = loop->frame->slots + n->special[1], *kept = jinja_alloc(e, n->special[0], sizeof *kept);
+    jinja_charge(e, n->special[0] * (size_t)16);
+    memcpy(kept, own, n->special[0] * sizeof *kept);
+    jbuild out;
+    jbuild_init(&out, e);
+    run_loop(e, loop->frame, n, over, loop->depth0 + 1, &out);
+    memcpy(own, kept, n->special[0] * sizeof *kept);
+    e->line = line;
+    e->calls--;
+    return jv_str(jbuild_done(&out));
 }
 
 /* ---- macros ---- */
@@ -288,7 +316,7 @@ static void macro_arguments(jinja_run *e, jframe *g, const jmacro *m, const jarg
 static jv call_macro(jinja_run *e, const jmacro *m, const jargs *a) {
     const jnode *n = m->node;
     const jscope *s = n->scope[0];
-    if (++e->calls > MAX_CALLS) jinja_fail(e, TOLA_E_LIMIT, "macros call each other deeper than %d levels", MAX_CALLS);
+    call_deeper(e);
     uint32_t line = e->line;
     jframe *g = new_frame(e, s, m->outer);
     macro_arguments(e, g, m, a);
@@ -393,7 +421,7 @@ jv jinja_call(jinja_run *e, jv callee, const jargs *a) {
         result = callee.as.cycler->at++ ? callee.as.cycler->items->v[0] : jv_str(&jstr_empty);
         break;
     case JK_UNDEFINED: jinja_undefined(e, callee);
-    case JK_LOOP: jinja_fail(e, TOLA_E_UNSUPPORTED, "recursive loops are not supported");
+    case JK_LOOP: result = call_loop(e, callee.as.loop, a); break;
     default: jinja_bad(e, "'%s' object is not callable", jv_type(callee));
     }
     jinja_leave(e);

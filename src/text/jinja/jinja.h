@@ -3,7 +3,7 @@
  *
  * Nothing is reachable from a template but the values it is given: no files, no other templates, no Python objects.
  * Steps, memory, output and depth are limited; every excess and every error is an error with the template's line.
- * Left out, and an error where used: other templates (include, import, extends), blocks, autoescape, recursive loops,
+ * Left out, and an error where used: other templates (include, import, extends), blocks, autoescape,
  * random, pprint, urlize, wordwrap, lipsum. See docs/chat.md. */
 #ifndef TEXT_JINJA_JINJA_H
 #define TEXT_JINJA_JINJA_H

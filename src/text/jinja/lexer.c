@@ -105,7 +105,8 @@ static void comment(lexer *x, size_t from) {
         return;
     }
     x->e->line = line;
-    jinja_bad(x->e, "a comment is never closed");
+    if (from < x->n) jinja_bad(x->e, "a comment is never closed");
+    x->at = x->n; /* with nothing behind it jinja2 takes it */
 }
 
 /* Is `{% raw %}` at `at`? Returns where its content begins, else 0. */

@@ -615,17 +615,16 @@ static jnode *for_statement(parser *p, uint32_t line) {
     bool was = p->conditional;
     p->conditional = false;
     if (skip_name(p, "if")) when = expression(p, true);
-    if (at_name(p, "recursive")) {
-        p->e->line = p->t->line;
-        jinja_fail(p->e, TOLA_E_UNSUPPORTED, "recursive loops are not supported");
-    }
+    bool recursive = skip_name(p, "recursive");
     p->loops++;
     jnode *body = block(p, ENDS("endfor", "else"));
     p->loops--;
     if (skip_name(p, "else")) otherwise = block(p, ENDS("endfor"));
     p->t++;
     p->conditional = was;
-    return NODE(JN_FOR, line, each, over, when, body, otherwise, when ? copy_target(p, each) : NULL);
+    jnode *n = NODE(JN_FOR, line, each, over, when, body, otherwise, when ? copy_target(p, each) : NULL);
+    n->recursive = recursive;
+    return n;
 }
 
 /* A filter without input, or several, each the input of the next. */

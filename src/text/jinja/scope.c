@@ -186,6 +186,7 @@ static void bind_for(binder *b, jscope *s, jnode *n) {
     static const jstr loop = { "loop", 4, 4, NULL, 0, false, NULL };
     for (uint32_t i = 0; i < n->n; i++) refuse_loop(b, n->kid[i]);
     bind(b, s, n->kid[1]);
+    n->special[1] = s->function->slots;
     jscope *body = n->scope[0] = new_scope(b, s, false);
     declare(b, body, &loop); /* slot of `loop`: the first */
     declare_target(b, body, n->kid[0]);
@@ -204,6 +205,7 @@ static void bind_for(binder *b, jscope *s, jnode *n) {
         bind(b, test, n->kid[5]);
         bind(b, test, n->kid[2]);
     }
+    n->special[0] = s->function->slots - n->special[1];
 }
 
 static void bind(binder *b, jscope *s, jnode *n) {

@@ -110,8 +110,9 @@ struct jnode {
     uint32_t slot; /* of a name */
     uint16_t hops; /* functions outwards to the one that has the slot */
     bool store;    /* a name that is assigned to */
+    bool recursive; /* a loop that may be called; its variables are in special[0] slots from special[1] on */
     uint8_t takes; /* of a macro: JM_TAKES_... */
-    uint32_t special[3]; /* slots of caller, kwargs, varargs */
+    uint32_t special[3]; /* of a macro: slots of caller, kwargs, varargs */
     jnode **kid;
     jscope *scope[3];
     jv value;
