@@ -31,11 +31,13 @@ typedef struct tola_embed_options {
     bool truncate; /* longer texts are cut, keeping what the tokenizer puts behind a text; else they are TOLA_E_LIMIT */
     uint32_t batch;   /* tokens computed at once; 0: 512. Results do not depend on it */
     unsigned threads; /* 0 = as many as there are processors */
-    uint64_t reserved[8];
+    const char *prompt; /* name of one of the prompts in config_sentence_transformers.json, which is put before every
+                           text; "": none; NULL: the one that the file names as default, if any */
+    uint64_t reserved[7];
 } tola_embed_options;
 #define TOLA_EMBED_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(tola_embed_options), TOLA_POOLING_MODEL, TOLA_NORMALIZE_MODEL, 0, false, 0, 0, { 0 }                    \
+        sizeof(tola_embed_options), TOLA_POOLING_MODEL, TOLA_NORMALIZE_MODEL, 0, false, 0, 0, NULL, { 0 }              \
     }
 
 typedef struct tola_embedder tola_embedder;
@@ -51,6 +53,7 @@ typedef struct tola_embedder_info {
     uint32_t context; /* tokens of a text at most */
     tola_pooling pooling;
     bool normalize;
+    const char *prompt; /* what is put before every text; NULL: nothing; the embedder's */
 } tola_embedder_info;
 TOLA_API const tola_embedder_info *tola_embedder_about(const tola_embedder *embedder);
 

@@ -8,7 +8,7 @@
 #define INPUT_LIMIT ((size_t)1 << 30)
 
 typedef struct settings {
-    const char *pooling, *normalize;
+    const char *pooling, *normalize, *prompt;
     uint64_t context, batch;
     bool lines, truncate;
     cli_list adapter;
@@ -22,6 +22,9 @@ static const cli_option options[] = {
     { "normalize", 0, CLI_CHOICE, "WHETHER",
       "Scale vectors to length 1: yes, no, or as MODEL says (model, the default)", offsetof(settings, normalize),
       "model yes no", NULL },
+    { "prompt", 0, CLI_STRING, "NAME",
+      "Put the prompt that MODEL calls NAME before each text; '' for none (the one that MODEL names as default)",
+      offsetof(settings, prompt), NULL, NULL },
     { "truncate", 0, CLI_FLAG, NULL, "Cut texts that are too long; else they are an error",
       offsetof(settings, truncate), NULL, NULL },
     { "context", 'c', CLI_UINT, "N", "Tokens of a text at most (as MODEL says)", offsetof(settings, context), NULL,
@@ -88,6 +91,7 @@ static void write_json(const tola_embedder_info *info, const texts *t, const flo
     out_json_string(&j, "schema", "tola.embed/1");
     out_json_string(&j, "pooling", tola_pooling_name(info->pooling));
     out_json_bool(&j, "normalized", info->normalize);
+    if (info->prompt) out_json_string(&j, "prompt", info->prompt);
     out_json_u64(&j, "width", info->width);
     tola_json_key(&j, "tokens");
     tola_json_begin_array(&j);
@@ -147,6 +151,7 @@ static int options_of(const settings *s, tola_embed_options *o) {
         if (strcmp(s->pooling, poolings[i]) == 0) o->pooling = (tola_pooling)i;
     if (s->normalize && strcmp(s->normalize, "yes") == 0) o->normalize = TOLA_NORMALIZE_YES;
     if (s->normalize && strcmp(s->normalize, "no") == 0) o->normalize = TOLA_NORMALIZE_NO;
+    o->prompt = s->prompt;
     o->truncate = s->truncate;
     o->threads = cli.threads;
     if (measure_u32("batch", s->batch, &o->batch) != CLI_YES) return CLI_ERROR;
@@ -185,6 +190,9 @@ const cli_verb cmd_embed = {
         "it is the mean for an encoder and the last token for a decoder. Vectors are scaled to length 1 where "
         "MODEL's modules do so. Modules that do anything else (a dense layer) are an error, unless --pooling and "
         "--normalize both say what is to be done instead.\n"
+        "\n"
+        "Where MODEL has prompts (config_sentence_transformers.json), the one that it names as default is put before "
+        "each text; --prompt takes another.\n"
         "\n"
         "A text that is longer than MODEL takes is an error, unless --truncate is given.",
     .examples = "tola embed model/ 'a text' 'another'\ttwo lines of numbers\n"

@@ -22,6 +22,8 @@ struct tola_embedder {
     uint32_t batch;   /* tokens of a step; at least one text of an encoder */
     uint32_t *behind; /* what the tokenizer puts around nothing: its end is what it puts behind a text */
     size_t behind_count;
+    embed_modules modules;
+    size_t unpooled; /* tokens at the beginning that are the prompt's, where it is left out of the pooling */
     tola_step_token *tokens;
     uint32_t *owner; /* of each row of the step: index of its text */
     double *sums;    /* of a text of each sequence: SEQUENCES x width */
@@ -36,8 +38,29 @@ const tola_embedder_info *tola_embedder_about(const tola_embedder *e) { return &
 
 /* ---- setting up ---- */
 
-static tola_status choose(tola_embedder *e, const tola_embed_options *o, const embed_modules *m, tola_error *err) {
+/* Does a tokenizer that is given "A" know it from "a"? */
+static tola_status has_case(const tola_embedder *e, bool *out, tola_error *err) {
+    uint32_t *large = NULL, *small = NULL;
+    size_t n_large = 0, n_small = 0;
+    TRY(tola_tokenize(e->tokenizer, "A", 1, 0, &large, &n_large, err));
+    tola_status status = tola_tokenize(e->tokenizer, "a", 1, 0, &small, &n_small, err);
+    *out = status == TOLA_OK && (n_large != n_small || memcmp(large, small, n_large * sizeof *large) != 0);
+    tola_free(large);
+    tola_free(small);
+    return status;
+}
+
+static tola_status choose(tola_embedder *e, const tola_embed_options *o, tola_error *err) {
     const tola_model_info *info = tola_model_about(e->model);
+    const embed_modules *m = &e->modules;
+    bool cased = false;
+    if (m->lowercase) TRY(has_case(e, &cased, err));
+    if (cased)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                       "do_lower_case is set, but the tokenizer keeps capitals: that is not supported");
+    if (m->width && m->width != info->width)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET,
+                       "the pooling is of vectors of %u numbers, the model's have %u", m->width, info->width);
     const bool own = o->pooling != TOLA_POOLING_MODEL && o->normalize != TOLA_NORMALIZE_MODEL;
     if (m->refused[0] && !own) return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s", m->refused);
     e->info.width = info->width;
@@ -74,25 +97,39 @@ static tola_status start(tola_embedder *e, const tola_embed_options *o, tola_err
     return e->tokens && e->owner && e->sums ? TOLA_OK : err_nomem(err, "embedding");
 }
 
+/* How many tokens of a text are its prompt's: those of the prompt alone, without what stands behind every text. */
+static tola_status take_prompt(tola_embedder *e, tola_error *err) {
+    uint32_t *ids;
+    size_t count;
+    e->info.prompt = e->modules.prompt;
+    if (!e->modules.prompt || !e->modules.without_prompt) return TOLA_OK;
+    TRY(tola_tokenize(e->tokenizer, e->modules.prompt, strlen(e->modules.prompt), TOLA_TOKENIZE_SPECIAL, &ids, &count,
+                      err));
+    const bool ended = e->behind_count && count && ids[count - 1] == e->behind[e->behind_count - 1];
+    e->unpooled = count - ended;
+    tola_free(ids);
+    return TOLA_OK;
+}
+
 tola_status tola_embedder_create(const tola_model *model, const tola_embed_options *options, tola_embedder **out,
                                  tola_error *err) {
     tola_embed_options o = TOLA_EMBED_OPTIONS_INIT;
-    embed_modules modules;
     TRY(options_take(&o, sizeof o, options, err));
     if (!tola_model_about(model)->hidden)
         return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "the model was not opened for hidden states");
     const char *why = tola_model_no_tokenizer(model);
     if (!tola_model_tokenizer(model))
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s", why ? why : "there is no tokenizer");
-    TRY(embed_modules_read(tola_model_checkpoint(model), &modules, err));
     tola_embedder *e = mem_calloc(1, sizeof *e);
     if (!e) return err_nomem(err, "embedding");
     e->model = model;
     e->tokenizer = tola_model_tokenizer(model);
     e->truncate = o.truncate;
-    tola_status status = choose(e, &o, &modules, err);
+    tola_status status = embed_modules_read(tola_model_checkpoint(model), o.prompt, &e->modules, err);
+    if (status == TOLA_OK) status = choose(e, &o, err);
     if (status == TOLA_OK)
         status = tola_tokenize(e->tokenizer, "", 0, TOLA_TOKENIZE_SPECIAL, &e->behind, &e->behind_count, err);
+    if (status == TOLA_OK) status = take_prompt(e, err);
     if (status == TOLA_OK) status = start(e, &o, err);
     if (status == TOLA_OK)
         *out = e;
@@ -104,6 +141,7 @@ tola_status tola_embedder_create(const tola_model *model, const tola_embed_optio
 void tola_embedder_free(tola_embedder *e) {
     if (!e) return;
     tola_session_free(e->session);
+    embed_modules_clear(&e->modules);
     tola_free(e->behind);
     mem_free(e->tokens);
     mem_free(e->owner);
@@ -125,8 +163,20 @@ static void cut(const tola_embedder *e, uint32_t *ids, size_t *count) {
 
 static tola_status text_ids(const tola_embedder *e, const tola_text *text, size_t number, uint32_t **ids, size_t *count,
                             tola_error *err) {
-    TRY(tola_tokenize(e->tokenizer, text->data, text->length, TOLA_TOKENIZE_SPECIAL, ids, count, err));
-    tola_status status = TOLA_OK;
+    tola_status status;
+    if (e->modules.prompt) {
+        buf whole;
+        buf_init(&whole, 0);
+        buf_append(&whole, e->modules.prompt, strlen(e->modules.prompt));
+        buf_append(&whole, text->data, text->length);
+        status = whole.failed ? err_nomem(err, "embedding")
+                              : tola_tokenize(e->tokenizer, (const char *)whole.data, whole.length,
+                                              TOLA_TOKENIZE_SPECIAL, ids, count, err);
+        buf_free(&whole);
+    } else {
+        status = tola_tokenize(e->tokenizer, text->data, text->length, TOLA_TOKENIZE_SPECIAL, ids, count, err);
+    }
+    TRY(status);
     if (*count == 0)
         status = err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "text %zu has no token", number);
     else if (*count > e->info.context && e->truncate)
@@ -141,7 +191,8 @@ static tola_status text_ids(const tola_embedder *e, const tola_text *text, size_
 /* ---- pooling ---- */
 
 static void finish(const tola_embedder *e, const double *sum, size_t tokens, float *out) {
-    const double n = e->info.pooling == TOLA_POOLING_MEAN ? (double)tokens : 1;
+    const size_t pooled = tokens > e->unpooled ? tokens - e->unpooled : 1;
+    const double n = e->info.pooling == TOLA_POOLING_MEAN ? (double)pooled : 1;
     double squares = 0, factor;
     for (uint32_t i = 0; i < e->info.width; i++) squares += sum[i] / n * (sum[i] / n);
     factor = e->info.normalize ? 1 / fmax(sqrt(squares), 1e-12) : 1; /* torch.nn.functional.normalize */
@@ -151,9 +202,9 @@ static void finish(const tola_embedder *e, const double *sum, size_t tokens, flo
 /* Is the row of token `at` of `count` wanted? */
 static bool pooled(const tola_embedder *e, size_t at, size_t count) {
     switch (e->info.pooling) {
-    case TOLA_POOLING_CLS: return at == 0;
+    case TOLA_POOLING_CLS: return at == (e->unpooled < count ? e->unpooled : 0);
     case TOLA_POOLING_LAST: return at + 1 == count;
-    default: return true;
+    default: return at >= e->unpooled;
     }
 }
 

@@ -62,3 +62,32 @@ $ tola embed st a
 [exit 2]
 $ tola embed st a --pooling mean --normalize yes | wc -w
 8
+
+# as sentence-transformers writes them since 5.4, with prompts
+
+$ echo '[{"path":"","type":"st.Transformer"},{"path":"1_Pooling","type":"st.Pooling"}]' > st/modules.json
+$ echo '{"pooling_mode":"cls","embedding_dimension":8}' > st/1_Pooling/config.json; rm st/sentence_bert_config.json
+$ echo '{"prompts":{"query":"find: ","text":""},"default_prompt_name":"query"}' > st/config_sentence_transformers.json
+$ tola embed st a --json | grep -e pooling -e prompt
+  "pooling": "cls",
+  "prompt": "find: ",
+$ tola embed st a | cmp - <(tola embed st 'find: a' --prompt '')
+$ tola embed st a --prompt text | cmp - <(tola embed st a --prompt '')
+$ tola embed st a --prompt nothing
+2> tola: st/config_sentence_transformers.json: the model has no prompt called 'nothing'
+[exit 2]
+$ tola embed "$FIXTURES/llama" a --prompt query
+2> tola: the model has no prompt called 'query'
+[exit 2]
+$ echo '{"pooling_mode":"max"}' > st/1_Pooling/config.json; tola embed st a
+2> tola: pooling 'max' is not supported
+[exit 2]
+$ echo '{"pooling_mode":"cls","embedding_dimension":9}' > st/1_Pooling/config.json; tola embed st a
+2> tola: the pooling is of vectors of 9 numbers, the model's have 8
+[exit 2]
+$ echo '{"pooling_mode":' > st/1_Pooling/config.json; tola embed st a
+2> tola: st/1_Pooling/config.json: offset 17: JSON: expected a value, found the end
+[exit 2]
+$ rm st/1_Pooling/config.json; tola embed st a
+2> tola: st/1_Pooling/config.json: the pooling's configuration is missing, or no object
+[exit 2]

@@ -325,6 +325,28 @@ def compare_vectors(what, got, expected):
 TEXTS = ["a text", "Another text, with several words and a number: 12345.", "the", TEXT[:90].replace("\n", " ")]
 
 
+def prompts(folder):
+    """As sentence-transformers writes folders since 5.4: pooling_mode, prompts, and prompts that are not pooled."""
+    where = folder / "bert-prompt"
+    model, tokenizer = bert(where, "cls_token", False)
+    (where / "config_sentence_transformers.json").write_text(json.dumps(
+        {"prompts": {"query": "the query: ", "document": ""}, "default_prompt_name": "query"}))
+    for how, word in (("cls", "cls"), ("mean", "mean"), ("last", "lasttoken")):
+        for inside in (True, False):
+            (where / "1_Pooling/config.json").write_text(json.dumps(
+                {"embedding_dimension": 48, "pooling_mode": word, "include_prompt": inside}))
+            got = tola("embed", where, *TEXTS, "--json")
+            for text, vector in zip(TEXTS, got["embeddings"]):
+                states = states_of(model, tokenizer.encode("the query: " + text).ids)
+                before = 0 if inside else len(tokenizer.encode("the query: ").ids) - 1
+                compare_vectors(f"prompt, {how}, include_prompt {inside}: '{text[:20]}'", vector,
+                                pool(states[before:], how).numpy())
+    got = tola("embed", where, *TEXTS, "--json", "--prompt", "document")
+    for text, vector in zip(TEXTS, got["embeddings"]):
+        compare_vectors(f"another prompt: '{text[:20]}'", vector,
+                        pool(states_of(model, tokenizer.encode(text).ids), "last").numpy())
+
+
 def embeddings(folder, decoder):
     for kind, how in (("cls_token", "cls"), ("mean_tokens", "mean"), ("lasttoken", "last")):
         normalize = how != "mean"
@@ -368,4 +390,5 @@ with common.folder() as name:
     llama_perplexity(root)
     multiple_choice(root, made)
     embeddings(root, made[True])
+    prompts(root)
 TALLY.finish()

@@ -252,7 +252,7 @@ static void put(const char *folder, const char *name, const char *text) {
 static tola_status modules_of(const char *folder, embed_modules *out, tola_error *err) {
     tola_checkpoint *ck;
     assert_int_equal(tola_checkpoint_open(folder, NULL, &ck, err), TOLA_OK);
-    tola_status status = embed_modules_read(ck, out, err);
+    tola_status status = embed_modules_read(ck, NULL, out, err);
     tola_checkpoint_close(ck);
     return status;
 }
@@ -305,10 +305,78 @@ static void test_modules(void **state) {
     assert_int_equal(modules_of(folder, &m, &err), TOLA_E_FORMAT);
     assert_non_null(strstr(err.message, "1_Pooling/config.json"));
     /* a path out of the folder leads nowhere */
+    put(folder, "modules.json", "[{\"path\":\"../../etc\",\"type\":\"x.Pooling\"}]");
+    assert_int_equal(modules_of(folder, &m, &err), TOLA_E_FORMAT);
+    put(folder, "modules.json", "[{\"path\":\"/etc\",\"type\":\"x.Pooling\"}]");
+    assert_int_equal(modules_of(folder, &m, &err), TOLA_E_FORMAT);
+    unit_remove(folder);
+}
+
+/* What sentence-transformers writes since 5.4: one word, or a list of words; lengths in the tokenizer's file. */
+static void test_modules_now(void **state) {
+    (void)state;
+    const char *folder = unit_folder();
+    char path[400];
+    embed_modules m;
+    tola_error err = TOLA_ERROR_INIT;
+    uint8_t file[8 + sizeof one_tensor - 1 + 4] = { sizeof one_tensor - 1 };
+    memcpy(file + 8, one_tensor, sizeof one_tensor - 1);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    unit_write(path, file, sizeof file);
+    snprintf(path, sizeof path, "%s/1_Pooling", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
     put(folder, "modules.json",
-        "[{\"path\":\"../../etc\",\"type\":\"x.Pooling\"},{\"path\":\"/etc\",\"type\":\"x.Pooling\"}]");
+        "[{\"path\":\"\",\"type\":\"x.Transformer\"},{\"path\":\"1_Pooling\",\"type\":\"x.Pooling\"},"
+        "{\"path\":\"2_Dropout\",\"type\":\"x.Dropout\"}]");
+    put(folder, "sentence_bert_config.json", "{\"max_seq_length\":null}");
+    put(folder, "tokenizer_config.json", "{\"model_max_length\":77}");
+    static const struct {
+        const char *config;
+        tola_pooling pooling;
+        const char *refused;
+    } cases[] = { { "{\"pooling_mode\":\"cls\",\"embedding_dimension\":8}", TOLA_POOLING_CLS, NULL },
+                  { "{\"pooling_mode\":\"mean\"}", TOLA_POOLING_MEAN, NULL },
+                  { "{\"pooling_mode\":[\"lasttoken\"]}", TOLA_POOLING_LAST, NULL },
+                  { "{}", TOLA_POOLING_MEAN, NULL },
+                  { "{\"pooling_mode\":\"weightedmean\"}", TOLA_POOLING_MODEL, "weightedmean" },
+                  { "{\"pooling_mode\":[\"cls\",\"mean\"]}", TOLA_POOLING_MEAN, "two ways" } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put(folder, "1_Pooling/config.json", cases[i].config);
+        assert_int_equal(modules_of(folder, &m, &err), TOLA_OK);
+        assert_int_equal(m.pooling, cases[i].pooling);
+        assert_int_equal(m.context, 77);
+        assert_int_equal(m.refused[0] != 0, cases[i].refused != NULL);
+        if (cases[i].refused) assert_non_null(strstr(m.refused, cases[i].refused));
+    }
+
+    put(folder, "1_Pooling/config.json", "{\"include_prompt\":false}");
+    put(folder, "config_sentence_transformers.json",
+        "{\"prompts\":{\"query\":\"query: \",\"none\":\"\"},\"default_prompt_name\":\"query\"}");
     assert_int_equal(modules_of(folder, &m, &err), TOLA_OK);
-    assert_int_equal(m.pooling, TOLA_POOLING_MODEL);
+    assert_true(m.without_prompt);
+    assert_string_equal(m.prompt, "query: ");
+    embed_modules_clear(&m);
+
+    static const struct {
+        const char *file, *text;
+    } bad[] = { { "1_Pooling/config.json", "{\"pooling_mode\":3}" },
+                { "1_Pooling/config.json", "[]" },
+                { "sentence_bert_config.json", "{\"max_seq_length\":-1}" },
+                { "sentence_bert_config.json", "{\"max_seq_length\":\"x\"}" },
+                { "config_sentence_transformers.json", "{\"prompts\":{},\"default_prompt_name\":\"query\"}" },
+                { "config_sentence_transformers.json", "{\"default_prompt_name\":1}" },
+                { "modules.json", "{}" },
+                { "modules.json", "[]" },
+                { "modules.json", "[{\"path\":\"\"}]" } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put(folder, bad[i].file, bad[i].text);
+        assert_int_equal(modules_of(folder, &m, &err), TOLA_E_FORMAT);
+        assert_non_null(strstr(err.message, bad[i].file));
+        if (i + 1 < sizeof bad / sizeof *bad && strcmp(bad[i].file, bad[i + 1].file) != 0) {
+            if (i < 2) put(folder, bad[i].file, "{}");
+            else put(folder, bad[i].file, "{\"max_seq_length\":9}");
+        }
+    }
     unit_remove(folder);
 }
 
@@ -359,7 +427,7 @@ int main(void) {
         cmocka_unit_test(test_rows),          cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_questions),     cmocka_unit_test(test_bad_questions),
         cmocka_unit_test(test_lines),         cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_pick),          cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_pick),          cmocka_unit_test(test_modules), cmocka_unit_test(test_modules_now),
         cmocka_unit_test(test_gguf_pooling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
