@@ -112,7 +112,7 @@ objs|groupby('v')|list|length;objs[:3]|groupby('v');objs[:3]|groupby('v')|map(at
 ls|groupby(0);[{'a': 'X'}, {'a': 'x'}, {'b': 1}]|groupby('a', default='q');(objs[:3]|groupby('v'))[0].list|length
 missing|default('x');n|default('x');n|default('x', true);e|default('x', boolean=true);missing|d(1);missing|default
 z|default(5, true);d.nope|default('y');missing.x|default('y')
-num|int;hex|int;hex|int(base=16);hex|int(0, 16);fl|int;s|int;s|int(9);f|int;n|int;sp|int;t|int;neg|int;l|int
+num|int;hex|int;hex|int(base=16);hex|int(5, 'a');'5.5'|int(1, l);'12'|int(1, none);'12'|int(1, true);hex|int(0, 16);fl|int;s|int;s|int(9);f|int;n|int;sp|int;t|int;neg|int;l|int
 missing|int;'1_000'|int;'1__0'|int;'-5'|int;'1e3'|int;''|int;'0b11'|int(base=0);'nan'|int
 fl|float;s|float;s|float(1.5);i|float;n|float;'inf'|float;'1e3'|float;missing|float;'1_0.5'|float;sp|float
 '-nan'|float;'.5'|float;'5.'|float;'.'|float

@@ -560,8 +560,10 @@ static jv f_int(jinja_run *e, jv x, const jargs *a) {
     if (x.kind == JK_INT || x.kind == JK_BOOL) {
         r = jv_int(jv_integer(x));
     } else if (x.kind == JK_FLOAT || x.kind == JK_STRING) {
-        int64_t base = jv_given(v[1]) ? jv_need_int(e, v[1], "the base of int") : 10, i;
-        if (x.kind == JK_STRING && jinja_parse_int(e, x.as.s, base, &i)) {
+        bool whole = !jv_given(v[1]) || v[1].kind == JK_INT || v[1].kind == JK_BOOL; /* else int() fails: no error */
+        int64_t base = jv_given(v[1]) && whole ? jv_integer(v[1]) : 10, i;
+        whole = whole && (base == 0 || (base >= 2 && base <= 36));
+        if (x.kind == JK_STRING && whole && jinja_parse_int(e, x.as.s, base, &i)) {
             r = jv_int(i);
         } else {
             if (x.kind == JK_FLOAT) f = x.as.f;

@@ -284,7 +284,8 @@ void jbuild_repeat(jbuild *b, const jstr *s, size_t times) {
 
 const jstr *jbuild_done(jbuild *b) {
     jstr *s = jinja_alloc(b->e, 1, sizeof *s);
-    bool run = b->e->template != NULL; /* constants of a template belong to all its runs: nothing is added behind them */
+    /* constants of a template belong to all its runs: nothing is added behind them */
+    bool run = b->e->template != NULL;
     if (!b->store && b->length >= STORED && run) b->store = jinja_alloc(b->e, 1, sizeof *b->store);
     if (b->store) *b->store = (jstore){ b->data, b->marks, b->length, b->cap };
     *s = (jstr){ b->data ? b->data : "", b->length, b->chars, b->marks, b->mark, false, b->store };
