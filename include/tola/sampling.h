@@ -23,7 +23,7 @@ typedef struct tola_sampling {
     size_t size;               /* sizeof(tola_sampling) */
     double temperature;        /* 0: the most likely token, whatever follows here but for bias and penalties */
     uint32_t top_k;            /* the k most likely; 0: all */
-    double top_p;              /* the fewest most likely ones whose probabilities reach it; 1: all */
+    double top_p;              /* the fewest most likely ones whose probabilities reach it, at least one; 1: all */
     double min_p;              /* those at least this times as likely as the most likely; 0: all */
     double typical_p;          /* the fewest whose probabilities reach it, nearest to the entropy first; 1: all */
     double repetition_penalty; /* logits of tokens in the window: divided by it where positive, else multiplied; 1: none */

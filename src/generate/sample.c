@@ -39,7 +39,7 @@ static tola_status out_of_range(tola_error *err, const char *name, double value,
 static tola_status check_options(const tola_sampling *o, uint32_t vocab, tola_error *err) {
     if (!(o->temperature >= 0 && o->temperature <= 1e6))
         return out_of_range(err, "temperature", o->temperature, "between 0 and 1e6");
-    if (!(o->top_p > 0 && o->top_p <= 1)) return out_of_range(err, "top_p", o->top_p, "above 0 and at most 1");
+    if (!(o->top_p >= 0 && o->top_p <= 1)) return out_of_range(err, "top_p", o->top_p, "between 0 and 1");
     if (!(o->min_p >= 0 && o->min_p <= 1)) return out_of_range(err, "min_p", o->min_p, "between 0 and 1");
     if (!(o->typical_p > 0 && o->typical_p <= 1))
         return out_of_range(err, "typical_p", o->typical_p, "above 0 and at most 1");

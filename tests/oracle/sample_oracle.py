@@ -101,6 +101,12 @@ for vocab in (3, 100, 5000, 32000):
         cases.append((f"top_p {p} of {vocab}", logits, dict(OFF, top_p=p)))
         cases.append((f"typical_p {p} of {vocab}", logits, dict(OFF, typical_p=p)))
         cases.append((f"min_p {p} of {vocab}", logits, dict(OFF, min_p=p)))
+    cases.append((f"top_p 0 of {vocab}", logits, dict(OFF, top_p=0.0)))  # the likeliest alone
+    cases.append((f"min_p 1 of {vocab}", logits, dict(OFF, min_p=1.0)))
+    cases.append((f"a huge temperature of {vocab}", logits, dict(OFF, temperature=1e6)))
+    cases.append((f"negative penalties of {vocab}", logits, dict(OFF, frequency=-1.5, presence=-2.0,
+                                                                 history=(1, 2, 1))))
+    cases.append((f"a token forbidden of {vocab}", logits, dict(OFF, bias=((1, -np.inf),), top_k=2)))
     cases.append((f"temperature of {vocab}", logits, dict(OFF, temperature=0.35)))
     history = tuple(int(i) for i in rng.integers(0, vocab, 50))
     cases.append((f"repetition of {vocab}", logits, dict(OFF, repetition=1.4, history=history)))

@@ -117,7 +117,7 @@ static void test_refused(void **state) {
     } bad[] = {
         { offsetof(tola_sampling, temperature), -1, "temperature is -1" },
         { offsetof(tola_sampling, temperature), NAN, "temperature is" },
-        { offsetof(tola_sampling, top_p), 0, "top_p is 0" },
+        { offsetof(tola_sampling, top_p), -0.5, "top_p is -0.5" },
         { offsetof(tola_sampling, min_p), 1.5, "min_p is 1.5" },
         { offsetof(tola_sampling, typical_p), -0.1, "typical_p is -0.1" },
         { offsetof(tola_sampling, repetition_penalty), 0, "repetition_penalty is 0" },
