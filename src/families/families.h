@@ -107,7 +107,8 @@ typedef struct family_hyper {
 void families_hyper_hf(const tola_value *config, family_hyper *out);
 /* From GGUF's key-values. */
 void families_hyper_gguf(const tola_value *metadata, family_hyper *out);
-/* Fills in what published configurations of a family leave out because it equals transformers' default. */
+/* Fills in what config.json leaves out because it equals the default of transformers' class. Numbers of heads and the
+ * context may still be 0 where it says so. */
 void families_hyper_defaults(const family *f, family_hyper *h);
 /* From whichever the checkpoint has. False where it has neither (then *out is all zeros). */
 bool families_hyper_of(const tola_checkpoint *ck, family_hyper *out);

@@ -98,6 +98,13 @@ static void rope_from_hf(const tola_value *c, family_hyper *out) {
     out->rope_long = families_find(rope, "long_factor");
 }
 
+static const char heads_words[] = "num_attention_heads n_head n_heads num_heads encoder_attention_heads";
+static const char context_words[] =
+    "max_position_embeddings n_positions n_ctx max_seq_len max_sequence_length seq_length max_target_positions";
+static const char experts_used_words[] =
+    "num_experts_per_tok num_experts_per_token experts_per_token moe_top_k moe_topk top_k_experts moe_k "
+    "num_selected_experts ffn_config.moe_top_k";
+
 static void experts_from_hf(const tola_value *c, family_hyper *out) {
     out->experts = find_count(c, "num_local_experts n_routed_experts num_experts moe_num_experts num_moe_experts "
                                  "ffn_config.moe_num_experts");
@@ -107,8 +114,7 @@ static void experts_from_hf(const tola_value *c, family_hyper *out) {
         out->shared_experts = 0;
         return;
     }
-    out->experts_used = find_count(c, "num_experts_per_tok num_experts_per_token experts_per_token moe_top_k moe_topk "
-                                      "top_k_experts moe_k num_selected_experts ffn_config.moe_top_k");
+    out->experts_used = find_count(c, experts_used_words);
     out->expert_feed_forward =
         find_count(c, "moe_intermediate_size expert_intermediate_size moe_ffn_hidden_size expert_ffn_hidden_size");
     out->shared_feed_forward = find_count(c, "shared_expert_intermediate_size moe_shared_expert_intermediate_size "
@@ -133,7 +139,7 @@ static uint64_t deci_kv_heads(const tola_value *c, uint64_t heads) {
 }
 
 static void heads_from_hf(const tola_value *c, family_hyper *out) {
-    out->heads = find_count(c, "num_attention_heads n_head n_heads num_heads encoder_attention_heads");
+    out->heads = find_count(c, heads_words);
     out->kv_heads = find_count(c, "num_key_value_heads n_head_kv num_kv_heads multi_query_group_num "
                                   "num_attention_groups attn_config.kv_n_heads");
     if (out->kv_heads == 0) out->kv_heads = deci_kv_heads(c, out->heads);
@@ -166,8 +172,7 @@ void families_hyper_hf(const tola_value *config, family_hyper *out) {
     /* GPT-2 and its kin say "n_inner": null for four times the width. */
     if (inner == NULL && tola_value_get(c, "n_embd") != NULL && out->width <= UINT32_MAX)
         out->feed_forward = 4 * out->width;
-    out->context = find_count(c, "max_position_embeddings n_positions n_ctx max_seq_len max_sequence_length "
-                                 "seq_length max_target_positions");
+    out->context = find_count(c, context_words);
     out->vocabulary = find_count(c, "vocab_size padded_vocab_size");
     if (out->vocabulary == 0) out->vocabulary = find_count(config, "vocab_size");
     heads_from_hf(c, out);
@@ -190,15 +195,79 @@ void families_hyper_hf(const tola_value *config, family_hyper *out) {
         families_find(c, "hidden_activation hidden_act activation_function mlp_hidden_act hidden_activation"), NULL);
 }
 
-/* Published Gemma 3 configurations leave out what equals the defaults of transformers' Gemma3TextConfig. */
+/* What transformers' configuration classes take where config.json is silent; save_pretrained leaves out of a wrapper's
+ * text_config whatever equals these. 0: nothing, or what follows from the other numbers. */
+static const struct {
+    const char *family;
+    uint32_t heads, kv_heads, head_dim, context, window, experts_used, shared_feed_forward;
+    double norm_eps, rope_theta;
+} class_defaults[] = {
+    { "llama", 32, 0, 0, 2048, 0, 0, 0, 1e-6, 1e4 },
+    { "mistral", 32, 8, 0, 131072, 4096, 0, 0, 1e-6, 1e4 },
+    { "mistral3", 32, 8, 0, 131072, 4096, 0, 0, 1e-6, 1e4 },
+    { "mixtral", 32, 8, 0, 131072, 0, 2, 0, 1e-5, 1e6 },
+    { "qwen2", 32, 32, 0, 32768, 0, 0, 0, 1e-6, 1e4 },
+    { "qwen2_moe", 16, 16, 0, 32768, 0, 4, 5632, 1e-6, 1e4 },
+    { "qwen2_vl", 64, 8, 0, 32768, 0, 0, 0, 1e-5, 1e6 },
+    { "qwen3", 32, 32, 128, 32768, 0, 0, 0, 1e-6, 1e4 },
+    { "qwen3_moe", 32, 4, 0, 32768, 0, 8, 0, 1e-6, 1e4 },
+    { "qwen3_vl", 32, 32, 128, 128000, 0, 0, 0, 1e-6, 5e5 },
+    { "gemma", 16, 16, 256, 8192, 0, 0, 0, 1e-6, 1e4 },
+    { "gemma2", 8, 4, 256, 8192, 4096, 0, 0, 1e-6, 1e4 },
+    { "gemma3", 8, 4, 256, 131072, 4096, 0, 0, 1e-6, 1e6 },
+    { "phi3", 32, 0, 0, 4096, 0, 0, 0, 1e-5, 1e4 },
+    { "smollm3", 16, 4, 0, 32768, 0, 0, 0, 1e-6, 2e6 },
+    { "gpt2", 12, 0, 0, 1024, 0, 0, 0, 1e-5, 0 },
+    { "olmoe", 16, 0, 0, 4096, 0, 8, 0, 1e-5, 1e4 },
+    { "llama4", 40, 8, 128, 131072, 0, 1, 0, 1e-5, 5e5 },
+    { "deepseek_v2", 32, 0, 0, 2048, 0, 0, 0, 1e-6, 1e4 },
+    { "deepseek_v3", 128, 128, 0, 4096, 0, 8, 0, 1e-6, 1e4 },
+    { "gpt_oss", 64, 8, 64, 131072, 128, 4, 0, 1e-5, 1.5e5 },
+    { "bert", 12, 0, 0, 512, 0, 0, 0, 1e-12, 0 },
+    { "roberta", 12, 0, 0, 512, 0, 0, 0, 1e-12, 0 },
+};
+
+static bool is_silent(const family_hyper *h, const char *key) { return tola_value_get(h->text, key) == NULL; }
+
+static void default_heads(size_t row, family_hyper *h) {
+    const uint32_t kv = class_defaults[row].kv_heads, dim = class_defaults[row].head_dim;
+    if (families_find(h->text, heads_words) == NULL) h->heads = class_defaults[row].heads;
+    if (is_silent(h, "num_key_value_heads") && kv != 0 && h->heads % kv == 0) h->kv_heads = kv;
+    if (h->kv_heads == 0) h->kv_heads = h->heads;
+    if (is_silent(h, "head_dim") && dim != 0) h->head_dim = dim;
+    if (h->head_dim == 0 && h->heads != 0) h->head_dim = h->width / h->heads;
+}
+
+/* gpt-oss without a word about positions has the scaling that the models were trained with. */
+static void default_gpt_oss_rope(family_hyper *h) {
+    if (families_find(h->text, "rope_parameters rope_scaling") != NULL) return;
+    h->rope = FAMILY_ROPE_YARN;
+    h->rope_factor = 32;
+    h->rope_beta_fast = 32;
+    h->rope_beta_slow = 1;
+    h->rope_original_context = 4096;
+    h->rope_whole_steps = false;
+}
+
 void families_hyper_defaults(const family *f, family_hyper *h) {
-    if (f->map != FAMILY_MAP_GEMMA3) return;
-    if (tola_value_get(h->text, "num_attention_heads") == NULL) h->heads = 8;
-    if (tola_value_get(h->text, "num_key_value_heads") == NULL) h->kv_heads = 4;
-    if (tola_value_get(h->text, "head_dim") == NULL) h->head_dim = 256;
-    if (h->context == 0) h->context = 131072;
-    if (h->norm_eps == 0) h->norm_eps = 1e-6;
-    if (h->rope_theta == 0) h->rope_theta = 1e6;
+    size_t row = 0, rows = sizeof class_defaults / sizeof class_defaults[0];
+    while (row < rows && strcmp(class_defaults[row].family, f->name) != 0) row++;
+    if (row == rows) return;
+    default_heads(row, h);
+    if (families_find(h->text, context_words) == NULL) h->context = class_defaults[row].context;
+    if (h->norm_eps == 0) h->norm_eps = class_defaults[row].norm_eps;
+    if (h->rope_theta == 0) h->rope_theta = class_defaults[row].rope_theta;
+    if (class_defaults[row].window != 0 && is_silent(h, "sliding_window"))
+        h->sliding_window = class_defaults[row].window;
+    if (h->experts != 0 && families_find(h->text, experts_used_words) == NULL)
+        h->experts_used = class_defaults[row].experts_used;
+    if (h->experts != 0 && is_silent(h, "shared_expert_intermediate_size") && h->shared_feed_forward == 0)
+        h->shared_feed_forward = class_defaults[row].shared_feed_forward;
+    if (strcmp(f->name, "gpt_oss") == 0) default_gpt_oss_rope(h);
+    /* Qwen and SmolLM3 name a window that only use_sliding_window makes one */
+    const bool chosen = f->map == FAMILY_MAP_QWEN2 || f->map == FAMILY_MAP_QWEN3 || f->map == FAMILY_MAP_READ_QWEN2 ||
+                        f->map == FAMILY_MAP_READ_QWEN3 || strcmp(f->name, "smollm3") == 0;
+    if (chosen && is_silent(h, "use_sliding_window")) h->sliding_window = 0;
 }
 
 /* A key-value under the architecture's name. */

@@ -1,8 +1,8 @@
 /* The table of tensor names and matching against it.
  *
  * GGUF's names are those of gguf-py/gguf/constants.py (TENSOR_NAMES) in ggml-org/llama.cpp, Hugging Face's those of the
- * modelling code in huggingface/transformers. Only tensors that llama.cpp loads for the family are listed: anything
- * else is refused by name instead of being written where nobody reads it. */
+ * modelling code in huggingface/transformers. What llama.cpp does not load for the family is not listed or is marked
+ * NAME_READ: conversions refuse it by name instead of writing it where nobody reads it. */
 #include "families/names.h"
 
 #include <stdio.h>
@@ -30,6 +30,8 @@ enum {
     TWO_NORMS = LLAMA | QWEN2 | QWEN3 | GEMMA | PHI3 | LLAMA4 | OLMOE | DEEPSEEK2,
     FOUR_NORMS = GEMMA2 | GEMMA3,
     EXPERTS = QWEN2 | QWEN3 | OLMOE | DEEPSEEK2, /* "mlp.experts.%e." */
+    GEMMAS = GEMMA | GEMMA2 | GEMMA3,
+    STACKED = EXPERTS | LLAMA, /* transformers 5 may save experts as it holds them: save_original_format=False */
     ALL = SPLIT_QKV | PHI3 | DEEPSEEK2           /* all that say "model.layers." */
 };
 
@@ -48,6 +50,10 @@ static const name_row rows[] = {
     { L "self_attn.k_proj.bias", B "attn_k.bias", QKV_BIAS, NAME_ROTATED_K },
     { L "self_attn.v_proj.weight", B "attn_v.weight", SPLIT_QKV, 0 },
     { L "self_attn.v_proj.bias", B "attn_v.bias", QKV_BIAS, 0 },
+    { L "self_attn.q_proj.bias", B "attn_q.bias", QWEN3 | GEMMAS, NAME_READ },
+    { L "self_attn.k_proj.bias", B "attn_k.bias", QWEN3 | GEMMAS, NAME_READ },
+    { L "self_attn.v_proj.bias", B "attn_v.bias", QWEN3 | GEMMAS, NAME_READ },
+    { L "self_attn.o_proj.bias", B "attn_output.bias", QWEN3 | GEMMAS, NAME_READ },
     { L "self_attn.qkv_proj.weight", B "attn_qkv.weight", PHI3, 0 },
     { L "self_attn.q_norm.weight", B "attn_q_norm.weight", QWEN3 | GEMMA3 | OLMOE, NAME_NORM },
     { L "self_attn.k_norm.weight", B "attn_k_norm.weight", QWEN3 | GEMMA3 | OLMOE, NAME_NORM },
@@ -84,6 +90,9 @@ static const name_row rows[] = {
     { L "mlp.experts.%e.gate_proj.weight", B "ffn_gate_exps.weight", EXPERTS, NAME_EXPERT },
     { L "mlp.experts.%e.up_proj.weight", B "ffn_up_exps.weight", EXPERTS, NAME_EXPERT },
     { L "mlp.experts.%e.down_proj.weight", B "ffn_down_exps.weight", EXPERTS, NAME_EXPERT },
+    { L "mlp.gate.weight", B "ffn_gate_inp.weight", LLAMA, NAME_F32 | NAME_READ },
+    { L "mlp.experts.gate_up_proj", B "ffn_gate_up_exps.weight", STACKED, NAME_READ },
+    { L "mlp.experts.down_proj", B "ffn_down_exps.weight", STACKED, NAME_READ },
     { L "mlp.shared_expert_gate.weight", B "ffn_gate_inp_shexp.weight", QWEN2, NAME_F32 },
     { L "mlp.shared_expert.gate_proj.weight", B "ffn_gate_shexp.weight", QWEN2, 0 },
     { L "mlp.shared_expert.up_proj.weight", B "ffn_up_shexp.weight", QWEN2, 0 },
@@ -92,6 +101,9 @@ static const name_row rows[] = {
     { L "mlp.shared_experts.gate_proj.weight", B "ffn_gate_shexp.weight", DEEPSEEK2, 0 },
     { L "mlp.shared_experts.up_proj.weight", B "ffn_up_shexp.weight", DEEPSEEK2, 0 },
     { L "mlp.shared_experts.down_proj.weight", B "ffn_down_shexp.weight", DEEPSEEK2, 0 },
+    { L "mlp.shared_experts.gate_proj.bias", B "ffn_gate_shexp.bias", DEEPSEEK2, NAME_READ },
+    { L "mlp.shared_experts.up_proj.bias", B "ffn_up_shexp.bias", DEEPSEEK2, NAME_READ },
+    { L "mlp.shared_experts.down_proj.bias", B "ffn_down_shexp.bias", DEEPSEEK2, NAME_READ },
     { L "feed_forward.gate_proj.weight", B "ffn_gate.weight", LLAMA4, 0 },
     { L "feed_forward.up_proj.weight", B "ffn_up.weight", LLAMA4, 0 },
     { L "feed_forward.down_proj.weight", B "ffn_down.weight", LLAMA4, 0 },
@@ -149,6 +161,13 @@ static const name_row rows[] = {
     { E "output.dense.bias", B "ffn_down.bias", BERT, 0 },
     { E "output.LayerNorm.weight", B "layer_output_norm.weight", BERT, NAME_NORM },
     { E "output.LayerNorm.bias", B "layer_output_norm.bias", BERT, NAME_NORM },
+    /* norms as checkpoints that began in TensorFlow have them, bert-base-uncased among them */
+    { "bert.embeddings.LayerNorm.gamma", "token_embd_norm.weight", BERT, NAME_READ },
+    { "bert.embeddings.LayerNorm.beta", "token_embd_norm.bias", BERT, NAME_READ },
+    { E "attention.output.LayerNorm.gamma", B "attn_output_norm.weight", BERT, NAME_READ },
+    { E "attention.output.LayerNorm.beta", B "attn_output_norm.bias", BERT, NAME_READ },
+    { E "output.LayerNorm.gamma", B "layer_output_norm.weight", BERT, NAME_READ },
+    { E "output.LayerNorm.beta", B "layer_output_norm.bias", BERT, NAME_READ },
 };
 
 const name_row *names_row(size_t i) { return i < sizeof rows / sizeof rows[0] ? &rows[i] : NULL; }
@@ -186,7 +205,7 @@ static bool follows(const char *pattern, const char *name, name_match *out) {
 
 static bool match(family_map map, bool hf, const char *name, name_match *out) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (!is_of(&rows[i], map)) continue;
+        if (!is_of(&rows[i], map) || (rows[i].flags & NAME_READ)) continue;
         if (!follows(hf ? rows[i].hf : rows[i].gguf, name, out)) continue;
         out->row = &rows[i];
         return true;
@@ -204,7 +223,7 @@ static const char *after_prefix(const char *name, const char *prefix) {
 static const struct {
     const char *canonical, *found[4];
 } prefixes[] = {
-    { "model.", { "model.language_model.", "language_model.model.", "" } },
+    { "model.", { "model.language_model.", "language_model.model.", "model.text_model.", "" } },
     { "transformer.", { "" } },
     { "bert.", { "roberta.", "" } },
     { "lm_head.", { "language_model.lm_head." } },

@@ -14,7 +14,8 @@ enum {
     NAME_HEAD = 1 << 5,   /* the output matrix: left out where it is tied to the embedding */
     /* Layouts of Hugging Face that GGUF does not share; only read-only families have them. */
     NAME_TRANSPOSED = 1 << 6, /* [in, out]: GPT-2's Conv1D, stacked experts of Llama 4 and gpt-oss */
-    NAME_PAIRED = 1 << 7      /* rows of gate and up take turns (gpt-oss) */
+    NAME_PAIRED = 1 << 7,     /* rows of gate and up take turns (gpt-oss) */
+    NAME_READ = 1 << 8        /* read where a model runs, not converted: llama.cpp has no place for it */
 };
 
 typedef struct name_row {

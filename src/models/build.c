@@ -174,7 +174,7 @@ static graph_value attend(build *b, graph_value q, graph_value k, graph_value v)
                           .kv_heads = d->kv_heads,
                           .key_dim = d->key_dim,
                           .value_dim = d->value_dim,
-                          .scale = d->attention_scale,
+                          .scale = d->attention_scale / (float)(d->scale_by_layer ? b->layer + 1 : 1),
                           .softcap = d->attention_cap,
                           .window = l->window,
                           .chunk = l->chunk,

@@ -209,8 +209,10 @@ static tola_status activation_of(conf *c, const char *fallback) {
     } words[] = { { "silu", GRAPH_SILU },           { "swish", GRAPH_SILU },
                   { "gelu", GRAPH_GELU },           { "gelu_new", GRAPH_GELU_TANH },
                   { "gelu_tanh", GRAPH_GELU_TANH }, { "gelu_pytorch_tanh", GRAPH_GELU_TANH },
-                  { "gelu_fast", GRAPH_GELU_TANH }, { "relu", GRAPH_RELU },
-                  { "relu2", GRAPH_RELU2 } };
+                  { "gelu_fast", GRAPH_GELU_TANH }, { "gelu_accurate", GRAPH_GELU_TANH },
+                  { "gelu_python", GRAPH_GELU },    { "relu", GRAPH_RELU },
+                  { "relu2", GRAPH_RELU2 },         { "sigmoid", GRAPH_SIGMOID },
+                  { "tanh", GRAPH_TANH } };
     const char *text = c->h.activation != NULL ? c->h.activation : fallback;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(text, words[i].word) != 0) continue;
@@ -328,7 +330,21 @@ static tola_status longrope(conf *c, rope_options *o) {
     return TOLA_OK;
 }
 
-/* Fills rope[0], and rope[1] where layers with a window turn at their own speed (never scaled). */
+/* Layers with a window turn at their own speed (Gemma 3); rope_parameters may divide it, no model scales it else. */
+static tola_status local_rope(conf *c, rope_options *o) {
+    const char *kind = tola_value_str(word(c, "rope_parameters.sliding_attention.rope_type", NULL), "default");
+    o->kind = FAMILY_ROPE_NONE;
+    o->theta = c->h.rope_local_theta;
+    o->magnitude = 0;
+    if (strcmp(kind, "default") == 0) return TOLA_OK;
+    if (strcmp(kind, "linear") != 0)
+        return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: %.60s scaling of layers with a window is not known", kind);
+    o->kind = FAMILY_ROPE_LINEAR;
+    o->factor = number(c, "rope_parameters.sliding_attention.factor", NULL, 0);
+    return TOLA_OK;
+}
+
+/* Fills rope[0], and rope[1] where layers with a window have their own. */
 static tola_status ropes(conf *c) {
     model_description *d = c->d;
     const family_hyper *h = &c->h;
@@ -359,6 +375,8 @@ static tola_status ropes(conf *c) {
     if (o.kind == FAMILY_ROPE_MROPE) o.kind = FAMILY_ROPE_NONE; /* text alone: the three positions are one */
     if (o.kind == FAMILY_ROPE_OTHER)
         return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: this kind of rope scaling is not known");
+    if (o.kind != FAMILY_ROPE_YARN && o.kind != FAMILY_ROPE_LONGROPE && !d->gguf)
+        o.magnitude = 0; /* the other kinds have no attention_factor */
     if (o.kind == FAMILY_ROPE_LONGROPE) TRY(longrope(c, &o));
     if (o.kind == FAMILY_ROPE_YARN && o.factor == 0 && o.original != 0)
         o.factor = (double)h->context / (double)o.original;
@@ -370,9 +388,7 @@ static tola_status ropes(conf *c) {
     for (int which = 0; which < 2; which++) {
         if (which == 1) {
             if (h->rope_local_theta == 0) break;
-            o.kind = FAMILY_ROPE_NONE;
-            o.theta = h->rope_local_theta;
-            o.magnitude = 0;
+            TRY(local_rope(c, &o));
         }
         model_rope *rope = &d->rope[which];
         TRY(in_range(c, "number of columns that turn", o.rotated, 2, dim));
@@ -411,6 +427,30 @@ static bool tied_outside(const conf *c) {
                       sizeof name) == SIZE_MAX;
 }
 
+/* Is what the configuration ties the same in the file? Where an output matrix lies there that differs from the
+ * embedding, transformers 5 takes it (modeling_utils.py, tie_weights): it was trained on its own. */
+static tola_status tied_in_fact(conf *c) {
+    static const char *const words[2] = { "token_embd.weight", "output.weight" };
+    tola_view views[2] = { { 0 }, { 0 } };
+    char name[256];
+    size_t at[2];
+    for (int i = 0; i < 2; i++) {
+        at[i] = names_find(c->ck, c->d->family->map, false, words[i], UINT32_MAX, UINT32_MAX, NULL, name, sizeof name);
+        if (at[i] == SIZE_MAX) return TOLA_OK;
+    }
+    const tola_tensor_info *a = tola_checkpoint_tensor(c->ck, at[0]), *b = tola_checkpoint_tensor(c->ck, at[1]);
+    if ((a->flags | b->flags) & TOLA_TENSOR_MISSING) return TOLA_OK; /* told where the weights are taken */
+    if (a->file == b->file && a->offset == b->offset && a->offset != TOLA_NO_OFFSET) return TOLA_OK;
+    c->d->tied = a->dtype == b->dtype && a->bytes == b->bytes;
+    if (!c->d->tied) return TOLA_OK;
+    tola_status status = tola_checkpoint_acquire(c->ck, at[0], &views[0], c->err);
+    if (status == TOLA_OK) status = tola_checkpoint_acquire(c->ck, at[1], &views[1], c->err);
+    if (status == TOLA_OK) c->d->tied = memcmp(views[0].data, views[1].data, (size_t)a->bytes) == 0;
+    tola_view_release(&views[0]);
+    tola_view_release(&views[1]);
+    return status;
+}
+
 static tola_status common(conf *c) {
     model_description *d = c->d;
     const family_hyper *h = &c->h;
@@ -446,6 +486,7 @@ static tola_status common(conf *c) {
     d->feed_forward_norm = "ffn_norm";
     d->gated = true;
     d->tied = h->tie_embeddings || tied_outside(c);
+    if (d->tied && !d->gguf) TRY(tied_in_fact(c));
     d->qkv_bias = d->output_bias = d->feed_forward_bias = d->gguf ? MODEL_BIAS_IF_THERE : MODEL_BIAS_NONE;
     TRY(finite_positive(c, "epsilon of norms", h->norm_eps != 0 ? h->norm_eps : 1e-6, &d->norm_eps));
     return activation_of(c, "silu");
@@ -485,18 +526,26 @@ static tola_status describe_mistral3(conf *c) {
 static tola_status describe_mixtral(conf *c) {
     TRY(describe_mistral(c));
     TRY(experts(c, 1, NULL));
-    if (c->h.norm_eps == 0) c->d->norm_eps = 1e-5f;
     c->d->routing.softmax_chosen = true;
     return TOLA_OK;
 }
 
-/* Layers from max_window_layers on slide, where use_sliding_window says so (families/hyper.c looks at that). */
+/* Layers from max_window_layers on slide, where use_sliding_window says so (families/hyper.c looks at that); of
+ * Qwen2-MoE every other one before it, of Qwen3-MoE all, whatever layer_types says (its class has no such word). */
 static tola_status qwen_windows(conf *c) {
-    TRY(windows(c, c->h.sliding_window, 0, false));
-    if (word(c, "layer_types", NULL) != NULL || c->d->gguf || c->h.sliding_window == 0) return TOLA_OK;
-    uint64_t first = tola_value_u64(word(c, "max_window_layers", NULL), 28);
-    TRY(in_range(c, "sliding_window", c->h.sliding_window, 1, UINT32_MAX));
-    for (uint64_t i = first; i < c->d->layer_count; i++) c->d->layers[i].window = (uint32_t)c->h.sliding_window;
+    const uint64_t size = c->h.sliding_window, first = integer(c, "max_window_layers", NULL, 28);
+    const bool hf = !c->d->gguf;
+    if (hf && strcmp(c->d->family->name, "qwen3_moe") == 0) {
+        TRY(in_range(c, "sliding_window", size, 0, UINT32_MAX));
+        for (uint64_t i = 0; i < c->d->layer_count; i++) c->d->layers[i].window = (uint32_t)size;
+        return TOLA_OK;
+    }
+    TRY(windows(c, size, 0, false));
+    if (word(c, "layer_types", NULL) != NULL || !hf || size == 0) return TOLA_OK;
+    TRY(in_range(c, "sliding_window", size, 1, UINT32_MAX));
+    const bool moe = strcmp(c->d->family->name, "qwen2_moe") == 0;
+    for (uint64_t i = 0; i < c->d->layer_count; i++)
+        if (moe ? i < first && i % 2 == 0 : i >= first) c->d->layers[i].window = (uint32_t)size;
     return TOLA_OK;
 }
 
@@ -510,8 +559,7 @@ static tola_status describe_qwen2(conf *c) {
 }
 
 static tola_status describe_qwen3(conf *c) {
-    if (flag(c, "attention_bias", NULL, false))
-        return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: attention_bias is not known of this family");
+    c->d->qkv_bias = c->d->output_bias = said(c, "attention_bias", false);
     c->d->qk_norm = MODEL_QK_HEAD;
     TRY(qwen_windows(c));
     TRY(experts(c, integer(c, "decoder_sparse_step", NULL, 1), word(c, "mlp_only_layers", NULL)));
@@ -523,9 +571,12 @@ static tola_status describe_gemma(conf *c) {
     model_description *d = c->d;
     d->norm_offset = d->gguf ? 0 : 1;
     d->embedding_scale = sqrtf((float)d->width);
-    /* "gelu" of early configurations was meant to be the approximation: transformers, GemmaMLP */
-    d->activation = GRAPH_GELU_TANH;
-    return TOLA_OK;
+    d->qkv_bias = d->output_bias = said(c, "attention_bias", false);
+    const bool first = d->family->map == FAMILY_MAP_GEMMA;
+    c->h.activation = tola_value_str(word(c, first ? "hidden_act" : "hidden_activation", NULL), NULL);
+    /* "gelu" of the first configurations was meant to be the approximation: transformers, GemmaConfig */
+    if (first && c->h.activation != NULL && strcmp(c->h.activation, "gelu") == 0) c->h.activation = NULL;
+    return activation_of(c, "gelu_pytorch_tanh");
 }
 
 /* `whole` layers: the largest models of a generation scale by width / heads instead of a head's width. */
@@ -561,27 +612,25 @@ static tola_status describe_gemma3(conf *c) {
         return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: use_bidirectional_attention is not known");
     d->norm_both = true;
     d->qk_norm = MODEL_QK_HEAD;
-    TRY(cap_of(c, "attn_logit_softcapping", number(c, "attn_logit_softcapping", NULL, 0), &d->attention_cap));
+    /* attn_logit_softcapping is a word of the class that its attention does not read */
     TRY(cap_of(c, "final_logit_softcapping", number(c, "final_logit_softcapping", "final_logit_softcapping", 0),
                &d->output_cap));
     if (c->h.rope_local_theta == 0) c->h.rope_local_theta = 10000;
-    if (c->h.rope_theta == 0) c->h.rope_theta = 1e6;
     uint64_t period = integer(c, "sliding_window_pattern", NULL, integer(c, "_sliding_window_pattern", NULL, 6));
     return windows(c, c->h.sliding_window, period, false);
 }
 
 static tola_status describe_phi3(conf *c) {
     c->d->fused_gate = true;
-    if (c->h.norm_eps == 0) c->d->norm_eps = 1e-5f;
     return windows(c, c->h.sliding_window, 1, false);
 }
 
 static tola_status describe_gpt2(conf *c) {
     model_description *d = c->d;
-    if (flag(c, "scale_attn_by_inverse_layer_idx", NULL, false) || flag(c, "add_cross_attention", NULL, false))
-        return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: scaling by layer and cross-attention are not known");
+    if (flag(c, "add_cross_attention", NULL, false))
+        return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: cross-attention is not known");
+    d->scale_by_layer = flag(c, "scale_attn_by_inverse_layer_idx", NULL, false);
     if (!flag(c, "scale_attn_weights", NULL, true)) d->attention_scale = 1;
-    if (c->h.norm_eps == 0) d->norm_eps = 1e-5f;
     d->norm = MODEL_NORM_LAYER;
     d->gated = false;
     d->positions = d->context;
@@ -599,7 +648,6 @@ static tola_status describe_bert(conf *c) {
     if (strcmp(kind, "absolute") != 0)
         return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: positions of type %.60s are not known", kind);
     d->norm = MODEL_NORM_LAYER;
-    if (c->h.norm_eps == 0) d->norm_eps = 1e-12f;
     d->encoder = d->norm_after = d->embedding_norm = true;
     d->gated = d->tied = false;
     d->qkv_bias = d->output_bias = d->feed_forward_bias = MODEL_BIAS_YES;
@@ -620,7 +668,6 @@ static tola_status describe_olmoe(conf *c) {
         return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: clip_qkv is not known");
     c->d->qk_norm = MODEL_QK_ALL;
     c->d->qkv_bias = c->d->output_bias = said(c, "attention_bias", false);
-    if (c->h.norm_eps == 0) c->d->norm_eps = 1e-5f;
     TRY(experts(c, 1, NULL));
     c->d->routing.normalize = flag(c, "norm_topk_prob", NULL, false);
     return TOLA_OK;
@@ -645,10 +692,14 @@ static tola_status resting(conf *c) {
 }
 
 static tola_status describe_smollm3(conf *c) {
-    if (c->h.rope_theta == 0) c->h.rope_theta = 2e6;
     like_llama(c);
     TRY(windows(c, c->h.sliding_window, 0, false));
-    return resting(c);
+    TRY(resting(c));
+    if (word(c, "layer_types", NULL) != NULL || c->d->gguf) return TOLA_OK;
+    TRY(in_range(c, "sliding_window", c->h.sliding_window, 0, UINT32_MAX));
+    for (uint32_t i = 0; i < c->d->layer_count; i++)
+        if (c->d->layers[i].rope == MODEL_NO_ROPE) c->d->layers[i].window = (uint32_t)c->h.sliding_window;
+    return TOLA_OK;
 }
 
 static tola_status describe_llama4(conf *c) {
@@ -719,10 +770,14 @@ static tola_status describe_deepseek(conf *c) {
     if (word(c, "index_topk", "attention.indexer.top_k") != NULL)
         return FAIL(c, TOLA_E_UNSUPPORTED, "configuration: sparse attention (index_topk) is not known");
     d->mixer = MODEL_LATENT_ATTENTION;
-    d->interleaved = flag(c, "rope_interleave", NULL, true);
+    const bool v3 = strcmp(d->family->name, "deepseek_v3") == 0;
+    d->interleaved = !v3 || flag(c, "rope_interleave", NULL, true);
     d->latent_eps = d->gguf ? d->norm_eps : 1e-6f; /* transformers' DeepseekV3RMSNorm without an argument */
     d->qkv_bias = d->output_bias = said(c, "attention_bias", false);
-    d->feed_forward_bias = said(c, "mlp_bias", false);
+    if (!v3 || d->gguf) d->feed_forward_bias = said(c, "mlp_bias", false);
+    if (!d->gguf && c->h.experts != 0 && tola_value_get(c->h.text, "n_shared_experts") == NULL &&
+        c->h.expert_feed_forward <= MAX_COLUMNS)
+        c->h.shared_feed_forward = (v3 ? 1 : 2) * c->h.expert_feed_forward;
     TRY(count(c, "q_lora_rank", "attention.q_lora_rank", 0, 0, MAX_COLUMNS, &d->query_rank));
     TRY(count(c, "kv_lora_rank", "attention.kv_lora_rank", 512, 1, MAX_COLUMNS, &d->kv_rank));
     TRY(count(c, "qk_rope_head_dim", "rope.dimension_count", 64, 2, 1u << 16, &d->rope_dim));
@@ -863,6 +918,14 @@ tola_status model_describe(const tola_checkpoint *ck, size_t context, model_desc
     if (m == NULL)
         return of_file(ck, false, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                                    "not a language model of a known architecture"), err);
+    /* names of tensors tell a family where nothing else does, but not against a word that is not known: architectures
+       that share Llama's names and not its formulas are many */
+    const tola_value *config = tola_checkpoint_config(ck);
+    const char *type = tola_value_str(tola_value_get(config, "model_type"), NULL);
+    if (type != NULL && families_by_config(config) == NULL &&
+        tola_value_get(c.metadata, "general.architecture") == NULL)
+        return of_file(ck, true, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                                  "configuration: models of type %.60s are not known", type), err);
     if (!families_hyper_of(ck, &c.h))
         return of_file(ck, false,
                        err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "%s without a config.json", f->name), err);

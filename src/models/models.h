@@ -65,6 +65,7 @@ typedef struct model_description {
     model_qk_norm qk_norm;
     uint32_t key_dim, value_dim;
     float attention_scale;              /* of q.k */
+    bool scale_by_layer;                /* layer i divides it by i + 1 (GPT-2's scale_attn_by_inverse_layer_idx) */
     float attention_cap, output_cap;    /* soft caps; 0 none */
     bool interleaved;                   /* rotary pairs are neighbours */
     model_rope rope[2];                 /* [1]: of layers with a window where those have their own */

@@ -172,6 +172,77 @@ def containers(folder):
         compare(f"{name} at odd places", expected, ours(where, ids))
 
 
+def unsaid(folder):
+    """What configurations leave out is the default of transformers' class: each word of its own that has that value."""
+    sizes = dict(vocab_size=make_models.VOCABULARY, hidden_size=64, intermediate_size=48, num_hidden_layers=3,
+                 pad_token_id=None)
+    experts = dict(qwen2_moe=dict(num_experts=6, moe_intermediate_size=16),
+                   qwen3_moe=dict(num_experts=10, moe_intermediate_size=16), olmoe=dict(num_experts=10),
+                   llama4=dict(num_local_experts=3, intermediate_size_mlp=40, hidden_size=80),
+                   deepseek_v2=dict(n_routed_experts=8, moe_intermediate_size=16, num_experts_per_tok=3),
+                   deepseek_v3=dict(n_routed_experts=32, moe_intermediate_size=16, num_hidden_layers=4),
+                   gpt_oss=dict(num_local_experts=6), gemma3=dict(num_hidden_layers=7),
+                   bert=dict(hidden_size=96), roberta=dict(hidden_size=96))
+    needed = ("model_type", "architectures", "num_local_experts", "q_lora_rank", "qk_nope_head_dim",
+              "qk_rope_head_dim", "first_k_dense_replace")
+    for name in ("llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3",
+                 "phi3", "smollm3", "gpt2", "olmoe", "llama4", "deepseek_v2", "deepseek_v3", "gpt_oss", "bert",
+                 "roberta"):
+        cls, config_class, _ = make_models.MODELS[name]
+        few = dict(vocab_size=make_models.VOCABULARY, n_embd=96, n_layer=3) if name == "gpt2" else sizes
+        few = dict(few, **experts.get(name, {}))
+        if name in ("bert", "roberta"):
+            few.pop("pad_token_id")
+        make_models.MODELS["unsaid"] = (cls, config_class, few)
+        expected = make_models.make("unsaid", folder)
+        del make_models.MODELS["unsaid"]
+        path = folder / "unsaid" / "config.json"
+        whole = json.loads(path.read_text())
+        defaults = json.loads(getattr(transformers, config_class)().to_json_string(use_diff=False))
+        for word in [w for w in whole if w not in needed and w in defaults and defaults[w] == whole[w]]:
+            path.write_text(json.dumps({k: v for k, v in whole.items() if k != word}))
+            compare(f"{name} without {word}", expected, ours(folder / "unsaid", folder / "unsaid.ids"))
+
+
+def otherwise(folder):
+    """Layouts and words of other programs: experts as transformers 5 holds them, TensorFlow's words for norms, an
+    output matrix that is not what the configuration says, and a family that has Llama's names alone."""
+    where = folder / "other"
+    for name in ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "deepseek_v2", "deepseek_v3"):
+        cls = getattr(transformers, make_models.MODELS[name][0])
+        where.mkdir(exist_ok=True)
+        cls.from_pretrained(folder / name).save_pretrained(where, save_original_format=False)
+        stacked = [k for k in safetensors.torch.load_file(where / "model.safetensors") if k.endswith("gate_up_proj")]
+        tally.check(f"{name}: experts are stacked", stacked)
+        compare(f"{name} with stacked experts", np.load(folder / f"{name}.npy"), ours(where, folder / f"{name}.ids"))
+        masters(f"{name} with stacked experts", where, f"{where}-learned/")
+    state = safetensors.torch.load_file(folder / "bert" / "model.safetensors")
+    state = {k.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
+             for k, t in state.items()}
+    safetensors.torch.save_file(state, where / "model.safetensors", metadata={"format": "pt"})
+    (where / "config.json").write_text((folder / "bert" / "config.json").read_text())
+    compare("bert with gamma and beta", np.load(folder / "bert.npy"), ours(where, folder / "bert.ids"))
+    config = json.loads((folder / "llama" / "config.json").read_text())
+    for tied, apart in ((True, True), (True, False)):
+        state = safetensors.torch.load_file(folder / "llama" / "model.safetensors")
+        if not apart:
+            state["lm_head.weight"] = state["model.embed_tokens.weight"].clone()
+        safetensors.torch.save_file(state, where / "model.safetensors", metadata={"format": "pt"})
+        (where / "config.json").write_text(json.dumps(dict(config, tie_word_embeddings=tied)))
+        model = transformers.LlamaForCausalLM.from_pretrained(where, attn_implementation="eager")
+        ids = torch.tensor([[int(line) for line in (folder / "llama.ids").read_text().split()]])
+        with torch.no_grad():
+            expected = model(ids).logits[0].numpy()
+        what = "that differs" if apart else "that is the same"
+        compare(f"llama, tied, with an output matrix {what}", expected, ours(where, folder / "llama.ids"))
+    (where / "config.json").write_text(json.dumps(dict(config, model_type="xyz", architectures=["XyzForCausalLM"])))
+    try:
+        ours(where, folder / "llama.ids")
+        tally.check("a family with Llama's names is refused", False)
+    except common.Refused as error:
+        tally.check("a family with Llama's names is refused", "models of type xyz are not known" in str(error), error)
+
+
 def configurations(folder):
     """Published configurations: those of families that run are taken (what is missing then are the tensors)."""
     where = folder / "published"
@@ -491,7 +562,8 @@ with common.folder() as temporary:
         except common.Refused as error:
             tally.check(model_name, False, str(error))
     if len(wanted) == len(make_models.MODELS):
-        for part in (wrapped, hidden, containers, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
+        for part in (wrapped, hidden, containers,
+                     unsaid, otherwise, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
             try:
                 part(base)
             except common.Refused as error:

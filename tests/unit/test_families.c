@@ -101,6 +101,10 @@ static void names_go_both_ways(void **state) {
             name_match match;
             assert_true(names_format(row->hf, 12, 7, hf, sizeof hf));
             assert_true(names_format(row->gguf, 12, 7, gguf, sizeof gguf));
+            if (row->flags & NAME_READ) { /* conversions refuse it by name */
+                assert_false(names_match_hf(map, hf, &match));
+                continue;
+            }
             assert_true(names_match_hf(map, hf, &match));
             assert_ptr_equal(match.row, row);
             assert_true(names_match_gguf(map, gguf, &match));

@@ -221,7 +221,7 @@ static void bad_configurations_are_refused(void **state) {
             "8 rows, expected 2 heads of 8");
     refused("{\"model_type\":\"llama\"," SHAPE "\"num_hidden_layers\":2,"
             "\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, NULL, TOLA_E_UNSUPPORTED, "quantized (gptq)");
-    refused("{\"model_type\":\"qwen3\"," SHAPE "\"num_hidden_layers\":2}", NULL, NULL, TOLA_E_UNSUPPORTED,
+    refused("{\"model_type\":\"qwen3\"," SHAPE "\"num_hidden_layers\":2,\"head_dim\":4}", NULL, NULL, TOLA_E_UNSUPPORTED,
             "'model.layers.1.self_attn.q_proj.bias': has no counterpart in GGUF's qwen3");
     refused("{\"model_type\":\"gpt2\"}", NULL, NULL, TOLA_E_UNSUPPORTED, "gpt2 has no mapping to GGUF");
 }

@@ -176,6 +176,7 @@ typedef struct bad {
 
 static const bad contradictions[] = {
     { { { "model_type", "\"clip\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "models of clip cannot be run" },
+    { { { "model_type", "\"xyz\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "models of type xyz are not known" },
     { { { "num_hidden_layers", "0" } }, { 0 }, TOLA_E_FORMAT, "number of layers is 0, expected 1 to 4096" },
     { { { "num_hidden_layers", "5000" } }, { 0 }, TOLA_E_FORMAT, "number of layers is 5000" },
     { { { "hidden_size", "0" } }, { 0 }, TOLA_E_FORMAT, "width is 0" },
