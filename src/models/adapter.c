@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "codecs/codec.h"
 #include "models/adapter.h"
+#include "text/regex.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #define MAX_ARENA (64u << 20)
 #define MAX_RANK 65536u
+#define MAX_PATTERNS 256 /* of those that need more than a comparison, each with every pair */
 #define NAME_MAX_LENGTH 255
 
 static tola_status refuse(const tola_checkpoint *ck, const char *name, tola_status status, const char *why,
@@ -110,20 +112,65 @@ static tola_status take_name(model_adapter *a, size_t tensor, tola_error *err) {
 
 /* ---- scale ---- */
 
-/* What a pattern map (rank_pattern, alpha_pattern: regular expressions of module names, mostly plain endings) says of a
- * module. */
+/* Letters of names alone: then a pattern is an ending of names, and matching it is no regular expression's work. */
+static bool is_plain(const char *key, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        char c = key[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && c != '_' && c != '-' && c != '.') return false;
+    }
+    return true;
+}
+
+/* A dot stands for any letter, as in every regular expression. */
+static bool matches_ending(const char *key, size_t length, const char *module) {
+    size_t all = strlen(module);
+    if (all < length || (all > length && module[all - length - 1] != '.')) return false;
+    for (size_t i = 0; i < length; i++)
+        if (key[i] != '.' && key[i] != module[all - length + i]) return false;
+    return true;
+}
+
+/* peft's get_pattern_key: re.match("(.*\.)?(KEY)$", module). */
+static tola_status matches_regex(const char *key, size_t length, const char *module, bool *yes, tola_error *err) {
+    static const char before[] = "\\A(?:.*\\.)?(?:", after[] = ")\\z";
+    regex *r = NULL;
+    regex_match *m = NULL;
+    size_t begin, end;
+    buf whole;
+    buf_init(&whole, length + sizeof before + sizeof after);
+    buf_append(&whole, before, sizeof before - 1);
+    buf_append(&whole, key, length);
+    buf_append(&whole, after, sizeof after - 1);
+    tola_status status = whole.failed ? err_nomem(err, "reading patterns") : TOLA_OK;
+    if (status == TOLA_OK) status = regex_compile((const char *)whole.data, whole.length, &r, err);
+    if (status == TOLA_OK && (m = regex_match_new(r)) == NULL) status = err_nomem(err, "reading patterns");
+    if (status == TOLA_OK) status = regex_next(r, m, module, strlen(module), 0, yes, &begin, &end, err);
+    regex_match_free(m);
+    regex_free(r);
+    buf_free(&whole);
+    if (status == TOLA_OK || status == TOLA_E_NOMEM) return status;
+    return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                   "adapter_config.json: pattern '%.80s' is no regular expression that is known here", key);
+}
+
+/* What a pattern map (rank_pattern, alpha_pattern: regular expressions of the ends of module names) says of a module:
+ * the first that matches, as in peft. */
 static tola_status pattern(const tola_value *map, const char *module, double *value, tola_error *err) {
-    size_t length = strlen(module);
+    size_t hard = 0;
     for (size_t i = 0; map != NULL && map->kind == TOLA_VALUE_MAP && i < map->as.map.count; i++) {
         const tola_member *m = &map->as.map.members[i];
-        const char *key = m->key.data;
-        if (key[0] == '^') key++;
-        if (strpbrk(key, "*+?[](){}|\\$") != NULL)
-            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
-                           "adapter_config.json: pattern %.80s: only plain endings of names are known", m->key.data);
-        size_t n = strlen(key);
-        if (length < n || strcmp(module + length - n, key) != 0) continue;
-        if (length == n || module[length - n - 1] == '.') *value = tola_value_f64(&m->value, NAN);
+        bool yes = false, plain = is_plain(m->key.data, m->key.length);
+        if (!plain && ++hard > MAX_PATTERNS)
+            return err_set(err, TOLA_E_LIMIT, TOLA_NO_OFFSET, "adapter_config.json: more than %d patterns",
+                           MAX_PATTERNS);
+        if (plain)
+            yes = matches_ending(m->key.data, m->key.length, module);
+        else
+            TRY(matches_regex(m->key.data, m->key.length, module, &yes, err));
+        if (!yes) continue;
+        *value = tola_value_f64(&m->value, NAN);
+        return TOLA_OK;
     }
     return TOLA_OK;
 }

@@ -283,6 +283,11 @@ def adapters(folder):
         return
     cases = [("llama", dict(target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"], r=4,
                             lora_alpha=6, rank_pattern={"o_proj": 2}, alpha_pattern={"layers.1.self_attn.q_proj": 3})),
+             # the first that matches counts; peft writes them in this order, which is that of their letters
+             ("llama", dict(target_modules=["q_proj", "v_proj", "up_proj"], r=4, lora_alpha=6,
+                            rank_pattern={"^v_proj": 9, "layers.0.self_attn.q_proj": 2, "q_proj": 7},
+                            alpha_pattern={r".*\.[1-9]\d*\..*_proj": 2, "^model.layers.0.self_attn.v_proj": 5,
+                                           "^q_proj": 1, "q_proj|up_proj": 9})),
              ("phi3", dict(target_modules=["qkv_proj", "gate_up_proj"], r=3, lora_alpha=6, use_rslora=True)),
              ("gpt2", dict(target_modules=["c_attn", "c_fc"], r=4, lora_alpha=8, fan_in_fan_out=True)),
              ("llama-biased", dict(target_modules="all-linear", r=4, lora_alpha=6, use_dora=True)),
@@ -308,7 +313,7 @@ def adapters(folder):
             got = ours(model_path, folder / f"{name}.ids", "--adapter", where)
             compare(f"{model_path.name} with PEFT's adapter", expected, got)
         path = folder / f"{name}-adapter.gguf"
-        if name == "llama":
+        if "o_proj" in arguments.get("rank_pattern", {}):
             write_adapter(where, path, tuned, arguments)
             # GGUF knows one alpha for all: that of the folder without its patterns
             edit(where / "adapter_config.json", alpha_pattern={}, rank_pattern={"o_proj": 2})
