@@ -171,12 +171,13 @@ typedef struct tola_generate_options {
     tola_step_fn progress; /* while the prompt is read; false stops */
     void *progress_user;
     const char *rules_file; /* where grammar or json_schema was read from, for messages; NULL: no file */
-    uint64_t reserved[7];
+    bool whole_batches;     /* `progress` is called between batches of the session's size, however long each takes */
+    uint64_t reserved[6];
 } tola_generate_options;
 
 #define TOLA_GENERATE_OPTIONS_INIT \
     { sizeof(tola_generate_options), NULL, 0, NULL, false, false, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
-      { 0 } }
+      false, { 0 } }
 
 typedef enum tola_ending {
     TOLA_ENDING_MODEL = 0, /* it chose an end token, or the grammar is complete */

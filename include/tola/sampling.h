@@ -39,6 +39,10 @@ typedef struct tola_sampling {
 #define TOLA_SAMPLING_INIT \
     { sizeof(tola_sampling), 0.8, 40, 0.95, 0.05, 1.0, 1.0, 0.0, 0.0, 64, 0, NULL, 0, { 0 } }
 
+/* Can tokens of `vocabulary` be drawn so? TOLA_E_ARG says what is out of range, as drawing would. */
+TOLA_API TOLA_MUST_CHECK tola_status tola_sampling_check(const tola_sampling *sampling, uint32_t vocabulary,
+                                                         tola_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "run.h"
@@ -86,19 +87,24 @@ static int check_range(const char *name, uint64_t value) {
     return value <= UINT32_MAX ? CLI_YES : cli_fail("--%s: %llu is too large", name, (unsigned long long)value);
 }
 
-/* Whether a session can be kept there is asked before minutes of answering, not after. */
+/* Whether a session can be kept there is asked before minutes of answering, not after: a file that is there is replaced
+ * by a new one, which needs its folder, too. */
 static int check_session_place(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = frame_alloc(strlen(path) + 2);
-    strcpy(folder, slash ? path : ".");
-    if (slash) folder[slash == path ? 1 : slash - path] = '\0';
-    bool there = access(path, F_OK) == 0;
-    int cause = path[0] == '\0' ? ENOENT : there || access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    struct stat st;
+    bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+    char *file = link ? realpath(path, NULL) : NULL;
+    if (link && !file) return cli_fail("--session '%s': a link that leads nowhere", path);
+    const char *at = file ? file : path, *slash = strrchr(at, '/');
+    char *folder = frame_alloc(strlen(at) + 2);
+    strcpy(folder, slash ? at : ".");
+    if (slash) folder[slash == at ? 1 : slash - at] = '\0';
+    int cause = path[0] == '\0' ? ENOENT : access(folder, W_OK | X_OK) == 0 ? 0 : errno;
     free(folder);
+    free(file);
     return cause == 0 ? CLI_YES : cli_fail("--session '%s': %s", path, strerror(cause));
 }
 
-static int check_settings(const run_settings *s) {
+int run_check_counts(const run_settings *s) {
     const struct {
         const char *name;
         uint64_t value;
@@ -106,6 +112,11 @@ static int check_settings(const run_settings *s) {
                    { "lookup", s->lookup }, { "draft-tokens", s->draft_tokens } };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (check_range(counts[i].name, counts[i].value) != CLI_YES) return CLI_ERROR;
+    return CLI_YES;
+}
+
+static int check_settings(const run_settings *s) {
+    if (run_check_counts(s) != CLI_YES) return CLI_ERROR;
     if (s->grammar && s->json_schema) return cli_fail("--grammar and --json-schema: one of them");
     if (s->raw && s->system) return cli_fail("--raw writes no system message; put it into the prompt");
     return s->session ? check_session_place(s->session) : CLI_YES;
@@ -134,15 +145,21 @@ static int open_template(run *r) {
     return status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
 }
 
-static int open_session(const run *r, const tola_model *model, tola_session **out) {
-    tola_error err = TOLA_ERROR_INIT;
+static tola_status create_session(const run *r, const tola_model *model, tola_dtype kv_type, tola_session **out,
+                                  tola_error *err) {
     tola_session_options o = TOLA_SESSION_OPTIONS_INIT;
     o.context = (uint32_t)r->set.context;
     o.batch = (uint32_t)r->set.batch;
-    o.key_type = o.value_type = r->set.kv_type;
+    o.key_type = o.value_type = kv_type;
     o.threads = cli.threads;
     if (r->set.draft_tokens > 31) o.outputs = (uint32_t)r->set.draft_tokens + 1;
-    return tola_session_create(model, &o, out, &err) == TOLA_OK ? CLI_YES : cli_fail_error(&err);
+    return tola_session_create(model, &o, out, err);
+}
+
+static int open_session(run *r) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_status status = create_session(r, r->model, r->set.kv_type, &r->session, &err);
+    return status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
 }
 
 /* Positions that no training has seen are allowed, but not in silence. */
@@ -152,12 +169,17 @@ static void warn_of_context(const run *r) {
         cli_warn("the model was made for %u tokens; what is beyond them it may not follow", (unsigned)made_for);
 }
 
+/* Blocks may fit the model's heads and not the draft's, whose cache changes only the speed: f16 serves then. */
 static int open_draft(run *r) {
+    tola_error err = TOLA_ERROR_INIT, first = TOLA_ERROR_INIT;
     tola_model_options o = TOLA_MODEL_OPTIONS_INIT;
     if (!r->set.draft) return CLI_YES;
     o.context = (uint32_t)r->set.context;
     int code = cli_open_model(r->set.draft, NULL, &o, &r->draft_model);
-    return code != CLI_YES ? code : open_session(r, r->draft_model, &r->draft);
+    if (code != CLI_YES) return code;
+    if (create_session(r, r->draft_model, r->set.kv_type, &r->draft, &first) == TOLA_OK) return CLI_YES;
+    tola_status status = create_session(r, r->draft_model, TOLA_DTYPE_F16, &r->draft, &err);
+    return status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
 }
 
 static int read_file(const char *path, char **out) {
@@ -188,8 +210,9 @@ static int open_all(run *r) {
     if (code == CLI_YES) code = read_file(r->set.grammar, &r->grammar);
     if (code == CLI_YES) code = read_file(r->set.json_schema, &r->schema);
     if (code == CLI_YES) code = open_model(r);
+    if (code == CLI_YES) code = run_check_sampling(r);
     if (code == CLI_YES) code = open_template(r);
-    if (code == CLI_YES) code = open_session(r, r->model, &r->session);
+    if (code == CLI_YES) code = open_session(r);
     if (code == CLI_YES) code = open_draft(r);
     if (code == CLI_YES) warn_of_context(r);
     if (code == CLI_YES && r->set.session && tola_encrypted(r->path))
@@ -262,7 +285,7 @@ static int finish(run *r, const tola_generated *g) {
     run_report(g);
     int code = r->set.session ? run_save(r, r->set.session, cli.force) : CLI_YES;
     if (code != CLI_YES) return code;
-    if (g->ending == TOLA_ENDING_CANCELLED) return cli_fail("interrupted");
+    if (g->ending == TOLA_ENDING_CANCELLED) return cli_interrupted() ? cli_fail("interrupted") : CLI_YES;
     if (g->ending != TOLA_ENDING_CONTEXT) return CLI_YES;
     run_context_message(r, g, text, sizeof text);
     return cli_fail("%s; --context makes it larger, -n ends sooner", text);

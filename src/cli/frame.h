@@ -52,6 +52,7 @@ int frame_log_end(int code);
 /* ---- output ---- */
 void frame_out_init(void); /* colours, width, closed descriptors */
 void frame_out_flush(void);
+bool frame_out_gone(void); /* nothing more can be written: the reader has gone, or a write failed */
 void frame_progress_clear(void); /* before anything else is written to stderr */
 int frame_interrupt_signal(void); /* the signal that came, 0 for none */
 /* Appends `text` with control bytes, escape sequences, bidirectional overrides and bad UTF-8 made visible; keeps

@@ -265,6 +265,7 @@ enum {
 /* A byte of input; KEY_NONE where none comes within `wait` milliseconds (-1: ever), KEY_REDRAW after a signal. */
 static int next_byte(line_editor *e, int wait) {
     if (e->input_at < e->input_count) return e->input[e->input_at++];
+    if (cli_interrupted()) return KEY_GONE;
     struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
     int ready = poll(&p, 1, wait);
     if (ready < 0) return errno != EINTR || cli_interrupted() ? KEY_GONE : KEY_REDRAW;

@@ -7,7 +7,7 @@
 
 typedef enum line_result {
     LINE_DONE,        /* a message */
-    LINE_END,         /* Ctrl-D with nothing typed, or the terminal is gone */
+    LINE_END,         /* Ctrl-D with nothing typed, a signal came, or the terminal is gone */
     LINE_INTERRUPTED, /* Ctrl-C with nothing typed */
     LINE_CLEARED      /* Ctrl-C with something typed, which is gone */
 } line_result;

@@ -88,6 +88,8 @@ void frame_out_flush(void) {
     sink.fill = 0;
 }
 
+bool frame_out_gone(void) { return sink.closed; }
+
 static void put(const char *text, size_t length) {
     while (length && !sink.closed) {
         size_t room = sizeof sink.data - sink.fill, n = length < room ? length : room;

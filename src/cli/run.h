@@ -45,6 +45,9 @@ typedef struct run {
 
 extern const cli_verb cmd_run;
 
+/* Are those that are counted small enough? A message where not. */
+int run_check_counts(const run_settings *s);
+
 /* ---- run_talk.c ---- */
 void talk_add(run_talk *t, const char *role, const char *text, size_t length);
 /* Forgets messages from `count` on. */
@@ -65,6 +68,8 @@ tola_status run_prompt(const run *r, const char *more, size_t length, uint32_t *
 /* ---- run_answer.c ---- */
 /* Generates and shows (but with --json). Ctrl-C stops it, which is no error. */
 tola_status run_answer(run *r, const uint32_t *ids, size_t count, tola_generated *out, tola_error *err);
+/* Would it draw with these settings? A message where not. */
+int run_check_sampling(const run *r);
 /* Tokens and speeds on stderr, where that is a terminal or -v asks for it. */
 void run_report(const tola_generated *g);
 /* "the context of 512 tokens is full: ..." */

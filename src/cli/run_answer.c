@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "run.h"
@@ -24,12 +25,12 @@ static bool on_token(void *user, uint32_t id, const char *text, size_t length) {
     }
     d->begun = d->begun || length;
     if (length) out_stream(text, length);
-    return !cli_interrupted();
+    return !cli_interrupted() && !frame_out_gone();
 }
 
 static bool on_prompt(void *user, size_t done, size_t total) {
     (void)user;
-    if (done < total)
+    if (done < total && isatty(STDERR_FILENO))
         cli_status("reading the prompt: %zu of %zu tokens", done, total);
     else
         cli_progress_end();
@@ -52,6 +53,14 @@ static void fill_sampling(const run *r, tola_sampling *s) {
     s->bias_count = set->logit_bias.count;
 }
 
+int run_check_sampling(const run *r) {
+    tola_error err = TOLA_ERROR_INIT;
+    tola_sampling sampling = TOLA_SAMPLING_INIT;
+    fill_sampling(r, &sampling);
+    tola_status status = tola_sampling_check(&sampling, tola_model_about(r->model)->vocabulary, &err);
+    return status == TOLA_OK ? CLI_YES : cli_fail_error(&err);
+}
+
 tola_status run_answer(run *r, const uint32_t *ids, size_t count, tola_generated *out, tola_error *err) {
     tola_sampling sampling = TOLA_SAMPLING_INIT;
     tola_generate_options o = TOLA_GENERATE_OPTIONS_INIT;
@@ -70,7 +79,8 @@ tola_status run_answer(run *r, const uint32_t *ids, size_t count, tola_generated
     o.draft_tokens = (uint32_t)r->set.draft_tokens;
     o.token = on_token;
     o.token_user = &d;
-    if (isatty(STDERR_FILENO)) o.progress = on_prompt; /* nobody to tell: batches as large as they can be */
+    o.progress = on_prompt;
+    o.whole_batches = !isatty(STDERR_FILENO); /* nobody to tell: batches as large as they can be */
     cli_catch_interrupts();
     tola_status status = tola_generate(r->session, 0, ids, count, &o, out, err);
     cli_progress_end();
@@ -115,7 +125,11 @@ int run_save(run *r, const char *path, bool overwrite) {
     overwrite = overwrite || (r->own_session && strcmp(path, r->own_session) == 0) ||
                 (r->resumed && strcmp(path, r->set.session) == 0);
     char *note = talk_write(&r->talk, &length);
-    tola_status status = tola_session_save(r->session, 0, path, overwrite, note, length, &err);
+    char *file = overwrite ? realpath(path, NULL) : NULL; /* what a link leads to is replaced, not the link */
+    mode_t mask = umask(077);                             /* what is said is nobody else's */
+    tola_status status = tola_session_save(r->session, 0, file ? file : path, overwrite, note, length, &err);
+    umask(mask);
+    free(file);
     free(note);
     if (status != TOLA_OK) return cli_fail_error(&err);
     remember_file(r, path);

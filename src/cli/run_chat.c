@@ -13,6 +13,12 @@ typedef struct chat {
     bool done;
 } chat;
 
+/* Signals are caught at the prompt, too, so that what was said is kept when the terminal goes away. */
+static void catch_anew(void) {
+    cli_release_interrupts();
+    cli_catch_interrupts();
+}
+
 /* ---- turns ---- */
 
 /* Answers the last message, which is the user's. */
@@ -35,7 +41,7 @@ static void answer(chat *c) {
         cli_fail_error(&err);
         if (status == TOLA_E_LIMIT) cli_warn("/undo takes back an exchange, /reset begins anew");
     }
-    if (!c->done) cli_release_interrupts();
+    if (!c->done) catch_anew();
     if (status != TOLA_OK) {
         talk_cut(&r->talk, r->talk.count - 1);
         return;
@@ -133,7 +139,13 @@ static void do_set(chat *c, const char *argument) {
         cli_fail("/set NAME VALUE, where NAME is one of %s", settable);
         return;
     }
-    if (frame_set_option(&cmd_run, &c->r->set, name, argument) != CLI_YES) return;
+    run_settings before = c->r->set;
+    bool good = frame_set_option(&cmd_run, &c->r->set, name, argument) == CLI_YES &&
+                run_check_counts(&c->r->set) == CLI_YES && run_check_sampling(c->r) == CLI_YES;
+    if (!good) {
+        c->r->set = before;
+        return;
+    }
     if (strcmp(name, "seed") == 0) c->r->seed = c->r->set.seed;
     out_styled(OUT_DIM, "%s is %s\n", name, argument);
 }
@@ -218,6 +230,7 @@ int run_chat(run *r) {
         out_styled(OUT_DIM, "%s, %u layers, context %u; /help lists commands, Ctrl-D leaves\n", info->family,
                    (unsigned)info->layers, (unsigned)tola_session_context(r->session));
     }
+    catch_anew();
     while (!c.done) {
         char *text = NULL;
         frame_out_flush();

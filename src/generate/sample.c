@@ -62,11 +62,21 @@ static tola_status check_options(const tola_sampling *o, uint32_t vocab, tola_er
     return TOLA_OK;
 }
 
-tola_status sampler_create(const tola_sampling *options, uint32_t vocab, sampler **out, tola_error *err) {
-    tola_sampling o = TOLA_SAMPLING_INIT;
-    TRY(options_take(&o, sizeof o, options, err));
+static tola_status take_options(const tola_sampling *options, uint32_t vocab, tola_sampling *out, tola_error *err) {
+    *out = (tola_sampling)TOLA_SAMPLING_INIT;
+    TRY(options_take(out, sizeof *out, options, err));
     if (vocab == 0) return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "sampling: an empty vocabulary");
-    TRY(check_options(&o, vocab, err));
+    return check_options(out, vocab, err);
+}
+
+tola_status tola_sampling_check(const tola_sampling *sampling, uint32_t vocabulary, tola_error *err) {
+    tola_sampling o;
+    return take_options(sampling, vocabulary, &o, err);
+}
+
+tola_status sampler_create(const tola_sampling *options, uint32_t vocab, sampler **out, tola_error *err) {
+    tola_sampling o;
+    TRY(take_options(options, vocab, &o, err));
     sampler *s = mem_calloc(1, sizeof *s);
     if (!s) return err_nomem(err, "sampling");
     s->options = o;

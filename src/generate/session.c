@@ -305,7 +305,8 @@ static tola_status keep_outputs(const step *p, size_t at, const graph_batch *b, 
 
 static tola_status run_batches(const step *p, tola_step_fn progress, void *user, tola_error *err) {
     tola_session *s = p->s;
-    size_t pace = progress ? pace_of(s, FIRST_PACE, 1) : s->batch;
+    bool paced = progress && !s->whole_batches;
+    size_t pace = paced ? pace_of(s, FIRST_PACE, 1) : s->batch;
     for (size_t at = 0, n; at < p->count; at += n) {
         graph_batch b;
         double started = clock_seconds();
@@ -313,7 +314,7 @@ static tola_status run_batches(const step *p, tola_step_fn progress, void *user,
         TRY(fill_batch(p, at, n, &b, err));
         TRY(plan_run(s->plan, s->threads, &b, err));
         TRY(keep_outputs(p, at, &b, err));
-        if (progress) pace = pace_of(s, n, clock_seconds() - started);
+        if (paced) pace = pace_of(s, n, clock_seconds() - started);
         if (progress && !progress(user, at + n, p->count) && at + n < p->count)
             return err_set(err, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "stopped after %zu of %zu tokens", at + n, p->count);
     }

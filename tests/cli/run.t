@@ -10,6 +10,12 @@ $ printf 'Once upon a time' | tola run s.gguf --raw -n 12 --temp 0
 , there was a little girl named Lily. She
 $ printf 'Once upon a time' | tola run s.gguf --raw -p - -n 12 --temp 0
 , there was a little girl named Lily. She
+# who reads it goes away, or the disk is full: the model ends, too, and a session is kept as far as it came
+$ tola run s.gguf --raw -p 'Once upon a time' --ignore-end --context 1000000 -q --session gone.tola | head -c 9; tola run s.gguf --raw -p '' -n 1 -q --session gone.tola | wc -l
+, there w1
+$ tola run s.gguf --raw -p 'Once upon a time' --ignore-end --context 1000000 -q > /dev/full
+2> tola: writing to stdout: No space left on device
+[exit 2]
 # the folder is the same model
 $ tola run chat/ --raw -p 'Once upon a time' -n 12 --temp 0
 , there was a little girl named Lily. She
@@ -24,6 +30,28 @@ $ tola run s.gguf --raw -p 'Once' -n 60 --seed 5 > a; tola run s.gguf --raw -p '
 different
 $ tola run s.gguf --raw -p 'Once' -n 30 > a; tola run s.gguf --raw -p 'Once' -n 30 > b; cmp -s a b || echo different
 different
+
+# a cache of blocks that fits the model's heads and not the draft's
+$ "$PYTHON" - <<'END'
+> import json, os, shutil, struct
+> os.mkdir("wide"), shutil.copy("chat/tokenizer.json", "wide"), shutil.copy("chat/tokenizer_config.json", "wide")
+> json.dump({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": True}, open("wide/config.json", "w"))
+> shapes = {"embed_tokens": [512, 64], "norm": [64], "layers.0.input_layernorm": [64], "layers.0.post_attention_layernorm": [64], "layers.0.self_attn.q_proj": [64, 64], "layers.0.self_attn.k_proj": [32, 64], "layers.0.self_attn.v_proj": [32, 64], "layers.0.self_attn.o_proj": [64, 64], "layers.0.mlp.gate_proj": [32, 64], "layers.0.mlp.up_proj": [32, 64], "layers.0.mlp.down_proj": [64, 32]}
+> header, data = {}, b""
+> for name, shape in shapes.items():
+>     count = shape[0] * (shape[1] if len(shape) == 2 else 1)
+>     values = [((i * i + len(data)) % 251 - 125) / 300 for i in range(count)]
+>     header[f"model.{name}.weight"] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * count]}
+>     data += struct.pack(f"<{count}f", *values)
+> text = json.dumps(header).encode()
+> open("wide/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + data)
+> END
+$ for t in q8_0 q4_0; do for o in "" "--draft s.gguf" "--lookup 1"; do tola run wide --raw -p 'Once' -n 60 --seed 5 --ignore-end --kv-type $t $o | md5sum; done | sort -u | wc -l; done
+1
+1
+$ tola run s.gguf --raw -p 'Once' --kv-type q8_0 --draft wide
+2> tola: no cache of q8_0 for keys of 8 numbers in layer 0
+[exit 2]
 
 # a session goes on where it ended, in another process
 $ tola run s.gguf --raw -p 'Once upon a time' -n 30 --temp 0 --session story.tola > part; tola run s.gguf --raw -p '' -n 30 --temp 0 --session story.tola --threads 3 >> part
@@ -50,6 +78,11 @@ $ tola run s.gguf --raw -p Once --session nowhere/s.tola
 $ tola run s.gguf --raw -p Once --session ''
 2> tola: --session '': No such file or directory
 [exit 2]
+$ ln -s nowhere.tola lost.tola; tola run s.gguf --raw -p Once --session lost.tola
+2> tola: --session 'lost.tola': a link that leads nowhere
+[exit 2]
+$ ln -s story.tola link.tola; tola run s.gguf --raw -p '' -n 1 --session link.tola >/dev/null; test -L link.tola && stat -c %a story.tola
+600
 
 # endings
 $ tola run s.gguf --raw -p 'Once upon a time' --temp 0 --stop 'Lily' --stop 'nothing of the kind'

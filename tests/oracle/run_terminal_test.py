@@ -232,6 +232,8 @@ def commands(chat_model):
             ("/tokens", "0 messages"),
             ("/set temp 0.5", "temp is 0.5"),
             ("/set temp warm", "not a number"),
+            ("/set temp -1", "must be between 0 and 1e6"),
+            ("/set top-k 4294967297", "too large"),
             ("/set kv-type f32", "NAME is one of"),
             ("/nonsense", "unknown command /nonsense"),
             ("/regenrate", "did you mean /regenerate"),
@@ -303,6 +305,24 @@ def sessions(chat_model):
         tally.check("/load goes back", "4 messages" in (c.say("/load " + path + "2") or ""))
         c.type("/quit\r")
         tally.equal("leaves again", c.end(), 0)
+        tally.equal("nobody else may read it", os.stat(path).st_mode & 0o777, 0o600)
+        os.chmod(path, 0o640)
+        os.symlink(path, path + "4")
+        for number, messages in ((signal.SIGHUP, 6), (signal.SIGTERM, 8)):
+            c = Chat(chat_model, "-n", "8", "--temp", "0", "-q", "--session", path + "4")
+            c.prompt()
+            c.say("Go on")
+            c.type("half a messa")
+            c.settled()
+            os.kill(c.pid, number)
+            tally.equal(f"signal {number} at the prompt ends it", c.end(), -number)
+            c = Chat(chat_model, "-q", "--session", path)
+            c.prompt()
+            tally.check("what was said is kept", f"{messages} messages" in (c.say("/tokens") or ""))
+            c.type("\x04")
+            c.end()
+        tally.check("the link is one still", os.path.islink(path + "4"))
+        tally.equal("and the file as open as it was", os.stat(path).st_mode & 0o777, 0o640)
 
 
 def main():

@@ -317,6 +317,13 @@ static bool no_more(void *user, size_t done, size_t total) {
     return false;
 }
 
+static bool in_fours(void *user, size_t done, size_t total) {
+    (void)user;
+    assert_int_equal(total, PROMPT);
+    assert_true(done == total || done % 4 == 0);
+    return true;
+}
+
 static void endings(void **state) {
     (void)state;
     tola_error err = TOLA_ERROR_INIT;
@@ -365,6 +372,11 @@ static void endings(void **state) {
     o.progress = no_more;
     assert_int_equal(tola_generate(s, 0, prompt, PROMPT, &o, &g, &err), TOLA_E_CANCELLED);
     assert_int_equal(tola_session_length(s, 0), 0);
+    o.whole_batches = true;
+    assert_int_equal(tola_generate(s, 0, prompt, PROMPT, &o, &g, &err), TOLA_E_CANCELLED);
+    o.progress = in_fours;
+    g = generate(s, &o, prompt, PROMPT);
+    tola_generated_dispose(&g);
     tola_session_free(s);
 }
 

@@ -128,12 +128,17 @@ static void test_refused(void **state) {
         memcpy((char *)&o + bad[i].at, &bad[i].value, sizeof(double));
         assert_int_equal(sampler_create(&o, 5, &s, &err), TOLA_E_ARG);
         assert_non_null(strstr(err.message, bad[i].name));
+        err.message[0] = 0;
+        assert_int_equal(tola_sampling_check(&o, 5, &err), TOLA_E_ARG);
+        assert_non_null(strstr(err.message, bad[i].name));
     }
     tola_sampling o = OFF;
     const tola_logit_bias bias = { 5, 1 };
     o.bias = &bias;
     o.bias_count = 1;
     assert_int_equal(sampler_create(&o, 5, &s, &err), TOLA_E_ARG);
+    assert_int_equal(tola_sampling_check(&o, 5, &err), TOLA_E_ARG);
+    assert_int_equal(tola_sampling_check(&o, 6, &err), TOLA_OK);
     o.size = 0;
     assert_int_equal(sampler_create(&o, 5, &s, &err), TOLA_E_ARG);
 }
