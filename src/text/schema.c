@@ -613,8 +613,8 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
         return;
     case KEY_PATTERN: take_once(c, v, path, &m->pattern, &m->pattern_path); return;
     case KEY_FORMAT:
-        /* no text is of two of the formats that are known */
-        if (m->format && is_string(v) && strcmp(string_of(m->format), string_of(v)) != 0) m->length = (limits){ 1, 0 };
+        if (m->format && is_string(v) && schema_formats_differ(string_of(m->format), string_of(v)))
+            m->length = (limits){ 1, 0 };
         take_once(c, v, path, &m->format, &m->format_path);
         if (ok(c) && !schema_knows_format(string_of(v))) unsupported(c, path, "a format that nothing here does");
         return;

@@ -16,6 +16,8 @@ part schema_string_literal(grammar_builder *b, const char *text, size_t length);
 /* A string that is none of these (each valid UTF-8), with its quotes. No \uXXXX, which could spell one of them. */
 part schema_other_string(grammar_builder *b, const tola_string *names, size_t count, const char *rule_name);
 bool schema_knows_format(const char *name);
+/* Whether no text is of both. */
+bool schema_formats_differ(const char *one, const char *other);
 part schema_format(grammar_builder *b, const char *name);
 
 /* ---- schema_pattern.c ---- */

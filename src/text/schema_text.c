@@ -305,11 +305,37 @@ static part date_time(grammar_builder *b) {
     return schema_seq(b, date(b), schema_text(b, "T"), time_of_day(b), PART_NONE);
 }
 
+/* RFC 1123 with at most three labels; RFC 5321, 4.1.2 with plain local parts; RFC 4291, 2.2 without an IPv4 address at
+ * the end; RFC 3339, appendix A; RFC 3986 with a host. */
+#define LABEL "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+#define LOCAL "[A-Za-z0-9_%+-]{1,30}"
+#define QUAD "[0-9A-Fa-f]{1,4}"
+#define COUNT "[0-9]{1,6}"
+#define HOURS "(" COUNT "H(" COUNT "M(" COUNT "S)?)?|" COUNT "M(" COUNT "S)?|" COUNT "S)"
+#define DAYS "(" COUNT "Y(" COUNT "M(" COUNT "D)?)?|" COUNT "M(" COUNT "D)?|" COUNT "D)"
+#define PCHAR "([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
+
 static const struct {
     const char *name;
-    part (*make)(grammar_builder *b);
-} FORMATS[] = { { "date", date }, { "time", time_of_day }, { "date-time", date_time },
-                { "uuid", uuid }, { "ipv4", ipv4 } };
+    part (*make)(grammar_builder *b); /* no text that it makes is of another such format */
+    const char *pattern;              /* where there is no such function */
+} FORMATS[] = {
+    { "date", date, NULL },
+    { "time", time_of_day, NULL },
+    { "date-time", date_time, NULL },
+    { "uuid", uuid, NULL },
+    { "ipv4", ipv4, NULL },
+    { "hostname", NULL, "^" LABEL "(\\." LABEL "){0,2}$" },
+    { "email", NULL, "^" LOCAL "(\\." LOCAL ")?@" LABEL "(\\." LABEL "){1,2}$" },
+    { "ipv6", NULL,
+      "^((" QUAD ":){7}" QUAD "|(" QUAD ":){1,7}:|(" QUAD ":){1,6}:" QUAD "|(" QUAD ":){1,5}(:" QUAD "){1,2}|(" QUAD
+      ":){1,4}(:" QUAD "){1,3}|(" QUAD ":){1,3}(:" QUAD "){1,4}|(" QUAD ":){1,2}(:" QUAD "){1,5}|" QUAD ":(:" QUAD
+      "){1,6}|:(:" QUAD "){1,7}|::)$" },
+    { "duration", NULL, "^P(" COUNT "W|" DAYS "(T" HOURS ")?|T" HOURS ")$" },
+    { "uri", NULL,
+      "^[A-Za-z][A-Za-z0-9+.-]{0,15}://" LABEL "(\\." LABEL "){0,3}(:[0-9]{1,5})?(/" PCHAR "*)*(\\?(" PCHAR
+      "|[/?])*)?(#(" PCHAR "|[/?])*)?$" },
+};
 
 static size_t find_format(const char *name) {
     size_t i = 0;
@@ -319,6 +345,13 @@ static size_t find_format(const char *name) {
 
 bool schema_knows_format(const char *name) { return find_format(name) < sizeof FORMATS / sizeof *FORMATS; }
 
+bool schema_formats_differ(const char *one, const char *other) {
+    size_t a = find_format(one), b = find_format(other), count = sizeof FORMATS / sizeof *FORMATS;
+    return a != b && a < count && b < count && FORMATS[a].make && FORMATS[b].make;
+}
+
 part schema_format(grammar_builder *b, const char *name) {
-    return schema_seq(b, schema_text(b, "\""), FORMATS[find_format(name)].make(b), schema_text(b, "\""), PART_NONE);
+    size_t i = find_format(name);
+    if (!FORMATS[i].make) return schema_pattern(b, FORMATS[i].pattern, strlen(FORMATS[i].pattern), FORMATS[i].name);
+    return schema_seq(b, schema_text(b, "\""), FORMATS[i].make(b), schema_text(b, "\""), PART_NONE);
 }

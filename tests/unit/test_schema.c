@@ -149,7 +149,19 @@ static void test_strings(void **state) {
     check_refused("{\"pattern\":\"[a\"}", TOLA_E_FORMAT, "']' is missing");
     check_refused("{\"pattern\":\"a{2,1}\"}", TOLA_E_FORMAT, "a quantifier that is none");
     check_refused("{\"pattern\":\"*a\"}", TOLA_E_FORMAT, "nothing to repeat");
-    check_refused("{\"format\":\"email\"}", TOLA_E_UNSUPPORTED, "#/format: a format that nothing here does");
+    check_texts("{\"type\":\"string\",\"format\":\"ipv6\"}", TEXTS("\"::\"", "\"2001:db8::1\"", "\"1:2:3:4:5:6:7:8\"",
+                "\"::ffff\"", "\"1::\""),
+                TEXTS("\"1:2:3\"", "\"1::2::3\"", "\"12345::\"", "\"1:2:3:4:5:6:7:8:9\"", "\"\""));
+    check_texts("{\"type\":\"string\",\"format\":\"duration\"}", TEXTS("\"P1D\"", "\"P1Y2M3DT4H5M6S\"", "\"PT30M\"",
+                "\"P6W\""), TEXTS("\"P\"", "\"1D\"", "\"P1DT\"", "\"P1Y3D\"", "\"P1W2D\""));
+    check_texts("{\"type\":\"string\",\"format\":\"email\"}", TEXTS("\"a@b.c\"", "\"j.d+x@mail.example.org\""),
+                TEXTS("\"a\"", "\"a@b\"", "\"@b.c\"", "\"a@-b.c\"", "\"a b@c.d\"", "\".a@b.c\""));
+    check_texts("{\"type\":\"string\",\"format\":\"hostname\"}", TEXTS("\"a\"", "\"www.x-1.org\""),
+                TEXTS("\"\"", "\"a..b\"", "\"a-\"", "\"a_b\""));
+    check_texts("{\"type\":\"string\",\"format\":\"uri\"}", TEXTS("\"https://x.org\"",
+                "\"http://a.b:80/c/%20d?e=f&g#h\""), TEXTS("\"x.org\"", "\"http://\"", "\"http://a b\"",
+                "\"http://a/%2\""));
+    check_refused("{\"format\":\"int32\"}", TOLA_E_UNSUPPORTED, "#/format: a format that nothing here does");
     check_refused("{\"minLength\":1.5}", TOLA_E_FORMAT, "#/minLength: must be a whole number");
 }
 
