@@ -37,11 +37,31 @@ static tola_status check_hyper(const family_hyper *h, size_t tensors, tola_error
     return TOLA_OK;
 }
 
-/* What the model computes but llama.cpp has no words for. */
+/* Is a layer of another kind than llama.cpp takes for granted (every `period`-th sees everything)? */
+static bool other_pattern(const builder *b, uint64_t period) {
+    const tola_value *types = member(b, "layer_types");
+    if (tola_value_u64(member(b, "sliding_window_pattern"), period) != period && types == NULL) return true;
+    for (uint64_t i = 0; types != NULL && types->kind == TOLA_VALUE_ARRAY && i < types->as.array.count; i++) {
+        tola_value type = tola_value_at(types, (size_t)i);
+        if ((strcmp(tola_value_str(&type, ""), "full_attention") == 0) != ((i + 1) % period == 0)) return true;
+    }
+    return false;
+}
+
+/* What the model computes but llama.cpp has no words for. Where GGUF has a key that llama.cpp does not read for the
+ * family, it is written nevertheless: the file is then exact for those who do, models/ among them. */
 static void warn_of_differences(builder *b, family_map map) {
     const family_hyper *h = &b->hyper;
+    const bool qwen = map == FAMILY_MAP_QWEN2 || map == FAMILY_MAP_QWEN3;
+    if (qwen && h->sliding_window != 0 && h->sliding_window < h->context)
+        build_warn(b, "sliding window of %llu positions is not part of GGUF's %s: longer prompts see everything",
+                   (unsigned long long)h->sliding_window, b->arch);
+    if ((map == FAMILY_MAP_GEMMA2 && other_pattern(b, 2)) || (map == FAMILY_MAP_GEMMA3 && other_pattern(b, 6)))
+        build_warn(b, "layer_types is not the pattern that llama.cpp takes for granted: longer prompts will differ");
+    if (h->rope == FAMILY_ROPE_YARN && !h->rope_whole_steps)
+        build_warn(b, "truncate is false, but llama.cpp rounds yarn's range of dimensions of this family");
     if (map == FAMILY_MAP_LLAMA && h->sliding_window != 0 && h->sliding_window < h->context)
-        build_warn(b, "sliding window of %llu positions is not part of GGUF's llama: longer prompts see everything",
+        build_warn(b, "sliding window of %llu positions: llama.cpp has none for llama, longer prompts see everything",
                    (unsigned long long)h->sliding_window);
     if (map == FAMILY_MAP_QWEN3 && h->experts != 0 && !tola_value_bool(member(b, "norm_topk_prob"), false))
         build_warn(b, "norm_topk_prob is false, but llama.cpp always normalizes the experts' weights of qwen3moe");
@@ -56,6 +76,11 @@ static void warn_of_differences(builder *b, family_map map) {
         build_warn(b, "this kind of rope scaling is not part of GGUF: contexts beyond the trained one will differ");
 }
 
+/* arXiv 2309.00071, as transformers' modeling_rope_utils.py has it. */
+static double yarn_magnitude(double factor, double mscale) {
+    return factor <= 1 ? 1 : 0.1 * mscale * log(factor) + 1;
+}
+
 static void rope_to_gguf(builder *b, family_map map) {
     const family_hyper *h = &b->hyper;
     if (h->rope_theta > 0) build_f32(b, ".rope.freq_base", h->rope_theta);
@@ -66,28 +91,36 @@ static void rope_to_gguf(builder *b, family_map map) {
     if (h->rope == FAMILY_ROPE_LINEAR && h->rope_factor > 0) {
         build_string(b, ".rope.scaling.type", "linear");
         build_f32(b, ".rope.scaling.factor", h->rope_factor);
-    } else if (h->rope == FAMILY_ROPE_YARN && h->rope_factor > 0) {
+    } else if (h->rope == FAMILY_ROPE_YARN) {
+        uint64_t original = h->rope_original_context != 0 ? h->rope_original_context : h->context;
+        double factor = h->rope_factor > 0 ? h->rope_factor : (double)h->context / (double)original;
         build_string(b, ".rope.scaling.type", "yarn");
-        build_f32(b, ".rope.scaling.factor", h->rope_factor);
-        if (h->rope_original_context != 0)
-            build_u32(b, ".rope.scaling.original_context_length", h->rope_original_context);
-        if (h->rope_attn_factor > 0) build_f32(b, ".rope.scaling.yarn_attn_factor", h->rope_attn_factor);
+        build_f32(b, ".rope.scaling.factor", factor);
+        build_u32(b, ".rope.scaling.original_context_length", original);
+        /* llama.cpp multiplies what it computes from the factor alone; ours is attention_factor or that of mscale */
+        double plain = yarn_magnitude(factor, 1), wanted = h->rope_attn_factor > 0 ? h->rope_attn_factor : plain;
+        if (h->rope_attn_factor <= 0 && h->rope_mscale != 0 && h->rope_mscale_all != 0)
+            wanted = yarn_magnitude(factor, h->rope_mscale) / yarn_magnitude(factor, h->rope_mscale_all);
+        if (wanted != plain) build_f32(b, ".rope.scaling.attn_factor", wanted / plain);
         if (h->rope_beta_fast > 0) build_f32(b, ".rope.scaling.yarn_beta_fast", h->rope_beta_fast);
         if (h->rope_beta_slow > 0) build_f32(b, ".rope.scaling.yarn_beta_slow", h->rope_beta_slow);
     }
 }
 
-static void phi3_to_gguf(builder *b) {
+/* Phi-3's words, and those of Llama with its scaling. */
+static void longrope_to_gguf(builder *b, bool phi3) {
     const family_hyper *h = &b->hyper;
     uint64_t original = tola_value_u64(member(b, "original_max_position_embeddings"), 0);
     if (original == 0) original = h->rope_original_context;
     if (original == 0) original = h->context;
     build_u32(b, ".rope.scaling.original_context_length", original);
-    build_u32(b, ".attention.sliding_window", h->sliding_window);
+    if (phi3) build_u32(b, ".attention.sliding_window", h->sliding_window);
     if (h->rope != FAMILY_ROPE_LONGROPE || original < 2) return;
+    if (!phi3) build_string(b, ".rope.scaling.type", "longrope");
     /* arXiv 2402.13753: attention is scaled by sqrt(1 + ln(s) / ln(L)) for s times the original length L. */
-    double s = (double)h->context / (double)original;
-    build_f32(b, ".rope.scaling.attn_factor", s > 1 ? sqrt(1 + log(s) / log((double)original)) : 1);
+    double s = h->rope_factor > 0 ? h->rope_factor : (double)h->context / (double)original;
+    double magnitude = s > 1 ? sqrt(1 + log(s) / log((double)original)) : 1;
+    build_f32(b, ".rope.scaling.attn_factor", h->rope_attn_factor > 0 ? h->rope_attn_factor : magnitude);
 }
 
 /* config.json as text, without what may hold a path of the machine it was saved on. */
@@ -110,6 +143,25 @@ static tola_status keep_config(builder *b, tola_error *err) {
     return status;
 }
 
+/* What no key of GGUF says: the function of feed-forward layers, which belongs to the architecture there; LongRoPE
+ * beyond the two that llama.cpp has factors for. */
+static tola_status check_words(const builder *b, tola_error *err) {
+    const family_hyper *h = &b->hyper;
+    family_map map = b->plan->family->map;
+    const bool gemma = map == FAMILY_MAP_GEMMA || map == FAMILY_MAP_GEMMA2 || map == FAMILY_MAP_GEMMA3;
+    const char *word = h->activation;
+    /* Gemma's "gelu" stood for the approximation at first */
+    bool same = word == NULL || (gemma ? strncmp(word, "gelu", 4) == 0
+                                       : strcmp(word, "silu") == 0 || strcmp(word, "swish") == 0);
+    if (!same)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "config.json: GGUF's %s has %s, not %.60s", b->arch,
+                       gemma ? "gelu_pytorch_tanh" : "silu", word);
+    if (h->rope == FAMILY_ROPE_LONGROPE && map != FAMILY_MAP_PHI3 && map != FAMILY_MAP_LLAMA)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "config.json: GGUF's %s has no longrope scaling",
+                       b->arch);
+    return TOLA_OK;
+}
+
 tola_status config_to_gguf(builder *b, tola_error *err) {
     const family_hyper *h = &b->hyper;
     family_map map = b->plan->family->map;
@@ -122,6 +174,7 @@ tola_status config_to_gguf(builder *b, tola_error *err) {
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                        "config.json: weights are quantized (%s); only plain weights convert to GGUF",
                        tola_value_str(tola_value_get(quantized, "quant_method"), "unknown method"));
+    TRY(check_words(b, err));
     warn_of_differences(b, map);
     build_u32(b, ".vocab_size", h->vocabulary);
     build_u32(b, ".context_length", h->context);
@@ -143,8 +196,15 @@ tola_status config_to_gguf(builder *b, tola_error *err) {
         build_u32(b, ".expert_used_count", h->experts_used);
         if (map != FAMILY_MAP_LLAMA) build_u32(b, ".expert_feed_forward_length", h->expert_feed_forward);
         if (map == FAMILY_MAP_QWEN2) build_u32(b, ".expert_shared_feed_forward_length", h->shared_feed_forward);
+        if (map != FAMILY_MAP_LLAMA)
+            build_bool(b, ".expert_weights_norm", tola_value_bool(member(b, "norm_topk_prob"), false));
     }
-    if (map == FAMILY_MAP_PHI3) phi3_to_gguf(b);
+    if (map == FAMILY_MAP_PHI3 || h->rope == FAMILY_ROPE_LONGROPE) longrope_to_gguf(b, map == FAMILY_MAP_PHI3);
+    if (map == FAMILY_MAP_LLAMA && strcmp(b->plan->family->name, "llama") != 0 && h->sliding_window != 0)
+        build_u32(b, ".attention.sliding_window", h->sliding_window);
+    double scalar = tola_value_f64(member(b, "query_pre_attn_scalar"), map == FAMILY_MAP_GEMMA ? 0 : 256);
+    if (gemma && map != FAMILY_MAP_GEMMA && scalar > 0 && scalar != (double)h->head_dim)
+        build_f32(b, ".attention.scale", 1 / sqrt(scalar));
     if ((map == FAMILY_MAP_GEMMA2 || map == FAMILY_MAP_GEMMA3) && h->sliding_window != 0)
         build_u32(b, ".attention.sliding_window", h->sliding_window);
     if (map == FAMILY_MAP_GEMMA2) {
@@ -157,7 +217,7 @@ tola_status config_to_gguf(builder *b, tola_error *err) {
 void config_llama3_factors(const family_hyper *h, float *factors) {
     double theta = h->rope_theta > 0 ? h->rope_theta : 10000, factor = h->rope_factor > 0 ? h->rope_factor : 8;
     double low = h->rope_low_freq > 0 ? h->rope_low_freq : 1, high = h->rope_high_freq > 0 ? h->rope_high_freq : 4;
-    double original = h->rope_original_context != 0 ? (double)h->rope_original_context : 8192;
+    double original = (double)(h->rope_original_context != 0 ? h->rope_original_context : h->context);
     for (size_t i = 0; i < h->head_dim / 2; i++) {
         /* In f32, as the models' own code has it. */
         float frequency = 1.0f / powf((float)theta, (float)(2 * i) / (float)h->head_dim);
@@ -271,10 +331,16 @@ static void put_rope(builder *b, tola_json *j) {
         put_u64(j, "original_max_position_embeddings",
                 h->rope_original_context != 0 ? h->rope_original_context : h->context);
         if (h->rope_partial != 1) put_f64(j, "partial_rotary_factor", h->rope_partial);
+    }
+    if (b->plan->family->map == FAMILY_MAP_PHI3 || h->rope == FAMILY_ROPE_LONGROPE) {
         if (tola_checkpoint_find(b->ck, "rope_factors_long.weight") == SIZE_MAX) return;
         tola_json_key(j, "rope_scaling");
         tola_json_begin_object(j);
         put_string(j, "type", "longrope");
+        if (b->plan->family->map != FAMILY_MAP_PHI3)
+            put_u64(j, "original_max_position_embeddings", h->rope_original_context);
+        if (b->plan->family->map != FAMILY_MAP_PHI3 && h->rope_attn_factor > 0)
+            put_f64(j, "attention_factor", build_shortest((float)h->rope_attn_factor));
         put_factors(b, j, "short_factor", "rope_factors_short.weight");
         put_factors(b, j, "long_factor", "rope_factors_long.weight");
         tola_json_end_object(j);
@@ -287,6 +353,8 @@ static void put_rope(builder *b, tola_json *j) {
         put_f64(j, "factor", build_shortest((float)h->rope_factor));
         if (h->rope == FAMILY_ROPE_YARN && h->rope_original_context != 0)
             put_u64(j, "original_max_position_embeddings", h->rope_original_context);
+        if (h->rope == FAMILY_ROPE_YARN && h->rope_attn_factor > 0)
+            put_f64(j, "attention_factor", h->rope_attn_factor * yarn_magnitude(h->rope_factor, 1));
         tola_json_end_object(j);
     }
     const tola_value *local = build_under(b, "rope.freq_base_swa");
@@ -303,7 +371,8 @@ static void put_experts(builder *b, tola_json *j) {
     put_u64(j, "moe_intermediate_size", h->expert_feed_forward);
     if (b->plan->family->map == FAMILY_MAP_QWEN2)
         put_u64(j, "shared_expert_intermediate_size", h->shared_feed_forward);
-    put_bool(j, "norm_topk_prob", b->plan->family->map == FAMILY_MAP_QWEN3);
+    put_bool(j, "norm_topk_prob", tola_value_bool(build_under(b, "expert_weights_norm"),
+                                                  b->plan->family->map == FAMILY_MAP_QWEN3));
 }
 
 static void put_special_ids(builder *b, tola_json *j) {

@@ -267,7 +267,7 @@ static tola_status longrope_factors(builder *b, const char *name, const tola_val
 
 static tola_status add_rope(builder *b, tola_error *err) {
     if (b->hyper.rope == FAMILY_ROPE_LLAMA3) return llama3_factors(b, err);
-    if (b->hyper.rope != FAMILY_ROPE_LONGROPE || b->plan->family->map != FAMILY_MAP_PHI3) return TOLA_OK;
+    if (b->hyper.rope != FAMILY_ROPE_LONGROPE) return TOLA_OK;
     TRY(longrope_factors(b, "rope_factors_long.weight", b->hyper.rope_long, err));
     return longrope_factors(b, "rope_factors_short.weight", b->hyper.rope_short, err);
 }
@@ -328,6 +328,8 @@ static tola_status sort_items(mapping *m, tola_error *err) {
 static tola_status map_tensors(mapping *m, tola_error *err) {
     builder *b = m->b;
     size_t count = tola_checkpoint_tensor_count(b->ck), left_out = 0;
+    if (b->hyper.tie_embeddings)
+        TRY(names_tied_in_fact(b->ck, b->plan->family->map, &b->hyper.tie_embeddings, err));
     for (size_t i = 0; i < count; i++) {
         const char *name = tola_checkpoint_tensor(b->ck, i)->name;
         name_match match;

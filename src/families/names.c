@@ -305,6 +305,28 @@ size_t names_find(const tola_checkpoint *ck, family_map map, bool gguf, const ch
     return SIZE_MAX;
 }
 
+tola_status names_tied_in_fact(const tola_checkpoint *ck, family_map map, bool *tied, tola_error *err) {
+    static const char *const words[2] = { "token_embd.weight", "output.weight" };
+    tola_view views[2] = { { 0 }, { 0 } };
+    char name[256];
+    size_t at[2];
+    for (int i = 0; i < 2; i++) {
+        at[i] = names_find(ck, map, false, words[i], UINT32_MAX, UINT32_MAX, NULL, name, sizeof name);
+        if (at[i] == SIZE_MAX) return TOLA_OK;
+    }
+    const tola_tensor_info *a = tola_checkpoint_tensor(ck, at[0]), *b = tola_checkpoint_tensor(ck, at[1]);
+    if ((a->flags | b->flags) & TOLA_TENSOR_MISSING) return TOLA_OK; /* told where the weights are taken */
+    if (a->file == b->file && a->offset == b->offset && a->offset != TOLA_NO_OFFSET) return TOLA_OK;
+    *tied = a->dtype == b->dtype && a->bytes == b->bytes;
+    if (!*tied) return TOLA_OK;
+    tola_status status = tola_checkpoint_acquire(ck, at[0], &views[0], err);
+    if (status == TOLA_OK) status = tola_checkpoint_acquire(ck, at[1], &views[1], err);
+    if (status == TOLA_OK) *tied = memcmp(views[0].data, views[1].data, (size_t)a->bytes) == 0;
+    tola_view_release(&views[0]);
+    tola_view_release(&views[1]);
+    return status;
+}
+
 static bool ends_with(const char *name, const char *ending) {
     size_t n = strlen(name), m = strlen(ending);
     return n >= m && strcmp(name + n - m, ending) == 0;

@@ -47,6 +47,9 @@ bool names_format_hf(const name_row *row, size_t variant, uint32_t layer, uint32
  * without one. `name` gets the name that was found, or the first that was looked for. */
 size_t names_find(const tola_checkpoint *ck, family_map map, bool gguf, const char *pattern, uint32_t layer,
                   uint32_t expert, const name_row **row, char *name, size_t cap);
+/* Is what a configuration ties the same in its folder? *tied becomes false where an output matrix lies there that
+ * differs from the embedding: it was trained on its own, and transformers 5 takes it (modeling_utils.py). */
+tola_status names_tied_in_fact(const tola_checkpoint *ck, family_map map, bool *tied, tola_error *err);
 /* Row i of the table, NULL beyond the end. */
 const name_row *names_row(size_t i);
 

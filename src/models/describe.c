@@ -427,30 +427,6 @@ static bool tied_outside(const conf *c) {
                       sizeof name) == SIZE_MAX;
 }
 
-/* Is what the configuration ties the same in the file? Where an output matrix lies there that differs from the
- * embedding, transformers 5 takes it (modeling_utils.py, tie_weights): it was trained on its own. */
-static tola_status tied_in_fact(conf *c) {
-    static const char *const words[2] = { "token_embd.weight", "output.weight" };
-    tola_view views[2] = { { 0 }, { 0 } };
-    char name[256];
-    size_t at[2];
-    for (int i = 0; i < 2; i++) {
-        at[i] = names_find(c->ck, c->d->family->map, false, words[i], UINT32_MAX, UINT32_MAX, NULL, name, sizeof name);
-        if (at[i] == SIZE_MAX) return TOLA_OK;
-    }
-    const tola_tensor_info *a = tola_checkpoint_tensor(c->ck, at[0]), *b = tola_checkpoint_tensor(c->ck, at[1]);
-    if ((a->flags | b->flags) & TOLA_TENSOR_MISSING) return TOLA_OK; /* told where the weights are taken */
-    if (a->file == b->file && a->offset == b->offset && a->offset != TOLA_NO_OFFSET) return TOLA_OK;
-    c->d->tied = a->dtype == b->dtype && a->bytes == b->bytes;
-    if (!c->d->tied) return TOLA_OK;
-    tola_status status = tola_checkpoint_acquire(c->ck, at[0], &views[0], c->err);
-    if (status == TOLA_OK) status = tola_checkpoint_acquire(c->ck, at[1], &views[1], c->err);
-    if (status == TOLA_OK) c->d->tied = memcmp(views[0].data, views[1].data, (size_t)a->bytes) == 0;
-    tola_view_release(&views[0]);
-    tola_view_release(&views[1]);
-    return status;
-}
-
 static tola_status common(conf *c) {
     model_description *d = c->d;
     const family_hyper *h = &c->h;
@@ -486,7 +462,7 @@ static tola_status common(conf *c) {
     d->feed_forward_norm = "ffn_norm";
     d->gated = true;
     d->tied = h->tie_embeddings || tied_outside(c);
-    if (d->tied && !d->gguf) TRY(tied_in_fact(c));
+    if (d->tied && !d->gguf) TRY(names_tied_in_fact(c->ck, d->family->map, &d->tied, c->err));
     d->qkv_bias = d->output_bias = d->feed_forward_bias = d->gguf ? MODEL_BIAS_IF_THERE : MODEL_BIAS_NONE;
     TRY(finite_positive(c, "epsilon of norms", h->norm_eps != 0 ? h->norm_eps : 1e-6, &d->norm_eps));
     return activation_of(c, "silu");
@@ -554,7 +530,7 @@ static tola_status describe_qwen2(conf *c) {
     TRY(qwen_windows(c));
     TRY(experts(c, integer(c, "decoder_sparse_step", NULL, 1), word(c, "mlp_only_layers", NULL)));
     c->d->shared_gate = c->d->shared_feed_forward != 0;
-    c->d->routing.normalize = flag(c, "norm_topk_prob", NULL, false);
+    c->d->routing.normalize = flag(c, "norm_topk_prob", "expert_weights_norm", false);
     return TOLA_OK;
 }
 
@@ -563,7 +539,7 @@ static tola_status describe_qwen3(conf *c) {
     c->d->qk_norm = MODEL_QK_HEAD;
     TRY(qwen_windows(c));
     TRY(experts(c, integer(c, "decoder_sparse_step", NULL, 1), word(c, "mlp_only_layers", NULL)));
-    c->d->routing.normalize = c->d->gguf || flag(c, "norm_topk_prob", NULL, false);
+    c->d->routing.normalize = flag(c, "norm_topk_prob", "expert_weights_norm", c->d->gguf);
     return TOLA_OK;
 }
 
@@ -586,8 +562,8 @@ static tola_status gemma_scale(conf *c, double fallback, uint32_t whole) {
     if (d->gguf) scalar = d->layer_count == whole ? d->width / d->heads : d->key_dim;
     float root;
     TRY(finite_positive(c, "query_pre_attn_scalar", scalar, &root));
-    d->attention_scale = (float)(1 / sqrt(scalar));
-    return TOLA_OK;
+    double scale = number(c, NULL, "attention.scale", 1 / sqrt(scalar));
+    return finite_positive(c, "attention.scale", scale, &d->attention_scale);
 }
 
 static tola_status describe_gemma2(conf *c) {

@@ -31,14 +31,16 @@ torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 LIMIT = 1e-4
-# converted by tola itself; those that GGUF cannot say exactly are left out (windows of Mistral and Qwen2, caps and
-# scales other than the published ones, layers without experts, dynamic scaling)
-CONVERTED = ["llama", "llama-3.1", "llama-biased", "llama-linear", "mistral-full", "mixtral", "qwen2", "qwen2_moe-all",
-             "qwen3", "qwen3_moe", "gemma", "gemma2-gguf", "gemma3", "phi3", "phi3-long", "phi3-short"]
+# converted by tola itself; those that GGUF cannot say exactly are left out (windows of Qwen2, layers without experts,
+# dynamic scaling, yarn without whole steps)
+CONVERTED = ["llama", "llama-3.1", "llama-3.1-whole", "llama-biased", "llama-linear", "llama-mscale", "llama-long",
+             "mistral", "mistral-full", "mixtral", "qwen2", "qwen2_moe-all", "qwen2_moe-normal", "qwen3", "qwen3_moe",
+             "qwen3_moe-raw", "gemma", "gemma2", "gemma2-gguf", "gemma3", "gemma3-wide", "phi3", "phi3-long",
+             "phi3-short", "phi3-told"]
 WRITTEN = ["gpt2", "olmoe", "deepseek_v2", "deepseek_v2-gguf", "deepseek_v3", "llama4-gguf", "gpt_oss", "bert",
            "roberta", "smollm3"]
 # longer than trained: the number of positions decides the frequencies
-CONTEXT = {"llama-dynamic": 72, "phi3-long": 72}
+CONTEXT = {"llama-dynamic": 72, "phi3-long": 72, "llama-long": 72, "phi3-told": 72}
 
 
 def ours(model, ids, *flags, context=0):
@@ -235,6 +237,9 @@ def otherwise(folder):
             expected = model(ids).logits[0].numpy()
         what = "that differs" if apart else "that is the same"
         compare(f"llama, tied, with an output matrix {what}", expected, ours(where, folder / "llama.ids"))
+        common.run("tola", "convert", "--force", where, folder / "tied.gguf")
+        compare(f"llama, tied, with an output matrix {what} (GGUF)", expected,
+                ours(folder / "tied.gguf", folder / "llama.ids"))
     (where / "config.json").write_text(json.dumps(dict(config, model_type="xyz", architectures=["XyzForCausalLM"])))
     try:
         ours(where, folder / "llama.ids")

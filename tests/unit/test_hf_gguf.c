@@ -223,6 +223,10 @@ static void bad_configurations_are_refused(void **state) {
             "\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, NULL, TOLA_E_UNSUPPORTED, "quantized (gptq)");
     refused("{\"model_type\":\"qwen3\"," SHAPE "\"num_hidden_layers\":2,\"head_dim\":4}", NULL, NULL, TOLA_E_UNSUPPORTED,
             "'model.layers.1.self_attn.q_proj.bias': has no counterpart in GGUF's qwen3");
+    refused("{\"model_type\":\"llama\"," SHAPE "\"num_hidden_layers\":2,\"hidden_act\":\"gelu\"}", NULL, NULL,
+            TOLA_E_UNSUPPORTED, "GGUF's llama has silu, not gelu");
+    refused("{\"model_type\":\"qwen2\"," SHAPE "\"num_hidden_layers\":2,\"rope_scaling\":{\"type\":\"longrope\"}}",
+            NULL, NULL, TOLA_E_UNSUPPORTED, "GGUF's qwen2 has no longrope scaling");
     refused("{\"model_type\":\"gpt2\"}", NULL, NULL, TOLA_E_UNSUPPORTED, "gpt2 has no mapping to GGUF");
 }
 
