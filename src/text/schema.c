@@ -757,18 +757,26 @@ static part choices(compiler *c, const meaning *m) {
 
 static part string_part(compiler *c, const meaning *m) {
     if (c->comparing) return m->length.low > m->length.high ? PART_NONE : ref(c, c->string);
-    if ((m->pattern != NULL) + (m->format != NULL) + m->bounded_text > 1) {
-        unsupported(c, m->pattern ? m->pattern_path : m->format_path, "beside another bound on the string");
+    if (m->length.low > m->length.high) return PART_NONE;
+    uint32_t low = (uint32_t)m->length.low, least, most;
+    uint32_t high = m->length.high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)m->length.high;
+    if (m->pattern && m->format) {
+        unsupported(c, m->pattern_path, "beside another bound on the string");
         return 0;
     }
-    if (m->pattern)
-        return schema_pattern(&c->b, m->pattern->as.string.data, m->pattern->as.string.length, m->pattern_path);
-    if (m->format) return schema_format(&c->b, string_of(m->format));
+    if (m->pattern) {
+        tola_string p = m->pattern->as.string;
+        return m->bounded_text ? schema_pattern_within(&c->b, p.data, p.length, m->pattern_path, low, high)
+                               : schema_pattern(&c->b, p.data, p.length, m->pattern_path);
+    }
+    if (m->format) {
+        schema_format_lengths(string_of(m->format), &least, &most);
+        if (low > most || high < least) return PART_NONE;
+        if (low > least || high < most) unsupported(c, m->format_path, "beside a length that it may or may not have");
+        return schema_format(&c->b, string_of(m->format));
+    }
     if (!m->bounded_text) return ref(c, c->string);
-    if (m->length.low > m->length.high) return PART_NONE;
-    uint32_t high = m->length.high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)m->length.high;
-    return schema_seq(&c->b, text(c, "\""),
-                      build_repeat(&c->b, ref(c, c->character), (uint32_t)m->length.low, high), text(c, "\""),
+    return schema_seq(&c->b, text(c, "\""), build_repeat(&c->b, ref(c, c->character), low, high), text(c, "\""),
                       PART_NONE);
 }
 

@@ -19,12 +19,17 @@ bool schema_knows_format(const char *name);
 /* Whether no text is of both. */
 bool schema_formats_differ(const char *one, const char *other);
 part schema_format(grammar_builder *b, const char *name);
+/* How many characters its texts have. */
+void schema_format_lengths(const char *name, uint32_t *least, uint32_t *most);
 
 /* ---- schema_pattern.c ---- */
 
 /* A string that the regular expression finds itself in (ECMA-262, the part of it in docs/grammars.md); what it does not
  * do fails the builder with `path` in the message. */
 part schema_pattern(grammar_builder *b, const char *text, size_t length, const char *path);
+/* The same where the pattern is one repeated character, with bounds of the length. PART_NONE: there is none. */
+part schema_pattern_within(grammar_builder *b, const char *text, size_t length, const char *path, uint32_t low,
+                           uint32_t high);
 
 /* ---- schema_number.c ---- */
 

@@ -260,21 +260,28 @@ static bool take_count(pattern *p, uint32_t *out) {
     return p->pos > at;
 }
 
-static part take_quantifier(pattern *p, part atom) {
-    uint32_t low = 0, high = REPEAT_FOREVER;
+static void take_times(pattern *p, uint32_t *low, uint32_t *high) {
+    *low = 0;
+    *high = REPEAT_FOREVER;
     if (take(p, '+')) {
-        low = 1;
+        *low = 1;
     } else if (take(p, '?')) {
-        high = 1;
+        *high = 1;
     } else if (take(p, '{')) {
-        bool good = take_count(p, &low);
-        high = low;
-        if (good && take(p, ',') && !take_count(p, &high)) high = REPEAT_FOREVER;
-        if (!good || !take(p, '}') || high < low) return refuse(p, TOLA_E_FORMAT, "a quantifier that is none");
+        bool good = take_count(p, low);
+        *high = *low;
+        if (good && take(p, ',') && !take_count(p, high)) *high = REPEAT_FOREVER;
+        if (!good || !take(p, '}') || *high < *low) refuse(p, TOLA_E_FORMAT, "a quantifier that is none");
     } else if (!take(p, '*')) {
-        return atom;
+        *low = *high = 1;
+        return;
     }
     take(p, '?'); /* lazy: the same strings */
+}
+
+static part take_quantifier(pattern *p, part atom) {
+    uint32_t low, high;
+    take_times(p, &low, &high);
     return ok(p) ? build_repeat(p->b, atom, low, high) : 0;
 }
 
@@ -318,6 +325,23 @@ static part take_alternatives(pattern *p) {
     if (ok(p)) result = build_alt(p->b, ways, count);
     mem_free(ways);
     return result;
+}
+
+part schema_pattern_within(grammar_builder *b, const char *text, size_t length, const char *path, uint32_t low,
+                           uint32_t high) {
+    pattern p = { b, text, length, 0, path, 0 };
+    static const char why[] = "minLength or maxLength beside more than one repeated character, as in ^[a-z]+$,";
+    uint32_t least, most;
+    if (!take(&p, '^') || peek(&p) < 0 || peek(&p) == '(') return unsupported(&p, why);
+    part atom = take_atom(&p);
+    if (!ok(&p)) return 0;
+    take_times(&p, &least, &most);
+    if (!ok(&p)) return 0;
+    if (!take(&p, '$') || p.pos < length) return unsupported(&p, why);
+    if (least > low) low = least;
+    if (most < high) high = most;
+    if (low > high) return PART_NONE;
+    return schema_seq(b, schema_text(b, "\""), build_repeat(b, atom, low, high), schema_text(b, "\""), PART_NONE);
 }
 
 part schema_pattern(grammar_builder *b, const char *text, size_t length, const char *path) {

@@ -319,22 +319,25 @@ static const struct {
     const char *name;
     part (*make)(grammar_builder *b); /* no text that it makes is of another such format */
     const char *pattern;              /* where there is no such function */
+    uint16_t least, most;             /* characters */
 } FORMATS[] = {
-    { "date", date, NULL },
-    { "time", time_of_day, NULL },
-    { "date-time", date_time, NULL },
-    { "uuid", uuid, NULL },
-    { "ipv4", ipv4, NULL },
-    { "hostname", NULL, "^" LABEL "(\\." LABEL "){0,2}$" },
-    { "email", NULL, "^" LOCAL "(\\." LOCAL ")?@" LABEL "(\\." LABEL "){1,2}$" },
+    { "date", date, NULL, 10, 10 },
+    { "time", time_of_day, NULL, 9, 24 },
+    { "date-time", date_time, NULL, 20, 35 },
+    { "uuid", uuid, NULL, 36, 36 },
+    { "ipv4", ipv4, NULL, 7, 15 },
+    { "hostname", NULL, "^" LABEL "(\\." LABEL "){0,2}$", 1, 191 },
+    { "email", NULL, "^" LOCAL "(\\." LOCAL ")?@" LABEL "(\\." LABEL "){1,2}$", 5, 253 },
     { "ipv6", NULL,
       "^((" QUAD ":){7}" QUAD "|(" QUAD ":){1,7}:|(" QUAD ":){1,6}:" QUAD "|(" QUAD ":){1,5}(:" QUAD "){1,2}|(" QUAD
       ":){1,4}(:" QUAD "){1,3}|(" QUAD ":){1,3}(:" QUAD "){1,4}|(" QUAD ":){1,2}(:" QUAD "){1,5}|" QUAD ":(:" QUAD
-      "){1,6}|:(:" QUAD "){1,7}|::)$" },
-    { "duration", NULL, "^P(" COUNT "W|" DAYS "(T" HOURS ")?|T" HOURS ")$" },
+      "){1,6}|:(:" QUAD "){1,7}|::)$",
+      2, 39 },
+    { "duration", NULL, "^P(" COUNT "W|" DAYS "(T" HOURS ")?|T" HOURS ")$", 3, 44 },
     { "uri", NULL,
-      "^[A-Za-z][A-Za-z0-9+.-]{0,15}://" LABEL "(\\." LABEL "){0,3}(:[0-9]{1,5})?(/" PCHAR "*)*(\\?(" PCHAR
-      "|[/?])*)?(#(" PCHAR "|[/?])*)?$" },
+      "^[A-Za-z][A-Za-z0-9+.-]{0,15}://" LABEL "(\\." LABEL "){0,3}(:[0-9]{1,5})?(/" PCHAR "{0,32}){0,8}(\\?(" PCHAR
+      "|[/?]){0,128})?(#(" PCHAR "|[/?]){0,32})?$",
+      5, 1538 },
 };
 
 static size_t find_format(const char *name) {
@@ -348,6 +351,12 @@ bool schema_knows_format(const char *name) { return find_format(name) < sizeof F
 bool schema_formats_differ(const char *one, const char *other) {
     size_t a = find_format(one), b = find_format(other), count = sizeof FORMATS / sizeof *FORMATS;
     return a != b && a < count && b < count && FORMATS[a].make && FORMATS[b].make;
+}
+
+void schema_format_lengths(const char *name, uint32_t *least, uint32_t *most) {
+    size_t i = find_format(name);
+    *least = FORMATS[i].least;
+    *most = FORMATS[i].most;
 }
 
 part schema_format(grammar_builder *b, const char *name) {

@@ -161,6 +161,8 @@ static void test_strings(void **state) {
     check_texts("{\"type\":\"string\",\"format\":\"uri\"}", TEXTS("\"https://x.org\"",
                 "\"http://a.b:80/c/%20d?e=f&g#h\""), TEXTS("\"x.org\"", "\"http://\"", "\"http://a b\"",
                 "\"http://a/%2\""));
+    check_texts("{\"type\":\"string\",\"pattern\":\"^[a-c]*$\",\"minLength\":2,\"maxLength\":3}", TEXTS("\"ab\"",
+                "\"cca\""), TEXTS("\"a\"", "\"abca\"", "\"xy\""));
     check_refused("{\"format\":\"int32\"}", TOLA_E_UNSUPPORTED, "#/format: a format that nothing here does");
     check_refused("{\"minLength\":1.5}", TOLA_E_FORMAT, "#/minLength: must be a whole number");
 }
