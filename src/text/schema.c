@@ -1028,7 +1028,7 @@ static void list_branch(compiler *c, const conjunction *k, const meaning *m, siz
 typedef struct one_of {
     const conjunction *k;
     const meaning *m;
-    tola_value *more; /* of each branch: {"properties": {name: false, ...}} */
+    tola_value *more; /* of each branch: {"properties": {name: false, ...}, perhaps "type": "object"} */
     entry_list *list, *other;
 } one_of;
 
@@ -1110,7 +1110,7 @@ static bool keep_out(compiler *c, const one_of *o, size_t a, size_t b) {
     tola_value *all = &o->more[a];
     size_t old = all->as.map.count ? all->as.map.members[0].value.as.map.count : 0;
     tola_member *names = arena_alloc_array(&c->memory, old + 1, sizeof *names);
-    tola_member *member = arena_alloc(&c->memory, sizeof *member);
+    tola_member *member = arena_alloc_array(&c->memory, 2, sizeof *member);
     if (!names || !member) {
         no_memory(c);
         return false;
@@ -1119,14 +1119,23 @@ static bool keep_out(compiler *c, const one_of *o, size_t a, size_t b) {
     memset(names + old, 0, sizeof *names);
     names[old].key = found;
     names[old].value.kind = TOLA_VALUE_BOOL;
-    memset(member, 0, sizeof *member);
+    memset(member, 0, 2 * sizeof *member);
     member->key = (tola_string){ "properties", 10 };
     member->value.kind = TOLA_VALUE_MAP;
     member->value.as.map.members = names;
     member->value.as.map.count = old + 1;
     all->kind = TOLA_VALUE_MAP;
+    member[1].key = (tola_string){ "type", 4 };
+    member[1].value.kind = TOLA_VALUE_STRING;
+    member[1].value.as.string = (tola_string){ "object", 6 };
     all->as.map.members = member;
-    all->as.map.count = 1;
+    if (all->as.map.count == 0) all->as.map.count = 1;
+    return true;
+}
+
+/* Branches that forget to say that they are objects both hold of anything else. */
+static bool keep_objects(const one_of *o, size_t branch) {
+    o->more[branch].as.map.count = 2;
     return true;
 }
 
@@ -1135,7 +1144,8 @@ static void exclude_each_other(compiler *c, const one_of *o, size_t count) {
     for (size_t a = 0; a < count && ok(c); a++) {
         for (size_t b = 0; b < count && ok(c); b++) {
             if (a == b || (b < a && !more_of(o, a) && !more_of(o, b))) continue; /* seen from the other side */
-            if (excludes(c, o, a, b) || (keep_out(c, o, a, b) && excludes(c, o, a, b)) || !ok(c)) continue;
+            if (excludes(c, o, a, b) || !ok(c)) continue;
+            if (keep_out(c, o, a, b) && (excludes(c, o, a, b) || (keep_objects(o, a) && excludes(c, o, a, b)))) continue;
             char what[160];
             snprintf(what, sizeof what, "branches %zu and %zu may both hold, which a grammar cannot keep apart; "
                      "anyOf takes any of them", a < b ? a : b, a < b ? b : a);
