@@ -307,6 +307,7 @@ static int sequence_key(line_editor *e, int lead) {
 
 static int escape_key(line_editor *e) {
     int c = next_byte(e, 50);
+    while (c == 27) c = next_byte(e, 50); /* some terminals send it for Alt, too */
     switch (c) {
     case '[':
     case 'O': return sequence_key(e, c);

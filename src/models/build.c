@@ -84,7 +84,8 @@ static graph_value learned_dora(build *b, model_adapter *adapter, const model_pa
 }
 
 /* What an adapter adds to a product y without bias: scale B (A x); with magnitudes (c - 1) y + c scale B (A x), c being
- * the magnitude over the length of the changed row. */
+ * the magnitude over the length of the changed row. What adapters before it added is part of y, as in peft
+ * (tuners/lora/variants.py): the order of adapters matters to one with magnitudes. */
 static graph_value change_of(build *b, model_adapter *adapter, const model_pair *p, const graph_weight *weight,
                              graph_value x, graph_value y) {
     if (p->dropout > 0) x = graph_dropout(b->g, p->dropout, x);
@@ -114,11 +115,13 @@ static graph_value product(build *b, const model_want *want, const graph_weight 
         if (status != TOLA_OK) graph_fail(b->g, status, "%s", err.message);
         if (status != TOLA_OK || p.down == NULL) continue;
         if (p.magnitude != NULL && plain == GRAPH_NONE) plain = graph_linear(b->g, weight, NULL, x);
-        graph_value change = change_of(b, b->adapters[i], &p, weight, x, plain);
+        bool longer = p.magnitude != NULL && changes != GRAPH_NONE;
+        graph_value y = longer ? graph_add(b->g, plain, changes) : plain;
+        graph_value change = change_of(b, b->adapters[i], &p, weight, x, y);
         changes = changes == GRAPH_NONE ? change : graph_add(b->g, changes, change);
     }
-    graph_value y = graph_linear(b->g, weight, bias, x);
-    return changes == GRAPH_NONE ? y : graph_add(b->g, y, changes);
+    graph_value sum = graph_linear(b->g, weight, bias, x);
+    return changes == GRAPH_NONE ? sum : graph_add(b->g, sum, changes);
 }
 
 static graph_value linear(build *b, const char *name, part p, uint64_t rows, model_bias bias, graph_value x) {

@@ -1,6 +1,6 @@
 /* tola_logits: logits (of encoders: hidden states) of all positions of a prompt, as f32, for the oracle tests.
  *
- *   tola_logits MODEL IDS OUT [--chunk N] [--context N] [--threads N] [--last N] [--adapter PATH]
+ *   tola_logits MODEL IDS OUT [--chunk N] [--context N] [--threads N] [--last N] [--adapter PATH]...
  *               [--scale F] [--hidden 1]
  *
  * IDS is a file with one id a line; --chunk runs N tokens at a time, --last gives the last N positions
@@ -14,21 +14,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TOKENS = 4096 };
+enum { MAX_TOKENS = 4096, MAX_ADAPTERS = 4 };
 
 typedef struct settings {
-    const char *model, *ids, *out, *adapter;
-    size_t chunk, context, last;
+    const char *model, *ids, *out, *adapters[MAX_ADAPTERS];
+    size_t adapter_count, chunk, context, last;
     unsigned threads;
     float scale;
     bool hidden;
 } settings;
 
 typedef struct state {
-    tola_checkpoint *ck, *adapter_ck;
+    tola_checkpoint *ck, *adapter_cks[MAX_ADAPTERS];
     model_description *d;
     model_weights *w;
-    model_adapter *adapter;
+    model_adapter *adapters[MAX_ADAPTERS];
     graph *g;
     kv_cache *kv;
     kv_sequence *s;
@@ -55,8 +55,8 @@ static bool parse(int argc, char **argv, settings *s) {
         else if (strcmp(argv[i], "--hidden") == 0) s->hidden = strcmp(value, "1") == 0;
         else if (strcmp(argv[i], "--threads") == 0)
             s->threads = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(argv[i], "--adapter") == 0)
-            s->adapter = value;
+        else if (strcmp(argv[i], "--adapter") == 0 && s->adapter_count < MAX_ADAPTERS)
+            s->adapters[s->adapter_count++] = value;
         else if (strcmp(argv[i], "--scale") == 0)
             s->scale = strtof(value, NULL);
         else
@@ -70,11 +70,11 @@ static tola_status make(state *t, const settings *s, size_t n, tola_error *err) 
     TRY(model_open(s->model, &t->ck, err));
     TRY(model_describe(t->ck, s->context, &t->d, err));
     TRY(model_weights_open(t->ck, t->d, &t->w, err));
-    if (s->adapter != NULL) {
-        TRY(tola_checkpoint_open(s->adapter, NULL, &t->adapter_ck, err));
-        TRY(model_adapter_open(t->adapter_ck, t->d, s->scale, &t->adapter, err));
+    for (size_t i = 0; i < s->adapter_count; i++) {
+        TRY(tola_checkpoint_open(s->adapters[i], NULL, &t->adapter_cks[i], err));
+        TRY(model_adapter_open(t->adapter_cks[i], t->d, s->scale, &t->adapters[i], err));
     }
-    TRY(model_build(t->d, t->w, &t->adapter, t->adapter != NULL, s->hidden, &t->g, err));
+    TRY(model_build(t->d, t->w, t->adapters, s->adapter_count, s->hidden, &t->g, err));
     kv_options options = { .key = TOLA_DTYPE_F32, .value = TOLA_DTYPE_F32, .positions = n };
     TRY(kv_create(t->g, &options, &t->kv, err));
     TRY(kv_sequence_create(t->kv, &t->s, err));
@@ -115,10 +115,10 @@ static void end(state *t) {
     kv_sequence_free(t->s);
     kv_free(t->kv);
     graph_free(t->g);
-    model_adapter_free(t->adapter);
+    for (size_t i = 0; i < MAX_ADAPTERS; i++) model_adapter_free(t->adapters[i]);
     model_weights_free(t->w);
     model_description_free(t->d);
-    tola_checkpoint_close(t->adapter_ck);
+    for (size_t i = 0; i < MAX_ADAPTERS; i++) tola_checkpoint_close(t->adapter_cks[i]);
     tola_checkpoint_close(t->ck);
 }
 

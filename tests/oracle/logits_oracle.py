@@ -329,6 +329,37 @@ def adapters(folder):
         if not arguments.get("use_dora"):
             none = ours(folder / name, folder / f"{name}.ids", "--adapter", where, "--scale", 0)
             compare(f"{name}: an adapter of scale 0", plain, none)
+    for name, kinds in (("llama-biased", (True, False)), ("llama-biased", (False, True)), ("gpt2", (True, True))):
+        several_adapters(peft, folder, name, kinds)
+
+
+def several_adapters(peft, folder, name, kinds):
+    """Two at once, with magnitudes (DoRA) or without: those of the second see what the first added."""
+    cls = getattr(transformers, make_models.MODELS[name][0])
+    targets = ["c_attn", "c_fc"] if name == "gpt2" else ["q_proj", "v_proj", "up_proj"]
+    generator, places, tuned = torch.Generator().manual_seed(6), [], None
+    for i, dora in enumerate(kinds):
+        config = peft.LoraConfig(target_modules=targets, r=3, lora_alpha=5, use_dora=dora,
+                                 fan_in_fan_out=name == "gpt2")
+        model = cls.from_pretrained(folder / name, attn_implementation="eager")
+        one = peft.get_peft_model(model, config, adapter_name=f"a{i}")
+        for key, p in one.named_parameters():
+            if "lora_B" in key or "magnitude" in key:
+                with torch.no_grad():
+                    p.copy_(torch.randn(p.shape, generator=generator) * 0.3 + (p if "magnitude" in key else 0))
+        one.save_pretrained(folder / f"{name}-several")
+        places.append(folder / f"{name}-several" / f"a{i}")
+        if tuned is None:
+            tuned = one
+        else:
+            tuned.load_adapter(places[-1], adapter_name=f"a{i}")
+    tuned.base_model.set_adapter(["a0", "a1"])
+    ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
+    with torch.no_grad():
+        expected = tuned.eval()(ids).logits[0].numpy()
+    for model_path in (folder / name, folder / f"{name}.gguf"):
+        got = ours(model_path, folder / f"{name}.ids", "--adapter", places[0], "--adapter", places[1])
+        compare(f"{model_path.name} with two of PEFT's adapters, magnitudes {kinds}", expected, got)
 
 
 def edit(path, **changes):

@@ -136,6 +136,7 @@ def edits(chat_model):
     cases = [
         ("plain", "Hello", "Hello"),
         ("left and insert", "Helo\x1b[Dl", "Hello"),
+        ("an escape twice", "Helo\x1b\x1b[Dl", "Hello"),
         ("home, end", "ello\x01H\x05!", "Hello!"),
         ("home, end keys", "ello\x1b[HH\x1b[F!", "Hello!"),
         ("backspace over a character of two bytes", "Häx\x7f\x7fi", "Hi"),
