@@ -26,7 +26,7 @@ typedef struct tola_sampling {
     double top_p;              /* the fewest most likely ones whose probabilities reach it, at least one; 1: all */
     double min_p;              /* those at least this times as likely as the most likely; 0: all */
     double typical_p;          /* the fewest whose probabilities reach it, nearest to the entropy first; 1: all */
-    double repetition_penalty; /* logits of tokens in the window: divided by it where positive, else multiplied; 1: none */
+    double repetition_penalty; /* logits of tokens in the window, divided by it where positive, else multiplied */
     double frequency_penalty;  /* taken from the logit for each occurrence in the window; 0: none */
     double presence_penalty;   /* taken once from the logit of a token in the window; 0: none */
     uint32_t penalty_window;   /* the last N tokens, prompt included; 0: none, UINT32_MAX: all */

@@ -1145,7 +1145,9 @@ static void exclude_each_other(compiler *c, const one_of *o, size_t count) {
         for (size_t b = 0; b < count && ok(c); b++) {
             if (a == b || (b < a && !more_of(o, a) && !more_of(o, b))) continue; /* seen from the other side */
             if (excludes(c, o, a, b) || !ok(c)) continue;
-            if (keep_out(c, o, a, b) && (excludes(c, o, a, b) || (keep_objects(o, a) && excludes(c, o, a, b)))) continue;
+            bool apart = keep_out(c, o, a, b) && excludes(c, o, a, b);
+            if (!apart && more_of(o, a)) apart = keep_objects(o, a) && excludes(c, o, a, b);
+            if (apart) continue;
             char what[160];
             snprintf(what, sizeof what, "branches %zu and %zu may both hold, which a grammar cannot keep apart; "
                      "anyOf takes any of them", a < b ? a : b, a < b ? b : a);
