@@ -43,14 +43,21 @@ static tola_status in_place(const tola_checkpoint *ck, size_t tensor, tola_statu
 static tola_status no_numbers(const tola_checkpoint *ck, size_t tensor, tola_error *err) {
     tola_dtype dtype = (tola_dtype)tola_checkpoint_tensor(ck, tensor)->dtype;
     return in_place(ck, tensor,
-                    err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s holds no numbers to multiply with",
+                    err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s is no type that weights have",
                             tola_dtype_name(dtype)),
                     err);
+}
+
+/* Whole numbers are codes of a quantization that is not known here, or a mistake: never weights as they are. */
+static bool are_weights(tola_dtype dtype) {
+    const tola_dtype_kind kind = tola_dtype_get_kind(dtype);
+    return kind == TOLA_KIND_FLOAT || kind == TOLA_KIND_BLOCK;
 }
 
 tola_status model_read_f32(const tola_checkpoint *ck, size_t tensor, float *dst, tola_error *err) {
     const tola_tensor_info *t = tola_checkpoint_tensor(ck, tensor);
     tola_view view = { 0 };
+    if (!are_weights((tola_dtype)t->dtype)) return no_numbers(ck, tensor, err);
     TRY(tola_checkpoint_acquire(ck, tensor, &view, err));
     tola_status status = codec_convert((tola_dtype)t->dtype, TOLA_DTYPE_F32, view.data, dst, (size_t)t->elements,
                                        TOLA_OVERFLOW_IEEE, NULL);
@@ -62,6 +69,7 @@ tola_status model_read_range(const tola_checkpoint *ck, size_t tensor, uint64_t 
                              tola_error *err) {
     const tola_tensor_info *t = tola_checkpoint_tensor(ck, tensor);
     tola_dtype dtype = (tola_dtype)t->dtype;
+    if (!are_weights(dtype)) return no_numbers(ck, tensor, err);
     const uint64_t unit = tola_dtype_block_elements(dtype), unit_bytes = tola_dtype_block_bytes(dtype);
     uint64_t begin = first / unit * unit, end = (first + count + unit - 1) / unit * unit;
     uint64_t most = end - begin < READ_ELEMENTS ? end - begin : READ_ELEMENTS;

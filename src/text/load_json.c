@@ -4,6 +4,7 @@
 #include "text/tokenizer.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -290,7 +291,9 @@ static tola_status read_pieces(tola_tokenizer *t, const tola_value *vocab, doubl
         if (text.kind != TOLA_VALUE_STRING)
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "piece %zu of the vocabulary has no text", i);
         TRY(tk_set_token(t, i, text.as.string.data, text.as.string.length, err));
-        scores[i] = tola_value_f64(&score, 0);
+        scores[i] = tola_value_f64(&score, NAN);
+        if (isnan(scores[i]))
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the score of token %zu is no number", i);
     }
     return TOLA_OK;
 }
@@ -343,6 +346,8 @@ static tola_status read_merge(tola_tokenizer *t, tola_string left, tola_string r
 
 tola_status tk_load_merges(tola_tokenizer *t, const tola_value *merges, tola_error *err) {
     size_t count = length_of(merges);
+    if (!merges || merges->kind != TOLA_VALUE_ARRAY)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "there is no list of merges");
     if (!t->table.slots) TRY(index_spellings(t, err));
     TRY(tk_merges_init(t, count, err));
     for (size_t i = 0; i < count; i++) {

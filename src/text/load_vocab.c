@@ -6,6 +6,7 @@
 #include "text/tokenizer.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -410,6 +411,8 @@ static tola_status gguf_types(tola_tokenizer *t, const tola_value *m, uint8_t **
     if (!types) return err_nomem(err, "reading the vocabulary");
     for (size_t i = 0; i < t->count; i++) {
         tola_value v = tola_value_at(list, i);
+        if (list && v.kind != TOLA_VALUE_UINT && v.kind != TOLA_VALUE_INT)
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tokenizer.ggml.token_type: entry %zu is no number", i);
         uint64_t type = tola_value_u64(&v, PIECE_NORMAL);
         types[i] = type >= PIECE_NORMAL && type <= PIECE_BYTE ? (uint8_t)type : PIECE_NORMAL;
     }
@@ -425,7 +428,9 @@ static tola_status gguf_pieces(tola_tokenizer *t, const tola_value *m, bool unig
     if (!scores) return err_nomem(err, "reading the vocabulary");
     for (size_t i = 0; i < t->count; i++) {
         tola_value v = tola_value_at(list, i);
-        scores[i] = tola_value_f64(&v, 0);
+        scores[i] = tola_value_f64(&v, list ? NAN : 0);
+        if (isnan(scores[i]))
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "tokenizer.ggml.scores: entry %zu is no number", i);
     }
     TRY(gguf_types(t, m, &types, err));
     const tola_value *map = key(m, "precompiled_charsmap");

@@ -77,8 +77,18 @@ tola_status tk_use_gguf_ids(tola_tokenizer *t, const tola_value *metadata, tola_
         { "tokenizer.ggml.cls_token_id", TOLA_SPECIAL_CLS },
         { "tokenizer.ggml.mask_token_id", TOLA_SPECIAL_MASK },
     };
+    static const char *const flags[] = { "tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token" };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        const tola_value *flag = tola_value_get(metadata, flags[i]);
+        if (flag && flag->kind != TOLA_VALUE_BOOL)
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s is neither true nor false", flags[i]);
+    }
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        uint64_t id = tola_value_u64(tola_value_get(metadata, keys[i].key), UINT32_MAX);
+        const tola_value *v = tola_value_get(metadata, keys[i].key);
+        const bool none = v && v->kind == TOLA_VALUE_INT && v->as.i64 == -1; /* 0xffffffff with a sign */
+        if (v && !none && v->kind != TOLA_VALUE_UINT && (v->kind != TOLA_VALUE_INT || v->as.i64 < 0))
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s is no id of a token", keys[i].key);
+        uint64_t id = tola_value_u64(v, UINT32_MAX);
         if (id == UINT32_MAX) continue; /* none */
         if (id >= t->count)
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s is %" PRIu64 ", beyond the %" PRIu32 " tokens",
