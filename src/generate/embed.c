@@ -63,6 +63,9 @@ static tola_status choose(tola_embedder *e, const tola_embed_options *o, tola_er
                        "the pooling is of vectors of %u numbers, the model's have %u", m->width, info->width);
     const bool own = o->pooling != TOLA_POOLING_MODEL && o->normalize != TOLA_NORMALIZE_MODEL;
     if (m->refused[0] && !own) return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s", m->refused);
+    if (info->encoder && info->context && o->context > info->context)
+        return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET, "a context of %u tokens; the model has positions for %u",
+                       o->context, info->context);
     e->info.width = info->width;
     e->info.pooling = o->pooling != TOLA_POOLING_MODEL   ? o->pooling
                       : m->pooling != TOLA_POOLING_MODEL ? m->pooling

@@ -341,6 +341,11 @@ def prompts(folder):
                 before = 0 if inside else len(tokenizer.encode("the query: ").ids) - 1
                 compare_vectors(f"prompt, {how}, include_prompt {inside}: '{text[:20]}'", vector,
                                 pool(states[before:], how).numpy())
+    try:
+        tola("embed", where, "a", "--json", "--context", 129)
+        TALLY.check("a context beyond the positions is refused", False)
+    except common.Refused as why:
+        TALLY.check("a context beyond the positions is refused", "129" in str(why) and "128" in str(why), str(why))
     got = tola("embed", where, *TEXTS, "--json", "--prompt", "document")
     for text, vector in zip(TEXTS, got["embeddings"]):
         compare_vectors(f"another prompt: '{text[:20]}'", vector,
