@@ -217,7 +217,7 @@ def llama_perplexity(folder):
         TALLY.skip(f"llama-perplexity ended with {done.returncode} and no result")
         return
     got = tola("eval", "perplexity", model, folder / "text.txt", "-c", "128", "--kv-type", "f32", "--json")
-    close("llama-perplexity: perplexity", got["perplexity"], float(found.group(1)), 5e-5)  # its attention rounds
+    close("llama-perplexity: perplexity", got["perplexity"], float(found.group(1)), 2e-4)  # its attention rounds
     close("llama-perplexity: error", got["perplexity_error"], float(found.group(2)), 1e-4)
 
 
