@@ -86,9 +86,10 @@ static bool stands_alone(const char *text, size_t length, size_t begin, size_t e
     return true;
 }
 
-static size_t strip_left(const char *text, size_t from, size_t begin) {
+static size_t strip_left(const char *text, size_t taken, size_t begin) {
     size_t before;
-    while (begin > from && unicode_is_space(char_before(text, begin, &before))) begin = before;
+    if (begin < taken) return taken;
+    while (begin > taken && unicode_is_space(char_before(text, begin, &before))) begin = before;
     return begin;
 }
 
@@ -127,10 +128,10 @@ static const tk_added *match_at(const tk_trie *trie, const tola_tokenizer *t, co
     return best;
 }
 
-bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length, size_t from,
-                  const tk_runs *plain, size_t *begin, size_t *end, const tk_added **token) {
+bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length, size_t taken,
+                  size_t *from, const tk_runs *plain, size_t *begin, size_t *end, const tk_added **token) {
     if (trie->count <= 1) return false;
-    for (size_t at = from; at < length; at++) {
+    for (size_t at = *from; at < length; at++) {
         if (!trie->starts[(uint8_t)text[at]]) continue;
         const tk_added *a = match_at(trie, t, text, length, at, plain);
         if (!a) continue;
@@ -138,8 +139,13 @@ bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text
             at += a->length - 1;
             continue;
         }
-        *begin = a->left_strip ? strip_left(text, from, at) : at;
-        *end = a->right_strip ? strip_right(text, length, at + a->length) : at + a->length;
+        *begin = a->left_strip ? strip_left(text, taken, at) : at;
+        *from = at + a->length;
+        *end = a->right_strip ? strip_right(text, length, *from) : *from;
+        if (*begin >= *end) { /* all of it was taken by the one before */
+            at = *from - 1;
+            continue;
+        }
         *token = a;
         return true;
     }

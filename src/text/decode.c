@@ -65,7 +65,7 @@ static tola_status replace_pattern(const tk_decode *d, const char *text, size_t 
     return status;
 }
 
-/* Runs of byte tokens become text where they are valid UTF-8, else one U+FFFD a byte. */
+/* Runs of byte tokens become text where they are valid UTF-8, else one token U+FFFD a byte. */
 static bool byte_fallback(const strings *in, strings *out) {
     for (size_t i = 0; i < in->count;) {
         size_t n;
@@ -85,7 +85,9 @@ static bool byte_fallback(const strings *in, strings *out) {
         if (out->bytes.failed) return false;
         if (!utf8_valid((const char *)out->bytes.data + begin, out->bytes.length - begin)) {
             out->bytes.length = begin;
-            for (size_t k = first; k < i; k++) buf_append(&out->bytes, "\xef\xbf\xbd", 3);
+            for (size_t k = first; k < i; k++)
+                if (!put_string(out, "\xef\xbf\xbd", 3)) return false;
+            continue;
         }
         if (!close_string(out)) return false;
     }
@@ -148,6 +150,26 @@ static bool wordpiece(const tk_decode *d, bool first, const char *text, size_t l
     return good;
 }
 
+/* Of equal tokens in a row one stays, without what stands for nothing (Graves et al. 2006). */
+static bool ctc(const tk_decode *d, const strings *in, strings *out) {
+    for (size_t i = 0; i < in->count; i++) {
+        size_t n, before = 0;
+        const char *text = at(in, i, &n), *last = i ? at(in, i - 1, &before) : "";
+        if (i && n == before && memcmp(text, last, n) == 0) continue;
+        buf piece;
+        buf_init(&piece, 0);
+        tk_replace(text, n, d->text, (tola_string){ "", 0 }, &piece);
+        bool good = !d->cleanup || clean_up(&piece);
+        size_t start = out->bytes.length;
+        tola_string space = d->cleanup ? d->to : (tola_string){ "", 0 };
+        tk_replace((const char *)piece.data, piece.length, space, (tola_string){ " ", 1 }, &out->bytes);
+        good = good && !piece.failed;
+        buf_free(&piece);
+        if (!good || (out->bytes.length > start && !close_string(out))) return false;
+    }
+    return !out->bytes.failed;
+}
+
 static void suffix(const tk_decode *d, bool last, const char *text, size_t length, buf *out) {
     tola_string to = { " ", last ? 0 : 1 };
     tk_replace(text, length, d->text, to, out);
@@ -185,6 +207,7 @@ tola_status tk_decode_one(const tk_decode *d, bool first, bool last, const char 
 
 static tola_status decode_step(const tk_decode *d, const strings *in, strings *out, tola_error *err) {
     if (d->kind == TK_DECODE_BYTE_FALLBACK) return byte_fallback(in, out) ? TOLA_OK : err_nomem(err, "detokenizing");
+    if (d->kind == TK_DECODE_CTC) return ctc(d, in, out) ? TOLA_OK : err_nomem(err, "detokenizing");
     bool fuse = d->kind == TK_DECODE_FUSE || d->kind == TK_DECODE_BYTES;
     for (size_t i = 0; i < in->count; i++) {
         size_t n;

@@ -202,6 +202,16 @@ static tola_status add_split(tola_tokenizer *t, const tola_value *step, tola_err
     return TOLA_OK;
 }
 
+/* Pieces of so many characters; the last one may be shorter. */
+static tola_status add_fixed(tola_tokenizer *t, const tola_value *step, tola_error *err) {
+    char pattern[32];
+    uint64_t length = tola_value_u64(get(step, "length"), 5);
+    if (length == 0 || length > 10000)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "a FixedLength of %" PRIu64 " characters", length);
+    snprintf(pattern, sizeof pattern, "(?m:.{1,%" PRIu64 "})", length);
+    return put_split(t, pattern, TK_ISOLATED, false, err);
+}
+
 static tola_status add_pre(tola_tokenizer *t, const tola_value *step, tola_error *err) {
     TRY(room(t, &t->pres, t->pre_count, sizeof *t->pres, err));
     if (is(step, "ByteLevel")) return add_byte_level(t, step, err);
@@ -219,6 +229,7 @@ static tola_status add_pre(tola_tokenizer *t, const tola_value *step, tola_error
         return put_split(t, PUNCTUATION, (tk_behavior)behavior, false, err);
     }
     if (is(step, "BertPreTokenizer")) return tk_bert_words(t, err);
+    if (is(step, "FixedLength")) return add_fixed(t, step, err);
     if (is(step, "CharDelimiterSplit")) {
         tk_pre p = { .kind = TK_SPLIT, .behavior = TK_REMOVED };
         TRY(get_text(t, step, "delimiter", &p.literal, err));
@@ -241,6 +252,11 @@ static tola_status add_decode(tola_tokenizer *t, const tola_value *step, tola_er
         d.kind = TK_DECODE_WORDPIECE;
         d.cleanup = get_bool(step, "cleanup", true);
         TRY(get_text(t, step, "prefix", &d.text, err));
+    } else if (is(step, "CTC")) {
+        d.kind = TK_DECODE_CTC;
+        d.cleanup = get_bool(step, "cleanup", true);
+        TRY(get_text(t, step, "pad_token", &d.text, err));
+        TRY(get_text(t, step, "word_delimiter_token", &d.to, err));
     } else if (is(step, "BPEDecoder")) {
         d.kind = TK_DECODE_SUFFIX;
         TRY(get_text(t, step, "suffix", &d.text, err));
@@ -408,6 +424,16 @@ static tola_status find_unknown(tola_tokenizer *t, const tola_value *model, tola
     return TOLA_OK;
 }
 
+/* Words are bytes where every token is a spelling of them; elsewhere they are spelled in GPT-2's characters, too. */
+static void settle_bytes(tola_tokenizer *t) {
+    tk_model *m = &t->model;
+    m->bytes = m->bytes && m->kind == TK_BPE && !m->byte_fallback && !m->prefix.length && !m->suffix.length;
+    /* What may put other characters among the spelled bytes. */
+    for (size_t i = 0; i < t->pre_count; i++)
+        if (t->pres[i].kind == TK_METASPACE) m->bytes = false;
+    if (m->spelled && t->normals[t->normal_count - 1].kind != TK_NORMAL_BYTES) m->bytes = false;
+}
+
 static tola_status read_model(tola_tokenizer *t, const tola_value *model, const tola_value *added, tola_error *err) {
     tk_model *m = &t->model;
     const tola_value *vocab = get(model, "vocab");
@@ -486,7 +512,7 @@ static tola_status read_template(tola_tokenizer *t, const tola_value *step, tola
     return TOLA_OK;
 }
 
-static tola_status add_post(tola_tokenizer *t, const tola_value *step, tola_error *err) {
+static tola_status put_processor(tola_tokenizer *t, const tola_value *step, tola_error *err) {
     if (is(step, "ByteLevel")) return TOLA_OK; /* moves offsets only */
     if (is(step, "TemplateProcessing")) return read_template(t, step, err);
     if (is(step, "BertProcessing") || is(step, "RobertaProcessing")) {
@@ -495,6 +521,20 @@ static tola_status add_post(tola_tokenizer *t, const tola_value *step, tola_erro
         return put_around(t, true, tola_value_u64(&sep, UINT64_MAX), err);
     }
     return unknown(err, "post-processor", step);
+}
+
+/* What a processor puts before a text goes before that of the processors before it. */
+static tola_status add_post(tola_tokenizer *t, const tola_value *step, tola_error *err) {
+    const size_t old = t->before_count;
+    uint32_t earlier[TK_MAX_STEPS];
+    if (old) memcpy(earlier, t->before, old * sizeof *earlier);
+    TRY(put_processor(t, step, err));
+    const size_t added = t->before_count - old;
+    if (old && added) {
+        memmove(t->before, t->before + old, added * sizeof *earlier);
+        memcpy(t->before + added, earlier, old * sizeof *earlier);
+    }
+    return TOLA_OK;
 }
 
 tola_status tk_load_steps(tola_tokenizer *t, const tola_value *json, tola_error *err) {
@@ -509,6 +549,7 @@ tola_status tk_load_json(tola_tokenizer *t, const tola_value *json, tola_error *
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "this is no tokenizer.json: it has no model");
     TRY(tk_load_steps(t, json, err));
     TRY(read_model(t, get(json, "model"), added, err));
+    settle_bytes(t);
     TRY(read_added(t, added, err));
     TRY(each_step(t, get(json, "post_processor"), "processors", 0, add_post, err));
     return tk_finish(t, err);

@@ -269,54 +269,69 @@ static bool add_symbol(struct tk_symbols *s, uint32_t id, size_t begin, size_t l
     return true;
 }
 
-/* The id of a character as it stands in a word: with the prefix of continuing ones and the suffix of the last. */
-static uint32_t spelled_id(const tola_tokenizer *t, const char *text, size_t length, bool first, bool last) {
-    const tk_model *m = &t->model;
-    bool prefix = !first && m->prefix.length, suffix = last && m->suffix.length;
-    if (!prefix && !suffix) return token_table_find(&t->model_table, text, length);
-    char spelled[256];
+#define SPELLED_MOST 256
+
+/* A character as it stands in a word: with the prefix of continuing ones and the suffix of the last. Its bytes in
+ * `spelled`; 0 where there are too many. */
+static size_t spell(const tk_model *m, const char *text, size_t length, bool first, bool last,
+                    char spelled[SPELLED_MOST]) {
     size_t n = 0;
-    if (m->prefix.length + length + m->suffix.length > sizeof spelled) return TOLA_NO_TOKEN;
-    if (prefix) memcpy(spelled, m->prefix.data, n = m->prefix.length);
+    if (m->prefix.length + length + m->suffix.length > SPELLED_MOST) return 0;
+    if (!first) memcpy(spelled, m->prefix.data, n = m->prefix.length);
     memcpy(spelled + n, text, length);
     n += length;
-    if (suffix) memcpy(spelled + n, m->suffix.data, m->suffix.length), n += m->suffix.length;
-    return token_table_find(&t->model_table, spelled, n);
+    if (last) memcpy(spelled + n, m->suffix.data, m->suffix.length), n += m->suffix.length;
+    return n;
 }
 
-/* A character that no token spells: its bytes where there are tokens for them, else the unknown token. */
-static tola_status add_unknown(const tola_tokenizer *t, struct tk_symbols *s, const char *word, size_t at, size_t n,
-                               tola_error *err) {
-    const tk_model *m = &t->model;
+/* Unknown characters that are not among the symbols yet. */
+typedef struct waiting {
+    size_t begin, length; /* 0: none */
+} waiting;
+
+static tola_status put_unknown(const tk_model *m, struct tk_symbols *s, waiting *u, tola_error *err) {
+    bool good = u->length == 0 || add_symbol(s, m->unk, u->begin, u->length);
+    u->length = 0;
+    return good ? TOLA_OK : err_nomem(err, "tokenizing");
+}
+
+/* A character that no token spells: the bytes of its spelling where there are tokens for them, else the unknown token.
+ * That one waits until a known character comes, also behind bytes, as in tokenizers. */
+static tola_status add_unknown(const tk_model *m, struct tk_symbols *s, const char *spelled, size_t length, size_t at,
+                               size_t n, waiting *u, tola_error *err) {
     if (m->byte_fallback) {
-        bool all = true;
-        for (size_t i = 0; i < n; i++) all = all && m->byte_ids[(uint8_t)word[at + i]] != TOLA_NO_TOKEN;
-        for (size_t i = 0; i < n && all; i++)
-            if (!add_symbol(s, m->byte_ids[(uint8_t)word[at + i]], at + i, 1)) return err_nomem(err, "tokenizing");
+        bool all = length > 0;
+        for (size_t i = 0; i < length; i++) all = all && m->byte_ids[(uint8_t)spelled[i]] != TOLA_NO_TOKEN;
+        for (size_t i = 0; i < length && all; i++)
+            if (!add_symbol(s, m->byte_ids[(uint8_t)spelled[i]], at, 1)) return err_nomem(err, "tokenizing");
         if (all) return TOLA_OK;
     }
     if (m->unk == TOLA_NO_TOKEN) return TOLA_OK; /* dropped */
-    if (m->fuse_unk && s->count && s->symbols[s->count - 1].id == m->unk &&
-        s->symbols[s->count - 1].begin + s->symbols[s->count - 1].length == at) {
-        s->symbols[s->count - 1].length += (uint32_t)n;
-        return TOLA_OK;
-    }
-    return add_symbol(s, m->unk, at, n) ? TOLA_OK : err_nomem(err, "tokenizing");
+    if (!m->fuse_unk) TRY(put_unknown(m, s, u, err));
+    if (u->length == 0) u->begin = at;
+    u->length += n;
+    return TOLA_OK;
 }
 
 static tola_status bpe_by_ranks(const tola_tokenizer *t, struct tk_symbols *s, const char *word, size_t length,
                                 tk_ids *out, tola_error *err) {
+    const tk_model *m = &t->model;
+    waiting u = { 0, 0 };
     s->count = 0;
     for (size_t i = 0; i < length;) {
-        size_t n = t->model.bytes ? 1 : utf8_bytes(word[i]);
-        uint32_t id = spelled_id(t, word + i, n, i == 0, i + n == length);
+        size_t n = m->bytes ? 1 : utf8_bytes(word[i]);
+        char spelled[SPELLED_MOST];
+        size_t bytes = spell(m, word + i, n, i == 0, i + n == length, spelled);
+        uint32_t id = token_table_find(&t->model_table, spelled, bytes);
         if (id != TOLA_NO_TOKEN) {
+            TRY(put_unknown(m, s, &u, err));
             if (!add_symbol(s, id, i, n)) return err_nomem(err, "tokenizing");
         } else {
-            TRY(add_unknown(t, s, word, i, n, err));
+            TRY(add_unknown(m, s, spelled, bytes, i, n, &u, err));
         }
         i += n;
     }
+    TRY(put_unknown(m, s, &u, err));
     if (s->count == 0) return TOLA_OK;
     s->symbols[s->count - 1].after = -1;
     TRY(join_pairs(t, s, word, err));

@@ -158,14 +158,15 @@ static tola_status replace(const tk_normal *r, const char *text, size_t length, 
     regex_match *m = regex_match_new(r->pattern);
     if (!m) return err_nomem(err, "normalizing text");
     tola_status status = TOLA_OK;
+    size_t last = SIZE_MAX; /* the end of the match before: an empty one does not follow at once */
     for (size_t from = 0; from <= length;) {
         bool found;
         size_t begin, end;
         status = regex_next(r->pattern, m, text, length, from, &found, &begin, &end, err);
         if (status != TOLA_OK || !found) break;
         buf_append(out, text + at, begin - at);
-        buf_append(out, r->to.data, r->to.length);
-        at = end;
+        if (end > begin || begin != last) buf_append(out, r->to.data, r->to.length);
+        at = last = end;
         from = end > begin ? end : end < length ? end + utf8_bytes(text[end]) : length + 1;
     }
     regex_match_free(m);

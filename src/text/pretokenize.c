@@ -52,7 +52,7 @@ int tk_byte_of_char(uint32_t c) {
 }
 
 static tola_status emit(const cutter *c, bool spelled, const char *text, size_t length, tola_error *err) {
-    if (!spelled) return c->word(c->user, text, length, err);
+    if (!spelled || !c->t->model.bytes) return c->word(c->user, text, length, err);
     buf bytes;
     buf_init(&bytes, 0);
     for (size_t i = 0; i < length;) {
@@ -105,7 +105,6 @@ static tola_status cut_isolated(const cutter *c, size_t step, bool spelled, cons
 }
 
 static bool add_piece(pieces *p, size_t begin, size_t end, bool match) {
-    if (begin == end) return true;
     if (!mem_grow(&p->items, &p->cap, p->count + 1, sizeof *p->items)) return false;
     p->items[p->count++] = (piece){ begin, end, match };
     return true;
@@ -114,18 +113,19 @@ static bool add_piece(pieces *p, size_t begin, size_t end, bool match) {
 static tola_status list_pieces(const cutter *c, size_t step, const char *text, size_t length, pieces *p,
                                tola_error *err) {
     bool invert = c->t->pres[step].invert;
-    size_t at = 0, from = 0;
+    size_t at = 0, from = 0, last = SIZE_MAX;
     while (from <= length) {
         bool found;
         size_t begin = length, end = length;
         TRY(next_match(c, step, text, length, from, &found, &begin, &end, err));
         if (!found) break;
-        if (!add_piece(p, at, begin, invert) || !add_piece(p, begin, end, !invert))
+        bool taken = end > begin || begin != last; /* an empty match keeps what is around it apart */
+        if ((begin > at && !add_piece(p, at, begin, invert)) || (taken && !add_piece(p, begin, end, !invert)))
             return err_nomem(err, "cutting text");
-        at = end;
+        at = last = end;
         from = end > begin ? end : end < length ? end + utf8_bytes(text[end]) : length + 1;
     }
-    return add_piece(p, at, length, invert) ? TOLA_OK : err_nomem(err, "cutting text");
+    return at == length || add_piece(p, at, length, invert) ? TOLA_OK : err_nomem(err, "cutting text");
 }
 
 /* Joins pieces in place as the behaviour says. */
@@ -227,7 +227,7 @@ static tola_status cut_bytes(const cutter *c, size_t step, const char *text, siz
     tola_status status;
     if (own.failed)
         status = err_nomem(err, "cutting text");
-    else if (step + 1 < c->t->pre_count)
+    else if (step + 1 < c->t->pre_count || !c->t->model.bytes)
         status = cut_bytes_and_go_on(c, step, text, length, first, err);
     else if (p->pattern)
         status = cut_isolated(c, step, false, text, length, first, true, true, err);

@@ -426,7 +426,7 @@ static size_t step_back(const char *text, size_t at) {
 
 static bool asserted(const regex *r, assert_kind kind, const char *text, size_t length, size_t at) {
     switch (kind) {
-    case ASSERT_LINE_BEGIN: return at == 0 || text[at - 1] == '\n';
+    case ASSERT_LINE_BEGIN: return at == 0 || (at < length && text[at - 1] == '\n');
     case ASSERT_LINE_END: return at == length || text[at] == '\n';
     case ASSERT_BEGIN: return at == 0;
     case ASSERT_END: return at == length;

@@ -27,7 +27,8 @@ static bool is_local(const tola_tokenizer *t) {
     for (size_t i = 0; i < t->decode_count; i++) {
         const tk_decode *d = &t->decodes[i];
         bool strip = d->kind == TK_DECODE_STRIP && d->stop == 0 && d->text.length == 1 && !stripped;
-        if (d->kind == TK_DECODE_SUFFIX || (bytes && !joined && d->kind != TK_DECODE_FUSE)) return false;
+        if (d->kind == TK_DECODE_SUFFIX || d->kind == TK_DECODE_CTC || (bytes && !joined && d->kind != TK_DECODE_FUSE))
+            return false;
         if (joined && !strip && d->kind != TK_DECODE_FUSE) return false;
         stripped = stripped || (joined && strip);
         bytes = bytes || d->kind == TK_DECODE_BYTE_FALLBACK;

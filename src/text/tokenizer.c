@@ -203,10 +203,11 @@ static tola_status put_id(encoder *e, uint32_t id, tola_error *err) {
 /* Normalized text: the added tokens that are looked for here, and words between them. */
 static tola_status encode_normalized(encoder *e, const char *text, size_t length, const tk_runs *plain, bool first,
                                      tola_error *err) {
-    size_t at = 0, begin, end;
+    size_t at = 0, from = 0, begin, end;
     const tk_added *a;
-    while (tk_trie_find(e->t->normalized, e->t, text, length, at, plain, &begin, &end, &a)) {
-        TRY(tk_pretokenize(e->t, &e->scratch, text + at, begin - at, first && at == 0, take_word, e, err));
+    while (tk_trie_find(e->t->normalized, e->t, text, length, at, &from, plain, &begin, &end, &a)) {
+        if (begin > at)
+            TRY(tk_pretokenize(e->t, &e->scratch, text + at, begin - at, first && at == 0, take_word, e, err));
         TRY(put_id(e, a->id, err));
         at = end;
     }
@@ -231,10 +232,10 @@ static tola_status encode_piece(encoder *e, const char *text, size_t at, size_t 
 }
 
 static tola_status encode_text(encoder *e, const char *text, size_t length, tola_error *err) {
-    size_t at = 0, begin, end;
+    size_t at = 0, from = 0, begin, end;
     const tk_added *a;
-    while (tk_trie_find(e->t->raw, e->t, text, length, at, &e->plain, &begin, &end, &a)) {
-        TRY(encode_piece(e, text, at, begin, err));
+    while (tk_trie_find(e->t->raw, e->t, text, length, at, &from, &e->plain, &begin, &end, &a)) {
+        if (begin > at) TRY(encode_piece(e, text, at, begin, err));
         TRY(put_id(e, a->id, err));
         at = end;
     }

@@ -75,15 +75,17 @@ typedef enum tk_decode_kind {
     TK_DECODE_FUSE,
     TK_DECODE_STRIP,
     TK_DECODE_REPLACE,
+    TK_DECODE_CTC,
     TK_DECODE_PIECES
 } tk_decode_kind;
 
 typedef struct tk_decode {
     uint8_t kind;
-    tola_string text, to; /* prefix, suffix, replacement, what is stripped; REPLACE: literal `text` becomes `to` */
+    tola_string text, to; /* prefix, suffix, replacement, what is stripped; REPLACE: literal `text` becomes `to`; CTC:
+                         * what stands for nothing, what stands between words */
     regex *pattern;       /* REPLACE; NULL: literal */
     uint32_t start, stop; /* STRIP */
-    bool cleanup;         /* WORDPIECE */
+    bool cleanup;         /* WORDPIECE, CTC */
     bool drop_first;      /* METASPACE, PIECES: the space before the first */
     bool drop_all;        /* PIECES: all spaces before the first */
 } tk_decode;
@@ -257,10 +259,11 @@ typedef struct tk_runs {
 } tk_runs;
 /* Does [begin, end) touch one? */
 bool tk_runs_touch(const tk_runs *r, size_t begin, size_t end);
-/* The first added token in text[from, length), leftmost and longest, no special one that touches `plain`; false where
- * there is none. [*begin, *end) is what it covers with the spaces that it strips. */
-bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length, size_t from,
-                  const tk_runs *plain, size_t *begin, size_t *end, const tk_added **token);
+/* The first added token in text[*from, length), leftmost and longest, no special one that touches `plain`; false where
+ * there is none. [*begin, *end) is what it covers with the spaces that it strips, those before `taken` left out; *from
+ * becomes the end of the token alone: the spaces behind it are stripped, but another token may lie in them. */
+bool tk_trie_find(const tk_trie *trie, const tola_tokenizer *t, const char *text, size_t length, size_t taken,
+                  size_t *from, const tk_runs *plain, size_t *begin, size_t *end, const tk_added **token);
 
 /* precompiled_charsmap of SentencePiece; copied into the arena. NULL where it is damaged. */
 const charsmap *charsmap_parse(const void *data, size_t bytes, arena *a);

@@ -107,6 +107,7 @@ def hugging_face():
         got = ids_of(path, "a text", "--special")
         TALLY.equal(f"{name} --special", got, reference.encode("a text").ids)
     made(tokenizers)
+    odd(tokenizers)
     patterns(tokenizers)
 
 
@@ -255,6 +256,65 @@ def made(tokenizers):
                 lambda ids: t.decode(ids, skip_special_tokens=False), texts=SOME)
         for text in ("a <x> b lamb lambs HATTER hatter<x>", "", " ", "<s></s>"):
             TALLY.equal(f"{name}: '{text}'", ids_of(path, text, "--special"), t.encode(text).ids)
+
+
+def odd(tokenizers):
+    """Steps in combinations that no published tokenizer has, each of which was wrong once."""
+    from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+    if not wanted("odd"):
+        return
+    letters = [chr(c) for c in range(0x21, 0x7f)] + ["\u00e9", "\u2581", "ab", "bc"]
+    ids = lambda words: {w: i for i, w in enumerate(dict.fromkeys(words))}
+    bpe = lambda words=(), **kw: models.BPE(vocab=ids(["<unk>", *letters, *words]), merges=[("a", "b")], **kw)
+    some_bytes = [f"<0x{b:02X}>" for b in range(256) if b not in (0x9f, 0xe3)]
+    affixed = models.BPE(vocab=ids(["<unk>", "a", "b", "##a", "##b", "##a$", "##b$", "a$"] + some_bytes), merges=[],
+                         byte_fallback=True, continuing_subword_prefix="##", end_of_word_suffix="$", unk_token="<unk>")
+    unigram = models.Unigram([("<unk>", 0.0), ("a", -1.0), ("\u00c3", -2.0), ("\u0120", -2.0)], 0)
+    spelled = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bert = processors.BertProcessing(("a", 1), ("b", 2))
+    around = processors.TemplateProcessing(single="a $A b c", pair="$A $B", special_tokens=[("a", 3), ("b", 4), ("c", 5)])
+    cases = {  # name: model, normalizer, pre-tokenizer, decoder, post-processor, added tokens
+        "blanks taken by the token before": (bpe(), None, None, None, None, [
+            AddedToken("<x>", rstrip=True, normalized=False), AddedToken("  ", normalized=False)]),
+        "one blank, both sides": (bpe(), None, None, None, None, [
+            AddedToken(" ", lstrip=True, rstrip=True, normalized=False)]),
+        "bytes of affixes": (affixed, None, pre_tokenizers.Whitespace(), None, None, []),
+        "unknown before bytes": (bpe(some_bytes, byte_fallback=True, unk_token="<unk>", fuse_unk=True), None, None, None,
+                                 None, []),
+        "unigram of cut characters": (unigram, None, pre_tokenizers.Sequence([
+            spelled, pre_tokenizers.Split(Regex("."), "isolated")]), None, None, []),
+        "spelled, then marked": (bpe(["\u0120", "\u00c3"], unk_token="<unk>"), None, pre_tokenizers.Sequence([
+            spelled, pre_tokenizers.Metaspace(prepend_scheme="always")]), None, None, []),
+        "marked after spelling": (bpe(["\u0120"]), normalizers.Sequence([normalizers.ByteLevel(), normalizers.Prepend("\u2581")]),
+                                  None, None, None, []),
+        "processors around processors": (bpe(), None, None, None, processors.Sequence([bert, around]), []),
+        "pieces of a length": (bpe(unk_token="<unk>"), None, pre_tokenizers.Sequence([
+            pre_tokenizers.FixedLength(3), pre_tokenizers.Metaspace(prepend_scheme="always")]), None, None, []),
+        "empty matches, joined": (models.WordLevel(ids(["[UNK]", "ab"]), "[UNK]"), None,
+                                  pre_tokenizers.Split(Regex("^"), "contiguous"), None, None, []),
+        "empty matches, replaced": (bpe(), normalizers.Replace(Regex("x*"), "-"), None,
+                                    decoders.Sequence([decoders.Replace(Regex("a*"), "+"), decoders.Fuse()]), None, []),
+        "lines begin": (bpe(), normalizers.Replace(Regex("^"), ">"), None, None, None, []),
+        "broken bytes are tokens": (bpe(some_bytes, byte_fallback=True), None, None, decoders.Sequence([
+            decoders.ByteFallback(), decoders.WordPiece("##", False)]), None, []),
+    }
+    for clean in (False, True):
+        cases[f"CTC {clean}"] = (bpe(["<pad>"]), None, None, decoders.CTC("<pad>", "|", clean), None, [])
+    path = pathlib.Path(SCRATCH.name) / "tokenizer.json"
+    texts = ["ab <x>   <x>  ab  ", "  a b<x> ", "aab\u00e9b \u00e3\u3042b\U0001f600a", "axxb\nab\n\nab\n", "'x'|ab|", "", " "]
+    for name, (model, normalizer, pre, decoder, post, added) in cases.items():
+        t = tokenizers.Tokenizer(model)
+        for step, value in (("normalizer", normalizer), ("pre_tokenizer", pre), ("decoder", decoder), ("post_processor", post)):
+            if value:
+                setattr(t, step, value)
+        t.add_tokens(added)
+        t.save(str(path))
+        size = t.get_vocab_size()
+        for text in texts:
+            TALLY.equal(f"odd: {name}: {text!r}", ids_of(path, text, "--special"), t.encode(text).ids)
+        for seed in range(12 if decoder else 0):
+            some = [(seed * 7919 + i * i * 31 // 3) % size for i in range(1 + seed)]
+            TALLY.equal(f"odd: {name}: {some}", text_of(path, some, "--special"), t.decode(some, skip_special_tokens=False))
 
 
 PATTERNS = [
