@@ -10,6 +10,7 @@
 #include "base/text.h"
 
 bool choice_next_line(const char *text, size_t length, size_t *at, uint64_t *number, const char **line, size_t *bytes) {
+    if (*at == 0 && length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) *at = 3; /* a byte order mark */
     while (*at < length) {
         const char *begin = text + *at, *end = memchr(begin, '\n', length - *at);
         size_t n = end ? (size_t)(end - begin) : length - *at;

@@ -51,6 +51,7 @@ $ cat > edit.py <<'EOP'
 $ python3 edit.py 't["model"]["merges"] = "x"'; tola tokenize m a
 2> tola: *tokenizer.json: there is no list of merges (glob)
 [exit 2]
-$ python3 edit.py 't["model"] = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", "x"], ["a", -1]]}'; tola tokenize m a
+$ python3 edit.py 't["model"] = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", "x"], ["a", -1]]}'
+$ tola tokenize m a
 2> tola: *tokenizer.json: the score of token 0 is no number (glob)
 [exit 2]

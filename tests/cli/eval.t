@@ -126,6 +126,8 @@ $ tola eval choice "$FIXTURES/llama" questions.jsonl --limit 1 --json | grep -v 
     }
   ]
 }
+$ (printf '\357\273\277'; cat questions.jsonl) | tola eval choice "$FIXTURES/llama" - --json | grep -v '"seconds"' > with
+$ tola eval choice "$FIXTURES/llama" questions.jsonl --json | grep -v '"seconds"' | cmp - with
 $ echo '{"question": "a"' | tola eval choice "$FIXTURES/llama" -
 2> tola: stdin: line 1: JSON: expected ',' or '}', found the end
 [exit 2]
