@@ -63,7 +63,8 @@ typedef struct tola_model_info {
     bool encoder;       /* sees both ways: a text is read in one step */
     uint32_t layers, width;
     uint32_t vocabulary;   /* logits of a token */
-    uint32_t context;      /* positions it was made for; 0: it does not say */
+    uint32_t context;      /* positions it was made for as it was opened: LongRoPE without a context that asks for more
+                              has those of its short factors; 0: it does not say */
     uint64_t weight_bytes; /* of all weights */
     uint64_t active_bytes; /* of those that one token reads: of the experts the chosen ones, of the embedding a row */
     uint64_t made_bytes;   /* in memory of our own; the rest is mapped from the files and shared between processes */

@@ -126,7 +126,7 @@ static tola_status word_of(const char *said, const char *const *words, const cha
 static tola_status open_model(finetuning *f, tola_error *err) {
     const tola_finetune_options *o = f->o;
     TRY(model_open(f->path, &f->checkpoint, err));
-    TRY(model_describe(f->checkpoint, 0, &f->description, err));
+    TRY(model_describe(f->checkpoint, o->context, &f->description, err));
     const model_description *d = f->description;
     if (d->encoder)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "%s does not predict tokens: it cannot be fine-tuned",

@@ -323,6 +323,8 @@ static tola_status longrope(conf *c, rope_options *o) {
     TRY(factors_of(c, longer ? "rope_factors_long.weight" : "rope_factors_short.weight",
                    longer ? h->rope_long : h->rope_short, o->rotated / 2, &list));
     if (list == NULL) return FAIL(c, TOLA_E_FORMAT, "rope: longrope without factors");
+    /* the short factors are those of texts up to here: a longer one has to be asked for, it is another model */
+    if (!longer && o->original < c->d->context) c->d->context = (uint32_t)o->original;
     o->divisors = list;
     o->factor = o->factor > 0 ? o->factor : (double)h->context / (double)o->original;
     if (c->d->gguf) /* attn_factor is the magnitude itself */

@@ -302,6 +302,41 @@ static void test_contradictions(void **state) {
     }
 }
 
+/* LongRoPE's short factors end where its first training did; who asks for more gets the long ones and all positions. */
+static void test_longrope_context(void **state) {
+    (void)state;
+    static const setting change = {
+        "rope_scaling", "{\"rope_type\":\"longrope\",\"short_factor\":[1.0,1.0],\"long_factor\":[2.0,4.0],"
+                        "\"original_max_position_embeddings\":8}"
+    };
+    static const struct {
+        size_t asked;
+        uint32_t context;
+        float last;
+    } cases[] = { { 0, 8, 1 }, { 8, 8, 1 }, { 9, 0, 4 } };
+    char config[2000];
+    const char *folder = unit_folder();
+    make_config(&change, 1, config, sizeof config);
+    write_model(folder, plain_tensors, COUNT(plain_tensors), config, "config.json");
+    float first = 0;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        tola_error err = TOLA_ERROR_INIT;
+        tola_checkpoint *ck;
+        model_description *d;
+        assert_int_equal(model_open(folder, &ck, &err), TOLA_OK);
+        if (model_describe(ck, cases[i].asked, &d, &err) != TOLA_OK) fail_msg("%s", err.message);
+        if (cases[i].context != 0)
+            assert_int_equal(d->context, cases[i].context);
+        else
+            assert_true(d->context > 9);
+        if (i == 0) first = d->rope[0].frequency[1];
+        assert_true(fabsf(d->rope[0].frequency[1] * cases[i].last - first) <= 1e-6f * first);
+        model_description_free(d);
+        tola_checkpoint_close(ck);
+    }
+    unit_remove(folder);
+}
+
 /* What runs from either layout is not thereby converted. */
 static void test_not_converted(void **state) {
     (void)state;
@@ -578,6 +613,7 @@ static void test_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),    cmocka_unit_test(test_contradictions), cmocka_unit_test(test_left_over),
+        cmocka_unit_test(test_longrope_context),
         cmocka_unit_test(test_not_converted),
         cmocka_unit_test(test_adapters),  cmocka_unit_test(test_rope),           cmocka_unit_test(test_memory),
         cmocka_unit_test(test_masters),   cmocka_unit_test(test_some_masters),
