@@ -12,6 +12,7 @@
 
 #define MAX_PROMPT (1u << 30)  /* bytes; no context takes as much */
 #define MAX_GRAMMAR (16u << 20)
+#define MAX_DRAFT_TOKENS 65535 /* with the one before them, as many as a session gives rows for */
 
 /* ---- options ---- */
 
@@ -112,6 +113,9 @@ int run_check_counts(const run_settings *s) {
                    { "lookup", s->lookup }, { "draft-tokens", s->draft_tokens } };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (check_range(counts[i].name, counts[i].value) != CLI_YES) return CLI_ERROR;
+    if (s->draft_tokens > MAX_DRAFT_TOKENS)
+        return cli_fail("--draft-tokens: %llu is too large, the largest is %d", (unsigned long long)s->draft_tokens,
+                        MAX_DRAFT_TOKENS);
     return CLI_YES;
 }
 

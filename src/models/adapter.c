@@ -502,7 +502,9 @@ tola_status model_adapter_lengths(model_adapter *a, const model_pair *changed, c
     return TOLA_OK;
 }
 
-const char *model_adapter_unused(const model_adapter *a) {
+const char *model_adapter_unused(const model_adapter *a, const char **file) {
+    bool from_file = a->ck != NULL && tola_checkpoint_file_count(a->ck) != 0; /* one that is learned has none yet */
+    *file = from_file ? tola_checkpoint_file(a->ck, 0)->path : "the adapter";
     for (size_t i = 0; i < a->count; i++)
         if (!a->pairs[i]->used) return a->pairs[i]->name;
     return NULL;

@@ -357,8 +357,8 @@ graph_value model_append(graph *g, const model_description *d, model_weights *w,
     build b = { .g = g, .d = d, .w = w, .adapters = adapters, .adapter_count = count };
     graph_value y = whole(&b, hidden || d->encoder);
     for (size_t i = 0; i < count && !graph_failed(g); i++) {
-        const char *left = model_adapter_unused(adapters[i]);
-        if (left != NULL) graph_fail(g, TOLA_E_FORMAT, "tensor '%s': the model has no such weight", left);
+        const char *file, *left = model_adapter_unused(adapters[i], &file);
+        if (left != NULL) graph_fail(g, TOLA_E_FORMAT, "%s: tensor '%s': the model has no such weight", file, left);
     }
     return y;
 }

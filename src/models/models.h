@@ -230,8 +230,8 @@ model_pair model_adapter_at(const model_adapter *a, size_t i);
  * first call and kept. */
 tola_status model_adapter_lengths(model_adapter *a, const model_pair *changed, const graph_weight *w,
                                   const graph_weight **out, tola_error *err);
-/* A pair that nothing has asked for (a layer too many); NULL: all have been. */
-const char *model_adapter_unused(const model_adapter *a);
+/* A pair that nothing has asked for (a layer too many), and the adapter's file; NULL: all have been. */
+const char *model_adapter_unused(const model_adapter *a, const char **file);
 
 /* ---- adapter_learn.c ---- */
 

@@ -227,6 +227,9 @@ $ tola run "$FIXTURES/tiny.safetensors" -p x
 $ tola run s.gguf --raw -p x --draft none.gguf
 2> tola: cannot open none.gguf: No such file or directory
 [exit 2]
+$ tola run s.gguf --raw -p x --lookup 1 --draft-tokens 65536
+2> tola: --draft-tokens: 65536 is too large, the largest is 65535
+[exit 2]
 $ tola run s.gguf --raw -p x --top-k 5000000000
 2> tola: --top-k: 5000000000 is too large
 [exit 2]

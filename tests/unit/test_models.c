@@ -429,7 +429,7 @@ static const bad_adapter adapters[] = {
       "the model has no such weight" },
     { LORA, { { "base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight", 2, 8, 0, 1 },
               { "base_model.model.model.layers.7.self_attn.q_proj.lora_B.weight", 16, 2, 0, 1 } }, TOLA_E_FORMAT,
-      "layers.7.self_attn.q_proj.lora_A.weight': the model has no such weight" },
+      ".safetensors: tensor 'base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight': the model has no such" },
     { LORA, { { "base_model.model.model.embed_tokens.lora_embedding_A", 2, 8, 0, 1 } }, TOLA_E_UNSUPPORTED,
       "adapters of embeddings are not known" },
 };
