@@ -362,7 +362,7 @@ static int run(const void *parsed, char **args, int n_args) {
     (void)n_args;
     int code = check(b.set);
     if (code == CLI_YES) code = parse_counts(b.set, counts, &b.count);
-    if (code == CLI_YES) code = measure_open(args[0], &b.set->adapter, false, &model);
+    if (code == CLI_YES) code = measure_open(args[0], &b.set->adapter, false, 0, &model);
     if (code == CLI_YES) {
         b.model = model;
         b.info = tola_model_about(model);

@@ -166,7 +166,7 @@ static int run(const void *parsed, char **args, int n_args) {
     tola_embedder *embedder = NULL;
     texts t = { 0 };
     int code = options_of(s, &o);
-    if (code == CLI_YES) code = measure_open(args[0], &s->adapter, true, &model);
+    if (code == CLI_YES) code = measure_open(args[0], &s->adapter, true, s->context, &model);
     if (code == CLI_YES && tola_embedder_create(model, &o, &embedder, &err) != TOLA_OK) code = cli_fail_error(&err);
     if (code == CLI_YES) code = gather(s, args + 1, n_args - 1, &t);
     if (code == CLI_YES) code = embed(embedder, &t);

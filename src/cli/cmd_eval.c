@@ -248,8 +248,8 @@ static int run(const void *parsed, char **args, int n_args) {
     if (!perplexity && strcmp(args[0], "choice") != 0)
         return cli_fail("there is no task '%s'; perplexity and choice are understood", args[0]);
     int code = check(s, perplexity);
-    if (code == CLI_YES) code = measure_open(args[1], &s->adapter, false, &model);
-    if (code == CLI_YES && s->reference) code = measure_open(s->reference, NULL, false, &reference);
+    if (code == CLI_YES) code = measure_open(args[1], &s->adapter, false, s->context, &model);
+    if (code == CLI_YES && s->reference) code = measure_open(s->reference, NULL, false, s->context, &reference);
     if (code == CLI_YES)
         code = perplexity ? run_perplexity(s, model, reference, args[2]) : run_choice(s, model, args[2]);
     tola_model_free(reference);

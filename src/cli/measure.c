@@ -3,9 +3,10 @@
 
 #include <math.h>
 
-int measure_open(const char *path, const cli_list *adapters, bool hidden, tola_model **out) {
+int measure_open(const char *path, const cli_list *adapters, bool hidden, uint64_t context, tola_model **out) {
     tola_model_options options = TOLA_MODEL_OPTIONS_INIT;
     options.hidden = hidden;
+    options.context = context < UINT32_MAX ? (uint32_t)context : UINT32_MAX; /* measure_u32 refuses what is larger */
     return cli_open_model(path, adapters, &options, out);
 }
 
