@@ -4,8 +4,8 @@
 
 #include "cli.h"
 
-/* Opens MODEL to be run, with adapters or NULL; `hidden`: for its hidden states; `context`: positions that will be used,
- * 0: as many as it was made for. CLI_YES, or CLI_ERROR after a message. */
+/* Opens MODEL to be run, with adapters or NULL; `hidden`: for its hidden states; `context`: positions that will be
+ * used, 0: as many as it was made for. CLI_YES, or CLI_ERROR after a message. */
 int measure_open(const char *path, const cli_list *adapters, bool hidden, uint64_t context, tola_model **out);
 /* --name N into 32 bits; CLI_ERROR after a message where N is larger. */
 int measure_u32(const char *name, uint64_t value, uint32_t *out);
