@@ -61,6 +61,7 @@ static void read_trainer(const pb_message *parent, const pb_field *field, senten
         if (f.wire != PB_VARINT) continue;
         switch (f.number) {
         case 3: out->model_type = f.value > 4 ? 0 : (unsigned)f.value; break;
+        case 24: out->whitespace_as_suffix = f.value != 0; break;
         case 35: out->byte_fallback = f.value != 0; break;
         /* int32 fields: negative ones come as ten-byte varints of their 64-bit sign extension */
         case 40: out->unk_id = (int32_t)(uint32_t)f.value; break;
@@ -108,8 +109,14 @@ tola_status sentencepiece_parse(const void *data, size_t bytes, arena *a, senten
     growing g = { 0 };
     TRY(source_open_memory("tokenizer.model", data, bytes, &src, err));
     /* Defaults of the schema. */
-    sentencepiece_model model = { .model_type = 1, .add_dummy_prefix = true, .remove_extra_whitespaces = true,
-                                  .charsmap = { "", 0 }, .unk_id = 0, .bos_id = 1, .eos_id = 2, .pad_id = -1 };
+    sentencepiece_model model = { .model_type = 1,
+                                  .add_dummy_prefix = true,
+                                  .remove_extra_whitespaces = true,
+                                  .charsmap = { "", 0 },
+                                  .unk_id = 0,
+                                  .bos_id = 1,
+                                  .eos_id = 2,
+                                  .pad_id = -1 };
     reader_init(&r, src, 0, bytes);
     pb_open(&m, &r, 0, bytes);
     while (pb_next(&m, &f)) {

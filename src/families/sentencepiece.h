@@ -29,6 +29,7 @@ typedef struct sentencepiece_model {
     size_t count;
     unsigned model_type; /* 1 unigram, 2 BPE, 3 word, 4 char */
     bool add_dummy_prefix, remove_extra_whitespaces, byte_fallback;
+    bool whitespace_as_suffix; /* the mark goes behind a word */
     tola_string charsmap; /* precompiled_charsmap; empty where there is none */
     int64_t unk_id, bos_id, eos_id, pad_id; /* -1: none */
 } sentencepiece_model;

@@ -32,7 +32,7 @@ static tola_status put_one(tola_tokenizer *t, uint32_t **list, size_t *count, ui
 /* ---- pieces with scores and types, of SentencePiece and of GGUF's "llama" and "t5" ---- */
 
 typedef struct piece_rules {
-    bool unigram, byte_fallback, dummy_prefix, collapse;
+    bool unigram, byte_fallback, dummy_prefix, collapse, as_suffix;
     tola_string charsmap;
     uint64_t unk;
 } piece_rules;
@@ -63,8 +63,9 @@ static tola_status piece_normals(tola_tokenizer *t, const piece_rules *r, tola_e
         if (!map) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "precompiled_charsmap is damaged");
         t->normals[t->normal_count++] = (tk_normal){ .kind = TK_CHARSMAP, .map = map };
     }
-    t->normals[t->normal_count++] =
-        (tk_normal){ .kind = TK_SPACES, .dummy_prefix = r->dummy_prefix, .collapse = r->collapse };
+    t->normals[t->normal_count++] = (tk_normal){
+        .kind = TK_SPACES, .dummy_prefix = r->dummy_prefix, .collapse = r->collapse, .as_suffix = r->as_suffix
+    };
     return TOLA_OK;
 }
 
@@ -100,9 +101,13 @@ static tola_status sentencepiece_tokens(tola_tokenizer *t, const sentencepiece_m
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                        "SentencePiece models of words or characters are not "
                        "understood");
-    piece_rules rules = { m->model_type == 1,  m->byte_fallback,
-                          m->add_dummy_prefix, m->remove_extra_whitespaces,
-                          m->charsmap,         m->unk_id < 0 ? UINT64_MAX : (uint64_t)m->unk_id };
+    piece_rules rules = { .unigram = m->model_type == 1,
+                          .byte_fallback = m->byte_fallback,
+                          .dummy_prefix = m->add_dummy_prefix,
+                          .collapse = m->remove_extra_whitespaces,
+                          .as_suffix = m->whitespace_as_suffix,
+                          .charsmap = m->charsmap,
+                          .unk = m->unk_id < 0 ? UINT64_MAX : (uint64_t)m->unk_id };
     double *scores = arena_alloc_array(&t->arena, m->count, sizeof *scores);
     if (!scores) return err_nomem(err, "reading the vocabulary");
     for (size_t i = 0; i < m->count; i++) scores[i] = (double)m->scores[i];

@@ -67,10 +67,12 @@ static void sentencepiece_spaces(const tk_normal *s, const char *text, size_t le
     size_t begin = 0, end = length;
     if (s->collapse) {
         while (begin < end && text[begin] == ' ') begin++;
-        while (end > begin && text[end - 1] == ' ') end--;
+        if (begin == end) return;
+        for (size_t n = 1; n && end > begin; end -= n) /* at the end a mark that the text has counts as a space */
+            n = text[end - 1] == ' ' ? 1 : end - begin >= 3 && memcmp(text + end - 3, mark, 3) == 0 ? 3 : 0;
     }
-    if (begin == end) return;
-    if (s->dummy_prefix) buf_append(out, mark, 3);
+    if (begin == end && !(length && s->as_suffix)) return;
+    if (s->dummy_prefix && !s->as_suffix) buf_append(out, mark, 3);
     for (size_t i = begin; i < end; i++) {
         if (text[i] != ' ') {
             buf_u8(out, (uint8_t)text[i]);
@@ -79,6 +81,7 @@ static void sentencepiece_spaces(const tk_normal *s, const char *text, size_t le
         if (s->collapse && i > begin && text[i - 1] == ' ') continue;
         buf_append(out, mark, 3);
     }
+    if (s->dummy_prefix && s->as_suffix) buf_append(out, mark, 3);
 }
 
 /* ---- BERT ---- */

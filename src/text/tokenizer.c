@@ -133,6 +133,7 @@ static tola_status normalize_one(tola_tokenizer *t, uint32_t number, tola_error 
 }
 
 static tola_status normalize_added(tola_tokenizer *t, tola_error *err) {
+    if (t->decode_count && t->decodes[0].kind == TK_DECODE_PIECES) return TOLA_OK; /* SentencePiece: as spelled */
     for (size_t i = 0; i < t->added_count && t->normal_count; i++) {
         if (!t->added[i].normalized) continue;
         if (!t->respelled) {

@@ -44,7 +44,7 @@ typedef struct tk_normal {
     uint8_t kind;
     bool left, right;                        /* TK_STRIP */
     bool clean, chinese, accents, lowercase; /* TK_BERT */
-    bool dummy_prefix, collapse;             /* TK_SPACES: SentencePiece's whitespace rules */
+    bool dummy_prefix, collapse, as_suffix;  /* TK_SPACES: SentencePiece's whitespace rules */
     regex *pattern;                          /* TK_REPLACE; NULL: `from` is literal */
     tola_string from, to;                    /* TK_REPLACE; TK_PREPEND: `to` */
     const charsmap *map;                     /* TK_CHARSMAP */

@@ -395,6 +395,34 @@ def sentencepiece():
             TALLY.check(f"{path.name} back from {name}", text_of(path, ids) == p.decode(ids))
 
 
+def sentencepiece_trained():
+    """Models trained here: symbols of users, marks behind words, marks in a text, ids in another order."""
+    try:
+        import io
+        import sentencepiece as spm
+    except ImportError:
+        return
+    lines = [line for line in TEXTS[1][1][:100_000].splitlines() if line.strip()]
+    texts = ["a<user>b <user>", "<user>", " the ab  cab ", "x\u2581", "\u2581\u2581", "end \u2581 ", "Ab aB \uff21b", ""] + lines[:60]
+    path = pathlib.Path(SCRATCH.name) / "trained.model"
+    for kind, suffix, prefix, collapse in itertools.product(("bpe", "unigram"), *[(False, True)] * 3):
+        name = f"trained {kind}, suffix {suffix}, prefix {prefix}, collapse {collapse}"
+        if not wanted(name):
+            continue
+        out = io.BytesIO()
+        spm.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines), model_writer=out, model_type=kind, vocab_size=600, hard_vocab_limit=False,
+            treat_whitespace_as_suffix=suffix, add_dummy_prefix=prefix, remove_extra_whitespaces=collapse,
+            user_defined_symbols=["<user>", "ab"], control_symbols=["<sep>"], unk_id=3, bos_id=0, eos_id=1, pad_id=2,
+            byte_fallback=suffix, normalization_rule_name="nfkc_cf" if prefix else "identity", minloglevel=3)
+        path.write_bytes(out.getvalue())
+        p = spm.SentencePieceProcessor(model_proto=out.getvalue())
+        for text in texts:
+            ids = p.encode(text)
+            TALLY.equal(f"{name}: {text[:40]!r}", ids_of(path, text, "--plain"), ids)
+            TALLY.equal(f"{name}: back from {text[:40]!r}", text_of(path, ids), p.decode(ids))
+
+
 def tiktoken():
     try:
         import tiktoken as package
@@ -495,6 +523,7 @@ def swift_vectors():
 hugging_face()
 two_files()
 sentencepiece()
+sentencepiece_trained()
 tiktoken()
 llama_cpp_vectors()
 gguf_pre()
