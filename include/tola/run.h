@@ -177,8 +177,8 @@ typedef struct tola_generate_options {
 } tola_generate_options;
 
 #define TOLA_GENERATE_OPTIONS_INIT \
-    { sizeof(tola_generate_options), NULL, 0, NULL, false, false, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
-      false, { 0 } }
+    { sizeof(tola_generate_options), NULL, 0, NULL, false, false, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, \
+      NULL, false, { 0 } }
 
 typedef enum tola_ending {
     TOLA_ENDING_MODEL = 0, /* it chose an end token, or the grammar is complete */

@@ -51,8 +51,8 @@ static size_t length_of(const tola_value *value) {
 }
 
 const tola_value *families_text_config(const tola_value *config) {
-    const tola_value *text =
-        families_find(config, "text_config llm_config language_config thinker_config.text_config language_model_config");
+    const tola_value *text = families_find(config, "text_config llm_config language_config thinker_config.text_config "
+                                                   "language_model_config");
     return text != NULL && text->kind == TOLA_VALUE_MAP ? text : config;
 }
 

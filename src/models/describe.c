@@ -891,8 +891,8 @@ tola_status model_describe(const tola_checkpoint *ck, size_t context, model_desc
         .ck = ck, .metadata = tola_checkpoint_metadata(ck), .context = context, .misread = &misread, .err = err
     };
     if (m == NULL && f != NULL)
-        return of_file(ck, false,
-                       err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "models of %s cannot be run yet", f->name), err);
+        return of_file(ck, false, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "models of %s cannot be run yet",
+                                          f->name), err);
     if (m == NULL)
         return of_file(ck, false, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                                    "not a language model of a known architecture"), err);

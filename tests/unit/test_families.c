@@ -310,8 +310,8 @@ static void odd_configurations_do_no_harm(void **state) {
 static void pre_tokenizers_go_both_ways(void **state) {
     (void)state;
     static const char *const names[] = { "llama-bpe", "dbrx", "qwen2", "tekken", "gpt-4o", "gpt-2", "smollm", "falcon",
-                                         "deepseek-coder", "deepseek-v3", "qwen35", "deepseek-llm", "kimi-k2", "bailingmoe", "viking",
-                                         "tiny_aya" };
+                                         "deepseek-coder", "deepseek-v3", "qwen35", "deepseek-llm", "kimi-k2", "bailingmoe",
+                                         "viking", "tiny_aya" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         buf rules, file;
         const char *normalizer;

@@ -221,8 +221,8 @@ static void bad_configurations_are_refused(void **state) {
             "8 rows, expected 2 heads of 8");
     refused("{\"model_type\":\"llama\"," SHAPE "\"num_hidden_layers\":2,"
             "\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, NULL, TOLA_E_UNSUPPORTED, "quantized (gptq)");
-    refused("{\"model_type\":\"qwen3\"," SHAPE "\"num_hidden_layers\":2,\"head_dim\":4}", NULL, NULL, TOLA_E_UNSUPPORTED,
-            "'model.layers.1.self_attn.q_proj.bias': has no counterpart in GGUF's qwen3");
+    refused("{\"model_type\":\"qwen3\"," SHAPE "\"num_hidden_layers\":2,\"head_dim\":4}", NULL, NULL,
+            TOLA_E_UNSUPPORTED, "'model.layers.1.self_attn.q_proj.bias': has no counterpart in GGUF's qwen3");
     refused("{\"model_type\":\"llama\"," SHAPE "\"num_hidden_layers\":2,\"hidden_act\":\"gelu\"}", NULL, NULL,
             TOLA_E_UNSUPPORTED, "GGUF's llama has silu, not gelu");
     refused("{\"model_type\":\"qwen2\"," SHAPE "\"num_hidden_layers\":2,\"rope_scaling\":{\"type\":\"longrope\"}}",

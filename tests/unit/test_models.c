@@ -481,8 +481,8 @@ static void make_changed(const char *folder, const char *out) {
     stop(&r);
 }
 
-/* Every tensor comes back under its name, with the numbers that the masters have: from rows of fused matrices, transposed
- * ones, experts. */
+/* Every tensor comes back under its name, with the numbers that the masters have: from rows of fused matrices,
+ * transposed ones, experts. */
 static void test_masters(void **state) {
     (void)state;
     for (size_t k = 0; k < COUNT(goldens); k++) {

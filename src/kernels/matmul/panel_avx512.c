@@ -113,7 +113,8 @@ ALWAYS __m512i high_nibbles(__m512i v) {
     return low_nibbles(_mm512_srli_epi16(v, 4));
 }
 
-/* Blocks of 16 bytes of low and high nibbles, 16 elements each; through a table, plus the offset, where there is one. */
+/* Blocks of 16 bytes of low and high nibbles, 16 elements each; through a table, plus the offset, where there is
+ * one. */
 ALWAYS void put_nibbles(const strip *s, size_t bytes, size_t at, const int8_t *table, int offset) {
     uint8_t(*to)[64] = s->out->q[s->at];
     const __m512i less = _mm512_set1_epi8((char)s->less), values = table_of(table, offset - s->less);
@@ -167,7 +168,7 @@ static void put_q6_k(const strip *s) {
     uint8_t(*to)[64] = s->out->q[s->at];
     const __m512i upper = _mm512_set1_epi8(48), less = _mm512_set1_epi8((char)s->less);
     __m512i a[4], b[4], two[4];
-    for (size_t half = 0; half < 4; half++) { /* of 64 bytes of nibbles and 32 of upper bits, four runs of 32 elements */
+    for (size_t half = 0; half < 4; half++) { /* of 64 bytes of nibbles and 32 of upper bits, four runs of 32 */
         const size_t run = half / 2, from = 32 * run + half % 2 * 4;
         four_words(s, 64 * run + half % 2 * 16, a);
         four_words(s, 64 * run + 32 + half % 2 * 16, b);

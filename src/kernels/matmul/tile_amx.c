@@ -397,8 +397,8 @@ static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
     return sizeof(space) + (tokens + 15) * PANEL_ROWS * sizeof(float);
 }
 
-/* Fewer rows where few tokens meet them, so that codes, digits, activations and sums stay in the first cache together; of
- * many tokens the activations do not anyway, and more rows share what is read of them. */
+/* Fewer rows where few tokens meet them, so that codes, digits, activations and sums stay in the first cache together;
+ * of many tokens the activations do not anyway, and more rows share what is read of them. */
 static size_t panel_rows(const way *use, bool super, size_t tokens) {
     if (tokens <= 64) return use->digits == make_two_digits ? PANEL_ROWS / 4 : PANEL_ROWS / 2;
     return super && tokens <= 128 ? PANEL_ROWS / 2 : PANEL_ROWS;
