@@ -259,18 +259,24 @@ static tola_status modules_of(const char *folder, embed_modules *out, tola_error
 
 static const char one_tensor[] = "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}    ";
 
-static void test_modules(void **state) {
-    (void)state;
+/* A folder with a model and one for its pooling. */
+static const char *folder_of_modules(void) {
     const char *folder = unit_folder();
     char path[400];
-    embed_modules m;
-    tola_error err = TOLA_ERROR_INIT;
     uint8_t file[8 + sizeof one_tensor - 1 + 4] = { sizeof one_tensor - 1 };
     memcpy(file + 8, one_tensor, sizeof one_tensor - 1);
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     unit_write(path, file, sizeof file);
     snprintf(path, sizeof path, "%s/1_Pooling", folder);
     assert_int_equal(mkdir(path, 0700), 0);
+    return folder;
+}
+
+static void test_modules(void **state) {
+    (void)state;
+    const char *folder = folder_of_modules();
+    embed_modules m;
+    tola_error err = TOLA_ERROR_INIT;
 
     assert_int_equal(modules_of(folder, &m, &err), TOLA_OK); /* nothing is said */
     assert_int_equal(m.pooling, TOLA_POOLING_MODEL);
@@ -315,16 +321,9 @@ static void test_modules(void **state) {
 /* What sentence-transformers writes since 5.4: one word, or a list of words; lengths in the tokenizer's file. */
 static void test_modules_now(void **state) {
     (void)state;
-    const char *folder = unit_folder();
-    char path[400];
+    const char *folder = folder_of_modules();
     embed_modules m;
     tola_error err = TOLA_ERROR_INIT;
-    uint8_t file[8 + sizeof one_tensor - 1 + 4] = { sizeof one_tensor - 1 };
-    memcpy(file + 8, one_tensor, sizeof one_tensor - 1);
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    unit_write(path, file, sizeof file);
-    snprintf(path, sizeof path, "%s/1_Pooling", folder);
-    assert_int_equal(mkdir(path, 0700), 0);
     put(folder, "modules.json",
         "[{\"path\":\"\",\"type\":\"x.Transformer\"},{\"path\":\"1_Pooling\",\"type\":\"x.Pooling\"},"
         "{\"path\":\"2_Dropout\",\"type\":\"x.Dropout\"}]");
