@@ -125,10 +125,14 @@ static const tola_value *items_of(compiler *c, const tola_value *array) {
     return items;
 }
 
+static bool same_string(tola_string a, tola_string b) {
+    return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
+}
+
 static const tola_value *member_named(const tola_value *map, tola_string name) {
     for (size_t i = 0; map && i < map->as.map.count; i++) {
         const tola_member *m = &map->as.map.members[i];
-        if (m->key.length == name.length && memcmp(m->key.data, name.data, name.length) == 0) return &m->value;
+        if (same_string(m->key, name)) return &m->value;
     }
     return NULL;
 }
@@ -526,9 +530,7 @@ static bool same_value(const tola_value *a, const tola_value *b) {
     if (a->kind != b->kind) return false;
     switch ((tola_value_kind)a->kind) {
     case TOLA_VALUE_BOOL: return a->as.boolean == b->as.boolean;
-    case TOLA_VALUE_STRING:
-        return a->as.string.length == b->as.string.length &&
-               memcmp(a->as.string.data, b->as.string.data, a->as.string.length) == 0;
+    case TOLA_VALUE_STRING: return same_string(a->as.string, b->as.string);
     case TOLA_VALUE_ARRAY:
         if (a->as.array.count != b->as.array.count) return false;
         for (size_t i = 0; i < a->as.array.count; i++) {
@@ -890,7 +892,7 @@ static property *property_named(compiler *c, property_list *l, tola_string name)
     size_t at = hash_name(name) & (l->bucket_count - 1);
     for (; l->buckets[at]; at = (at + 1) & (l->bucket_count - 1)) {
         property *p = &l->items[l->buckets[at] - 1];
-        if (p->name.length == name.length && memcmp(p->name.data, name.data, name.length) == 0) return p;
+        if (same_string(p->name, name)) return p;
     }
     if (!mem_grow(&l->items, &l->cap, l->count + 1, sizeof *l->items)) {
         no_memory(c);
@@ -1009,8 +1011,6 @@ static part object_part(compiler *c, const conjunction *k) {
     return possible ? schema_seq(b, text(c, "{"), first, PART_NONE) : PART_NONE;
 }
 
-/* ---- rules ---- */
-
 /* ---- branches of anyOf and oneOf ---- */
 
 /* All that holds in this branch, and `more` where that is not NULL. */
@@ -1066,14 +1066,12 @@ static bool excludes(compiler *c, const one_of *o, size_t a, size_t b) {
     return !fits;
 }
 
-static bool requires(const entry_list *l, const tola_string *name) {
+static bool requires(const entry_list *l, tola_string name) {
     for (size_t i = 0; i < l->count; i++) {
         const tola_value *names = is_map(l->items[i].schema) ? tola_value_get(l->items[i].schema, "required") : NULL;
         for (size_t n = 0; is_array(names) && n < names->as.array.count; n++) {
             tola_value v = tola_value_at(names, n);
-            if (is_string(&v) && v.as.string.length == name->length &&
-                memcmp(v.as.string.data, name->data, name->length) == 0)
-                return true;
+            if (is_string(&v) && same_string(v.as.string, name)) return true;
         }
     }
     return false;
@@ -1100,7 +1098,7 @@ static bool keep_out(compiler *c, const one_of *o, size_t a, size_t b) {
         const tola_value *names = is_map(e->schema) ? tola_value_get(e->schema, "required") : NULL;
         for (size_t n = 0; is_array(names) && n < names->as.array.count && known; n++) {
             tola_value name = tola_value_at(names, n);
-            if (!is_string(&name) || requires(o->list, &name.as.string)) continue;
+            if (!is_string(&name) || requires(o->list, name.as.string)) continue;
             if (found.data && mentions(o->list, name.as.string)) continue;
             found = name.as.string;
             known = mentions(o->list, found);
@@ -1133,12 +1131,6 @@ static bool keep_out(compiler *c, const one_of *o, size_t a, size_t b) {
     return true;
 }
 
-/* Branches that forget to say that they are objects both hold of anything else. */
-static bool keep_objects(const one_of *o, size_t branch) {
-    o->more[branch].as.map.count = 2;
-    return true;
-}
-
 /* Sees to it that of a oneOf exactly one branch holds. */
 static void exclude_each_other(compiler *c, const one_of *o, size_t count) {
     for (size_t a = 0; a < count && ok(c); a++) {
@@ -1146,7 +1138,10 @@ static void exclude_each_other(compiler *c, const one_of *o, size_t count) {
             if (a == b || (b < a && !more_of(o, a) && !more_of(o, b))) continue; /* seen from the other side */
             if (excludes(c, o, a, b) || !ok(c)) continue;
             bool apart = keep_out(c, o, a, b) && excludes(c, o, a, b);
-            if (!apart && more_of(o, a)) apart = keep_objects(o, a) && excludes(c, o, a, b);
+            if (!apart && more_of(o, a)) { /* without a type both hold of anything but an object */
+                o->more[a].as.map.count = 2;
+                apart = excludes(c, o, a, b);
+            }
             if (apart) continue;
             char what[160];
             snprintf(what, sizeof what, "branches %zu and %zu may both hold, which a grammar cannot keep apart; "
@@ -1180,6 +1175,8 @@ static part branches(compiler *c, const conjunction *k, const meaning *m) {
     mem_free(lists);
     return p;
 }
+
+/* ---- rules ---- */
 
 static part typed(compiler *c, const conjunction *k, const meaning *m) {
     part ways[8];

@@ -414,14 +414,15 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     const size_t length = panel_step(weights), length_bytes = length / tola_dtype_block_elements(weights) *
                                                               (size_t)tola_dtype_block_bytes(weights);
     const way use = way_of(weights);
-    configure(type->kind == MATMUL_SUPER ? 64 : type->group);
+    const bool super = type->kind == MATMUL_SUPER;
+    configure(super ? 64 : type->group);
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
-    const size_t panel = panel_rows(&use, type->kind == MATMUL_SUPER, x->tokens);
+    const size_t panel = panel_rows(&use, super, x->tokens);
     const bool whole = use.digits && panel * row_bytes <= LITTLE; /* without digits there are too few shares */
     for (size_t first = 0; first < count; first += panel, w += panel * row_bytes) {
         const size_t left = count - first;
         p.n_rows = left < panel ? left : panel;
-        const size_t pieces = pieces_of(&use, type->kind == MATMUL_SUPER, p.n_rows, x->tokens);
+        const size_t pieces = pieces_of(&use, super, p.n_rows, x->tokens);
         p.y = y + first;
         p.steps_left = (x->k + length - 1) / length;
         const uint8_t *next = w + panel * row_bytes;
