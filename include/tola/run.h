@@ -110,8 +110,8 @@ typedef struct tola_step_token {
     bool output; /* its row is wanted */
 } tola_step_token;
 
-/* Called between batches of tokens with how many of the step's are read; false stops. A step that has one is cut so
- * that it is called about once a second. */
+/* Called after each batch of tokens with how many of the step's are read, and a few times a second within one with the
+ * share that is done; false stops. Always by the thread that called the step. */
 typedef bool (*tola_step_fn)(void *user, size_t done, size_t total);
 
 /* Reads `count` tokens of any sequences, those of one sequence in their order. TOLA_E_LIMIT with the counts where they
@@ -172,13 +172,12 @@ typedef struct tola_generate_options {
     tola_step_fn progress; /* while the prompt is read; false stops */
     void *progress_user;
     const char *rules_file; /* where grammar or json_schema was read from, for messages; NULL: no file */
-    bool whole_batches;     /* `progress` is called between batches of the session's size, however long each takes */
     uint64_t reserved[6];
 } tola_generate_options;
 
 #define TOLA_GENERATE_OPTIONS_INIT \
     { sizeof(tola_generate_options), NULL, 0, NULL, false, false, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, \
-      NULL, false, { 0 } }
+      NULL, { 0 } }
 
 typedef enum tola_ending {
     TOLA_ENDING_MODEL = 0, /* it chose an end token, or the grammar is complete */

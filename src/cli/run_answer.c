@@ -80,7 +80,6 @@ tola_status run_answer(run *r, const uint32_t *ids, size_t count, tola_generated
     o.token = on_token;
     o.token_user = &d;
     o.progress = on_prompt;
-    o.whole_batches = !isatty(STDERR_FILENO); /* nobody to tell: batches as large as they can be */
     cli_catch_interrupts();
     tola_status status = tola_generate(r->session, 0, ids, count, &o, out, err);
     cli_progress_end();

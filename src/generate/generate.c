@@ -184,11 +184,8 @@ static tola_status read_on(generation *g, uint32_t expected, tola_error *err) {
 
 static tola_status read_prompt(generation *g, tola_error *err) {
     size_t kept;
-    g->s->whole_batches = g->o->whole_batches;
-    tola_status status = session_advance(g->s, g->sequence, g->ids, g->count, g->count - 1, g->o->progress,
-                                         g->o->progress_user, &kept, err);
-    g->s->whole_batches = false;
-    TRY(status);
+    TRY(session_advance(g->s, g->sequence, g->ids, g->count, g->count - 1, g->o->progress, g->o->progress_user, &kept,
+                        err));
     g->out.prompt_tokens = g->count;
     g->out.reused = kept;
     return TOLA_OK;

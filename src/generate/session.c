@@ -14,7 +14,7 @@
 #define DEFAULT_CONTEXT 4096
 #define DEFAULT_BATCH 512
 #define DEFAULT_OUTPUTS 32
-#define FIRST_PACE 128    /* tokens of the first batch where someone wants to be asked */
+#define ASK_AFTER 0.2     /* seconds */
 #define MAX_BATCH 65536   /* scratch memory of a large model reaches gigabytes long before */
 #define MAX_SEQUENCES 4096
 #define MAX_CONTEXT (1u << 28) /* positions are 32-bit numbers, and none has been trained for near that many */
@@ -237,22 +237,30 @@ static tola_status check_runs(const step *p, tola_error *err) {
     return TOLA_OK;
 }
 
-/* How many tokens from `at` on make the next batch: at most `pace`, but of an encoder whole texts. */
-static size_t batch_length(const step *p, size_t at, size_t pace) {
+/* How many tokens from `at` on make the next batch; of an encoder whole texts. */
+static size_t batch_length(const step *p, size_t at) {
     size_t left = p->count - at, room = p->s->batch;
-    if (!p->s->model->info.encoder) return left < pace ? left : pace;
     if (left <= room) return left;
+    if (!p->s->model->info.encoder) return room;
     size_t n = 0;
     for (size_t run; n < left && n + (run = run_length(p, at + n)) <= room;) n += run;
     return n;
 }
 
-/* Who wants to be asked is asked about once a second: how many tokens that is, after `n` took `seconds`. */
-static size_t pace_of(const tola_session *s, size_t n, double seconds) {
-    double most = seconds > 0 ? (double)n / seconds : s->batch;
-    size_t tokens = most < s->batch ? (size_t)most / KV_PAGE * KV_PAGE : s->batch;
-    if (tokens < KV_PAGE) tokens = KV_PAGE;
-    return tokens < s->batch ? tokens : s->batch;
+/* Who wants to be asked while a step is read. */
+typedef struct asker {
+    tola_step_fn progress;
+    void *user;
+    size_t at, n, total; /* the batch is tokens [at, at + n) of so many */
+    double asked;        /* when */
+} asker;
+
+static bool may_go_on(void *user, double share) {
+    asker *a = user;
+    const double now = clock_seconds();
+    if (now - a->asked < ASK_AFTER) return true;
+    a->asked = now;
+    return a->progress(a->user, a->at + (size_t)(share * (double)a->n), a->total);
 }
 
 static tola_status fill_batch(const step *p, size_t at, size_t n, graph_batch *b, tola_error *err) {
@@ -305,18 +313,18 @@ static tola_status keep_outputs(const step *p, size_t at, const graph_batch *b, 
 
 static tola_status run_batches(const step *p, tola_step_fn progress, void *user, tola_error *err) {
     tola_session *s = p->s;
-    bool paced = progress && !s->whole_batches;
-    size_t pace = paced ? pace_of(s, FIRST_PACE, 1) : s->batch;
-    for (size_t at = 0, n; at < p->count; at += n) {
+    asker a = { progress, user, .total = p->count, .asked = clock_seconds() };
+    for (size_t n; a.at < p->count; a.at += n) {
         graph_batch b;
-        double started = clock_seconds();
-        n = batch_length(p, at, pace);
-        TRY(fill_batch(p, at, n, &b, err));
+        n = a.n = batch_length(p, a.at);
+        TRY(fill_batch(p, a.at, n, &b, err));
+        if (progress) b.go_on = may_go_on, b.go_on_user = &a;
         TRY(plan_run(s->plan, s->threads, &b, err));
-        TRY(keep_outputs(p, at, &b, err));
-        if (paced) pace = pace_of(s, n, clock_seconds() - started);
-        if (progress && !progress(user, at + n, p->count) && at + n < p->count)
-            return err_set(err, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "stopped after %zu of %zu tokens", at + n, p->count);
+        TRY(keep_outputs(p, a.at, &b, err));
+        a.asked = clock_seconds();
+        if (progress && !progress(user, a.at + n, p->count) && a.at + n < p->count)
+            return err_set(err, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "stopped after %zu of %zu tokens", a.at + n,
+                           p->count);
     }
     return TOLA_OK;
 }

@@ -34,7 +34,6 @@ struct tola_session {
     tola_step_token *tokens; /* of session_advance */
     size_t token_cap;
     constraint *constraint; /* of the text generated last; NULL */
-    bool whole_batches;     /* steps with a callback are cut like those without */
 };
 
 /* Makes room for `count` ids. */

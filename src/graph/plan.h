@@ -19,6 +19,10 @@ typedef struct graph_batch {
     const uint32_t *outputs;        /* rows of the batch that graph_output_rows takes, ascending */
     size_t output_count;
     const struct graph_learn_batch *learn; /* of training graphs (train.h), else NULL */
+    /* Asked by the calling thread between its tasks, often, with the share of the batch that is done; false ends the
+     * run, whose values are then of no use. NULL: not asked. */
+    bool (*go_on)(void *user, double share);
+    void *go_on_user;
 } graph_batch;
 
 /* For batches of up to max_tokens tokens and max_outputs output rows. Memory is taken here: plan_bytes says how much. */
@@ -28,7 +32,8 @@ void plan_free(graph_plan *p); /* NULL is fine */
 size_t plan_bytes(const graph_plan *p);
 
 /* Runs the graph over the batch on the pool's threads (at most those the plan was made for). The caller has made room in
- * the sequences (kv_reserve). TOLA_E_ARG for a batch that is too large or an id beyond the table. */
+ * the sequences (kv_reserve). TOLA_E_ARG for a batch that is too large or an id beyond the table, TOLA_E_CANCELLED where
+ * go_on said no. */
 tola_status plan_run(graph_plan *p, pool *threads, const graph_batch *batch, tola_error *err);
 /* Rows of output `index` (as given to graph_finish) after plan_run; valid until the next. */
 const float *plan_output(const graph_plan *p, size_t index, size_t *rows, size_t *cols);

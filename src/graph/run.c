@@ -44,8 +44,10 @@ void run_state_free(struct plan_run_state *s) {
 
 typedef struct running {
     graph_plan *plan;
+    const graph_batch *batch;
     unsigned threads;
     uint32_t waves;
+    _Atomic uint32_t last; /* wave after which all leave: the one in which go_on said no */
 } running;
 
 /* Rows of one task: some tens of KiB, so that a task is worth taking and many rows are shared by all threads. */
@@ -74,11 +76,19 @@ static bool askable(const graph_plan *p, uint32_t wave) {
     return op_table[p->state->calls[p->wave_start[wave]].node->op]->ask != NULL;
 }
 
-static void run_wave(const graph_plan *p, uint32_t wave, unsigned threads, size_t thread, void *scratch) {
+static bool go_on(running *r, uint32_t wave, bool caller) {
+    const graph_batch *b = r->batch;
+    if (caller && b->go_on && !b->go_on(b->go_on_user, (double)wave / r->waves))
+        atomic_store_explicit(&r->last, wave, memory_order_relaxed);
+    return wave < atomic_load_explicit(&r->last, memory_order_relaxed);
+}
+
+static void run_wave(running *r, uint32_t wave, size_t thread, bool caller, void *scratch) {
+    const graph_plan *p = r->plan;
     wave_counter *counter = &p->state->counters[wave];
     const op_call *call = &p->state->calls[p->wave_start[wave]], *end = &p->state->calls[p->wave_start[wave + 1]];
-    size_t begin = 0, tasks = tasks_of(call), own = askable(p, wave) ? threads : 0;
-    for (bool first = own != 0;; first = false) {
+    size_t begin = 0, tasks = tasks_of(call), own = askable(p, wave) ? r->threads : 0;
+    for (bool first = own != 0; go_on(r, wave, caller); first = false) {
         const size_t task = first ? thread : own + atomic_fetch_add_explicit(&counter->next, 1, memory_order_relaxed);
         while (task - begin >= tasks) {
             begin += tasks;
@@ -116,15 +126,14 @@ static bool ask(asking *a, const graph_plan *p, uint32_t after, size_t thread) {
 }
 
 static tola_status run_thread(void *context, size_t task, unsigned worker, tola_error *err) {
-    (void)worker;
     (void)err;
-    const running *r = context;
+    running *r = context;
     const graph_plan *p = r->plan;
     void *scratch = p->scratch + task * p->scratch_bytes;
     barrier *meeting = &p->state->barrier;
     asking next = { 0 };
-    for (uint32_t w = 0; w < r->waves; w++) {
-        run_wave(p, w, r->threads, task, scratch);
+    for (uint32_t w = 0; w < r->waves && w <= atomic_load_explicit(&r->last, memory_order_relaxed); w++) {
+        run_wave(r, w, task, worker == 0, scratch);
         const unsigned round = barrier_come(meeting);
         while (!barrier_over(meeting, round) && !p->g->training && ask(&next, p, w, task)) {}
         barrier_wait(meeting, round);
@@ -192,9 +201,12 @@ tola_status plan_run(graph_plan *p, pool *threads, const graph_batch *batch, tol
     }
     for (uint32_t w = 0; w < p->waves; w++) atomic_init(&p->state->counters[w].next, 0);
     const bool forward = p->g->training && batch->learn->evaluate;
-    running r = { p, threads_for(p, threads, batch->tokens), forward ? p->forward_waves : p->waves };
+    running r = { .plan = p, .batch = batch, .threads = threads_for(p, threads, batch->tokens),
+                  .waves = forward ? p->forward_waves : p->waves };
+    atomic_init(&r.last, UINT32_MAX);
     barrier_init(&p->state->barrier, r.threads);
     p->ran_tokens = batch->tokens;
     p->ran_outputs = batch->output_count;
-    return pool_run(threads, r.threads, run_thread, &r, err);
+    TRY(pool_run(threads, r.threads, run_thread, &r, err));
+    return r.last == UINT32_MAX ? TOLA_OK : err_set(err, TOLA_E_CANCELLED, TOLA_NO_OFFSET, "stopped within a batch");
 }

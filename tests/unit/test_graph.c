@@ -187,6 +187,11 @@ static void whole_model(little_model *m) {
     assert_int_equal(graph_finish(g, &y, 1, &err), TOLA_OK);
 }
 
+static bool twice(void *user, double share) {
+    assert_true(share >= 0 && share <= 1);
+    return ++*(size_t *)user <= 2;
+}
+
 /* Logits of every `step`-th position, `at_once` tokens at a time, into out[MOST * VOCABULARY]. */
 static void run_whole(const little_model *m, size_t at_once, size_t step, unsigned threads, float *out) {
     tola_error err = TOLA_ERROR_INIT;
@@ -207,8 +212,14 @@ static void run_whole(const little_model *m, size_t at_once, size_t step, unsign
         size_t wanted = 0, rows, cols;
         for (size_t i = 0; i < n; i++)
             if ((first + i) % step == 0) outputs[wanted++] = (uint32_t)i;
-        const graph_batch batch = { n, sample_ids() + first, count_up() + first, sequences, outputs, wanted, NULL };
+        size_t asked = 0;
+        graph_batch batch = { .tokens = n, .ids = sample_ids() + first, .positions = count_up() + first,
+                              .sequences = sequences, .outputs = outputs, .output_count = wanted,
+                              .go_on = twice, .go_on_user = &asked };
         assert_int_equal(kv_reserve(s, n, &err), TOLA_OK);
+        assert_int_equal(plan_run(p, team, &batch, &err), TOLA_E_CANCELLED); /* what is run again is not changed by it */
+        assert_int_equal(asked, 3);
+        batch.go_on = NULL;
         assert_int_equal(plan_run(p, team, &batch, &err), TOLA_OK);
         const float *logits = plan_output(p, 0, &rows, &cols);
         assert_int_equal(rows, wanted);
