@@ -1,0 +1,145 @@
+/* Between the parts of the schema compiler: schema_read.c knows what schemas say, schema_branches.c chooses branches of
+ * anyOf and oneOf, schema.c makes rules of it all. */
+#ifndef TEXT_SCHEMA_INSIDE_H
+#define TEXT_SCHEMA_INSIDE_H
+
+#include "text/schema_build.h"
+
+#include <string.h>
+
+#define MAX_ENTRIES 256         /* schemas that hold at one place */
+#define MAX_COMPARED (1u << 22) /* parts made, in all, to find out which branches exclude each other */
+#define RULE_NEVER UINT32_MAX
+
+enum {
+    TYPE_NULL = 1,
+    TYPE_BOOLEAN = 2,
+    TYPE_INTEGER = 4,
+    TYPE_NUMBER = 8, /* integers too */
+    TYPE_STRING = 16,
+    TYPE_ARRAY = 32,
+    TYPE_OBJECT = 64,
+    TYPE_ANY = 127
+};
+
+enum { DONE_ANY_OF = 1, DONE_ONE_OF = 2 };
+
+/* A schema that holds here; of its anyOf and oneOf, those in `done` have had a branch chosen. */
+typedef struct entry {
+    const tola_value *schema;
+    const char *path; /* its JSON pointer */
+    unsigned done;
+    size_t parent; /* the entry whose $ref or allOf led here, SIZE_MAX: none */
+} entry;
+
+typedef struct entry_list {
+    entry items[MAX_ENTRIES];
+    size_t count;
+} entry_list;
+
+typedef struct conjunction {
+    entry *entries, *sorted; /* in their order, and by address */
+    size_t count;
+    uint64_t hash;
+    uint32_t rule;
+} conjunction;
+
+typedef struct compiler {
+    grammar_builder b;
+    arena memory;
+    tola_value root;
+    conjunction *known;
+    size_t known_count, known_cap, done; /* those before `done` are defined */
+    uint32_t *buckets;                   /* of `known`, by hash: index + 1 */
+    size_t bucket_count;
+    uint32_t any, any_object, string, character, space, never;
+    const char *never_path; /* where it was first seen that nothing fits */
+    bool comparing;         /* whether anything fits is all that is asked (excludes) */
+    size_t compared;        /* parts made to find that out */
+} compiler;
+
+typedef struct limits {
+    uint64_t low, high; /* UINT64_MAX: none */
+} limits;
+
+/* What a conjunction says, but for its objects and elements of arrays. */
+typedef struct meaning {
+    unsigned types;
+    const tola_value *choices; /* of enum or const */
+    size_t choice_count;
+    const char *choice_path;
+    limits length, items;
+    const tola_value *pattern, *format;
+    const char *pattern_path, *format_path;
+    schema_bound low, high;       /* of numbers */
+    bool bounded_text, objects, elements; /* there are keywords of lengths, objects, elements of arrays */
+    const char *number_path;
+    const tola_value *group;      /* an anyOf or oneOf of which a branch is to be chosen */
+    size_t group_entry;
+    unsigned group_bit;
+    const char *group_path;
+} meaning;
+
+/* ---- small things ---- */
+
+static inline bool ok(const compiler *c) { return c->b.status == TOLA_OK; }
+
+static inline void no_memory(compiler *c) {
+    build_fail(&c->b, TOLA_E_NOMEM, TOLA_NO_OFFSET, "out of memory: a schema");
+}
+
+static inline void wrong(compiler *c, const char *path, const char *what) {
+    build_fail(&c->b, TOLA_E_FORMAT, TOLA_NO_OFFSET, "schema: %s: %s", path, what);
+}
+
+static inline void unsupported(compiler *c, const char *path, const char *what) {
+    build_fail(&c->b, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "schema: %s: %s", path, what);
+}
+
+static inline const char *string_of(const tola_value *v) { return tola_value_str(v, ""); }
+
+static inline bool is_map(const tola_value *v) { return v && v->kind == TOLA_VALUE_MAP; }
+static inline bool is_bool(const tola_value *v) { return v && v->kind == TOLA_VALUE_BOOL; }
+static inline bool is_array(const tola_value *v) { return v && v->kind == TOLA_VALUE_ARRAY; }
+static inline bool is_string(const tola_value *v) { return v && v->kind == TOLA_VALUE_STRING; }
+static inline bool is_number(const tola_value *v) {
+    return v && (v->kind == TOLA_VALUE_UINT || v->kind == TOLA_VALUE_INT || v->kind == TOLA_VALUE_FLOAT);
+}
+
+static inline bool same_string(tola_string a, tola_string b) {
+    return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
+}
+
+static inline part ref(compiler *c, uint32_t rule) { return build_rule_ref(&c->b, rule); }
+
+/* ---- schema_read.c ---- */
+
+/* path + "/" + key, with ~ and / escaped; path + "/" + key (unless NULL) + "/" + index. */
+const char *schema_path(compiler *c, const char *path, const char *key, size_t length);
+const char *schema_path_at(compiler *c, const char *path, const char *key, size_t index);
+/* The items of an array: its own, or copies where they are packed (which no objects are). */
+const tola_value *schema_items(compiler *c, const tola_value *array);
+const tola_value *schema_member(const tola_value *map, tola_string name);
+uint32_t schema_rule(compiler *c, const char *name);
+
+void schema_list_add(compiler *c, entry_list *l, const tola_value *schema, const char *path, unsigned done,
+                     size_t parent);
+/* Adds what $ref and allOf say, of each entry and of those that are added. */
+void schema_expand(compiler *c, entry_list *l);
+/* The rule of all these schemas together, which waits to be defined where it is new; RULE_NEVER where it is plain that
+ * nothing fits. */
+uint32_t schema_rule_for(compiler *c, entry_list *l);
+void schema_read(compiler *c, const conjunction *k, meaning *m);
+
+/* ---- schema_branches.c ---- */
+
+part schema_branches(compiler *c, const conjunction *k, const meaning *m);
+
+/* ---- schema.c ---- */
+
+void schema_begin(compiler *c, bool comparing);
+void schema_end(compiler *c);
+void schema_define_all(compiler *c);
+part schema_never(compiler *c, const char *path);
+
+#endif
