@@ -14,6 +14,7 @@ typedef enum cli_kind {
     CLI_OPTIONAL, /* const char *: --tensors or --tensors=GLOB; "" where no value is given */
     CLI_LIST,     /* may be repeated: cli_list */
     CLI_UINT,     /* uint64_t */
+    CLI_GIVEN,    /* cli_given: such a number of which every value means something */
     CLI_SIZE,     /* uint64_t, "4GiB" */
     CLI_DOUBLE,   /* double */
     CLI_DTYPE,    /* tola_dtype */
@@ -24,6 +25,11 @@ typedef struct cli_list {
     const char **items; /* NULL-terminated; NULL where the option was not given */
     size_t count;
 } cli_list;
+
+typedef struct cli_given {
+    uint64_t value;
+    bool given;
+} cli_given;
 
 /* One row: parsing, -h, --help, the man page and the completions all come from it. */
 typedef struct cli_option {

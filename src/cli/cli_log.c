@@ -89,6 +89,7 @@ static void safe_value(const cli_option *o, const void *at, char text[64]) {
     text[0] = 0;
     switch (o->kind) {
     case CLI_UINT:
+    case CLI_GIVEN: /* begins with the number */
     case CLI_SIZE: snprintf(text, 64, "=%" PRIu64, *(const uint64_t *)at); break;
     case CLI_DOUBLE: snprintf(text, 64, "=%.17g", *(const double *)at); break;
     case CLI_DTYPE: snprintf(text, 64, "=%s", tola_dtype_name(*(const tola_dtype *)at)); break;
@@ -105,6 +106,7 @@ static size_t size_of(cli_kind kind) {
     case CLI_FLAG: return sizeof(bool);
     case CLI_UINT:
     case CLI_SIZE: return sizeof(uint64_t);
+    case CLI_GIVEN: return sizeof(cli_given);
     case CLI_DOUBLE: return sizeof(double);
     case CLI_DTYPE: return sizeof(tola_dtype);
     case CLI_LIST: return sizeof(cli_list);

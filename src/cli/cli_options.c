@@ -229,6 +229,12 @@ static void list_append(cli_list *list, const char *value) {
     list->items[list->count] = NULL;
 }
 
+static int parse_given(const char *name, const char *text, cli_given *out) {
+    int code = parse_uint(name, text, UINT64_MAX, &out->value);
+    out->given = out->given || code == CLI_YES;
+    return code;
+}
+
 /* `base` is the struct that o->offset counts in; the rows of a table and its struct belong together, which is what
  * makes the conversions below right. */
 static int store(const cli_option *o, void *base, const char *value) {
@@ -241,6 +247,7 @@ static int store(const cli_option *o, void *base, const char *value) {
     case CLI_OPTIONAL: *(const char **)field = value ? value : ""; return CLI_YES;
     case CLI_LIST: list_append(field, value); return CLI_YES;
     case CLI_UINT: return parse_uint(name, value, UINT64_MAX, field);
+    case CLI_GIVEN: return parse_given(name, value, field);
     case CLI_SIZE: return parse_size(name, value, field);
     case CLI_DOUBLE: return parse_double(name, value, field);
     case CLI_DTYPE: return parse_dtype(name, value, field);

@@ -17,7 +17,6 @@
 /* ---- options ---- */
 
 static const run_settings defaults = {
-    .seed = RUN_RANDOM_SEED,
     .temp = 0.8,
     .top_k = 40,
     .top_p = 0.95,
@@ -55,8 +54,8 @@ static const cli_option options[] = {
       NULL },
     { "logit-bias", 0, CLI_LIST, "ID=X", "Add X to the logit of token ID; -inf forbids it",
       offsetof(run_settings, logit_bias), NULL, NULL },
-    { "seed", 's', CLI_UINT, "S", "Draw the same again; without it each run is new", offsetof(run_settings, seed), NULL,
-      NULL },
+    { "seed", 's', CLI_GIVEN, "S", "Draw the same again; without it each run is new", offsetof(run_settings, seed),
+      NULL, NULL },
     { "stop", 0, CLI_LIST, "TEXT", "End where the answer would contain TEXT", offsetof(run_settings, stop), NULL,
       NULL },
     { "ignore-end", 0, CLI_FLAG, NULL, "Go on where the model would end", offsetof(run_settings, ignore_end), NULL,
@@ -340,7 +339,7 @@ static int run_run(const void *parsed, char **args, int n_args) {
     if (talks && (cli.json || r.set.raw || !isatty(STDOUT_FILENO)))
         return cli_fail("a prompt is missing: -p TEXT, or text on stdin; a chat is without --json, --raw and pipes");
     r.talk.raw = r.set.raw;
-    r.seed = r.set.seed == RUN_RANDOM_SEED ? random_seed() : r.set.seed;
+    r.seed = r.set.seed.given ? r.set.seed.value : random_seed();
     int code = open_all(&r);
     if (code == CLI_YES) code = talks ? run_chat(&r) : answer_input(&r);
     close_all(&r);

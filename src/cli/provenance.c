@@ -125,6 +125,10 @@ static bool value_of(const cli_option *o, const void *settings, char *text) {
         if (*(const uint64_t *)(const void *)at == 0) return false;
         snprintf(number, sizeof number, "%" PRIu64, *(const uint64_t *)(const void *)at);
         break;
+    case CLI_GIVEN:
+        if (!((const cli_given *)(const void *)at)->given) return false;
+        snprintf(number, sizeof number, "%" PRIu64, ((const cli_given *)(const void *)at)->value);
+        break;
     case CLI_DOUBLE:
         if (*(const double *)(const void *)at == 0) return false;
         snprintf(number, sizeof number, "%.17g", *(const double *)(const void *)at);

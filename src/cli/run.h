@@ -6,14 +6,13 @@
 
 typedef struct run_settings {
     const char *prompt, *system, *grammar, *json_schema, *session, *draft;
-    uint64_t max_tokens, context, seed, top_k, repeat_window, lookup, draft_tokens, batch;
+    uint64_t max_tokens, context, top_k, repeat_window, lookup, draft_tokens, batch;
     double temp, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty;
     tola_dtype kv_type;
     cli_list adapter, stop, logit_bias;
+    cli_given seed;
     bool raw, ignore_end, special;
 } run_settings;
-
-#define RUN_RANDOM_SEED UINT64_MAX /* of settings: none was given */
 
 typedef struct run_message {
     char *role, *text;

@@ -146,7 +146,7 @@ static void do_set(chat *c, const char *argument) {
         c->r->set = before;
         return;
     }
-    if (strcmp(name, "seed") == 0) c->r->seed = c->r->set.seed;
+    if (strcmp(name, "seed") == 0) c->r->seed = c->r->set.seed.value;
     out_styled(OUT_DIM, "%s is %s\n", name, argument);
 }
 

@@ -158,6 +158,18 @@ const tola_value *logical_config(const tola_value *config) {
     return NULL;
 }
 
+/* Anything but an object would be passed over, and codes taken for weights. */
+static tola_status check_config(const tola_value *config, tola_error *err) {
+    const tola_value *maps[] = { config, tola_value_get(config, "text_config") };
+    for (size_t m = 0; m < 2; m++)
+        for (size_t i = 0; i < 2; i++) { /* "quantization" means other things, too */
+            const tola_value *v = tola_value_get(maps[m], config_keys[i]);
+            if (v && v->kind != TOLA_VALUE_NULL && v->kind != TOLA_VALUE_MAP)
+                return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "config.json: %s is no object", config_keys[i]);
+        }
+    return TOLA_OK;
+}
+
 static bool says_quantized(const tola_member *m) {
     for (size_t i = 0; i < CONFIG_KEYS; i++)
         if (m->key.length == strlen(config_keys[i]) && memcmp(m->key.data, config_keys[i], m->key.length) == 0)
@@ -220,7 +232,9 @@ static tola_status read_metadata_config(const tola_checkpoint *in, arena *a, tol
         if (err) err->offset = TOLA_NO_OFFSET;
         return status;
     }
-    *found = out->kind == TOLA_VALUE_MAP ? out : NULL;
+    if (out->kind != TOLA_VALUE_MAP)
+        return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s among the metadata is no object", config_keys[0]);
+    *found = out;
     return TOLA_OK;
 }
 
@@ -408,6 +422,7 @@ static tola_status try_schemes(builder *b, tola_error *err) {
 
 static tola_status build(builder *b, tola_error *err) {
     tola_value own = { 0 };
+    TRY(check_config(tola_checkpoint_config(b->in), err));
     b->config = logical_config(tola_checkpoint_config(b->in));
     TRY(create_view(b, err));
     if (!b->config) TRY(read_quantize_config(b->in, &b->out->arena, &own, &b->config, err));

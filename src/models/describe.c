@@ -380,6 +380,15 @@ static tola_status ropes(conf *c) {
     if (o.kind != FAMILY_ROPE_YARN && o.kind != FAMILY_ROPE_LONGROPE && !d->gguf)
         o.magnitude = 0; /* the other kinds have no attention_factor */
     if (o.kind == FAMILY_ROPE_LONGROPE) TRY(longrope(c, &o));
+    const char *keys[][2] = { { "rope_scaling.original_max_position_embeddings", NULL },
+                              { "rope_parameters.original_max_position_embeddings", NULL },
+                              { "rope_parameters.full_attention.original_max_position_embeddings", NULL },
+                              { NULL, "rope.scaling.original_context_length" } };
+    bool stretched = o.kind == FAMILY_ROPE_YARN || o.kind == FAMILY_ROPE_LLAMA3 || o.kind == FAMILY_ROPE_LONGROPE;
+    for (size_t i = 0; stretched && i < sizeof keys / sizeof *keys; i++) {
+        const tola_value *v = word(c, keys[i][0], keys[i][1]); /* where it is missing, the context stands for it */
+        TRY(in_range(c, keys[i][d->gguf], tola_value_u64(v, 1), 1, UINT32_MAX));
+    }
     if (o.kind == FAMILY_ROPE_YARN && o.factor == 0 && o.original != 0)
         o.factor = (double)h->context / (double)o.original;
     if (o.kind == FAMILY_ROPE_YARN && d->gguf) {
@@ -636,7 +645,7 @@ static tola_status describe_bert(conf *c) {
         d->context -= d->position_offset;
         if (d->context == 0) return in_range(c, "context", 0, 1, d->positions);
     }
-    TRY(count(c, "type_vocab_size", "token_type_count", 2, 0, 1u << 16, &d->token_types));
+    TRY(count(c, "type_vocab_size", "token_type_count", 2, 1, 1u << 16, &d->token_types));
     for (uint32_t i = 0; i < d->layer_count; i++) d->layers[i].rope = MODEL_NO_ROPE;
     return activation_of(c, "gelu");
 }

@@ -384,6 +384,18 @@ tola_status tk_load_merges(tola_tokenizer *t, const tola_value *merges, tola_err
     return TOLA_OK;
 }
 
+/* The id of an added token: as tokenizers does it, a text that is there already keeps the id it has, whatever is said
+ * here. An id that another text has is an error (tokenizers counts on from the last one, against what the file says). */
+static tola_status added_id(const tola_tokenizer *t, size_t i, tola_string text, uint64_t *id, tola_error *err) {
+    char first[60], second[60];
+    uint32_t known = token_table_find(&t->table, text.data, text.length);
+    if (known != TOLA_NO_TOKEN) *id = known;
+    if (known != TOLA_NO_TOKEN || *id >= t->count || (t->tokens[*id].flags & TOLA_TOKEN_UNUSED)) return TOLA_OK;
+    return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "added token %zu: id %" PRIu64 " is that of '%s' and of '%s'", i,
+                   *id, text_quote(first, sizeof first, t->tokens[*id].text, t->tokens[*id].length),
+                   text_quote(second, sizeof second, text.data, text.length));
+}
+
 static tola_status read_added(tola_tokenizer *t, const tola_value *list, tola_error *err) {
     size_t count = length_of(list);
     t->added = arena_alloc_array(&t->arena, count + 1, sizeof *t->added);
@@ -394,8 +406,12 @@ static tola_status read_added(tola_tokenizer *t, const tola_value *list, tola_er
         uint64_t id = tola_value_u64(get(&item, "id"), UINT64_MAX);
         if (!content || content->kind != TOLA_VALUE_STRING)
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "added token %zu has no text", i);
+        tola_string text = content->as.string;
+        TRY(added_id(t, i, text, &id, err));
         bool known = id < t->count && !(t->tokens[id].flags & TOLA_TOKEN_UNUSED); /* else the model does not know it */
-        TRY(tk_set_token(t, id, content->as.string.data, content->as.string.length, err));
+        if (text.length == 0 || (known && (t->tokens[id].flags & TOLA_TOKEN_ADDED))) continue;
+        TRY(tk_set_token(t, id, text.data, text.length, err));
+        if (!known) token_table_add(&t->table, t->tokens[id].text, t->tokens[id].length, (uint32_t)id);
         tk_added a = { t->tokens[id].text, t->tokens[id].length, (uint32_t)id, false, false, false, false, false };
         a.special = get_bool(&item, "special", false);
         a.single_word = get_bool(&item, "single_word", false);

@@ -11,7 +11,7 @@ $ printf 'Once upon a time' | tola run s.gguf --raw -n 12 --temp 0
 $ printf 'Once upon a time' | tola run s.gguf --raw -p - -n 12 --temp 0
 , there was a little girl named Lily. She
 # who reads it goes away, or the disk is full: the model ends, too, and a session is kept as far as it came
-$ tola run s.gguf --raw -p 'Once upon a time' --ignore-end --context 1000000 -q --session gone.tola | head -c 9; tola run s.gguf --raw -p '' -n 1 -q --session gone.tola | wc -l
+$ tola run s.gguf --raw -p 'Once upon a time' --ignore-end --temp 0 --context 1000000 -q --session gone.tola | head -c 9; tola run s.gguf --raw -p '' -n 1 -q --session gone.tola | wc -l
 , there w1
 $ tola run s.gguf --raw -p 'Once upon a time' --ignore-end --context 1000000 -q > /dev/full
 2> tola: writing to stdout: No space left on device
@@ -26,6 +26,14 @@ $ run() { tola run s.gguf --raw -p 'Once upon a time there was a dog' -n 100 --s
 1
 $ for t in f32 f16 bf16; do for o in "--threads 1" "--threads 3 --batch 3 --lookup 1"; do tola run s.gguf --raw -p 'Once' -n 60 --seed 5 --kv-type $t $o | md5sum; done | sort -u | wc -l; done | sort -u
 1
+# the largest is a seed like any other
+$ for i in 1 2; do tola run s.gguf --raw -p 'Once' -n 60 --seed 18446744073709551615 | md5sum; done | sort -u | wc -l
+1
+$ tola run s.gguf --raw -p 'Once' -n 1 --seed 18446744073709551615 --json | grep seed
+  "seed": 18446744073709551615,
+$ tola run s.gguf --raw -p 'Once' -n 1 --seed 18446744073709551616
+2> tola: --seed: 18446744073709551616 is too large, the largest is 18446744073709551615
+[exit 2]
 $ tola run s.gguf --raw -p 'Once' -n 60 --seed 5 > a; tola run s.gguf --raw -p 'Once' -n 60 --seed 6 > b; cmp -s a b || echo different
 different
 $ tola run s.gguf --raw -p 'Once' -n 30 > a; tola run s.gguf --raw -p 'Once' -n 30 > b; cmp -s a b || echo different

@@ -225,6 +225,11 @@ static void test_refused(void **state) {
           "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
           "5" },
         { "{\"added_tokens\":[{\"id\":1}],\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", "added token 0" },
+        { "{\"added_tokens\":[{\"id\":0,\"content\":\"<x>\"}],\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "added token 0: id 0 is that of 'a' and of '<x>'" },
+        { "{\"added_tokens\":[{\"id\":1,\"content\":\"<x>\"},{\"id\":1,\"content\":\"<y>\"}],"
+          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "added token 1: id 1 is that of '<x>' and of '<y>'" },
         { "{\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",0]]}}", "unk_id 7" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
