@@ -144,7 +144,7 @@ static tola_status keep_config(builder *b, tola_error *err) {
 }
 
 /* What no key of GGUF says: the function of feed-forward layers, which belongs to the architecture there; LongRoPE
- * beyond the two that llama.cpp has factors for. */
+ * beyond the two that llama.cpp has factors for; a scaling of Gemma 3's layers with a window. */
 static tola_status check_words(const builder *b, tola_error *err) {
     const family_hyper *h = &b->hyper;
     family_map map = b->plan->family->map;
@@ -159,6 +159,12 @@ static tola_status check_words(const builder *b, tola_error *err) {
     if (h->rope == FAMILY_ROPE_LONGROPE && map != FAMILY_MAP_PHI3 && map != FAMILY_MAP_LLAMA)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "config.json: GGUF's %s has no longrope scaling",
                        b->arch);
+    const tola_value *local = tola_value_get(member(b, "rope_parameters"), "sliding_attention");
+    word = tola_value_str(tola_value_get(local, "rope_type"), "default");
+    if (map == FAMILY_MAP_GEMMA3 && strcmp(word, "default") != 0)
+        return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                       "config.json: rope_parameters.sliding_attention: GGUF's %s has no %.60s scaling of layers with a "
+                       "window", b->arch, word);
     return TOLA_OK;
 }
 

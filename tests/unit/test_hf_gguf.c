@@ -227,6 +227,9 @@ static void bad_configurations_are_refused(void **state) {
             TOLA_E_UNSUPPORTED, "GGUF's llama has silu, not gelu");
     refused("{\"model_type\":\"qwen2\"," SHAPE "\"num_hidden_layers\":2,\"rope_scaling\":{\"type\":\"longrope\"}}",
             NULL, NULL, TOLA_E_UNSUPPORTED, "GGUF's qwen2 has no longrope scaling");
+    refused("{\"model_type\":\"gemma3_text\"," SHAPE "\"num_hidden_layers\":2,\"rope_parameters\":{\"full_attention\":{},"
+            "\"sliding_attention\":{\"rope_type\":\"linear\",\"factor\":2.0}}}", NULL, NULL, TOLA_E_UNSUPPORTED,
+            "sliding_attention: GGUF's gemma3 has no linear scaling of layers with a window");
     refused("{\"model_type\":\"gpt2\"}", NULL, NULL, TOLA_E_UNSUPPORTED, "gpt2 has no mapping to GGUF");
 }
 
