@@ -248,13 +248,6 @@ static void make_one_digit(space *sp, const matmul_type *type, size_t strip, siz
 
 /* ---- a step of a panel with all tokens ---- */
 
-/* Weights that are asked for: so many bytes of each of so many rows, some rows at a time. In the order of memory, whole
- * panels, it is faster: q4_k and q6_k with 32 tokens by 8 to 20 %. */
-typedef struct ahead {
-    const uint8_t *at;
-    size_t rows, bytes, stride, share;
-} ahead;
-
 typedef struct step {
     const matmul_acts *x;
     space *sp;
@@ -262,7 +255,7 @@ typedef struct step {
     float *acc, *y;       /* acc: [strips of a unit][tokens][their rows]; y is of the panel */
     size_t y_stride;
     size_t steps_left;    /* after this one */
-    ahead next_step, next_panel; /* the panel where it is not large, and for the first one the steps, too */
+    panel_ahead next_step, next_panel; /* the panel where it is not large, and for the first one the steps, too */
 } step;
 
 static const _Alignas(64) float zeros[32];
@@ -316,15 +309,9 @@ ALWAYS void ask_for_tokens(const step *p, size_t token, size_t tokens, size_t wh
         for (size_t i = 0; i < tokens; i++) __builtin_prefetch(from + 64 * (c * x->across + i), 0, 3);
 }
 
-/* A share of what is unpacked later: a few lines before each piece of work, as memory takes no more at once. */
-ALWAYS void ask(ahead *a) {
-    for (size_t rows = a->share; rows > 0 && a->rows > 0; rows--, a->rows--, a->at += a->stride)
-        for (size_t i = 0; i < a->bytes + 63; i += 64) __builtin_prefetch(a->at + i, 0, 2);
-}
-
 static void ask_for_weights(step *p) {
-    ask(&p->next_step);
-    ask(&p->next_panel);
+    panel_ask(&p->next_step);
+    panel_ask(&p->next_panel);
 }
 
 /* Tokens of a unit, and strips. */
@@ -404,10 +391,6 @@ static size_t panel_rows(const way *use, bool super, size_t tokens) {
     return super && tokens <= 128 ? PANEL_ROWS / 2 : PANEL_ROWS;
 }
 
-static ahead in_shares(const uint8_t *at, size_t rows, size_t bytes, size_t stride, size_t shares) {
-    return (ahead){ at, rows, bytes, stride, (rows + shares - 1) / shares };
-}
-
 static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const matmul_acts *x, float *y,
                  size_t y_stride, size_t count, void *scratch) {
     const matmul_type *type = matmul_type_get(weights);
@@ -427,14 +410,14 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
         p.steps_left = (x->k + length - 1) / length;
         const uint8_t *next = w + panel * row_bytes;
         const size_t next_rows = left - p.n_rows < panel ? left - p.n_rows : panel;
-        if (whole) p.next_panel = in_shares(next, next_rows * row_bytes / 64, 1, 64, pieces * p.steps_left);
+        if (whole) p.next_panel = panel_in_shares(next, next_rows * row_bytes / 64, 1, 64, pieces * p.steps_left);
         for (p.at = 0; p.at < x->k; p.at += length) {
             const uint8_t *here = w + p.at / length * length_bytes;
             p.n = x->k - p.at < length ? x->k - p.at : length;
             p.steps_left--;
             const bool last = p.steps_left == 0, asked = whole && (first > 0 || last);
-            p.next_step = in_shares(last ? next : here + length_bytes, asked ? 0 : last ? next_rows : p.n_rows,
-                                    length_bytes, row_bytes, pieces);
+            p.next_step = panel_in_shares(last ? next : here + length_bytes, asked ? 0 : last ? next_rows : p.n_rows,
+                                          length_bytes, row_bytes, pieces);
             for (size_t strip = 0; 16 * strip < p.n_rows; strip++) {
                 if (use.digits) ask_for_weights(&p);
                 matmul_panel_unpack_avx512(weights, here, row_bytes, p.n_rows, strip, p.n,
