@@ -15,6 +15,8 @@
 #include <stdio.h>
 
 #define MAX_SCHEMA_BYTES (4u << 20)
+#define MAX_DIFFERENT 10   /* values of unique items */
+#define MAX_COUNTED 20000u /* rules that tell how many members or items stand already */
 
 /* ---- pieces of JSON ---- */
 
@@ -137,15 +139,17 @@ static bool allows(compiler *c, const meaning *m, const tola_value *v) {
     if (!(type & m->types)) return false;
     bool text = type == TYPE_STRING, number = (type & (TYPE_INTEGER | TYPE_NUMBER)) != 0;
     bool beside = (text && (m->pattern || m->format)) || (type == TYPE_OBJECT && m->objects) ||
-                  (type == TYPE_ARRAY && m->elements);
+                  (type == TYPE_ARRAY && (m->elements || m->unique || m->contains));
     __int128 n = 0;
-    if (number && (m->low.there || m->high.there)) {
+    if (number && (m->low.there || m->high.there || m->multiple.there)) {
         beside = !schema_bound_of(v, &n);
         if (!beside && ((m->low.there && n < m->low.value) || (m->high.there && n > m->high.value))) return false;
+        if (!beside && m->multiple.there && n % m->multiple.value != 0) return false;
     }
     if (beside && !c->comparing)
         unsupported(c, m->choice_path, "enum or const beside keywords that look into its values");
     if (text) return counts(&m->length, characters_of(v->as.string));
+    if (type == TYPE_OBJECT) return counts(&m->members, v->as.map.count);
     return type != TYPE_ARRAY || counts(&m->items, v->as.array.count);
 }
 
@@ -189,14 +193,16 @@ static part string_part(compiler *c, const meaning *m) {
 
 static part number_part(compiler *c, const meaning *m) {
     bool integer = !(m->types & TYPE_NUMBER);
+    if (m->multiple.there && !c->comparing)
+        return schema_multiple_within(&c->b, integer, m->multiple.value, m->low, m->high, m->multiple_path);
     if (!m->low.there && !m->high.there) return schema_any_number(&c->b, integer);
     return schema_number_within(&c->b, integer, m->low, m->high);
 }
 
 /* ---- arrays ---- */
 
-/* The rule of element `index`, RULE_NEVER where there may be none. */
-static uint32_t element_rule(compiler *c, const conjunction *k, size_t index) {
+/* The rule of element `index`, RULE_NEVER where there may be none; with `contains`, of one that is that, too. */
+static uint32_t element_rule(compiler *c, const conjunction *k, size_t index, const meaning *contains) {
     entry_list *l = mem_calloc(1, sizeof *l);
     if (!l) {
         no_memory(c);
@@ -210,25 +216,117 @@ static uint32_t element_rule(compiler *c, const conjunction *k, size_t index) {
                             SIZE_MAX);
         else if (rest) schema_list_add(c, l, rest, schema_path(c, e->path, "items", 5), 0, SIZE_MAX);
     }
+    if (contains && ok(c)) schema_list_add(c, l, contains->contains, contains->contains_path, 0, SIZE_MAX);
     uint32_t rule = ok(c) ? schema_rule_for(c, l) : 0;
     mem_free(l);
     return rule;
 }
 
-/* Back to front: what may follow i elements is a rule of its own; nothing nests as deep as the array is long. */
-static part array_part(compiler *c, const conjunction *k, const meaning *m) {
-    grammar_builder *b = &c->b;
+static size_t fixed_items(const conjunction *k) {
     size_t fixed = 0;
     for (size_t i = 0; i < k->count; i++) {
         const tola_value *prefix = tola_value_get(k->entries[i].schema, "prefixItems");
         if (prefix && prefix->as.array.count > fixed) fixed = prefix->as.array.count;
     }
+    return fixed;
+}
+
+static uint32_t array_rule(compiler *c, const conjunction *k, const char *what, size_t i, size_t n) {
+    char name[320];
+    snprintf(name, sizeof name, "%.240s, %s %zu, %zu (%zu)", k->entries[0].path, what, i, n, c->done);
+    return schema_rule(c, name);
+}
+
+/* The values that every item is one of, each once; 0 where that is not said. */
+static size_t finite_items(compiler *c, const conjunction *k, const tola_value **out) {
+    uint32_t rule = element_rule(c, k, 0, NULL);
+    size_t n = 0;
+    for (size_t i = 0; ok(c) && i < c->known_count; i++) {
+        if (c->known[i].rule != rule) continue;
+        meaning m;
+        const conjunction items = c->known[i];
+        schema_read(c, &items, &m);
+        for (size_t v = 0; ok(c) && !m.group && v < m.choice_count; v++) {
+            bool known = !allows(c, &m, &m.choices[v]);
+            for (size_t other = 0; other < n && !known; other++) known = schema_same_value(out[other], &m.choices[v]);
+            if (!known && n == MAX_DIFFERENT) return 0;
+            if (!known) out[n++] = &m.choices[v];
+        }
+    }
+    return n;
+}
+
+/* Items of which each is another of a few values: a rule for each set of those that are left. */
+static part unique_part(compiler *c, const conjunction *k, const meaning *m, size_t fixed) {
+    grammar_builder *b = &c->b;
+    const tola_value *values[MAX_DIFFERENT];
+    part ways[MAX_DIFFERENT + 1], end = schema_seq(b, space(c), text(c, "]"), PART_NONE);
+    uint32_t rules[1u << MAX_DIFFERENT], value_rules[MAX_DIFFERENT];
+    size_t n = fixed || m->contains ? 0 : finite_items(c, k, values);
+    if (ok(c) && n == 0) unsupported(c, m->unique_path, "a grammar tells only up to 10 values of an enum apart");
+    if (!ok(c) || m->items.low > n || m->items.low > m->items.high) return PART_NONE;
+    for (size_t i = 0; i < n; i++) {
+        value_rules[i] = array_rule(c, k, "value", i, n);
+        build_define(b, value_rules[i], value_text(c, values[i]), TOLA_NO_OFFSET);
+    }
+    for (unsigned used = 0; used < 1u << n; used++) rules[used] = array_rule(c, k, "values used", used, n);
+    for (unsigned used = 0; used < 1u << n && ok(c); used++) {
+        size_t count = (size_t)__builtin_popcount(used), possible = 0;
+        if (count >= m->items.low) ways[possible++] = end;
+        for (size_t i = 0; i < n && count < m->items.high; i++)
+            if (!(used >> i & 1))
+                ways[possible++] = schema_seq(b, count ? comma(c) : space(c), ref(c, value_rules[i]),
+                                              ref(c, rules[used | 1u << i]), PART_NONE);
+        build_define(b, rules[used], possible ? build_alt(b, ways, possible) : schema_never(c, m->unique_path),
+                     TOLA_NO_OFFSET);
+    }
+    return schema_seq(b, text(c, "["), ref(c, rules[0]), PART_NONE);
+}
+
+/* Arrays with so many items that are what `contains` says: which of them, the grammar may choose. A rule for each
+ * number of items that stand (from `last` on, none is told from another) and of those that are missing. */
+static part containing_part(compiler *c, const conjunction *k, const meaning *m, size_t fixed) {
+    grammar_builder *b = &c->b;
+    uint64_t low = m->items.low, high = m->items.high, last = high;
+    if (high == UINT64_MAX) last = low > fixed ? low : fixed;
+    if (last == 0 && high > 0) last = 1; /* before the first item stands no comma */
+    if (low > high || m->contained > high) return PART_NONE;
+    if (last > MAX_COUNTED || m->contained > MAX_COUNTED || (last + 1) * (m->contained + 1) > MAX_COUNTED)
+        build_fail(b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: too many items to count", m->contains_path);
+    for (size_t i = 0; i <= last && ok(c); i++) {
+        size_t next = i < last ? i + 1 : i;
+        uint32_t item = i < high ? element_rule(c, k, i, NULL) : RULE_NEVER;
+        uint32_t match = i < high ? element_rule(c, k, i, m) : RULE_NEVER;
+        if (match == RULE_NEVER && !c->never_path) c->never_path = m->contains_path;
+        for (size_t missing = 0; missing <= m->contained && ok(c); missing++) {
+            part ways[3], before = i ? comma(c) : space(c);
+            size_t n = 0;
+            if (missing == 0 && i >= low) ways[n++] = schema_seq(b, space(c), text(c, "]"), PART_NONE);
+            if (item != RULE_NEVER)
+                ways[n++] = schema_seq(b, before, ref(c, item), ref(c, array_rule(c, k, "items", next, missing)),
+                                       PART_NONE);
+            if (missing > 0 && match != RULE_NEVER)
+                ways[n++] = schema_seq(b, before, ref(c, match), ref(c, array_rule(c, k, "items", next, missing - 1)),
+                                       PART_NONE);
+            build_define(b, array_rule(c, k, "items", i, missing),
+                         n ? build_alt(b, ways, n) : schema_never(c, m->contains_path), TOLA_NO_OFFSET);
+        }
+    }
+    return schema_seq(b, text(c, "["), ref(c, array_rule(c, k, "items", 0, m->contained)), PART_NONE);
+}
+
+/* Back to front: what may follow i elements is a rule of its own; nothing nests as deep as the array is long. */
+static part array_part(compiler *c, const conjunction *k, const meaning *m) {
+    grammar_builder *b = &c->b;
+    size_t fixed = fixed_items(k);
+    if (m->unique && m->items.high > 1 && !c->comparing) return unique_part(c, k, m, fixed);
+    if (m->contains && !c->comparing) return containing_part(c, k, m, fixed);
     uint64_t low = m->items.low, high = m->items.high;
     if (c->comparing && high > low) high = low; /* what must be there decides */
-    uint32_t item = high > fixed || !c->comparing ? element_rule(c, k, fixed) : RULE_NEVER;
+    uint32_t item = high > fixed || !c->comparing ? element_rule(c, k, fixed, NULL) : RULE_NEVER;
     if (item == RULE_NEVER && high > fixed) high = fixed;
     for (size_t i = 0; i < fixed && i < high && ok(c); i++)
-        if (element_rule(c, k, i) == RULE_NEVER) high = i;
+        if (element_rule(c, k, i, NULL) == RULE_NEVER) high = i;
     if (!ok(c) || low > high) return PART_NONE;
     part end = schema_seq(b, space(c), text(c, "]"), PART_NONE), next = end;
     if (high > fixed) {
@@ -245,7 +343,7 @@ static part array_part(compiler *c, const conjunction *k, const meaning *m) {
         }
     }
     for (size_t i = fixed < high ? fixed : (size_t)high; i-- > 0 && ok(c);) {
-        part one = schema_seq(b, i ? comma(c) : space(c), ref(c, element_rule(c, k, i)), next, PART_NONE);
+        part one = schema_seq(b, i ? comma(c) : space(c), ref(c, element_rule(c, k, i, NULL)), next, PART_NONE);
         if (i >= low) one = schema_alt(b, one, end, PART_NONE);
         char name[320];
         snprintf(name, sizeof name, "%.260s, from item %zu (%zu)", k->entries[0].path, i, c->done);
@@ -371,50 +469,101 @@ static part further_member(compiler *c, const conjunction *k, const property_lis
     return schema_seq(&c->b, key, colon(c), ref(c, rule), PART_NONE);
 }
 
-static uint32_t object_rule(compiler *c, const conjunction *k, const char *what, size_t i) {
+static uint32_t object_rule(compiler *c, const conjunction *k, size_t i, size_t before) {
     char name[320];
-    snprintf(name, sizeof name, "%.240s, %s property %zu (%zu)", k->entries[0].path, what, i, c->done);
+    snprintf(name, sizeof name, "%.240s, %zu members, property %zu (%zu)", k->entries[0].path, before, i, c->done);
     return schema_rule(c, name);
 }
 
-/* Members in their order. Two chains of rules, back to front: `rest[i]` where a member stands already (a comma comes
- * before the next), `first[i]` where none does; both from property i on. */
-static part object_part(compiler *c, const conjunction *k) {
+/* Further members and the end, where `count` members stand before. */
+static part further_part(compiler *c, const conjunction *k, part member, const limits *count, size_t before) {
     grammar_builder *b = &c->b;
+    part end = schema_seq(b, space(c), text(c, "}"), PART_NONE);
+    uint64_t low = count->low > before ? count->low - before : 0, high = count->high - before;
+    if (member == PART_NONE || high == 0) return low ? schema_never(c, k->entries[0].path) : end;
+    uint32_t least = low > 0, most = count->high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)high;
+    part next = schema_seq(b, comma(c), member, PART_NONE);
+    if (before > 0) return schema_seq(b, build_repeat(b, next, least, most), end, PART_NONE);
+    part list = schema_seq(b, space(c), member,
+                           build_repeat(b, next, 0, most == REPEAT_FOREVER ? most : most - 1), PART_NONE);
+    return schema_seq(b, least ? list : optional(c, list), end, PART_NONE);
+}
+
+/* Members in their order, back to front: `chain[n]` is what may follow from property i on where n members stand already
+ * (of n >= last, none is told from another). Each of them that more than one way leads to is a rule. */
+static part chain_part(compiler *c, const conjunction *k, const property_list *l, part further, const limits *count,
+                       size_t last) {
+    grammar_builder *b = &c->b;
+    part *chain = mem_alloc((last + 1) * sizeof *chain), result = PART_NONE;
+    if (!chain) no_memory(c);
+    for (size_t n = 0; chain && n <= last; n++) chain[n] = further_part(c, k, further, count, n);
+    for (size_t i = l->count; chain && i-- > 0 && ok(c);) {
+        const property *p = &l->items[i];
+        if (p->rule == RULE_NEVER) continue;
+        part member = member_part(c, p);
+        for (size_t n = p->required; n <= last && n <= i + 1 && ok(c); n++) {
+            uint32_t rule = object_rule(c, k, i, n);
+            build_define(b, rule, chain[n], TOLA_NO_OFFSET);
+            chain[n] = ref(c, rule);
+        }
+        for (size_t n = 0; n <= last && n <= i && ok(c); n++) {
+            size_t next = n < last ? n + 1 : last;
+            part with = n < count->high
+                            ? schema_seq(b, n ? comma(c) : space(c), member, chain[next], PART_NONE) : PART_NONE;
+            if (!p->required) chain[n] = with == PART_NONE ? chain[n] : schema_alt(b, with, chain[n], PART_NONE);
+            else chain[n] = with == PART_NONE ? schema_never(c, k->entries[0].path) : with;
+        }
+    }
+    if (ok(c)) result = schema_seq(b, text(c, "{"), chain[0], PART_NONE);
+    mem_free(chain);
+    return result;
+}
+
+static bool looks_into_objects(const meaning *m) {
+    return m->objects || m->members.low > 0 || m->members.high != UINT64_MAX;
+}
+
+/* How many members there may be, where the grammar can count them. The same name may come twice among further ones, so
+ * that of those at most one counts for sure. PART_NONE: there is no such number. */
+static bool count_members(compiler *c, const meaning *m, const property_list *l, bool further, limits *count,
+                          size_t *last) {
+    size_t required = 0, possible = 0;
+    bool missing = false;
+    for (size_t i = 0; i < l->count; i++) {
+        required += l->items[i].required;
+        possible += l->items[i].rule != RULE_NEVER;
+        missing = missing || (l->items[i].required && l->items[i].rule == RULE_NEVER);
+    }
+    *count = m->members;
+    if (c->comparing) count->low = 0; /* only what must be there is looked at */
+    if (count->low <= required) count->low = 0;
+    if (!further && count->high >= possible) count->high = UINT64_MAX;
+    *last = possible > 0;
+    if (missing || m->members.high < required || m->members.high < m->members.low) return false;
+    if (!further && count->low > possible) return false;
+    if (further && count->low > required + 1)
+        unsupported(c, m->members_path, "a grammar cannot tell that names differ which are not in properties");
+    if (count->high != UINT64_MAX && possible > 0) *last = count->high < possible ? (size_t)count->high : possible;
+    else if (count->low > 1) *last = count->low < possible ? (size_t)count->low : possible;
+    if (*last > 1 && *last * l->count > MAX_COUNTED)
+        build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: too many properties to count", m->members_path);
+    return true;
+}
+
+static part object_part(compiler *c, const conjunction *k, const meaning *m) {
     property_list l = { 0 };
+    limits count;
+    size_t last = 1;
     collect_properties(c, k, &l);
     uint32_t further = ok(c) && !c->comparing ? property_rule(c, k, NULL) : RULE_NEVER;
-    part end = schema_seq(b, space(c), text(c, "}"), PART_NONE), rest = end, first = end;
-    bool possible = true;
-    if (ok(c) && further != RULE_NEVER) {
-        part member = further_member(c, k, &l, further);
-        part more = build_repeat(b, schema_seq(b, comma(c), member, PART_NONE), 0, REPEAT_FOREVER);
-        rest = schema_seq(b, more, end, PART_NONE);
-        first = schema_seq(b, optional(c, schema_seq(b, space(c), member, more, PART_NONE)), end, PART_NONE);
-    }
-    for (size_t i = l.count; i-- > 0 && ok(c);) {
-        const property *p = &l.items[i];
-        if (p->rule == RULE_NEVER) {
-            possible = possible && !p->required;
-            continue;
-        }
-        part member = member_part(c, p);
-        uint32_t rest_rule = object_rule(c, k, "after", i);
-        build_define(b, rest_rule, rest, TOLA_NO_OFFSET);
-        part with_comma = schema_seq(b, comma(c), member, ref(c, rest_rule), PART_NONE);
-        part alone = schema_seq(b, space(c), member, ref(c, rest_rule), PART_NONE);
-        if (!p->required) {
-            uint32_t first_rule = object_rule(c, k, "but", i);
-            build_define(b, first_rule, first, TOLA_NO_OFFSET);
-            alone = schema_alt(b, alone, ref(c, first_rule), PART_NONE);
-            with_comma = schema_alt(b, with_comma, ref(c, rest_rule), PART_NONE);
-        }
-        rest = with_comma;
-        first = alone;
-    }
+    bool possible = ok(c) && count_members(c, m, &l, further != RULE_NEVER, &count, &last);
+    part result = PART_NONE;
+    if (ok(c) && possible)
+        result = chain_part(c, k, &l, further == RULE_NEVER ? PART_NONE : further_member(c, k, &l, further), &count,
+                            last);
     mem_free(l.items);
     mem_free(l.buckets);
-    return possible ? schema_seq(b, text(c, "{"), first, PART_NONE) : PART_NONE;
+    return result;
 }
 
 /* ---- rules ---- */
@@ -422,7 +571,7 @@ static part object_part(compiler *c, const conjunction *k) {
 static part typed(compiler *c, const conjunction *k, const meaning *m) {
     part ways[8];
     size_t n = 0;
-    if (m->types & TYPE_OBJECT) ways[n++] = m->objects ? object_part(c, k) : ref(c, c->any_object);
+    if (m->types & TYPE_OBJECT) ways[n++] = looks_into_objects(m) ? object_part(c, k, m) : ref(c, c->any_object);
     if (m->types & TYPE_ARRAY) ways[n++] = array_part(c, k, m);
     if (m->types & TYPE_STRING) ways[n++] = string_part(c, m);
     if (m->types & TYPE_INTEGER) ways[n++] = number_part(c, m);

@@ -44,6 +44,13 @@ bool schema_bound_of(const tola_value *number, __int128 *out);
 part schema_any_number(grammar_builder *b, bool integer);
 /* Numbers without an exponent within the bounds, which are inclusive. PART_NONE: there is none. */
 part schema_number_within(grammar_builder *b, bool integer, schema_bound low, schema_bound high);
+/* ---- schema_multiple.c ---- */
+
+/* The least common multiple of two numbers above 0; false where it is too large. */
+bool schema_common_multiple(__int128 a, __int128 b, __int128 *out);
+/* Multiples of a number of units of 10^-15, written like those. Fails the builder where that needs too many rules. */
+part schema_multiple_within(grammar_builder *b, bool integer, __int128 of, schema_bound low, schema_bound high,
+                            const char *path);
 
 /* ---- small things ---- */
 part schema_text(grammar_builder *b, const char *ascii);

@@ -71,9 +71,15 @@ typedef struct meaning {
     limits length, items;
     const tola_value *pattern, *format;
     const char *pattern_path, *format_path;
-    schema_bound low, high;       /* of numbers */
+    schema_bound low, high, multiple;     /* of numbers */
     bool bounded_text, objects, elements; /* there are keywords of lengths, objects, elements of arrays */
-    const char *number_path;
+    bool unique;
+    const char *number_path, *multiple_path, *unique_path;
+    limits members; /* of objects */
+    const char *members_path;
+    const tola_value *contains;
+    uint64_t contained;
+    const char *contains_path;
     const tola_value *group;      /* an anyOf or oneOf of which a branch is to be chosen */
     size_t group_entry;
     unsigned group_bit;
@@ -121,6 +127,8 @@ const char *schema_path_at(compiler *c, const char *path, const char *key, size_
 const tola_value *schema_items(compiler *c, const tola_value *array);
 const tola_value *schema_member(const tola_value *map, tola_string name);
 uint32_t schema_rule(compiler *c, const char *name);
+/* As JSON's values are: 1 is 1.0, and members have no order. Recurses as deep as JSON may nest. */
+bool schema_same_value(const tola_value *a, const tola_value *b);
 
 void schema_list_add(compiler *c, entry_list *l, const tola_value *schema, const char *path, unsigned done,
                      size_t parent);

@@ -115,7 +115,8 @@ typedef enum keyword {
     KEY_IGNORED, /* says nothing about values, or is dealt with by expand and types_of */
     KEY_ENUM, KEY_CONST, KEY_ANY_OF, KEY_ONE_OF, KEY_MIN_LENGTH, KEY_MAX_LENGTH, KEY_PATTERN, KEY_FORMAT, KEY_MINIMUM,
     KEY_MAXIMUM, KEY_EXCLUSIVE_MINIMUM, KEY_EXCLUSIVE_MAXIMUM, KEY_PROPERTIES, KEY_REQUIRED, KEY_ADDITIONAL, KEY_ITEMS,
-    KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS, KEY_UNKNOWN
+    KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS, KEY_MULTIPLE, KEY_MIN_PROPERTIES,
+    KEY_MAX_PROPERTIES, KEY_CONTAINS, KEY_MIN_CONTAINS, KEY_MAX_CONTAINS, KEY_UNKNOWN
 } keyword;
 
 static const struct {
@@ -134,7 +135,9 @@ static const struct {
     { "exclusiveMaximum", KEY_EXCLUSIVE_MAXIMUM },                 { "properties", KEY_PROPERTIES },
     { "required", KEY_REQUIRED },  { "additionalProperties", KEY_ADDITIONAL }, { "items", KEY_ITEMS },
     { "prefixItems", KEY_PREFIX_ITEMS }, { "minItems", KEY_MIN_ITEMS }, { "maxItems", KEY_MAX_ITEMS },
-    { "uniqueItems", KEY_UNIQUE_ITEMS },
+    { "uniqueItems", KEY_UNIQUE_ITEMS }, { "multipleOf", KEY_MULTIPLE }, { "minProperties", KEY_MIN_PROPERTIES },
+    { "maxProperties", KEY_MAX_PROPERTIES }, { "contains", KEY_CONTAINS }, { "minContains", KEY_MIN_CONTAINS },
+    { "maxContains", KEY_MAX_CONTAINS },
 };
 
 /* KEY_UNKNOWN where there is none of this name. */
@@ -345,8 +348,7 @@ static void narrow_bound(compiler *c, const tola_value *v, const char *path, boo
     m->number_path = path;
 }
 
-/* As JSON's values are: 1 is 1.0, and members have no order. Recurses as deep as JSON may nest. */
-static bool same_value(const tola_value *a, const tola_value *b) {
+bool schema_same_value(const tola_value *a, const tola_value *b) {
     if (is_number(a) && is_number(b)) {
         __int128 x, y;
         bool exact = schema_bound_of(a, &x), other = schema_bound_of(b, &y);
@@ -361,7 +363,7 @@ static bool same_value(const tola_value *a, const tola_value *b) {
         if (a->as.array.count != b->as.array.count) return false;
         for (size_t i = 0; i < a->as.array.count; i++) {
             tola_value x = tola_value_at(a, i), y = tola_value_at(b, i);
-            if (!same_value(&x, &y)) return false;
+            if (!schema_same_value(&x, &y)) return false;
         }
         return true;
     case TOLA_VALUE_MAP:
@@ -369,11 +371,39 @@ static bool same_value(const tola_value *a, const tola_value *b) {
         for (size_t i = 0; i < a->as.map.count; i++) {
             const tola_member *m = &a->as.map.members[i];
             const tola_value *other = schema_member(b, m->key);
-            if (!other || !same_value(&m->value, other)) return false;
+            if (!other || !schema_same_value(&m->value, other)) return false;
         }
         return true;
     default: return true;
     }
+}
+
+static void take_multiple(compiler *c, const tola_value *v, const char *path, meaning *m) {
+    __int128 n = 0;
+    if (!is_number(v) || tola_value_f64(v, 0) <= 0) {
+        wrong(c, path, "must be a number above 0");
+        return;
+    }
+    if (!schema_bound_of(v, &n)) {
+        unsupported(c, path, "a step has at most 15 decimals and 20 digits before them");
+        return;
+    }
+    if (m->multiple.there && !schema_common_multiple(m->multiple.value, n, &n))
+        unsupported(c, path, "beside another of its kind");
+    m->multiple = (schema_bound){ true, n };
+    m->multiple_path = path;
+}
+
+/* minContains counts for the `contains` beside it, and says nothing without one. */
+static void take_contains(compiler *c, const entry *e, const tola_value *v, const char *path, meaning *m) {
+    const tola_value *least = tola_value_get(e->schema, "minContains");
+    limits l = { 0, UINT64_MAX };
+    if (least) narrow_count(c, least, schema_path(c, e->path, "minContains", 11), true, &l);
+    if (least && l.low == 0) return;
+    if (m->contains && !c->comparing) unsupported(c, path, "beside another of its kind");
+    m->contains = v;
+    m->contained = least ? l.low : 1;
+    m->contains_path = path;
 }
 
 /* Of several enums and consts, the values that are in all of them. */
@@ -397,7 +427,7 @@ static void take_choices(compiler *c, const tola_value *v, const char *path, boo
     if (!both) no_memory(c);
     for (size_t i = 0; both && i < m->choice_count; i++)
         for (size_t k = 0; k < count; k++)
-            if (same_value(&m->choices[i], values + k)) {
+            if (schema_same_value(&m->choices[i], values + k)) {
                 both[n++] = m->choices[i];
                 break;
             }
@@ -472,7 +502,20 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
         narrow_count(c, v, path, key == KEY_MIN_ITEMS, &m->items);
         return;
     case KEY_UNIQUE_ITEMS:
-        if (!is_bool(v) || v->as.boolean) unsupported(c, path, "a grammar cannot tell that items differ");
+        if (!is_bool(v)) wrong(c, path, "must be true or false");
+        else if (v->as.boolean) m->unique = true;
+        m->unique_path = path;
+        return;
+    case KEY_MULTIPLE: take_multiple(c, v, path, m); return;
+    case KEY_MIN_PROPERTIES:
+    case KEY_MAX_PROPERTIES:
+        narrow_count(c, v, path, key == KEY_MIN_PROPERTIES, &m->members);
+        m->members_path = path;
+        return;
+    case KEY_CONTAINS: take_contains(c, e, v, path, m); return;
+    case KEY_MIN_CONTAINS: return; /* seen by the one before */
+    case KEY_MAX_CONTAINS:
+        if (tola_value_get(e->schema, "contains")) unsupported(c, path, "a grammar cannot tell what an item is not");
         return;
     }
 }
@@ -489,6 +532,7 @@ static void take_entry(compiler *c, const entry *e, size_t index, meaning *m) {
 }
 
 void schema_read(compiler *c, const conjunction *k, meaning *m) {
-    *m = (meaning){ .types = TYPE_ANY, .length = { 0, UINT64_MAX }, .items = { 0, UINT64_MAX } };
+    *m = (meaning){ .types = TYPE_ANY, .length = { 0, UINT64_MAX }, .items = { 0, UINT64_MAX },
+                     .members = { 0, UINT64_MAX } };
     for (size_t i = 0; i < k->count && ok(c); i++) take_entry(c, &k->entries[i], i, m);
 }

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """JSON schemas beside the jsonschema package: every text that a grammar makes is valid, every valid instance (keys in
 the order of the schema) is taken in any spacing, every invalid one refused."""
+import decimal
+import itertools
 import json
 import random
 import sys
@@ -324,7 +326,8 @@ for s, message in [({"type": "object", "properties": {"a": {}, "b": {}}, "oneOf"
                    ({"oneOf": [{"type": "array", "maxItems": 2}, {"type": "array", "minItems": 3}]}, ""),
                    ({"oneOf": [{"type": "null"}, {"oneOf": [{"type": "string"}, {"const": 1.0}]}]}, ""),
                    ({"oneOf": [{"type": "null"}, True]}, "may both hold"), ({"oneOf": [True, False]}, ""),
-                   ({"oneOf": [TAG("a", x={"multipleOf": 2}), TAG("b", x={})]}, "#/oneOf/0/properties/x/multipleOf"),
+                   ({"oneOf": [TAG("a", x={"unevaluatedItems": 2}), TAG("b", x={})]},
+                    "#/oneOf/0/properties/x/unevaluatedItems"),
                    ({"allOf": [{"oneOf": [NEED("a"), NEED("b")]}, {"oneOf": [NEED("c"), NEED("d")]}]}, ""),
                    ({"allOf": [{"anyOf": [{"type": "string"}, {"type": "integer"}]},
                                {"anyOf": [{"type": "integer"}, {"type": "null"}]}]}, ""),
@@ -349,6 +352,78 @@ for s, message in [({"type": "object", "properties": {"a": {}, "b": {}}, "oneOf"
     for finished, text in answer.made:
         t.check(f"{json.dumps(s)} made {text!r}", not finished or validator.is_valid(json.loads(text)))
 
+decimal.getcontext().prec = 20000
+# keywords that count, exhaustively: every value of a small world, each schema; multipleOf by decimals, not by halves
+
+
+def exact_multiple(validator, step, instance, schema):
+    if validator.is_type(instance, "number") and decimal.Decimal(str(instance)) % decimal.Decimal(repr(step)) != 0:
+        yield jsonschema.ValidationError("no multiple")
+
+
+Exactly = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"multipleOf": exact_multiple})
+NUMBERS = [json.loads(sign + text) for text in
+           [str(i) for i in range(0, 220)] + [f"{i / 100:g}" for i in range(1, 330)] +
+           [str(i) for i in (300, 999, 1000, 1001, 1024, 3600, 86400, 99999, 100000, 123456789, 4294967296, 10**15,
+                             999999999999999, 2**53, 365 * 7, 10**17 + 3)] +
+           ["0.001", "0.005", "0.125", "0.0625", "12.345", "1000.5", "99.95", "19.99", "2.675"] for sign in ("", "-")]
+NUMBERS = [n for n in NUMBERS if "e" not in repr(n)]
+OBJECTS = [dict(zip(names, values)) for n in range(5) for names in itertools.combinations("abcxy", n)
+           for values in itertools.product([1, "s"], repeat=n)]
+ARRAYS = [list(items) for n in range(5) for items in itertools.product([1, 2, "a", None], repeat=n)]
+STEPS = [1, 2, 3, 5, 7, 10, 12, 25, 50, 64, 100, 365, 1000, 3600, 1024, 0.5, 0.1, 0.01, 0.05, 0.25, 2.5, 0.125, 1.5,
+         0.3]
+BOUNDS = [{}, {"minimum": 0}, {"minimum": 1, "maximum": 150}, {"exclusiveMinimum": -20, "maximum": 3.25},
+          {"maximum": -1.5}, {"minimum": 1000}, {"minimum": 95, "exclusiveMaximum": 100000}]
+numeric = [{"type": kind, "multipleOf": step, **bounds} for kind in ("integer", "number") for step in STEPS
+           for bounds in BOUNDS] + [{"type": "integer", "allOf": [{"multipleOf": 4}, {"multipleOf": 6}]},
+                                    {"enum": [1, 2, 3, 4.5, 6, 0.3], "multipleOf": 1.5}]
+counting = [{"type": "object", **shape, **count}
+            for shape in [{"properties": {"a": {}, "b": {"type": "integer"}, "c": {}}, "additionalProperties": False},
+                          {"properties": {"a": {}, "b": {}, "c": {}}, "required": ["b"]},
+                          {"properties": {"a": {}, "b": {}, "c": False}, "required": ["a"],
+                           "additionalProperties": False},
+                          {"additionalProperties": {"type": "integer"}}, {}, {"required": ["x"]}]
+            for count in [{"minProperties": 1}, {"minProperties": 2}, {"maxProperties": 0}, {"maxProperties": 1},
+                          {"maxProperties": 2}, {"minProperties": 1, "maxProperties": 2},
+                          {"minProperties": 2, "maxProperties": 2}, {"minProperties": 3},
+                          {"minProperties": 3, "maxProperties": 2}]]
+containing = [{"type": "array", **items, **count, **size}
+              for items in [{}, {"items": {"type": ["integer", "null"]}}, {"prefixItems": [{"type": "integer"}]},
+                            {"prefixItems": [{"type": "string"}], "items": {"enum": [1, "a"]}}]
+              for count in [{"contains": {"type": "string"}}, {"contains": {"const": 1}, "minContains": 2},
+                            {"contains": {}}, {"contains": False, "minContains": 0}, {"contains": False},
+                            {"minContains": 2, "maxContains": 1}]
+              for size in [{}, {"maxItems": 2}, {"minItems": 3}, {"minItems": 2, "maxItems": 3}, {"maxItems": 0}]]
+unique = [{"type": "array", "items": {"enum": values}, "uniqueItems": True, **size}
+          for values in [[1], [1, 2], [1, "a", 1.0, None], [2, 1, "a", None]]
+          for size in [{}, {"minItems": 2}, {"maxItems": 2}, {"minItems": 1, "maxItems": 3}, {"minItems": 5},
+                       {"maxItems": 1}]] + [{"type": "array", "uniqueItems": True, "maxItems": 1}]
+exhausted = 0
+for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARRAYS), (unique, ARRAYS)]:
+    texts, number = [json.dumps(v).encode() for v in world], decimal.Decimal if world is NUMBERS else float
+    for s, answer in zip(schemas, ask([("schema", json.dumps(s), texts, 5, SEED) for s in schemas])):
+        validator = Exactly(s)
+        valid = [validator.is_valid(v) for v in world]
+        if answer.status:
+            t.check(f"{json.dumps(s)}: {answer.message}", "names differ" in answer.message and "minProperties" in s or
+                    "no value fits" in answer.message and not any(valid))
+            continue
+        for v, text, good, fits in zip(world, texts, valid, answer.fits):
+            if isinstance(v, float) and v == int(v):
+                continue
+            exhausted += 1
+            if isinstance(v, dict) and good and not fits:
+                order = sorted(v, key=lambda n: list(s.get("properties", {})).index(n) if n in s.get("properties", {})
+                               else 9)
+                if order != list(v) or "required" in s:
+                    continue  # its keys stand in another order than the grammar's
+            t.check(f"{json.dumps(s)} {'takes' if good else 'refuses'} {text.decode()}", fits == good)
+        for finished, text in answer.made:
+            t.check(f"{json.dumps(s)} made {text!r}",
+                    not finished or validator.is_valid(json.loads(text, parse_float=number)))
+print(f"{exhausted} values of small worlds")
+
 # formats: what is made is one, for the standard library's and the packages' eyes
 FORMATS = ["date", "time", "date-time", "uuid", "ipv4", "ipv6", "hostname", "email", "duration", "uri"]
 known = [f for f in FORMATS if f in checker.checkers]
@@ -359,7 +434,11 @@ for f, answer in zip(known, made):
 
 # what is refused, by its pointer
 for s, message in [({"properties": {"a": {"not": {}}}}, "#/properties/a/not: a keyword"),
-                   ({"type": "integer", "multipleOf": 2}, "#/multipleOf: a keyword"),
+                   ({"type": "integer", "multipleOf": 0}, "#/multipleOf: must be"),
+                   ({"type": "integer", "multipleOf": 1009}, "#/multipleOf: multiples of this number need too many"),
+                   ({"type": "number", "multipleOf": 1e-17}, "#/multipleOf: a step has at most"),
+                   ({"contains": {}, "maxContains": 2}, "#/maxContains: a grammar cannot tell"),
+                   ({"allOf": [{"contains": {}}, {"contains": {}}]}, "beside another"),
                    ({"$ref": "#/$defs/x"}, "#/$ref: $ref leads nowhere"), ({"$ref": "other.json"}, "another document"),
                    ({"$ref": "#"}, "refers to itself"),
                    ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "refers to itself"),

@@ -101,6 +101,12 @@ static void test_numbers(void **state) {
                 TEXTS("12.5", "12", "12.50", "1.3", "9"));
     check_texts("{\"type\":\"number\",\"maximum\":1e-3}", TEXTS("0.001", "0.0005", "0", "-3.5", "-100"),
                 TEXTS("0.0011", "0.01", "1"));
+    check_texts("{\"type\":\"number\",\"multipleOf\":0.01,\"minimum\":0}", TEXTS("0", "19.99", "3.5", "3.50", "100"),
+                TEXTS("0.001", "1.", "-1", "3.500", "00"));
+    check_texts("{\"type\":\"integer\",\"multipleOf\":12,\"maximum\":150}", TEXTS("0", "144", "-12", "-1200000012"),
+                TEXTS("1", "156", "-13", "012", "12.0"));
+    check_refused("{\"type\":\"integer\",\"multipleOf\":-1}", TOLA_E_FORMAT, "#/multipleOf: must be a number above 0");
+    check_refused("{\"type\":\"integer\",\"multipleOf\":1000003}", TOLA_E_LIMIT, "#/multipleOf: multiples of this");
     check_texts("{\"type\":\"number\",\"const\":2.5}", TEXTS("2.5"), TEXTS("2.50", "2"));
     check_refused("{\"type\":\"integer\",\"minimum\":2,\"maximum\":1}", TOLA_E_FORMAT, "no value fits");
     check_refused("{\"type\":\"integer\",\"minimum\":1.2,\"maximum\":1.8}", TOLA_E_FORMAT, "no value fits");
@@ -182,7 +188,16 @@ static void test_arrays(void **state) {
     check_texts("{\"type\":\"array\",\"uniqueItems\":false}", TEXTS("[1,1]"), TEXTS("1"));
     check_refused("{\"type\":\"array\",\"items\":false,\"minItems\":1}", TOLA_E_FORMAT, "no value fits");
     check_refused("{\"items\":[{}]}", TOLA_E_UNSUPPORTED, "#/items: an array of schemas");
-    check_refused("{\"contains\":{}}", TOLA_E_UNSUPPORTED, "#/contains: a keyword");
+    check_texts("{\"type\":\"array\",\"contains\":{\"const\":1},\"maxItems\":3}", TEXTS("[1]", "[2,1]", "[1, 1, 1]"),
+                TEXTS("[]", "[2]", "[2,2,2,1]"));
+    check_texts("{\"type\":\"array\",\"contains\":{\"const\":1},\"minContains\":2}", TEXTS("[1,2,1]", "[1, 1]"),
+                TEXTS("[1]", "[1,2]"));
+    check_texts("{\"type\":\"array\",\"items\":{\"enum\":[\"a\",\"b\",1]},\"uniqueItems\":true,\"minItems\":2}",
+                TEXTS("[\"a\",\"b\"]", "[1,\"b\",\"a\"]"), TEXTS("[]", "[1]", "[1,1]", "[\"a\",\"b\",\"a\"]"));
+    check_refused("{\"items\":{\"type\":\"string\"},\"uniqueItems\":true}", TOLA_E_UNSUPPORTED, "#/uniqueItems: ");
+    check_refused("{\"contains\":{},\"maxContains\":1}", TOLA_E_UNSUPPORTED, "#/maxContains: ");
+    check_refused("{\"type\":\"array\",\"contains\":false}", TOLA_E_FORMAT, "#/contains: no value fits");
+    check_refused("{\"unevaluatedItems\":{}}", TOLA_E_UNSUPPORTED, "#/unevaluatedItems: a keyword");
 }
 
 static void test_objects(void **state) {
@@ -197,6 +212,15 @@ static void test_objects(void **state) {
     check_texts("{\"type\":\"object\",\"properties\":{\"ab\":{\"const\":1}},\"additionalProperties\":{\"const\":2}}",
                 TEXTS("{}", "{\"ab\":1}", "{\"a\":2}", "{\"ab\":1,\"abc\":2,\"\":2}", "{\"\\n\":2}", "{\"x/y\":2}"),
                 TEXTS("{\"ab\":2}", "{\"a\":2,\"ab\":2}", "{\"a\":1}", "{\"\\u0061b\":2}"));
+    check_texts("{\"type\":\"object\",\"properties\":{\"a\":{\"const\":1},\"b\":{\"const\":2},\"c\":{\"const\":3}},"
+                "\"additionalProperties\":false,\"minProperties\":1,\"maxProperties\":2}",
+                TEXTS("{\"a\":1}", "{\"c\":3}", "{\"a\":1,\"c\":3}"), TEXTS("{}", "{\"a\":1,\"b\":2,\"c\":3}"));
+    check_texts("{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":2}",
+                TEXTS("{\"a\":1}", "{\"a\":1,\"b\":{}}"), TEXTS("{}", "{\"a\":1,\"b\":2,\"c\":3}"));
+    check_refused("{\"minProperties\":2}", TOLA_E_UNSUPPORTED,
+                  "#/minProperties: a grammar cannot tell that names differ");
+    check_refused("{\"type\":\"object\",\"minProperties\":2,\"additionalProperties\":false}", TOLA_E_FORMAT,
+                  "no value fits");
     check_texts("{\"type\":\"object\",\"properties\":{\"a\":false},\"required\":[\"r\"]}", TEXTS("{\"r\":1}",
                 "{\"r\":1,\"z\":{}}"),
                 TEXTS("{}", "{\"a\":1,\"r\":1}", "{\"z\":1}"));
