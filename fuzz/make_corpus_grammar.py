@@ -44,6 +44,14 @@ SCHEMAS = {
             "oneOf": [{"additionalProperties": False, "properties": {"a": {}}}, True]},
     "itself": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "nowhere": {"$ref": "#/x"}, "not": {"not": {}},
     "never": {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "false": False, "true": True,
+    "steps": {"type": "number", "multipleOf": 0.05, "minimum": -3, "maximum": 1e4},
+    "counts": {"type": "object", "properties": {"a": {}, "b": {}}, "minProperties": 1, "maxProperties": 3,
+               "patternProperties": {"^x": {"type": "null"}}},
+    "items": {"anyOf": [{"type": "array", "items": {"enum": [1, 2, "a"]}, "uniqueItems": True},
+                        {"type": "array", "contains": {"const": 1}, "minContains": 2, "maxItems": 5}]},
+    "opposite": {"type": ["object", "string"], "not": {"enum": ["a", "ab", 1]}, "if": {"required": ["a"]},
+                 "then": {"properties": {"b": {"not": {"type": "null"}}}}, "else": {"not": {"minProperties": 2}},
+                 "dependentRequired": {"c": ["d"]}},
     "long": {"type": "string", "maxLength": 3000}, "unknown": {"x": 1}, "unsupported": {"uniqueItems": True},
 }
 for folder in ("gbnf", "grammar", "schema"):

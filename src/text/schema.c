@@ -13,6 +13,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define MAX_SCHEMA_BYTES (4u << 20)
 #define MAX_DIFFERENT 10   /* values of unique items */
@@ -133,10 +134,16 @@ static uint64_t characters_of(tola_string s) {
 
 static bool counts(const limits *l, uint64_t n) { return n >= l->low && n <= l->high; }
 
+static bool is_excluded(const meaning *m, const tola_value *v) {
+    for (size_t i = 0; i < m->excluded_count; i++)
+        if (schema_same_value(m->excluded[i], v)) return true;
+    return false;
+}
+
 /* Whether a value of enum or const is within what stands beside it. */
 static bool allows(compiler *c, const meaning *m, const tola_value *v) {
     unsigned type = type_of_value(v);
-    if (!(type & m->types)) return false;
+    if (!(type & m->types) || is_excluded(m, v)) return false;
     bool text = type == TYPE_STRING, number = (type & (TYPE_INTEGER | TYPE_NUMBER)) != 0;
     bool beside = (text && (m->pattern || m->format)) || (type == TYPE_OBJECT && m->objects) ||
                   (type == TYPE_ARRAY && (m->elements || m->unique || m->contains));
@@ -166,11 +173,38 @@ static part choices(compiler *c, const meaning *m) {
 
 /* ---- strings and numbers ---- */
 
-static part string_part(compiler *c, const meaning *m) {
+/* The excluded strings that are no shorter or longer than strings may be anyway, each once; freed with mem_free. */
+static tola_string *excluded_strings(compiler *c, const meaning *m, size_t *count) {
+    tola_string *names = mem_alloc((m->excluded_count + 1) * sizeof *names);
+    if (!names) no_memory(c);
+    *count = 0;
+    for (size_t i = 0; names && i < m->excluded_count; i++) {
+        const tola_value *v = m->excluded[i];
+        bool known = !is_string(v) || !counts(&m->length, characters_of(v->as.string));
+        for (size_t k = 0; k < *count && !known; k++) known = same_string(names[k], v->as.string);
+        if (!known) names[(*count)++] = v->as.string;
+    }
+    return names;
+}
+
+static part other_string(compiler *c, const conjunction *k, const meaning *m, const tola_string *names, size_t count) {
+    char name[320];
+    snprintf(name, sizeof name, "%.260s, other strings (%zu)", k->entries[0].path, c->done);
+    if (m->pattern || m->format || m->bounded_text)
+        unsupported(c, m->excluded_path, "excludes strings beside another bound on them");
+    return ok(c) ? schema_other_string(&c->b, names, count, name) : 0;
+}
+
+static part string_part(compiler *c, const conjunction *k, const meaning *m) {
     if (c->comparing) return m->length.low > m->length.high ? PART_NONE : ref(c, c->string);
     if (m->length.low > m->length.high) return PART_NONE;
     uint32_t low = (uint32_t)m->length.low, least, most;
     uint32_t high = m->length.high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)m->length.high;
+    size_t names_count = 0;
+    tola_string *names = m->excluded_count ? excluded_strings(c, m, &names_count) : NULL;
+    part other = names_count ? other_string(c, k, m, names, names_count) : 0;
+    mem_free(names);
+    if (names_count || !ok(c)) return other;
     if (m->pattern && m->format) {
         unsupported(c, m->pattern_path, "beside another bound on the string");
         return 0;
@@ -191,12 +225,45 @@ static part string_part(compiler *c, const meaning *m) {
                       PART_NONE);
 }
 
-static part number_part(compiler *c, const meaning *m) {
+static part number_within(compiler *c, const meaning *m, schema_bound low, schema_bound high) {
     bool integer = !(m->types & TYPE_NUMBER);
+    if (low.there && high.there && low.value > high.value) return PART_NONE;
     if (m->multiple.there && !c->comparing)
-        return schema_multiple_within(&c->b, integer, m->multiple.value, m->low, m->high, m->multiple_path);
-    if (!m->low.there && !m->high.there) return schema_any_number(&c->b, integer);
-    return schema_number_within(&c->b, integer, m->low, m->high);
+        return schema_multiple_within(&c->b, integer, m->multiple.value, low, high, m->multiple_path);
+    if (!low.there && !high.there) return schema_any_number(&c->b, integer);
+    return schema_number_within(&c->b, integer, low, high);
+}
+
+static int compare_numbers(const void *x, const void *y) {
+    const schema_bound *a = x, *b = y;
+    return a->value < b->value ? -1 : a->value > b->value;
+}
+
+/* Numbers between, before and behind those that are excluded. */
+static part number_part(compiler *c, const meaning *m) {
+    schema_bound *out = mem_alloc((m->excluded_count + 1) * sizeof *out), low = m->low;
+    part *ways = mem_alloc((m->excluded_count + 1) * sizeof *ways), result = PART_NONE;
+    size_t count = 0, n = 0;
+    if (!out || !ways) no_memory(c);
+    for (size_t i = 0; ok(c) && !c->comparing && i < m->excluded_count; i++) {
+        if (!is_number(m->excluded[i])) continue;
+        out[count].there = true;
+        if (!schema_bound_of(m->excluded[i], &out[count++].value))
+            unsupported(c, m->excluded_path, "excluded numbers have at most 15 decimals and 20 digits before them");
+    }
+    if (ok(c) && count) qsort(out, count, sizeof *out, compare_numbers);
+    for (size_t i = 0; ok(c) && i <= count; i++) {
+        schema_bound high = m->high;
+        if (i < count && (!high.there || out[i].value <= high.value))
+            high = (schema_bound){ true, out[i].value - 1 }; /* 10^-15: no number has more decimals */
+        part p = number_within(c, m, low, high);
+        if (p != PART_NONE) ways[n++] = p;
+        if (i < count && (!low.there || out[i].value >= low.value)) low = (schema_bound){ true, out[i].value + 1 };
+    }
+    if (ok(c) && n) result = build_alt(&c->b, ways, n);
+    mem_free(out);
+    mem_free(ways);
+    return result;
 }
 
 /* ---- arrays ---- */
@@ -569,14 +636,21 @@ static part object_part(compiler *c, const conjunction *k, const meaning *m) {
 /* ---- rules ---- */
 
 static part typed(compiler *c, const conjunction *k, const meaning *m) {
+    static const tola_value words[] = { { .kind = TOLA_VALUE_BOOL, .as.boolean = true },
+                                        { .kind = TOLA_VALUE_BOOL, .as.boolean = false },
+                                        { .kind = TOLA_VALUE_NULL } };
     part ways[8];
     size_t n = 0;
     if (m->types & TYPE_OBJECT) ways[n++] = looks_into_objects(m) ? object_part(c, k, m) : ref(c, c->any_object);
     if (m->types & TYPE_ARRAY) ways[n++] = array_part(c, k, m);
-    if (m->types & TYPE_STRING) ways[n++] = string_part(c, m);
+    if (m->types & TYPE_STRING) ways[n++] = string_part(c, k, m);
     if (m->types & TYPE_INTEGER) ways[n++] = number_part(c, m);
-    if (m->types & TYPE_BOOLEAN) ways[n++] = schema_alt(&c->b, text(c, "true"), text(c, "false"), PART_NONE);
-    if (m->types & TYPE_NULL) ways[n++] = text(c, "null");
+    for (size_t i = 0; i < 3; i++)
+        if (m->types & (i < 2 ? TYPE_BOOLEAN : TYPE_NULL) && !is_excluded(m, &words[i]))
+            ways[n++] = text(c, i == 0 ? "true" : i == 1 ? "false" : "null");
+    for (size_t i = 0; i < m->excluded_count && !c->comparing; i++)
+        if (m->excluded[i]->kind >= TOLA_VALUE_ARRAY && type_of_value(m->excluded[i]) & m->types)
+            unsupported(c, m->excluded_path, "a grammar cannot tell an array or an object from all others");
     size_t possible = 0;
     for (size_t i = 0; i < n; i++)
         if (ways[i] != PART_NONE) ways[possible++] = ways[i];
@@ -624,6 +698,7 @@ void schema_end(compiler *c) {
     arena_free(&c->memory);
     mem_free(c->known);
     mem_free(c->buckets);
+    mem_free(c->derived);
 }
 
 static tola_status finish(compiler *c, uint32_t root, grammar **out, tola_error *err) {

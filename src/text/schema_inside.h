@@ -44,6 +44,10 @@ typedef struct conjunction {
     uint32_t rule;
 } conjunction;
 
+typedef struct derived_schema {
+    const tola_value *from, *schema;
+} derived_schema;
+
 typedef struct compiler {
     grammar_builder b;
     arena memory;
@@ -52,6 +56,8 @@ typedef struct compiler {
     size_t known_count, known_cap, done; /* those before `done` are defined */
     uint32_t *buckets;                   /* of `known`, by hash: index + 1 */
     size_t bucket_count;
+    derived_schema *derived; /* what stands for `not`, `if` and the like of schemas */
+    size_t derived_count, derived_cap;
     uint32_t any, any_object, string, character, space, never;
     const char *never_path; /* where it was first seen that nothing fits */
     bool comparing;         /* whether anything fits is all that is asked (excludes) */
@@ -68,6 +74,9 @@ typedef struct meaning {
     const tola_value *choices; /* of enum or const */
     size_t choice_count;
     const char *choice_path;
+    const tola_value **excluded; /* by enum or const in `not` */
+    size_t excluded_count;
+    const char *excluded_path;
     limits length, items;
     const tola_value *pattern, *format;
     const char *pattern_path, *format_path;
@@ -138,6 +147,17 @@ void schema_expand(compiler *c, entry_list *l);
  * nothing fits. */
 uint32_t schema_rule_for(compiler *c, entry_list *l);
 void schema_read(compiler *c, const conjunction *k, meaning *m);
+
+/* Whether the keyword says nothing about values. */
+bool schema_is_remark(tola_string name);
+
+/* ---- schema_opposite.c ---- */
+
+/* What holds where this schema's `not`, `if`, dependentRequired and dependentSchemas do, the same each time; NULL where
+ * there are none. */
+const tola_value *schema_derived(compiler *c, const entry *e);
+/* Whether a schema in `not` is enum or const alone, which schema_derived leaves to schema_read. */
+bool schema_excludes_values(const tola_value *schema);
 
 /* ---- schema_branches.c ---- */
 

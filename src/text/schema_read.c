@@ -112,22 +112,25 @@ static const tola_value *follow_ref(compiler *c, const char *ref_text, const cha
 /* ---- keywords ---- */
 
 typedef enum keyword {
-    KEY_IGNORED, /* says nothing about values, or is dealt with by expand and types_of */
-    KEY_ENUM, KEY_CONST, KEY_ANY_OF, KEY_ONE_OF, KEY_MIN_LENGTH, KEY_MAX_LENGTH, KEY_PATTERN, KEY_FORMAT, KEY_MINIMUM,
-    KEY_MAXIMUM, KEY_EXCLUSIVE_MINIMUM, KEY_EXCLUSIVE_MAXIMUM, KEY_PROPERTIES, KEY_REQUIRED, KEY_ADDITIONAL, KEY_ITEMS,
-    KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS, KEY_MULTIPLE, KEY_MIN_PROPERTIES,
-    KEY_MAX_PROPERTIES, KEY_CONTAINS, KEY_MIN_CONTAINS, KEY_MAX_CONTAINS, KEY_UNKNOWN
+    KEY_REMARK,  /* says nothing about values */
+    KEY_IGNORED, /* is dealt with by expand and types_of */
+    KEY_NOT, KEY_ENUM, KEY_CONST, KEY_ANY_OF, KEY_ONE_OF, KEY_MIN_LENGTH, KEY_MAX_LENGTH, KEY_PATTERN, KEY_FORMAT,
+    KEY_MINIMUM, KEY_MAXIMUM, KEY_EXCLUSIVE_MINIMUM, KEY_EXCLUSIVE_MAXIMUM, KEY_PROPERTIES, KEY_REQUIRED,
+    KEY_ADDITIONAL, KEY_ITEMS, KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS, KEY_MULTIPLE,
+    KEY_MIN_PROPERTIES, KEY_MAX_PROPERTIES, KEY_CONTAINS, KEY_MIN_CONTAINS, KEY_MAX_CONTAINS, KEY_UNKNOWN
 } keyword;
 
 static const struct {
     const char *name;
     keyword key;
 } KEYWORDS[] = {
-    { "$comment", KEY_IGNORED },   { "$defs", KEY_IGNORED },       { "$id", KEY_IGNORED },
-    { "$ref", KEY_IGNORED },       { "$schema", KEY_IGNORED },     { "allOf", KEY_IGNORED },
-    { "default", KEY_IGNORED },    { "definitions", KEY_IGNORED }, { "deprecated", KEY_IGNORED },
-    { "description", KEY_IGNORED }, { "examples", KEY_IGNORED },   { "readOnly", KEY_IGNORED },
-    { "title", KEY_IGNORED },      { "type", KEY_IGNORED },        { "writeOnly", KEY_IGNORED },
+    { "$comment", KEY_REMARK },    { "$defs", KEY_REMARK },       { "$id", KEY_REMARK },
+    { "$schema", KEY_REMARK },     { "default", KEY_REMARK },     { "definitions", KEY_REMARK },
+    { "deprecated", KEY_REMARK },  { "description", KEY_REMARK }, { "examples", KEY_REMARK },
+    { "readOnly", KEY_REMARK },    { "title", KEY_REMARK },       { "writeOnly", KEY_REMARK },
+    { "$ref", KEY_IGNORED },       { "allOf", KEY_IGNORED },      { "type", KEY_IGNORED },
+    { "if", KEY_IGNORED },         { "then", KEY_IGNORED },       { "else", KEY_IGNORED },
+    { "dependentRequired", KEY_IGNORED }, { "dependentSchemas", KEY_IGNORED }, { "not", KEY_NOT },
     { "enum", KEY_ENUM },          { "const", KEY_CONST },         { "anyOf", KEY_ANY_OF },
     { "oneOf", KEY_ONE_OF },       { "minLength", KEY_MIN_LENGTH }, { "maxLength", KEY_MAX_LENGTH },
     { "pattern", KEY_PATTERN },    { "format", KEY_FORMAT },       { "minimum", KEY_MINIMUM },
@@ -147,6 +150,8 @@ static keyword keyword_named(tola_string name) {
             return KEYWORDS[i].key;
     return KEY_UNKNOWN;
 }
+
+bool schema_is_remark(tola_string name) { return keyword_named(name) == KEY_REMARK; }
 
 /* ---- conjunctions ---- */
 
@@ -179,6 +184,8 @@ void schema_expand(compiler *c, entry_list *l) {
             const tola_value *target = follow_ref(c, string_of(r), path, &target_path);
             if (target) schema_list_add(c, l, target, target_path, 0, i);
         }
+        const tola_value *derived = ok(c) ? schema_derived(c, &e) : NULL;
+        if (derived) schema_list_add(c, l, derived, e.path, 0, i);
         if (!all || !ok(c)) continue;
         if (!is_array(all) || all->as.array.count == 0) {
             wrong(c, schema_path(c, e.path, "allOf", 5), "must be an array of schemas");
@@ -296,7 +303,8 @@ static uint32_t find_conjunction(compiler *c, const entry *entries, size_t count
 static bool says_nothing(const tola_value *schema) {
     for (size_t i = 0; i < schema->as.map.count; i++) {
         tola_string name = schema->as.map.members[i].key;
-        if (keyword_named(name) != KEY_IGNORED || strcmp(name.data, "type") == 0) return false;
+        keyword key = keyword_named(name);
+        if ((key != KEY_REMARK && key != KEY_IGNORED) || strcmp(name.data, "type") == 0) return false;
     }
     return true;
 }
@@ -435,6 +443,26 @@ static void take_choices(compiler *c, const tola_value *v, const char *path, boo
     m->choice_count = n;
 }
 
+static void take_excluded(compiler *c, const tola_value *v, const char *path, meaning *m) {
+    const tola_value *one = tola_value_get(v, "const"), *list = tola_value_get(v, "enum");
+    if (!one && !is_array(list)) {
+        wrong(c, schema_path(c, path, "enum", 4), "must be an array of values");
+        return;
+    }
+    const tola_value *values = one ? one : schema_items(c, list);
+    size_t count = one ? 1 : list->as.array.count;
+    const tola_value **all = arena_alloc_array(&c->memory, m->excluded_count + count + 1, sizeof *all);
+    if (!all || !values) {
+        no_memory(c);
+        return;
+    }
+    if (m->excluded_count) memcpy(all, m->excluded, m->excluded_count * sizeof *all);
+    for (size_t i = 0; i < count; i++) all[m->excluded_count + i] = values + i;
+    m->excluded = all;
+    m->excluded_count += count;
+    m->excluded_path = path;
+}
+
 static void take_once(compiler *c, const tola_value *v, const char *path, const tola_value **out, const char **where) {
     if (*out && !c->comparing) unsupported(c, path, "beside another of its kind");
     else if (!is_string(v)) wrong(c, path, "must be a string");
@@ -458,8 +486,12 @@ static void take_group(compiler *c, const entry *e, size_t index, const tola_val
 static void take_keyword(compiler *c, const entry *e, size_t index, keyword key, const tola_value *v, const char *path,
                          meaning *m) {
     switch (key) {
+    case KEY_REMARK:
     case KEY_IGNORED:
     case KEY_UNKNOWN: return;
+    case KEY_NOT:
+        if (schema_excludes_values(v)) take_excluded(c, v, path, m);
+        return;
     case KEY_ENUM:
     case KEY_CONST: take_choices(c, v, path, key == KEY_CONST, m); return;
     case KEY_ANY_OF: take_group(c, e, index, v, path, DONE_ANY_OF, m); return;

@@ -325,7 +325,9 @@ for s, message in [({"type": "object", "properties": {"a": {}, "b": {}}, "oneOf"
                    ({"oneOf": [{"format": "date", "type": "string"}, {"format": "uuid", "type": "string"}]}, ""),
                    ({"oneOf": [{"type": "array", "maxItems": 2}, {"type": "array", "minItems": 3}]}, ""),
                    ({"oneOf": [{"type": "null"}, {"oneOf": [{"type": "string"}, {"const": 1.0}]}]}, ""),
-                   ({"oneOf": [{"type": "null"}, True]}, "may both hold"), ({"oneOf": [True, False]}, ""),
+                   ({"oneOf": [{"type": "null"}, True]}, "may both hold"),
+                   ({"oneOf": [{"required": ["a"], "type": "object"}, {"not": {"required": ["a"]}}]}, ""),
+                   ({"oneOf": [{"type": "null"}, {"not": {"type": "null"}}]}, ""), ({"oneOf": [True, False]}, ""),
                    ({"oneOf": [TAG("a", x={"unevaluatedItems": 2}), TAG("b", x={})]},
                     "#/oneOf/0/properties/x/unevaluatedItems"),
                    ({"allOf": [{"oneOf": [NEED("a"), NEED("b")]}, {"oneOf": [NEED("c"), NEED("d")]}]}, ""),
@@ -399,15 +401,52 @@ unique = [{"type": "array", "items": {"enum": values}, "uniqueItems": True, **si
           for values in [[1], [1, 2], [1, "a", 1.0, None], [2, 1, "a", None]]
           for size in [{}, {"minItems": 2}, {"maxItems": 2}, {"minItems": 1, "maxItems": 3}, {"minItems": 5},
                        {"maxItems": 1}]] + [{"type": "array", "uniqueItems": True, "maxItems": 1}]
-exhausted = 0
-for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARRAYS), (unique, ARRAYS)]:
+ANY = [None, True, False, 0, 1, 2, 3, 4, 7, -1, 1.5, 2.25, "", "a", "b", "ab", "abc", [], [1], ["a"], [1, "a"], {}] + \
+    OBJECTS[:60]
+AB = {"type": "object", "properties": {"a": {"enum": [1, "s"]}, "b": {}, "c": {}, "x": {}, "y": {}},
+      "additionalProperties": False}
+opposed = [{**base, "not": other} for base in [{}, {"type": ["integer", "string", "null"]},
+                                               {"type": ["array", "boolean"]},
+                                               {"type": "number", "minimum": 1, "maximum": 4}, {"enum": [1, "a", None]},
+                                               {"type": "integer", "multipleOf": 2}, AB]
+           for other in [{}, True, False, {"type": "null"}, {"type": ["string", "object"]}, {"const": 1},
+                         {"enum": [1, "a", None, True, 2.0]}, {"enum": ["", "ab"]}, {"enum": [1, 1.0, 3, 7, -1]},
+                         {"type": "string", "const": "a"}, {"minimum": 2}, {"exclusiveMaximum": 2, "type": "number"},
+                         {"minLength": 2}, {"maxLength": 0}, {"minLength": 0}, {"minItems": 2}, {"maxItems": 0},
+                         {"required": ["a"]}, {"required": ["a", "b"]}, {"properties": {"a": {"const": 1}}},
+                         {"properties": {"a": {"type": "string"}}, "required": ["a"]}, {"not": {"type": "string"}},
+                         {"anyOf": [{"type": "string"}, {"const": 1}]}, {"allOf": [{"minimum": 1}, {"maximum": 2}]},
+                         {"items": {"type": "string"}}, {"contains": {"type": "string"}}, {"minProperties": 1},
+                         {"maxProperties": 0}, {"not": {"not": {"type": "string"}}}, {"description": "nothing"}]]
+opposed += [{**AB, **more} for more in
+            [{"if": {"properties": {"a": {"const": 1}}}, "then": {"required": ["b"]}},
+             {"if": {"properties": {"a": {"const": 1}}, "required": ["a"]}, "then": {"required": ["b"]},
+              "else": {"required": ["c"]}},
+             {"if": {"required": ["x"]}, "else": {"required": ["y"]}}, {"then": False, "else": False},
+             {"if": {"required": ["x"]}}, {"if": True, "then": {"required": ["a"]}},
+             {"if": False, "then": False, "else": {"required": ["a"]}},
+             {"if": {"properties": {"a": {"type": "string"}}, "required": ["a"]},
+              "then": {"properties": {"b": {"type": "integer"}}}, "else": {"not": {"required": ["b"]}}},
+             {"allOf": [{"if": {"required": ["a"]}, "then": {"required": ["b"]}},
+                        {"if": {"required": ["c"]}, "then": {"required": ["x"]}}]},
+             {"dependentRequired": {"a": ["b"], "x": ["y", "c"]}}, {"dependentRequired": {"a": []}},
+             {"dependentSchemas": {"a": {"properties": {"b": {"type": "string"}}}}}]]
+opposed += [{"if": {"type": "string"}, "then": {"maxLength": 1}, "else": {"minimum": 2}},
+            {"dependentRequired": {"a": ["b"]}}, {"not": {"dependentRequired": {}}},
+            {"$defs": {"%/~": {"type": "null"}}, "not": {"not": {"$ref": "#/$defs/%25~1~0"}}}]
+exhausted = refused = 0
+for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARRAYS), (unique, ARRAYS),
+                       (opposed, ANY)]:
     texts, number = [json.dumps(v).encode() for v in world], decimal.Decimal if world is NUMBERS else float
     for s, answer in zip(schemas, ask([("schema", json.dumps(s), texts, 5, SEED) for s in schemas])):
         validator = Exactly(s)
         valid = [validator.is_valid(v) for v in world]
         if answer.status:
             t.check(f"{json.dumps(s)}: {answer.message}", "names differ" in answer.message and "minProperties" in s or
-                    "no value fits" in answer.message and not any(valid))
+                    "no value fits" in answer.message and not any(valid) or "not" in s and
+                    ("has no opposite" in answer.message or "excludes strings beside" in answer.message or
+                     "cannot tell" in answer.message))
+            refused += 1
             continue
         for v, text, good, fits in zip(world, texts, valid, answer.fits):
             if isinstance(v, float) and v == int(v):
@@ -422,7 +461,7 @@ for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARR
         for finished, text in answer.made:
             t.check(f"{json.dumps(s)} made {text!r}",
                     not finished or validator.is_valid(json.loads(text, parse_float=number)))
-print(f"{exhausted} values of small worlds")
+print(f"{exhausted} values of small worlds, {refused} schemas refused")
 
 # formats: what is made is one, for the standard library's and the packages' eyes
 FORMATS = ["date", "time", "date-time", "uuid", "ipv4", "ipv6", "hostname", "email", "duration", "uri"]
@@ -433,7 +472,16 @@ for f, answer in zip(known, made):
         t.check(f"format {f} made {text!r}", not finished or checker.conforms(json.loads(text), f))
 
 # what is refused, by its pointer
-for s, message in [({"properties": {"a": {"not": {}}}}, "#/properties/a/not: a keyword"),
+for s, message in [({"properties": {"a": {"not": {"pattern": "a"}}}}, "#/properties/a/not/pattern: has no opposite"),
+                   ({"not": {"type": "integer"}}, "#/not/type: has no opposite"),
+                   ({"not": {"type": ["null", "strin"]}}, "#/not/type"),
+                   ({"not": {"required": [1]}}, "required/0: must"),
+                   ({"not": {"$ref": "#/$defs/a"}, "$defs": {"a": {}}}, "#/not/$ref: has no opposite"),
+                   ({"if": {"type": "null"}, "then": {"multipleOf": 0}}, "#/then/multipleOf: must be"),
+                   ({"if": 5, "then": {}}, "#/if: a schema is"), ({"not": 5}, "#/not: a schema is"),
+                   ({"not": {"not": {"$ref": "#"}}}, "refers to itself"),
+                   ({"not": {"const": [1]}}, "#/not: a grammar cannot tell an array"),
+                   ({"type": "string", "minLength": 1, "not": {"const": "a"}}, "#/not: excludes strings beside"),
                    ({"type": "integer", "multipleOf": 0}, "#/multipleOf: must be"),
                    ({"type": "integer", "multipleOf": 1009}, "#/multipleOf: multiples of this number need too many"),
                    ({"type": "number", "multipleOf": 1e-17}, "#/multipleOf: a step has at most"),

@@ -173,6 +173,28 @@ static void test_strings(void **state) {
     check_refused("{\"minLength\":1.5}", TOLA_E_FORMAT, "#/minLength: must be a whole number");
 }
 
+static void test_opposites(void **state) {
+    (void)state;
+    check_texts("{\"type\":\"string\",\"not\":{\"enum\":[\"a\",\"ab\"]}}", TEXTS("\"\"", "\"b\"", "\"abc\""),
+                TEXTS("\"a\"", "\"ab\"", "\"\\u0061\"", "1"));
+    check_texts("{\"type\":\"integer\",\"not\":{\"enum\":[0,10]},\"minimum\":0}", TEXTS("1", "9", "11", "100"),
+                TEXTS("0", "10", "-1"));
+    check_texts("{\"not\":{\"type\":[\"null\",\"object\"]}}", TEXTS("1", "[]", "\"\"", "true"), TEXTS("null", "{}"));
+    check_texts("{\"type\":\"object\",\"not\":{\"required\":[\"a\"]}}", TEXTS("{}", "{\"b\":1}"), TEXTS("{\"a\":1}"));
+    check_texts("{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,2]},\"b\":{\"const\":3}},"
+                "\"required\":[\"a\"],\"additionalProperties\":false,"
+                "\"if\":{\"properties\":{\"a\":{\"const\":1}}},\"then\":{\"required\":[\"b\"]}}",
+                TEXTS("{\"a\":1,\"b\":3}", "{\"a\":2}", "{\"a\":2,\"b\":3}"), TEXTS("{\"a\":1}", "{\"b\":3}"));
+    check_texts("{\"type\":\"object\",\"properties\":{\"a\":{\"const\":1},\"b\":{\"const\":3}},"
+                "\"additionalProperties\":false,\"dependentRequired\":{\"a\":[\"b\"]}}",
+                TEXTS("{\"a\":1,\"b\":3}", "{}", "{\"b\":3}"), TEXTS("{\"a\":1}"));
+    check_refused("{\"not\":{}}", TOLA_E_FORMAT, "no value fits");
+    check_refused("{\"not\":{\"type\":\"integer\"}}", TOLA_E_UNSUPPORTED, "#/not/type: has no opposite");
+    check_refused("{\"not\":{\"$ref\":\"#\"}}", TOLA_E_UNSUPPORTED, "#/not/$ref: has no opposite");
+    check_refused("{\"if\":{},\"then\":{\"x\":1}}", TOLA_E_UNSUPPORTED, "schema: #/then/x: a keyword");
+    check_refused("{\"dependentRequired\":[]}", TOLA_E_FORMAT, "#/dependentRequired: must be an object");
+}
+
 static void test_arrays(void **state) {
     (void)state;
     check_texts("{\"type\":\"array\",\"items\":{\"type\":\"null\"}}", TEXTS("[]", "[null]", "[ null , null ]"),
@@ -238,7 +260,8 @@ static void test_objects(void **state) {
     check_refused("{\"type\":\"object\",\"required\":[\"a\"],\"additionalProperties\":false}", TOLA_E_FORMAT,
                 "no value fits");
     check_refused("{\"patternProperties\":{}}", TOLA_E_UNSUPPORTED, "#/patternProperties: a keyword");
-    check_refused("{\"properties\":{\"a/b~\":{\"if\":{}}}}", TOLA_E_UNSUPPORTED, "#/properties/a~1b~0/if: a keyword");
+    check_refused("{\"properties\":{\"a/b~\":{\"if\":{\"pattern\":\"a\"},\"then\":{}}}}", TOLA_E_UNSUPPORTED,
+                  "#/properties/a~1b~0/if/pattern: has no opposite");
     check_refused("{\"required\":[1]}", TOLA_E_FORMAT, "#/required/0: must be a name");
 }
 
@@ -298,7 +321,11 @@ static void test_faults(void **state) {
                                  "\"c\":{\"anyOf\":[{\"type\":\"number\",\"minimum\":1.5},{\"$ref\":\"#\"}]},"
                                  "\"d\":{\"oneOf\":[{\"type\":\"object\",\"required\":[\"x\"]},"
                                  "{\"type\":\"object\",\"required\":[\"y\"]}]},"
-                                 "\"e\":{\"allOf\":[{\"enum\":[{\"k\":[1]},2]},{\"enum\":[3,{\"k\":[1.0]}]}]}}}";
+                                 "\"e\":{\"allOf\":[{\"enum\":[{\"k\":[1]},2]},{\"enum\":[3,{\"k\":[1.0]}]}]},"
+                                 "\"f\":{\"multipleOf\":1.5,\"contains\":{\"const\":1},\"minProperties\":1},"
+                                 "\"g\":{\"items\":{\"enum\":[1,2]},\"uniqueItems\":true},"
+                                 "\"h\":{\"not\":{\"const\":\"a\"}}},"
+                                 "\"if\":{\"required\":[\"a\"]},\"then\":{\"required\":[\"b\"]}}";
     for (uint64_t n = 0;; n++) {
         grammar *g = NULL;
         fault_arm(FAULT_ALLOC, n, true);
@@ -314,7 +341,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any),     cmocka_unit_test(test_numbers),    cmocka_unit_test(test_strings),
         cmocka_unit_test(test_arrays),  cmocka_unit_test(test_objects),    cmocka_unit_test(test_references),
-        cmocka_unit_test(test_one_of),  cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_one_of),  cmocka_unit_test(test_opposites),  cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
