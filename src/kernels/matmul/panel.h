@@ -22,8 +22,8 @@ static inline size_t panel_step(tola_dtype weights) {
     return matmul_type_get(weights)->kind == MATMUL_SUPER ? tola_dtype_block_elements(weights) : PANEL_STEP;
 }
 
-/* Unpacks strip `which` of n elements (at most a step, whole blocks) of `count` rows, the first at w; codes less `less`.
- * What lies in rows beyond count is undefined. */
+/* Unpacks strip `which` of n elements (at most a step, whole blocks) of `count` rows, the first at w; codes less
+ * `less`. What lies in rows beyond count is undefined. */
 void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which,
                                 size_t n, int less, matmul_panel *out);
 
