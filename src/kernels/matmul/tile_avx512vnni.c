@@ -27,6 +27,12 @@ typedef struct place {
     panel_ahead *next_step, *next_panel; /* the panel where it is not large, and for the first one the steps, too */
 } place;
 
+/* What kind of weights; `halves`: see super_tile. */
+typedef struct how {
+    bool super, offset, minima, halves;
+    size_t size; /* of a group */
+} how;
+
 /* Not inlined: the loops of tiles lose their registers to it. */
 static __attribute__((noinline)) void ask_for_weights(const place *p) {
     panel_ask(p->next_step);
@@ -39,13 +45,13 @@ ALWAYS __m512i four_of(const int8_t *p) {
     return _mm512_set1_epi32(v);
 }
 
-/* isum[s][t] of one group of `size` elements from k on, beginning at first[t] where the codes have an offset. */
-ALWAYS void group_sums(const uint8_t *w, const int8_t *const q[TOKENS], size_t k, size_t size, const int32_t *first,
-                       bool offset, size_t tokens, __m512i isum[STRIPS][TOKENS]) {
+/* isum[s][t] of one group of elements from k on, beginning at first[t] where the codes have an offset. */
+ALWAYS void group_sums(const uint8_t *w, const int8_t *const q[TOKENS], size_t k, const int32_t *first, how h,
+                       size_t tokens, __m512i isum[STRIPS][TOKENS]) {
     for (size_t t = 0; t < tokens; t++)
-        for (size_t s = 0; s < STRIPS; s++) isum[s][t] = offset ? _mm512_set1_epi32(first[t]) : _mm512_setzero_si512();
+        for (size_t s = 0; s < STRIPS; s++) isum[s][t] = h.offset ? _mm512_set1_epi32(first[t]) : _mm512_setzero_si512();
 #pragma GCC unroll 8
-    for (size_t i = 0; i < size / 4; i++) {
+    for (size_t i = 0; i < h.size / 4; i++) {
         __m512i v[STRIPS];
         for (size_t s = 0; s < STRIPS; s++) v[s] = _mm512_load_si512(w + STRIP_BYTES * s + 64 * i);
         for (size_t t = 0; t < tokens; t++) {
@@ -55,7 +61,7 @@ ALWAYS void group_sums(const uint8_t *w, const int8_t *const q[TOKENS], size_t k
     }
 }
 
-ALWAYS void small_tile(const place *p, size_t strip, size_t size, bool offset, bool minima, size_t tokens) {
+ALWAYS void small_tile(const place *p, size_t strip, how h, size_t tokens) {
     const size_t across = p->across, groups = p->groups;
     const int8_t *q[TOKENS];
     const uint8_t *codes = p->panel->q[strip][0];
@@ -69,65 +75,107 @@ ALWAYS void small_tile(const place *p, size_t strip, size_t size, bool offset, b
     }
     for (size_t g = 0; g < groups; g++) {
         __m512i isum[STRIPS][TOKENS];
-        group_sums(codes, q, g * size, size, first, offset, tokens, isum);
+        group_sums(codes, q, g * h.size, first, h, tokens, isum);
         for (size_t s = 0; s < STRIPS; s++) {
             __m512 dw = _mm512_load_ps(d_w + 16 * s), m = dw;
-            if (minima) m = _mm512_load_ps(min + 16 * s);
+            if (h.minima) m = _mm512_load_ps(min + 16 * s);
             for (size_t t = 0; t < tokens; t++) {
                 __m512 both = _mm512_mul_ps(dw, _mm512_set1_ps(d[t]));
                 acc[s][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[s][t]), both, acc[s][t]);
-                if (minima) acc[s][t] = _mm512_fmadd_ps(m, _mm512_set1_ps(d_sums[t]), acc[s][t]);
+                if (h.minima) acc[s][t] = _mm512_fmadd_ps(m, _mm512_set1_ps(d_sums[t]), acc[s][t]);
             }
         }
-        codes += size * 16;
+        codes += h.size * 16;
         d_w += PANEL_ROWS;
         min += PANEL_ROWS;
-        first += offset ? across : 0;
-        d_sums += minima ? across : 0;
-        d += size == 32 ? across : g % 2 * across; /* two groups of 16 share the activations' scale */
+        first += h.offset ? across : 0;
+        d_sums += h.minima ? across : 0;
+        d += h.size == 32 ? across : g % 2 * across; /* two groups of 16 share the activations' scale */
     }
     for (size_t t = 0; t < tokens; t++)
         for (size_t s = 0; s < STRIPS; s++) _mm512_store_ps(p->acc + PANEL_ROWS * t + 16 * (strip + s), acc[s][t]);
 }
 
-ALWAYS void super_tile(const place *p, size_t strip, size_t size, bool offset, bool minima, size_t tokens) {
-    const size_t across = p->across, groups = p->groups;
+/* Where the sums of products of super-blocks begin, group by group. */
+typedef struct groups_at {
     const int8_t *q[TOKENS];
-    const uint8_t *codes = p->panel->q[strip][0];
-    const int32_t *sc = p->panel->sc[0] + 16 * strip, *first = p->first;
-    __m512i sum[STRIPS][TOKENS];
-    for (size_t t = 0; t < tokens; t++) {
-        q[t] = p->q + t * p->stride;
+    const uint8_t *codes;
+    const int32_t *sc, *first;
+    size_t across, k;
+} groups_at;
+
+ALWAYS void next_group(groups_at *at, how h) {
+    at->k += h.size;
+    at->codes += h.size * 16;
+    at->sc += PANEL_ROWS;
+    at->first += h.offset ? at->across : 0;
+}
+
+/* Sums of the next groups times their scales, as integers. */
+ALWAYS void sum_groups(groups_at *at, size_t groups, how h, size_t tokens, __m512i sum[STRIPS][TOKENS]) {
+    for (size_t t = 0; t < tokens; t++)
         for (size_t s = 0; s < STRIPS; s++) sum[s][t] = _mm512_setzero_si512();
-    }
-    for (size_t g = 0; g < groups; g++) {
+    for (size_t g = 0; g < groups; g++, next_group(at, h)) {
         __m512i isum[STRIPS][TOKENS];
-        group_sums(codes, q, g * size, size, first, offset, tokens, isum);
+        group_sums(at->codes, at->q, at->k, at->first, h, tokens, isum);
         for (size_t s = 0; s < STRIPS; s++) {
-            __m512i scale = _mm512_load_si512(sc + 16 * s);
+            const __m512i scale = _mm512_load_si512(at->sc + 16 * s);
             for (size_t t = 0; t < tokens; t++)
                 sum[s][t] = _mm512_add_epi32(sum[s][t], _mm512_mullo_epi32(isum[s][t], scale));
         }
-        codes += size * 16;
-        sc += PANEL_ROWS;
-        first += offset ? across : 0;
+    }
+}
+
+/* The same as floats, where no sum on the way is above 2^24. */
+ALWAYS void sum_groups_in_floats(groups_at *at, size_t groups, how h, size_t tokens, __m512 sum[STRIPS][TOKENS]) {
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t s = 0; s < STRIPS; s++) sum[s][t] = _mm512_setzero_ps();
+    for (size_t g = 0; g < groups; g++, next_group(at, h)) {
+        __m512i isum[STRIPS][TOKENS];
+        group_sums(at->codes, at->q, at->k, at->first, h, tokens, isum);
+        for (size_t s = 0; s < STRIPS; s++) {
+            const __m512 scale = _mm512_cvtepi32_ps(_mm512_load_si512(at->sc + 16 * s));
+            for (size_t t = 0; t < tokens; t++)
+                sum[s][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[s][t]), scale, sum[s][t]);
+        }
+    }
+}
+
+/* `halves`: half a block's groups are summed in floats. Adding two such integers rounds once, as converting their sum
+ * does. Two instructions a sum instead of three where vpmulld is two (q4_k 5 %). */
+ALWAYS void super_tile(const place *p, size_t strip, how h, size_t tokens) {
+    groups_at at = { .codes = p->panel->q[strip][0], .sc = p->panel->sc[0] + 16 * strip, .first = p->first };
+    __m512 sum[STRIPS][TOKENS];
+    at.across = p->across;
+    for (size_t t = 0; t < tokens; t++) at.q[t] = p->q + t * p->stride;
+    if (h.halves) {
+        __m512 other[STRIPS][TOKENS];
+        sum_groups_in_floats(&at, p->groups / 2, h, tokens, other);
+        sum_groups_in_floats(&at, p->groups / 2, h, tokens, sum);
+        for (size_t s = 0; s < STRIPS; s++)
+            for (size_t t = 0; t < tokens; t++) sum[s][t] = _mm512_add_ps(sum[s][t], other[s][t]);
+    } else {
+        __m512i exact[STRIPS][TOKENS];
+        sum_groups(&at, p->groups, h, tokens, exact);
+        for (size_t s = 0; s < STRIPS; s++)
+            for (size_t t = 0; t < tokens; t++) sum[s][t] = _mm512_cvtepi32_ps(exact[s][t]);
     }
     for (size_t s = 0; s < STRIPS; s++) {
         const size_t row = 16 * (strip + s);
         __m512 d = _mm512_load_ps(p->panel->d[0] + row), m = d;
-        if (minima) m = _mm512_load_ps(p->panel->min[0] + row);
+        if (h.minima) m = _mm512_load_ps(p->panel->min[0] + row);
         for (size_t t = 0; t < tokens; t++) {
-            float *at = p->acc + PANEL_ROWS * t + 16 * (strip + s);
-            __m512 dx = _mm512_set1_ps(p->d[t]), acc = _mm512_load_ps(at);
-            acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[s][t]), _mm512_mul_ps(d, dx), acc);
-            if (minima) {
+            float *to = p->acc + PANEL_ROWS * t + row;
+            __m512 dx = _mm512_set1_ps(p->d[t]);
+            __m512 acc = _mm512_fmadd_ps(sum[s][t], _mm512_mul_ps(d, dx), _mm512_load_ps(to));
+            if (h.minima) {
                 __m512i all = _mm512_setzero_si512();
-                for (size_t j = 0; j < PANEL_STEP / size / 2; j++)
+                for (size_t j = 0; j < PANEL_STEP / h.size / 2; j++)
                     all = _mm512_dpwssd_epi32(all, _mm512_load_si512(p->panel->m[j] + row),
-                                              _mm512_set1_epi32(p->pairs[j * across + t]));
+                                              _mm512_set1_epi32(p->pairs[j * p->across + t]));
                 acc = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(all), _mm512_mul_ps(m, dx), acc);
             }
-            _mm512_store_ps(at, acc);
+            _mm512_store_ps(to, acc);
         }
     }
 }
@@ -156,55 +204,71 @@ ALWAYS void store_y(const place *p, size_t strip, size_t tokens) {
 }
 
 /* The tile of the tokens that follow. */
-ALWAYS void next_tokens(place *p, bool offset, bool minima, bool super) {
+ALWAYS void next_tokens(place *p, how h) {
     p->q += TOKENS * p->stride;
     p->d += TOKENS;
     p->acc += TOKENS * PANEL_ROWS;
-    if (offset) p->first += TOKENS;
-    if (minima && super) p->pairs += TOKENS;
-    if (minima && !super) p->d_sums += TOKENS;
+    if (h.offset) p->first += TOKENS;
+    if (h.minima && h.super) p->pairs += TOKENS;
+    if (h.minima && !h.super) p->d_sums += TOKENS;
     if (p->y) p->y += TOKENS * p->y_stride;
 }
 
-ALWAYS void tile(const place *p, bool super, size_t size, bool offset, bool minima, size_t tokens) {
+ALWAYS void tile(const place *p, how h, size_t tokens) {
     for (size_t strip = 0; 16 * strip < p->rows; strip += STRIPS) {
         if (p->y) ask_for_y(p, strip, tokens);
         ask_for_weights(p);
-        if (super) super_tile(p, strip, size, offset, minima, tokens);
-        else small_tile(p, strip, size, offset, minima, tokens);
+        if (h.super) super_tile(p, strip, h, tokens);
+        else small_tile(p, strip, h, tokens);
         if (p->y) store_y(p, strip, tokens);
     }
 }
 
-ALWAYS void tiles(place p, size_t tokens, bool super, size_t size, bool offset, bool minima) {
+ALWAYS void tiles(place p, size_t tokens, how h) {
     for (; tokens >= TOKENS; tokens -= TOKENS) {
-        tile(&p, super, size, offset, minima, TOKENS);
-        next_tokens(&p, offset, minima, super);
+        tile(&p, h, TOKENS);
+        next_tokens(&p, h);
     }
     switch (tokens) {
-    case 1: tile(&p, super, size, offset, minima, 1); break;
-    case 2: tile(&p, super, size, offset, minima, 2); break;
-    case 3: tile(&p, super, size, offset, minima, 3); break;
-    case 4: tile(&p, super, size, offset, minima, 4); break;
-    case 5: tile(&p, super, size, offset, minima, 5); break;
+    case 1: tile(&p, h, 1); break;
+    case 2: tile(&p, h, 2); break;
+    case 3: tile(&p, h, 3); break;
+    case 4: tile(&p, h, 4); break;
+    case 5: tile(&p, h, 5); break;
     default: break;
     }
 }
 
-static void small_16(place p, size_t tokens) { tiles(p, tokens, false, 16, true, false); }
-static void small_32(place p, size_t tokens) { tiles(p, tokens, false, 32, true, false); }
-static void small_32_minima(place p, size_t tokens) { tiles(p, tokens, false, 32, false, true); }
-static void super_16(place p, size_t tokens) { tiles(p, tokens, true, 16, true, false); }
-static void super_32(place p, size_t tokens) { tiles(p, tokens, true, 32, true, false); }
-static void super_16_minima(place p, size_t tokens) { tiles(p, tokens, true, 16, false, true); }
-static void super_32_minima(place p, size_t tokens) { tiles(p, tokens, true, 32, false, true); }
+#define SUPER .super = true
+#define OFFSET .offset = true
+#define MINIMA .minima = true
+#define HALVES .halves = true
+#define TILES(name, ...) \
+    static void name(place p, size_t tokens) { tiles(p, tokens, (how){ __VA_ARGS__ }); }
+
+TILES(small_16, OFFSET, .size = 16)
+TILES(small_32, OFFSET, .size = 32)
+TILES(small_32_minima, MINIMA, .size = 32)
+TILES(super_16, SUPER, OFFSET, .size = 16)
+TILES(super_32, SUPER, OFFSET, .size = 32)
+TILES(super_32_minima, SUPER, MINIMA, .size = 32)
+TILES(q2_k, SUPER, MINIMA, HALVES, .size = 16)
+TILES(q3_k, SUPER, OFFSET, HALVES, .size = 16)
+TILES(q4_k, SUPER, MINIMA, HALVES, .size = 32)
 
 typedef void (*tiles_fn)(place p, size_t tokens);
 
-static tiles_fn tiles_of(const matmul_type *type) {
+static tiles_fn tiles_of(tola_dtype weights) {
+    const matmul_type *type = matmul_type_get(weights);
+    switch (weights) { /* sums of half a block at most: */
+    case TOLA_DTYPE_Q2_K: return q2_k; /* 8 * 16 * 3 * 127 * 15 = 0.04 * 2^24 */
+    case TOLA_DTYPE_Q3_K: return q3_k; /* 8 * 16 * 4 * 127 * 32 = 0.12 * 2^24 */
+    case TOLA_DTYPE_Q4_K: return q4_k; /* 4 * 32 * 15 * 127 * 63 = 0.92 * 2^24 */
+    case TOLA_DTYPE_Q5_K: return super_32_minima;
+    default: break;
+    }
     if (type->kind == MATMUL_SMALL) return type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32;
-    if (type->group == 16) return type->minima ? super_16_minima : super_16;
-    return type->minima ? super_32_minima : super_32;
+    return type->group == 16 ? super_16 : super_32;
 }
 
 static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
@@ -225,7 +289,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     const size_t length = panel_step(weights), length_bytes = length / tola_dtype_block_elements(weights) *
                                                               (size_t)tola_dtype_block_bytes(weights);
     const bool whole = PANEL_ROWS * row_bytes <= LITTLE;
-    const tiles_fn all_tiles = tiles_of(type);
+    const tiles_fn all_tiles = tiles_of(weights);
     panel_ahead next_step, next_panel = { .rows = 0 };
     place p = { .panel = scratch, .stride = x->q_stride, .across = x->across, .y_stride = y_stride };
     p.acc = (float *)((matmul_panel *)scratch + 1); /* [tokens][PANEL_ROWS] */
