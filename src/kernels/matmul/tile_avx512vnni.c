@@ -49,7 +49,8 @@ ALWAYS __m512i four_of(const int8_t *p) {
 ALWAYS void group_sums(const uint8_t *w, const int8_t *const q[TOKENS], size_t k, const int32_t *first, how h,
                        size_t tokens, __m512i isum[STRIPS][TOKENS]) {
     for (size_t t = 0; t < tokens; t++)
-        for (size_t s = 0; s < STRIPS; s++) isum[s][t] = h.offset ? _mm512_set1_epi32(first[t]) : _mm512_setzero_si512();
+        for (size_t s = 0; s < STRIPS; s++)
+            isum[s][t] = h.offset ? _mm512_set1_epi32(first[t]) : _mm512_setzero_si512();
 #pragma GCC unroll 8
     for (size_t i = 0; i < h.size / 4; i++) {
         __m512i v[STRIPS];
