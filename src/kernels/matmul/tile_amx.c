@@ -38,10 +38,11 @@ typedef struct shape {
 } shape;
 
 /* Tiles 0-3: sums, 4-5: activations (16 tokens x `k` bytes), 6-7: weights (k / 4 rows). */
-static void configure(size_t k) {
+static void configure(size_t k, size_t tokens, bool super) {
     tiles_palette p = { 0 };
+    const size_t first = tokens < 16 ? tokens : 16, second = super && tokens > 16 && tokens < 32 ? tokens - 16 : first;
     for (int i = 0; i < 8; i++) {
-        p.rows[i] = i >= 6 ? (uint8_t)(k / 4) : 16;
+        p.rows[i] = (uint8_t)(i >= 6 ? k / 4 : i % 2 == 0 ? first : second);
         p.bytes[i] = i == 4 || i == 5 ? (uint16_t)k : 64;
     }
     tiles_configure(&p);
@@ -398,7 +399,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
                                                               (size_t)tola_dtype_block_bytes(weights);
     const way use = way_of(weights);
     const bool super = type->kind == MATMUL_SUPER;
-    configure(super ? 64 : type->group);
+    configure(super ? 64 : type->group, x->tokens, super);
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
     const size_t panel = panel_rows(&use, super, x->tokens);
     const bool whole = use.digits && panel * row_bytes <= LITTLE; /* without digits there are too few shares */
