@@ -65,11 +65,12 @@ typedef struct rest {
     __mmask16 some[2]; /* rows to store */
 } rest;
 
-/* The next n <= AT_ONCE tokens, with strip v of the unit. */
+/* The next n tokens, with strip v of the unit. n is AT_ONCE or one: what lies where there are no more tokens is
+ * anything, and floats that are denormal take a hundred times as long. */
 ALWAYS void scale_super(const rest *r, shape s, size_t v, size_t n) {
     const __m512 d_w = _mm512_load_ps(r->d_w + 16 * v);
     __m512 acc[AT_ONCE];
-    for (size_t i = 0; i < AT_ONCE; i++) {
+    for (size_t i = 0; i < n; i++) {
         __m512i sum = _mm512_load_si512(r->sums + 512 * v + 16 * i);
         if (s.two_digits) sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(r->sums + 512 + 16 * i), 8));
         acc[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d_w, _mm512_set1_ps(r->d[i])),
@@ -78,13 +79,13 @@ ALWAYS void scale_super(const rest *r, shape s, size_t v, size_t n) {
     if (s.minima) {
         const __m512 min = _mm512_load_ps(r->min_w + 16 * v);
         __m512i all[AT_ONCE];
-        for (size_t i = 0; i < AT_ONCE; i++) all[i] = _mm512_setzero_si512();
+        for (size_t i = 0; i < n; i++) all[i] = _mm512_setzero_si512();
         for (size_t j = 0; j < PANEL_STEP / s.size / 2; j++) {
             const __m512i m = _mm512_load_si512(r->m_w + 2 * PANEL_ROWS * j + 32 * v);
-            for (size_t i = 0; i < AT_ONCE; i++)
+            for (size_t i = 0; i < n; i++)
                 all[i] = _mm512_dpwssd_epi32(all[i], m, _mm512_set1_epi32(r->pairs[j * r->across + i]));
         }
-        for (size_t i = 0; i < AT_ONCE; i++)
+        for (size_t i = 0; i < n; i++)
             acc[i] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(all[i]), _mm512_mul_ps(min, _mm512_set1_ps(r->d[i])), acc[i]);
     }
     for (size_t i = 0; i < n; i++) _mm512_mask_storeu_ps(r->to + i * r->to_stride + 16 * v, r->some[v], acc[i]);
@@ -92,19 +93,19 @@ ALWAYS void scale_super(const rest *r, shape s, size_t v, size_t n) {
 
 ALWAYS void scale_small(const rest *r, shape s, size_t groups, size_t n) {
     __m512 acc[AT_ONCE][2];
-    for (size_t i = 0; i < AT_ONCE; i++)
+    for (size_t i = 0; i < n; i++)
         for (size_t v = 0; v < 2; v++) acc[i][v] = _mm512_load_ps(r->from + i * r->from_stride + 16 * v);
     for (size_t g = 0; g < groups; g++) {
         const size_t at = (s.size == 32 ? g : g / 2) * r->across;
         const int32_t *sums = r->sums + 512 * g;
         for (size_t v = 0; v < 2; v++) {
             const __m512 d_w = _mm512_load_ps(r->d_w + PANEL_ROWS * g + 16 * v);
-            for (size_t i = 0; i < AT_ONCE; i++)
+            for (size_t i = 0; i < n; i++)
                 acc[i][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + 256 * v + 16 * i)),
                                             _mm512_mul_ps(d_w, _mm512_set1_ps(r->d[at + i])), acc[i][v]);
             if (!s.minima) continue;
             const __m512 min = _mm512_load_ps(r->min_w + PANEL_ROWS * g + 16 * v);
-            for (size_t i = 0; i < AT_ONCE; i++)
+            for (size_t i = 0; i < n; i++)
                 acc[i][v] = _mm512_fmadd_ps(min, _mm512_set1_ps(r->d_sums[at + i]), acc[i][v]);
         }
     }
@@ -117,20 +118,21 @@ ALWAYS void scale_small(const rest *r, shape s, size_t groups, size_t n) {
 ALWAYS void scale(rest r, shape s) {
     const size_t all = PANEL_STEP / s.size;
     while (r.left > 0) {
-        const size_t n = r.left < AT_ONCE ? r.left : AT_ONCE;
+        const size_t n = r.left < AT_ONCE ? 1 : AT_ONCE;
         for (size_t v = 0; s.super && v < (s.two_digits ? 1 : 2); v++) {
             if (n == AT_ONCE) scale_super(&r, s, v, AT_ONCE);
-            else scale_super(&r, s, v, n);
+            else scale_super(&r, s, v, 1);
         }
         if (!s.super && n == AT_ONCE && r.groups == all) scale_small(&r, s, all, AT_ONCE);
-        else if (!s.super) scale_small(&r, s, r.groups, n);
+        else if (!s.super && n == AT_ONCE) scale_small(&r, s, r.groups, AT_ONCE);
+        else if (!s.super) scale_small(&r, s, r.groups, 1);
         r.left -= n;
-        r.sums += 16 * AT_ONCE;
-        r.d += AT_ONCE;
-        if (s.minima && s.super) r.pairs += AT_ONCE;
-        if (s.minima && !s.super) r.d_sums += AT_ONCE;
-        r.from += r.from_stride * AT_ONCE;
-        r.to += r.to_stride * AT_ONCE;
+        r.sums += 16 * n;
+        r.d += n;
+        if (s.minima && s.super) r.pairs += n;
+        if (s.minima && !s.super) r.d_sums += n;
+        r.from += r.from_stride * n;
+        r.to += r.to_stride * n;
     }
 }
 
