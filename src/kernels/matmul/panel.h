@@ -26,6 +26,11 @@ static inline size_t panel_step(tola_dtype weights) {
  * `less`. What lies in rows beyond count is undefined. */
 void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which,
                                 size_t n, int less, matmul_panel *out);
+/* The same of a block of q4_k or q5_k, with code x scale in two bytes instead of codes and scales: out->q is the lower
+ * one, `high` the one that counts eight times as much. Fewer instructions than code x scale = low + 256 high takes, but
+ * tile products take longer (fewer of their bits are zero). */
+void matmul_panel_digits_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which,
+                                matmul_panel *out, uint8_t high[PANEL_STEP / 4][64]);
 
 /* Weights that are asked for before they are unpacked: so many bytes of each of so many rows, a share of the rows
  * before each piece of work, as memory takes no more at once. In the order of memory, whole panels, it is faster: AMX,

@@ -129,26 +129,38 @@ ALWAYS void put_nibbles(const strip *s, size_t bytes, size_t at, const int8_t *t
     }
 }
 
+/* Scales of six bits of eight groups of 32, for codes below 32: a scale is low + 8 high, in both halves of a dword for
+ * two codes each. Their products with codes stay bytes. */
+typedef struct two_scales {
+    __m512i low[8], high[8];
+} two_scales;
+
+/* Codes of group `group`, or both of their digits where there are scales. */
+ALWAYS void put_or_multiply(const strip *s, size_t vector, __m512i codes, const two_scales *sc, uint8_t (*high)[64],
+                            size_t group) {
+    if (sc) _mm512_store_si512(high[vector], _mm512_mullo_epi16(codes, sc->high[group]));
+    put(s->out->q[s->at], vector, sc ? _mm512_mullo_epi16(codes, sc->low[group]) : codes);
+}
+
 /* A bit of each byte, as 16. */
 ALWAYS __m512i sixteen_where(__m512i v, unsigned bit) {
     v = bit <= 4 ? _mm512_slli_epi16(v, 4 - bit) : _mm512_srli_epi16(v, bit - 4);
     return _mm512_and_si512(v, _mm512_set1_epi8(16));
 }
 
-static void put_q4_k(const strip *s) {
-    uint8_t(*to)[64] = s->out->q[s->at];
+ALWAYS void put_q4_k(const strip *s, const two_scales *sc, uint8_t (*high)[64]) {
     __m512i v[4];
     for (size_t half = 0; half < 8; half++) { /* of 32 bytes: low and high nibbles of 32 elements each */
         four_words(s, 16 + 16 * half, v);
         for (size_t i = 0; i < 4; i++) {
-            put(to, half / 2 * 16 + half % 2 * 4 + i, low_nibbles(v[i]));
-            put(to, half / 2 * 16 + 8 + half % 2 * 4 + i, high_nibbles(v[i]));
+            const size_t at = half / 2 * 16 + half % 2 * 4 + i, group = half / 2 * 2;
+            put_or_multiply(s, at, low_nibbles(v[i]), sc, high, group);
+            put_or_multiply(s, at + 8, high_nibbles(v[i]), sc, high, group + 1);
         }
     }
 }
 
-static void put_q5_k(const strip *s) {
-    uint8_t(*to)[64] = s->out->q[s->at];
+ALWAYS void put_q5_k(const strip *s, const two_scales *sc, uint8_t (*high)[64]) {
     __m512i v[4], fifth[4];
     for (size_t half = 0; half < 2; half++) {
         four_words(s, 16 + 16 * half, fifth);
@@ -156,9 +168,11 @@ static void put_q5_k(const strip *s) {
         for (unsigned c = 0; c < 4; c++) {
             four_words(s, 48 + 32 * c + 16 * half, v);
             for (size_t i = 0; i < 4; i++) {
-                put(to, 16 * c + 4 * half + i, _mm512_or_si512(low_nibbles(v[i]), sixteen_where(fifth[i], 2 * c)));
-                put(to, 16 * c + 8 + 4 * half + i,
-                    _mm512_or_si512(high_nibbles(v[i]), sixteen_where(fifth[i], 2 * c + 1)));
+                const size_t at = 16 * c + 4 * half + i, group = 2 * c;
+                put_or_multiply(s, at, _mm512_or_si512(low_nibbles(v[i]), sixteen_where(fifth[i], 2 * c)), sc, high,
+                                group);
+                put_or_multiply(s, at + 8, _mm512_or_si512(high_nibbles(v[i]), sixteen_where(fifth[i], 2 * c + 1)),
+                                sc, high, group + 1);
             }
         }
     }
@@ -335,15 +349,32 @@ ALWAYS __m512i bytes_and(__m512i v, int mask) {
     return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
 }
 
+/* Bytes: the scales of groups group .. group + 3. */
+ALWAYS void split_four_sc(two_scales *sc, size_t group, __m512i bytes) {
+    const __m128i first = _mm_setr_epi8(0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12, -128);
+    const __m512i low = bytes_and(bytes, 7), high = bytes_and(_mm512_srli_epi32(bytes, 3), 7);
+    for (size_t i = 0; i < 4; i++) {
+        const __m512i both = _mm512_broadcast_i32x4(_mm_add_epi8(first, _mm_set1_epi8((char)i)));
+        sc->low[group + i] = _mm512_shuffle_epi8(low, both);
+        sc->high[group + i] = _mm512_shuffle_epi8(high, both);
+    }
+}
+
 /* Eight scales and minima of six bits, see scales_of_k in codes.c: a dword is four of them. */
-ALWAYS void put_scales_of_k(const strip *s) {
+ALWAYS void put_scales_of_k(const strip *s, two_scales *sc) {
     __m512i v[4];
     four_words(s, 0, v);
-    const __m512i a = v[1], b = v[2], c = v[3];
+    const __m512i a = v[1], b = v[2], c = v[3], first = bytes_and(a, 63);
+    const __m512i second = _mm512_or_si512(bytes_and(c, 15), bytes_and(_mm512_srli_epi32(a, 2), 48));
     put_d(s, 0, lower_half(v[0]));
     put_min(s, 0, upper_half(v[0]));
-    put_four_sc(s, 0, bytes_and(a, 63));
-    put_four_sc(s, 4, _mm512_or_si512(bytes_and(c, 15), bytes_and(_mm512_srli_epi32(a, 2), 48)));
+    if (sc) {
+        split_four_sc(sc, 0, first);
+        split_four_sc(sc, 4, second);
+    } else {
+        put_four_sc(s, 0, first);
+        put_four_sc(s, 4, second);
+    }
     put_four_m(s, 0, bytes_and(b, 63));
     put_four_m(s, 4, _mm512_or_si512(bytes_and(_mm512_srli_epi32(c, 4), 15), bytes_and(_mm512_srli_epi32(b, 2), 48)));
 }
@@ -466,8 +497,8 @@ static void unpack(const strip *s, tola_dtype weights) {
     case TOLA_DTYPE_MXFP4: put_nibbles(s, 17, 1, values_fp4, 12), put_d_of_mxfp4(s); return;
     case TOLA_DTYPE_Q2_K: put_codes(s, q2_k_chunk), put_scales_of_q2_k(s); return;
     case TOLA_DTYPE_Q3_K: put_codes(s, q3_k_chunk), put_scales_of_q3_k(s); return;
-    case TOLA_DTYPE_Q4_K: put_q4_k(s), put_scales_of_k(s); return;
-    case TOLA_DTYPE_Q5_K: put_q5_k(s), put_scales_of_k(s); return;
+    case TOLA_DTYPE_Q4_K: put_q4_k(s, NULL, NULL), put_scales_of_k(s, NULL); return;
+    case TOLA_DTYPE_Q5_K: put_q5_k(s, NULL, NULL), put_scales_of_k(s, NULL); return;
     case TOLA_DTYPE_Q6_K:
         put_q6_k(s);
         put_d(s, 0, upper_half(words_behind(s, 206)));
@@ -485,11 +516,26 @@ static void unpack(const strip *s, tola_dtype weights) {
     }
 }
 
+static strip strip_of(const uint8_t *w, size_t row_bytes, size_t count, size_t which, size_t n, matmul_panel *out) {
+    const size_t first = 16 * which;
+    strip s = { .n = n, .out = out, .at = (int)which };
+    for (size_t r = 0; r < 16; r++) s.row[r] = w + (first + r < count ? first + r : count - 1) * row_bytes;
+    return s;
+}
+
 void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which,
                                 size_t n, int less, matmul_panel *out) {
-    const size_t first = 16 * which;
-    strip s = { .n = n, .out = out, .at = (int)which, .less = less };
-    for (size_t r = 0; r < 16; r++) s.row[r] = w + (first + r < count ? first + r : count - 1) * row_bytes;
+    strip s = strip_of(w, row_bytes, count, which, n, out);
+    s.less = less;
     unpack(&s, weights);
+}
+
+void matmul_panel_digits_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which,
+                                matmul_panel *out, uint8_t high[PANEL_STEP / 4][64]) {
+    const strip s = strip_of(w, row_bytes, count, which, PANEL_STEP, out);
+    two_scales sc;
+    put_scales_of_k(&s, &sc);
+    if (weights == TOLA_DTYPE_Q4_K) put_q4_k(&s, &sc, high);
+    else put_q5_k(&s, &sc, high);
 }
 #endif

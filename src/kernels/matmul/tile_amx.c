@@ -19,6 +19,7 @@
 #define ALWAYS static inline __attribute__((always_inline))
 
 enum { AT_ONCE = 4 /* tokens that are scaled */, FEW = 256 /* tokens whose activations are near anyway */ };
+enum { EIGHTS = 64 /* tokens at most for which digits of three bits are faster */ };
 enum { LITTLE = 96 << 10 /* bytes of a panel that stay in the second cache until they are unpacked */ };
 
 /* The tiles of a unit, as they are stored: [16 tokens][16 rows] each. Small blocks: two strips of each group.
@@ -28,12 +29,13 @@ typedef int32_t tiles[32][16][16];
 /* Behind one another in a thread's scratch. */
 typedef struct space {
     matmul_panel panel; /* q: codes less their offset, or the low digits */
-    _Alignas(64) int8_t high[PANEL_STRIPS][PANEL_STEP / 4][64];
+    _Alignas(64) uint8_t high[PANEL_STRIPS][PANEL_STEP / 4][64];
     _Alignas(64) tiles sums;
 } space;
 
 typedef struct shape {
     bool super, minima, two_digits;
+    bool eights; /* the second digit counts 8 and is unsigned, else 256 and signed */
     size_t size; /* of groups */
 } shape;
 
@@ -72,7 +74,7 @@ ALWAYS void scale_super(const rest *r, shape s, size_t v, size_t n) {
     __m512 acc[AT_ONCE];
     for (size_t i = 0; i < n; i++) {
         __m512i sum = _mm512_load_si512(r->sums + 512 * v + 16 * i);
-        if (s.two_digits) sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(r->sums + 512 + 16 * i), 8));
+        if (s.two_digits) sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(r->sums + 512 + 16 * i), s.eights ? 3 : 8));
         acc[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d_w, _mm512_set1_ps(r->d[i])),
                                  _mm512_load_ps(r->from + i * r->from_stride + 16 * v));
     }
@@ -186,7 +188,7 @@ ALWAYS void multiply_small(const unit *u, size_t size, int32_t (*sums)[16][16]) 
     }
 }
 
-ALWAYS void multiply_super(const unit *u, bool two_digits, int32_t (*sums)[16][16]) {
+ALWAYS void multiply_super(const unit *u, shape s, int32_t (*sums)[16][16]) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -195,17 +197,19 @@ ALWAYS void multiply_super(const unit *u, bool two_digits, int32_t (*sums)[16][1
         const int8_t *x = u->x + k / 64 * u->next;
         _tile_loadd(4, x, 64);
         _tile_loadd(6, u->w[0][k / 4], 64);
-        if (two_digits) _tile_dpbsud(0, 4, 6);
+        if (s.two_digits) _tile_dpbsud(0, 4, 6);
         else _tile_dpbssd(0, 4, 6);
         if (u->second) {
             _tile_loadd(5, x + 1024, 64);
-            if (two_digits) _tile_dpbsud(1, 5, 6);
+            if (s.two_digits) _tile_dpbsud(1, 5, 6);
             else _tile_dpbssd(1, 5, 6);
         }
         _tile_loadd(7, u->w[1][k / 4], 64);
-        _tile_dpbssd(2, 4, 7);
+        if (s.eights) _tile_dpbsud(2, 4, 7);
+        else _tile_dpbssd(2, 4, 7);
         if (k + 64 == u->n) _tile_stored(0, sums[0], 64);
-        if (u->second) _tile_dpbssd(3, 5, 7);
+        if (u->second && s.eights) _tile_dpbsud(3, 5, 7);
+        else if (u->second) _tile_dpbssd(3, 5, 7);
     }
     if (u->second) _tile_stored(1, sums[1], 64);
     _tile_stored(2, sums[2], 64);
@@ -337,8 +341,9 @@ ALWAYS void multiply(step *p, shape s) {
             const rest r = rest_of(p, s, token, n, strip);
             ask_for_y(p, token, most, strip, strips);
             ask_for_weights(p);
-            if (s.super) multiply_super(&u, s.two_digits, p->sp->sums);
+            if (s.super) multiply_super(&u, s, p->sp->sums);
             else multiply_small(&u, s.size, p->sp->sums);
+            if (s.eights) ask_for_weights(p);
             ask_for_tokens(p, token, most, strip / strips, units);
             scale(r, s);
         }
@@ -354,32 +359,40 @@ static void super_two_minima(step *p) {
     multiply(p, (shape){ .super = true, .size = 32, .two_digits = true, .minima = true });
 }
 
+static void super_eights(step *p) {
+    multiply(p, (shape){ .super = true, .size = 32, .two_digits = true, .minima = true, .eights = true });
+}
+
 /* How scale x code of a type fits into bytes: q2_k up to 45, where scales are one the codes themselves. */
 typedef struct way {
     void (*multiply)(step *p);
     void (*digits)(space *sp, const matmul_type *type, size_t strip, size_t n); /* NULL: codes less their offset */
+    bool eights;                                                                /* digits are made while unpacking */
 } way;
 
-static way way_of(tola_dtype weights) {
+static way way_of(tola_dtype weights, size_t tokens) {
     const matmul_type *type = matmul_type_get(weights);
+    if (tokens <= EIGHTS && (weights == TOLA_DTYPE_Q4_K || weights == TOLA_DTYPE_Q5_K))
+        return (way){ super_eights, NULL, true };
     switch (weights) {
     case TOLA_DTYPE_Q1_0:
     case TOLA_DTYPE_Q8_K:
     case TOLA_DTYPE_TQ1_0:
-    case TOLA_DTYPE_TQ2_0: return (way){ super_one, NULL };
-    case TOLA_DTYPE_Q2_K: return (way){ super_one_minima, make_one_digit };
+    case TOLA_DTYPE_TQ2_0: return (way){ super_one, NULL, false };
+    case TOLA_DTYPE_Q2_K: return (way){ super_one_minima, make_one_digit, false };
     default: break;
     }
-    if (type->kind == MATMUL_SUPER) return (way){ type->minima ? super_two_minima : super_two, make_two_digits };
-    return (way){ type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32, NULL };
+    if (type->kind == MATMUL_SUPER) return (way){ type->minima ? super_two_minima : super_two, make_two_digits, false };
+    return (way){ type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32, NULL, false };
 }
 
 /* How often a step asks for what the next one reads: before each strip is unpacked and before it is split into digits
  * (where it is: unpacking alone is slowed by what it waits for), and before each unit. */
 static size_t pieces_of(const way *use, bool super, size_t rows, size_t tokens) {
-    const size_t strips = (rows + 15) / 16, at_once = unit_strips(use->digits == make_two_digits);
+    const size_t strips = (rows + 15) / 16, at_once = unit_strips(use->eights || use->digits == make_two_digits);
     const size_t units = (strips + at_once - 1) / at_once, most = unit_tokens(super);
-    return (use->digits ? 2 * strips : 0) + units * ((tokens + most - 1) / most);
+    return (use->eights ? strips : use->digits ? 2 * strips : 0) +
+           (use->eights ? 2 : 1) * units * ((tokens + most - 1) / most);
 }
 
 static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
@@ -390,7 +403,7 @@ static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
 /* Fewer rows where few tokens meet them, so that codes, digits, activations and sums stay in the first cache together;
  * of many tokens the activations do not anyway, and more rows share what is read of them. */
 static size_t panel_rows(const way *use, bool super, size_t tokens) {
-    if (tokens <= 64) return use->digits == make_two_digits ? PANEL_ROWS / 4 : PANEL_ROWS / 2;
+    if (tokens <= 64) return use->eights || use->digits == make_two_digits ? PANEL_ROWS / 4 : PANEL_ROWS / 2;
     return super && tokens <= 128 ? PANEL_ROWS / 2 : PANEL_ROWS;
 }
 
@@ -399,12 +412,12 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     const matmul_type *type = matmul_type_get(weights);
     const size_t length = panel_step(weights), length_bytes = length / tola_dtype_block_elements(weights) *
                                                               (size_t)tola_dtype_block_bytes(weights);
-    const way use = way_of(weights);
+    const way use = way_of(weights, x->tokens);
     const bool super = type->kind == MATMUL_SUPER;
     configure(super ? 64 : type->group, x->tokens, super);
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
     const size_t panel = panel_rows(&use, super, x->tokens);
-    const bool whole = use.digits && panel * row_bytes <= LITTLE; /* without digits there are too few shares */
+    const bool whole = (use.digits || use.eights) && panel * row_bytes <= LITTLE; /* without digits there are too few shares */
     for (size_t first = 0; first < count; first += panel, w += panel * row_bytes) {
         const size_t left = count - first;
         p.n_rows = left < panel ? left : panel;
@@ -422,7 +435,12 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
             p.next_step = panel_in_shares(last ? next : here + length_bytes, asked ? 0 : last ? next_rows : p.n_rows,
                                           length_bytes, row_bytes, pieces);
             for (size_t strip = 0; 16 * strip < p.n_rows; strip++) {
-                if (use.digits) ask_for_weights(&p);
+                if (use.digits || use.eights) ask_for_weights(&p);
+                if (use.eights) {
+                    matmul_panel_digits_avx512(weights, here, row_bytes, p.n_rows, strip, &p.sp->panel,
+                                               p.sp->high[strip]);
+                    continue;
+                }
                 matmul_panel_unpack_avx512(weights, here, row_bytes, p.n_rows, strip, p.n,
                                            use.digits ? 0 : type->offset, &p.sp->panel);
                 if (!use.digits) continue;
