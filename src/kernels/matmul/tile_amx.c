@@ -1,8 +1,8 @@
 /* Many tokens with AMX: block types by TDPBSSD and TDPBSUD.
  *
  * A unit is 16 tokens x a step of 32 rows of small blocks, or 32 tokens x a block of 32 rows of super-blocks, or of 16
- * rows, once for each of two digits of scale x code (a digit is a byte: scale x code = low + 256 high): sixteen tile
- * products. Their sums go through memory to the vector unit, which scales and adds them up. What matters, as measured
+ * rows, once for each of two digits of scale x code (a digit is a byte: scale x code = low + 256 high, or low + 8 high):
+ * sixteen tile products. Their sums go through memory to the vector unit, which scales and adds them up. What matters, as measured
  * on Sapphire Rapids:
  *   - Tiles and vectors of floats take turns, a unit each: while tile instructions are under way, the second of two
  *     units for vectors of floats rests.
@@ -19,7 +19,6 @@
 #define ALWAYS static inline __attribute__((always_inline))
 
 enum { AT_ONCE = 4 /* tokens that are scaled */, FEW = 256 /* tokens whose activations are near anyway */ };
-enum { EIGHTS = 64 /* tokens at most for which digits of three bits are faster */ };
 enum { LITTLE = 96 << 10 /* bytes of a panel that stay in the second cache until they are unpacked */ };
 
 /* The tiles of a unit, as they are stored: [16 tokens][16 rows] each. Small blocks: two strips of each group.
@@ -35,9 +34,11 @@ typedef struct space {
 
 typedef struct shape {
     bool super, minima, two_digits;
-    bool eights; /* the second digit counts 8 and is unsigned, else 256 and signed */
     size_t size; /* of groups */
 } shape;
+
+/* The second digit counts 8 and is unsigned, else 256 and signed. */
+ALWAYS bool eights(shape s) { return s.two_digits && s.minima; }
 
 /* Tiles 0-3: sums, 4-5: activations (16 tokens x `k` bytes), 6-7: weights (k / 4 rows). */
 static void configure(size_t k, size_t tokens, bool super) {
@@ -74,7 +75,8 @@ ALWAYS void scale_super(const rest *r, shape s, size_t v, size_t n) {
     __m512 acc[AT_ONCE];
     for (size_t i = 0; i < n; i++) {
         __m512i sum = _mm512_load_si512(r->sums + 512 * v + 16 * i);
-        if (s.two_digits) sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(r->sums + 512 + 16 * i), s.eights ? 3 : 8));
+        const __m512i *second = (const __m512i *)(r->sums + 512 + 16 * i);
+        if (s.two_digits) sum = _mm512_add_epi32(sum, _mm512_slli_epi32(_mm512_load_si512(second), eights(s) ? 3 : 8));
         acc[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d_w, _mm512_set1_ps(r->d[i])),
                                  _mm512_load_ps(r->from + i * r->from_stride + 16 * v));
     }
@@ -205,10 +207,10 @@ ALWAYS void multiply_super(const unit *u, shape s, int32_t (*sums)[16][16]) {
             else _tile_dpbssd(1, 5, 6);
         }
         _tile_loadd(7, u->w[1][k / 4], 64);
-        if (s.eights) _tile_dpbsud(2, 4, 7);
+        if (eights(s)) _tile_dpbsud(2, 4, 7);
         else _tile_dpbssd(2, 4, 7);
         if (k + 64 == u->n) _tile_stored(0, sums[0], 64);
-        if (u->second && s.eights) _tile_dpbsud(3, 5, 7);
+        if (u->second && eights(s)) _tile_dpbsud(3, 5, 7);
         else if (u->second) _tile_dpbssd(3, 5, 7);
     }
     if (u->second) _tile_stored(1, sums[1], 64);
@@ -245,12 +247,7 @@ ALWAYS void make_digits(space *sp, size_t s, size_t n, size_t size, int offset, 
 
 static void make_two_digits(space *sp, const matmul_type *type, size_t strip, size_t n) {
     if (type->group == 16) make_digits(sp, strip, n, 16, type->offset, true);
-    else if (type->offset) make_digits(sp, strip, n, 32, type->offset, true);
-    else make_digits(sp, strip, n, 32, 0, true);
-}
-
-static void make_one_digit(space *sp, const matmul_type *type, size_t strip, size_t n) {
-    make_digits(sp, strip, n, type->group, type->offset, false);
+    else make_digits(sp, strip, n, 32, type->offset, true);
 }
 
 /* ---- a step of a panel with all tokens ---- */
@@ -343,7 +340,7 @@ ALWAYS void multiply(step *p, shape s) {
             ask_for_weights(p);
             if (s.super) multiply_super(&u, s, p->sp->sums);
             else multiply_small(&u, s.size, p->sp->sums);
-            if (s.eights) ask_for_weights(p);
+            if (eights(s)) ask_for_weights(p);
             ask_for_tokens(p, token, most, strip / strips, units);
             scale(r, s);
         }
@@ -359,40 +356,53 @@ static void super_two_minima(step *p) {
     multiply(p, (shape){ .super = true, .size = 32, .two_digits = true, .minima = true });
 }
 
-static void super_eights(step *p) {
-    multiply(p, (shape){ .super = true, .size = 32, .two_digits = true, .minima = true, .eights = true });
-}
-
 /* How scale x code of a type fits into bytes: q2_k up to 45, where scales are one the codes themselves. */
 typedef struct way {
     void (*multiply)(step *p);
-    void (*digits)(space *sp, const matmul_type *type, size_t strip, size_t n); /* NULL: codes less their offset */
-    bool eights;                                                                /* digits are made while unpacking */
+    enum { CODES /* less their offset */, ONE_DIGIT, TWO_DIGITS, EIGHTS /* made while unpacking */ } digits;
 } way;
 
-static way way_of(tola_dtype weights, size_t tokens) {
+static way way_of(tola_dtype weights) {
     const matmul_type *type = matmul_type_get(weights);
-    if (tokens <= EIGHTS && (weights == TOLA_DTYPE_Q4_K || weights == TOLA_DTYPE_Q5_K))
-        return (way){ super_eights, NULL, true };
     switch (weights) {
     case TOLA_DTYPE_Q1_0:
     case TOLA_DTYPE_Q8_K:
     case TOLA_DTYPE_TQ1_0:
-    case TOLA_DTYPE_TQ2_0: return (way){ super_one, NULL, false };
-    case TOLA_DTYPE_Q2_K: return (way){ super_one_minima, make_one_digit, false };
+    case TOLA_DTYPE_TQ2_0: return (way){ super_one, CODES };
+    case TOLA_DTYPE_Q2_K: return (way){ super_one_minima, ONE_DIGIT };
     default: break;
     }
-    if (type->kind == MATMUL_SUPER) return (way){ type->minima ? super_two_minima : super_two, make_two_digits, false };
-    return (way){ type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32, NULL, false };
+    if (type->kind == MATMUL_SUPER && type->minima) return (way){ super_two_minima, EIGHTS }; /* q4_k, q5_k */
+    if (type->kind == MATMUL_SUPER) return (way){ super_two, TWO_DIGITS };
+    return (way){ type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32, CODES };
 }
 
-/* How often a step asks for what the next one reads: before each strip is unpacked and before it is split into digits
- * (where it is: unpacking alone is slowed by what it waits for), and before each unit. */
+/* How often a step asks for what the next one reads: where there are digits before each strip is unpacked (unpacking
+ * alone is slowed by what it waits for) and before it is split into digits, and before each unit; where digits are made
+ * while unpacking, before the sums of each unit are scaled, too. */
 static size_t pieces_of(const way *use, bool super, size_t rows, size_t tokens) {
-    const size_t strips = (rows + 15) / 16, at_once = unit_strips(use->eights || use->digits == make_two_digits);
+    const size_t strips = (rows + 15) / 16, at_once = unit_strips(use->digits >= TWO_DIGITS);
     const size_t units = (strips + at_once - 1) / at_once, most = unit_tokens(super);
-    return (use->eights ? strips : use->digits ? 2 * strips : 0) +
-           (use->eights ? 2 : 1) * units * ((tokens + most - 1) / most);
+    const bool one = use->digits == EIGHTS;
+    const size_t unpacking = use->digits == CODES ? 0 : one ? strips : 2 * strips;
+    return unpacking + (one ? 2 : 1) * units * ((tokens + most - 1) / most);
+}
+
+/* Strip `strip` of the panel that begins at w. */
+static void unpack(step *p, tola_dtype weights, const way *use, size_t strip, const uint8_t *w, size_t row_bytes) {
+    const matmul_type *type = matmul_type_get(weights);
+    matmul_panel *panel = &p->sp->panel;
+    if (use->digits != CODES) ask_for_weights(p);
+    if (use->digits == EIGHTS) {
+        matmul_panel_digits_avx512(weights, w, row_bytes, p->n_rows, strip, panel, p->sp->high[strip]);
+        return;
+    }
+    matmul_panel_unpack_avx512(weights, w, row_bytes, p->n_rows, strip, p->n, use->digits == CODES ? type->offset : 0,
+                               panel);
+    if (use->digits == CODES) return;
+    ask_for_weights(p);
+    if (use->digits == TWO_DIGITS) make_two_digits(p->sp, type, strip, p->n);
+    else make_digits(p->sp, strip, p->n, type->group, type->offset, false);
 }
 
 static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
@@ -403,7 +413,7 @@ static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
 /* Fewer rows where few tokens meet them, so that codes, digits, activations and sums stay in the first cache together;
  * of many tokens the activations do not anyway, and more rows share what is read of them. */
 static size_t panel_rows(const way *use, bool super, size_t tokens) {
-    if (tokens <= 64) return use->eights || use->digits == make_two_digits ? PANEL_ROWS / 4 : PANEL_ROWS / 2;
+    if (tokens <= 64) return use->digits >= TWO_DIGITS ? PANEL_ROWS / 4 : PANEL_ROWS / 2;
     return super && tokens <= 128 ? PANEL_ROWS / 2 : PANEL_ROWS;
 }
 
@@ -412,12 +422,12 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     const matmul_type *type = matmul_type_get(weights);
     const size_t length = panel_step(weights), length_bytes = length / tola_dtype_block_elements(weights) *
                                                               (size_t)tola_dtype_block_bytes(weights);
-    const way use = way_of(weights, x->tokens);
+    const way use = way_of(weights);
     const bool super = type->kind == MATMUL_SUPER;
     configure(super ? 64 : type->group, x->tokens, super);
     step p = { .x = x, .sp = scratch, .acc = (float *)((space *)scratch + 1), .y_stride = y_stride };
     const size_t panel = panel_rows(&use, super, x->tokens);
-    const bool whole = (use.digits || use.eights) && panel * row_bytes <= LITTLE; /* without digits there are too few shares */
+    const bool whole = use.digits != CODES && panel * row_bytes <= LITTLE; /* else there are too few shares */
     for (size_t first = 0; first < count; first += panel, w += panel * row_bytes) {
         const size_t left = count - first;
         p.n_rows = left < panel ? left : panel;
@@ -434,19 +444,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
             const bool last = p.steps_left == 0, asked = whole && (first > 0 || last);
             p.next_step = panel_in_shares(last ? next : here + length_bytes, asked ? 0 : last ? next_rows : p.n_rows,
                                           length_bytes, row_bytes, pieces);
-            for (size_t strip = 0; 16 * strip < p.n_rows; strip++) {
-                if (use.digits || use.eights) ask_for_weights(&p);
-                if (use.eights) {
-                    matmul_panel_digits_avx512(weights, here, row_bytes, p.n_rows, strip, &p.sp->panel,
-                                               p.sp->high[strip]);
-                    continue;
-                }
-                matmul_panel_unpack_avx512(weights, here, row_bytes, p.n_rows, strip, p.n,
-                                           use.digits ? 0 : type->offset, &p.sp->panel);
-                if (!use.digits) continue;
-                ask_for_weights(&p);
-                use.digits(p.sp, type, strip, p.n);
-            }
+            for (size_t strip = 0; 16 * strip < p.n_rows; strip++) unpack(&p, weights, &use, strip, here, row_bytes);
             settle();
             use.multiply(&p);
         }
