@@ -484,6 +484,7 @@ graph_value graph_expert_linear(graph *g, const graph_weight *w, const graph_wei
     }
     if (!rows_of_choice(g, op, route, x, false)) return GRAPH_NONE;
     if (g->training) return train_expert_linear(g, w, bias, weigh_input, route, x);
+    if (!weigh_input && !g->nodes[x].by_expert) x = prepared(g, w, x); /* once, not for each of a token's experts */
     graph_value ready = GRAPH_NONE;
     for (graph_value v = g->count; v-- > x + 1 && ready == GRAPH_NONE;) {
         const graph_node *p = &g->nodes[v];

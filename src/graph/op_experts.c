@@ -161,9 +161,11 @@ static size_t expert_prepare_bytes(const graph_node *n, const graph_plan *p) {
     return mul_u64(rooms, prepared_unit(w->dtype, w->cols), &bytes) ? bytes : SIZE_MAX;
 }
 
+/* Tokens' rows that are not weighed are prepared once and then taken to every expert that wants them. */
+static bool prepared_already(const op_call *c) { return c->plan->g->nodes[c->node->in[0]].op == OP_PREPARE; }
+
 static size_t expert_prepare_scratch(const graph_node *n, const graph_plan *p) {
-    (void)p;
-    return n->w[0]->cols * MATMUL_TOKENS * sizeof(float);
+    return p->g->nodes[n->in[0]].op == OP_PREPARE ? 0 : n->w[0]->cols * MATMUL_TOKENS * sizeof(float);
 }
 
 static const uint8_t *prepared_of(const void *value, const expert_order *o, size_t active, size_t unit) {
@@ -174,6 +176,19 @@ static size_t expert_prepare_tasks(const op_call *c) {
     return order_view(c->in[2], c->node->w[0]->parts, c->rows).active;
 }
 
+/* Rows [begin, begin + count), of those sorted by expert, as floats. */
+static void gather(const op_call *c, const expert_order *o, size_t begin, size_t count, float *to) {
+    const size_t used = c->node->per_token, k = c->node->w[0]->cols;
+    const bool sorted = c->plan->g->nodes[c->node->in[0]].by_expert;
+    for (size_t i = begin; i < begin + count; i++, to += k) {
+        const uint32_t slot = o->slot[i];
+        const size_t row = sorted ? i : slot / used;
+        if (c->inlined) op_table[c->inlined->node->op]->row(c->inlined, row, to);
+        else if (!c->node->u.expert.weigh) memcpy(to, in_row(c, 0, row), k * sizeof *to);
+        else rows_get()->scale(in_row(c, 1, slot / used)[slot % used], in_row(c, 0, row), to, k);
+    }
+}
+
 static void expert_prepare(const op_call *c, size_t task, void *scratch) {
     const graph_weight *w = c->node->w[0];
     const size_t used = c->node->per_token, k = w->cols;
@@ -181,18 +196,15 @@ static void expert_prepare(const op_call *c, size_t task, void *scratch) {
     const size_t start = o.start[task], count = o.start[task + 1] - start, unit = prepared_unit(w->dtype, k);
     void *const out = (void *)(uintptr_t)prepared_of(c->out, &o, task, unit);
     assert(matmul_prepared_bytes(w->dtype, k, count) <= (count + MATMUL_TOKENS) * unit);
-    const bool sorted = c->plan->g->nodes[c->node->in[0]].by_expert;
     for (size_t first = 0; first < count; first += MATMUL_TOKENS) {
         const size_t some = count - first < MATMUL_TOKENS ? count - first : MATMUL_TOKENS;
-        for (size_t i = 0; i < some; i++) {
-            const uint32_t slot = o.slot[start + first + i];
-            const float *from = in_row(c, 0, sorted ? start + first + i : slot / used);
-            float *to = (float *)scratch + i * k;
-            if (c->node->u.expert.weigh)
-                rows_get()->scale(in_row(c, 1, slot / used)[slot % used], from, to, k);
-            else
-                memcpy(to, from, k * sizeof *to);
+        if (prepared_already(c)) {
+            uint32_t token[MATMUL_TOKENS];
+            for (size_t i = 0; i < some; i++) token[i] = o.slot[start + first + i] / (uint32_t)used;
+            matmul_prepare_again(w->dtype, c->in[0], c->rows / used, token, k, count, first, some, out);
+            continue;
         }
+        gather(c, &o, start + first, some, scratch);
         matmul_prepare(w->dtype, matmul_row_zero(scratch, first, k), k, k, count, first, some, out);
     }
 }

@@ -24,7 +24,9 @@ static void find_inlined(graph_plan *p) {
     const graph *g = p->g;
     for (uint32_t v = 0; v < g->count; v++) {
         const graph_value in = g->nodes[v].in[0];
-        if (g->nodes[v].op == OP_PREPARE && g->uses[in] == 1 && op_table[g->nodes[in].op]->row) p->inlined[in] = true;
+        const bool takes_rows = g->nodes[v].op == OP_PREPARE || (g->nodes[v].op == OP_EXPERT_PREPARE &&
+                                                                 !g->nodes[v].u.expert.weigh);
+        if (takes_rows && g->uses[in] == 1 && op_table[g->nodes[in].op]->row) p->inlined[in] = true;
     }
 }
 

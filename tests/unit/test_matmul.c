@@ -286,6 +286,34 @@ static void test_one_and_many(void **state) {
     }
 }
 
+/* Rows that are prepared, taken again in another order and number. */
+static void test_prepare_again(void **state) {
+    (void)state;
+    enum { ROWS = 19, FROM = 9, TOKENS = 37 };
+    uint32_t which[TOKENS];
+    for (uint32_t t = 0; t < TOKENS; t++) which[t] = t * 7 % FROM;
+    for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
+        if (!matmul_supports(type)) continue;
+        size_t block = tola_dtype_block_elements(type), k = block == 1 ? 333 : block * (512 / block);
+        job j = new_job(type, k, ROWS, FROM, true);
+        float *first = malloc(ROWS * FROM * sizeof *first), *again = malloc(ROWS * TOKENS * sizeof *again);
+        void *scratch = aligned(matmul_scratch_bytes(type, k, TOKENS));
+        void *prepared = aligned(matmul_prepared_bytes(type, k, TOKENS));
+        if (!first || !again) abort();
+        matmul_prepare_again(type, j.prepared, FROM, which + 32, k, TOKENS, 32, TOKENS - 32, prepared);
+        matmul_prepare_again(type, j.prepared, FROM, which, k, TOKENS, 0, 32, prepared);
+        matmul_rows(type, j.w, j.row_bytes, k, j.prepared, FROM, first, ROWS, 0, ROWS, scratch);
+        matmul_rows(type, j.w, j.row_bytes, k, prepared, TOKENS, again, ROWS, 0, ROWS, scratch);
+        for (size_t t = 0; t < TOKENS; t++)
+            for (size_t r = 0; r < ROWS; r++) assert_true(same(again[t * ROWS + r], first[which[t] * ROWS + r]));
+        free(first);
+        free(again);
+        free(scratch);
+        free(prepared);
+        free_job(&j);
+    }
+}
+
 /* Activations: the rule of matmul.h, and the same bits from every instruction set, in ranges or at once. */
 static void test_prepare(void **state) {
     (void)state;
@@ -458,7 +486,7 @@ int main(void) {
         cmocka_unit_test(test_codes),        cmocka_unit_test(test_paths), cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_one_and_many), cmocka_unit_test(test_prepare), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_accuracy),     cmocka_unit_test(test_empty), cmocka_unit_test(test_ask),
-        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_not_finite),   cmocka_unit_test(test_prepare_again),
     };
     return failed + cmocka_run_group_tests(tests, NULL, NULL);
 }

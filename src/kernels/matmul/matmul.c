@@ -194,6 +194,13 @@ static void put_in_tiles(const matmul_acts *x, size_t first, size_t count) {
     }
 }
 
+/* What the tile paths take along, once row t, of those up to `end`, is there. */
+static void follow_up(const matmul_type *type, const matmul_acts *to, size_t t, size_t end) {
+    if (t % 16 != 15 && t + 1 != end) return;
+    if (!matmul_floats(type)) add_ups(type, to, t / 16 * 16, t % 16 + 1);
+    else if (to->x_tiles) put_in_tiles(to, t / 16 * 16, t % 16 + 1);
+}
+
 void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t k, size_t tokens, size_t first,
                     size_t count, void *prepared) {
     const matmul_type *type = matmul_type_get(weights);
@@ -218,14 +225,34 @@ void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t 
             if (to.split) split(row, k, out);
             else cast_get()->f32_to_bf16(row, out, k, false);
             memset(out + numbers, 0, (to.x_stride - numbers) * sizeof *out);
-            if (to.x_tiles && (t % 16 == 15 || t + 1 == first + count)) put_in_tiles(&to, t / 16 * 16, t % 16 + 1);
         } else {
             int8_t *q = (int8_t *)to.q + t * to.q_stride;
             quantize(row, k, to.d_block, q, (float *)to.d + t * to.d_stride,
                      (int16_t *)to.sums + t * to.sums_stride);
             memset(q + k, 0, to.q_stride - k);
-            if (t % 16 == 15 || t + 1 == first + count) add_ups(type, &to, t / 16 * 16, t % 16 + 1);
         }
+        follow_up(type, &to, t, first + count);
+    }
+}
+
+/* Row `row` of an array to row t of its like. */
+static void take_again(const void *from, size_t row, const void *to, size_t t, size_t stride, size_t size) {
+    memcpy((uint8_t *)to + t * stride * size, (const uint8_t *)from + row * stride * size, stride * size);
+}
+
+void matmul_prepare_again(tola_dtype weights, const void *from, size_t from_tokens, const uint32_t *which, size_t k,
+                          size_t tokens, size_t first, size_t count, void *prepared) {
+    const matmul_type *type = matmul_type_get(weights);
+    const matmul_acts to = matmul_view(weights, k, tokens, prepared), x = matmul_view(weights, k, from_tokens, from);
+    for (size_t t = first; t < first + count; t++, which++) {
+        if (matmul_floats(type)) {
+            take_again(x.x, *which, to.x, t, to.x_stride, to.wide ? sizeof(float) : sizeof(uint16_t));
+        } else {
+            take_again(x.q, *which, to.q, t, to.q_stride, sizeof *to.q);
+            take_again(x.d, *which, to.d, t, to.d_stride, sizeof *to.d);
+            take_again(x.sums, *which, to.sums, t, to.sums_stride, sizeof *to.sums);
+        }
+        follow_up(type, &to, t, first + count);
     }
 }
 

@@ -58,6 +58,11 @@ size_t matmul_prepared_bytes(tola_dtype weights, size_t k, size_t tokens);
 void matmul_prepare(tola_dtype weights, const float *x, size_t x_stride, size_t k, size_t tokens, size_t first,
                     size_t count, void *prepared);
 
+/* The same of rows that are prepared already, for a type of the same preparation: row first + i becomes row which[i] of
+ * `from`, which is laid out for from_tokens rows. */
+void matmul_prepare_again(tola_dtype weights, const void *from, size_t from_tokens, const uint32_t *which, size_t k,
+                          size_t tokens, size_t first, size_t count, void *prepared);
+
 /* Scratch that one thread needs for a call with so many tokens; may be 0. */
 size_t matmul_scratch_bytes(tola_dtype weights, size_t k, size_t tokens);
 
