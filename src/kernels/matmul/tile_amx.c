@@ -2,8 +2,8 @@
  *
  * A unit is 16 tokens x a step of 32 rows of small blocks, or 32 tokens x a block of 32 rows of super-blocks, or of 16
  * rows, once for each of two digits of scale x code (a digit is a byte: scale x code = low + 256 high, or low + 8 high):
- * sixteen tile products. Their sums go through memory to the vector unit, which scales and adds them up. What matters, as measured
- * on Sapphire Rapids:
+ * sixteen tile products. Their sums go through memory to the vector unit, which scales and adds them up. What matters,
+ * as measured on Sapphire Rapids:
  *   - Tiles and vectors of floats take turns, a unit each: while tile instructions are under way, the second of two
  *     units for vectors of floats rests.
  *   - A tile is stored two products after its last one. Right after it the store would wait for it and everything else
