@@ -11,14 +11,20 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-/* Sixteen rows; those that are missing stand for the last one. */
+/* Sixteen rows, `stride` apart; those that are missing stand for the last one. Passed by value, that it stays in
+ * registers (8 to 15 %): what is stored might, for all that a compiler knows, change anything in memory. */
 typedef struct strip {
-    const uint8_t *row[16];
+    const uint8_t *row;
+    size_t stride;
     size_t n;
     matmul_panel *out;
     int at;   /* which of the panel's strips */
     int less; /* what codes + offset are reduced by */
 } strip;
+
+ALWAYS const uint8_t *row_of(strip s, size_t r) {
+    return s.row + r * s.stride;
+}
 
 /* Codes [64 c, 64 c + 64) of a row, with the offset. */
 typedef __m512i (*chunk_fn)(const uint8_t *row, size_t c);
@@ -47,14 +53,14 @@ ALWAYS void transpose(__m512i v[16]) {
     memcpy(v, a, sizeof a);
 }
 
-ALWAYS void put_codes(const strip *s, chunk_fn chunk) {
-    const __m512i less = _mm512_set1_epi8((char)s->less);
-    uint8_t(*to)[64] = s->out->q[s->at];
-    for (size_t c = 0; c < s->n / 64; c++, to += 16) {
+ALWAYS void put_codes(strip s, chunk_fn chunk) {
+    const __m512i less = _mm512_set1_epi8((char)s.less);
+    uint8_t(*to)[64] = s.out->q[s.at];
+    for (size_t c = 0; c < s.n / 64; c++, to += 16) {
         __m512i v[16];
-        for (int r = 0; r < 16; r++) v[r] = chunk(s->row[r], c);
+        for (int r = 0; r < 16; r++) v[r] = chunk(row_of(s, (size_t)r), c);
         transpose(v);
-        if (s->less)
+        if (s.less)
             for (int i = 0; i < 16; i++) v[i] = _mm512_sub_epi8(v[i], less);
         for (int i = 0; i < 16; i++) _mm512_store_si512(to[i], v[i]);
     }
@@ -70,13 +76,13 @@ ALWAYS __m512i table_of(const int8_t *table, int offset) {
 }
 
 /* Sixteen bytes at an offset of each row: four dwords. */
-ALWAYS void four_words(const strip *s, size_t offset, __m512i out[4]) {
+ALWAYS void four_words(strip s, size_t offset, __m512i out[4]) {
     __m512i v[4]; /* v[i]: rows i, 4 + i, 8 + i, 12 + i */
-    for (int i = 0; i < 4; i++) {
-        v[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(s->row[i] + offset)));
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[4 + i] + offset)), 1);
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[8 + i] + offset)), 2);
-        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(s->row[12 + i] + offset)), 3);
+    for (size_t i = 0; i < 4; i++) {
+        v[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(row_of(s, i) + offset)));
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row_of(s, 4 + i) + offset)), 1);
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row_of(s, 8 + i) + offset)), 2);
+        v[i] = _mm512_inserti32x4(v[i], _mm_loadu_si128((const __m128i *)(row_of(s, 12 + i) + offset)), 3);
     }
     const __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), high01 = _mm512_unpackhi_epi32(v[0], v[1]);
     const __m512i low23 = _mm512_unpacklo_epi32(v[2], v[3]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
@@ -87,13 +93,13 @@ ALWAYS void four_words(const strip *s, size_t offset, __m512i out[4]) {
 }
 
 /* A dword of each row, with the twelve bytes behind or before it. */
-ALWAYS __m512i words_at(const strip *s, size_t offset) {
+ALWAYS __m512i words_at(strip s, size_t offset) {
     __m512i v[4];
     four_words(s, offset, v);
     return v[0];
 }
 
-ALWAYS __m512i words_behind(const strip *s, size_t offset) {
+ALWAYS __m512i words_behind(strip s, size_t offset) {
     __m512i v[4];
     four_words(s, offset - 12, v);
     return v[3];
@@ -115,11 +121,11 @@ ALWAYS __m512i high_nibbles(__m512i v) {
 
 /* Blocks of 16 bytes of low and high nibbles, 16 elements each; through a table, plus the offset, where there is
  * one. */
-ALWAYS void put_nibbles(const strip *s, size_t bytes, size_t at, const int8_t *table, int offset) {
-    uint8_t(*to)[64] = s->out->q[s->at];
-    const __m512i less = _mm512_set1_epi8((char)s->less), values = table_of(table, offset - s->less);
+ALWAYS void put_nibbles(strip s, size_t bytes, size_t at, const int8_t *table, int offset) {
+    uint8_t(*to)[64] = s.out->q[s.at];
+    const __m512i less = _mm512_set1_epi8((char)s.less), values = table_of(table, offset - s.less);
     __m512i v[4];
-    for (size_t block = 0; block < s->n / 32; block++) {
+    for (size_t block = 0; block < s.n / 32; block++) {
         four_words(s, block * bytes + at, v);
         for (size_t i = 0; i < 4; i++) {
             const __m512i low = low_nibbles(v[i]), high = high_nibbles(v[i]);
@@ -136,10 +142,10 @@ typedef struct two_scales {
 } two_scales;
 
 /* Codes of group `group`, or both of their digits where there are scales. */
-ALWAYS void put_or_multiply(const strip *s, size_t vector, __m512i codes, const two_scales *sc, uint8_t (*high)[64],
+ALWAYS void put_or_multiply(strip s, size_t vector, __m512i codes, const two_scales *sc, uint8_t (*high)[64],
                             size_t group) {
     if (sc) _mm512_store_si512(high[vector], _mm512_mullo_epi16(codes, sc->high[group]));
-    put(s->out->q[s->at], vector, sc ? _mm512_mullo_epi16(codes, sc->low[group]) : codes);
+    put(s.out->q[s.at], vector, sc ? _mm512_mullo_epi16(codes, sc->low[group]) : codes);
 }
 
 /* A bit of each byte, as 16. */
@@ -148,7 +154,7 @@ ALWAYS __m512i sixteen_where(__m512i v, unsigned bit) {
     return _mm512_and_si512(v, _mm512_set1_epi8(16));
 }
 
-ALWAYS void put_q4_k(const strip *s, const two_scales *sc, uint8_t (*high)[64]) {
+ALWAYS void put_q4_k(strip s, const two_scales *sc, uint8_t (*high)[64]) {
     __m512i v[4];
     for (size_t half = 0; half < 8; half++) { /* of 32 bytes: low and high nibbles of 32 elements each */
         four_words(s, 16 + 16 * half, v);
@@ -160,7 +166,7 @@ ALWAYS void put_q4_k(const strip *s, const two_scales *sc, uint8_t (*high)[64]) 
     }
 }
 
-ALWAYS void put_q5_k(const strip *s, const two_scales *sc, uint8_t (*high)[64]) {
+ALWAYS void put_q5_k(strip s, const two_scales *sc, uint8_t (*high)[64]) {
     __m512i v[4], fifth[4];
     for (size_t half = 0; half < 2; half++) {
         four_words(s, 16 + 16 * half, fifth);
@@ -178,9 +184,9 @@ ALWAYS void put_q5_k(const strip *s, const two_scales *sc, uint8_t (*high)[64]) 
     }
 }
 
-static void put_q6_k(const strip *s) {
-    uint8_t(*to)[64] = s->out->q[s->at];
-    const __m512i upper = _mm512_set1_epi8(48), less = _mm512_set1_epi8((char)s->less);
+static void put_q6_k(strip s) {
+    uint8_t(*to)[64] = s.out->q[s.at];
+    const __m512i upper = _mm512_set1_epi8(48), less = _mm512_set1_epi8((char)s.less);
     __m512i a[4], b[4], two[4];
     for (size_t half = 0; half < 4; half++) { /* of 64 bytes of nibbles and 32 of upper bits, four runs of 32 */
         const size_t run = half / 2, from = 32 * run + half % 2 * 4;
@@ -307,29 +313,29 @@ ALWAYS __m512 upper_half(__m512i v) {
     return lower_half(_mm512_srli_epi32(v, 16));
 }
 
-ALWAYS void put_d(const strip *s, size_t group, __m512 d) {
-    _mm512_store_ps(s->out->d[group] + 16 * s->at, d);
+ALWAYS void put_d(strip s, size_t group, __m512 d) {
+    _mm512_store_ps(s.out->d[group] + 16 * s.at, d);
 }
 
-ALWAYS void put_min(const strip *s, size_t group, __m512 min) {
-    _mm512_store_ps(s->out->min[group] + 16 * s->at, min);
+ALWAYS void put_min(strip s, size_t group, __m512 min) {
+    _mm512_store_ps(s.out->min[group] + 16 * s.at, min);
 }
 
 /* d, and m where there is one, at the beginning of every block of 32. */
-ALWAYS void put_d_of_blocks(const strip *s, size_t bytes, bool minima) {
-    for (size_t g = 0; g < s->n / 32; g++) {
+ALWAYS void put_d_of_blocks(strip s, size_t bytes, bool minima) {
+    for (size_t g = 0; g < s.n / 32; g++) {
         const __m512i two = words_at(s, g * bytes);
         put_d(s, g, lower_half(two));
         if (minima) put_min(s, g, upper_half(two));
     }
 }
 
-ALWAYS void put_sc(const strip *s, size_t group, __m512i sc) {
-    _mm512_store_si512(s->out->sc[group] + 16 * s->at, sc);
+ALWAYS void put_sc(strip s, size_t group, __m512i sc) {
+    _mm512_store_si512(s.out->sc[group] + 16 * s.at, sc);
 }
 
 /* Signed bytes: scales of groups group .. group + 3. */
-ALWAYS void put_four_sc(const strip *s, size_t group, __m512i bytes) {
+ALWAYS void put_four_sc(strip s, size_t group, __m512i bytes) {
     put_sc(s, group, _mm512_srai_epi32(_mm512_slli_epi32(bytes, 24), 24));
     put_sc(s, group + 1, _mm512_srai_epi32(_mm512_slli_epi32(bytes, 16), 24));
     put_sc(s, group + 2, _mm512_srai_epi32(_mm512_slli_epi32(bytes, 8), 24));
@@ -337,11 +343,11 @@ ALWAYS void put_four_sc(const strip *s, size_t group, __m512i bytes) {
 }
 
 /* Bytes: minima of groups group .. group + 3. */
-ALWAYS void put_four_m(const strip *s, size_t group, __m512i bytes) {
+ALWAYS void put_four_m(strip s, size_t group, __m512i bytes) {
     const __m128i lower = _mm_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1);
     const __m128i upper = _mm_setr_epi8(2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15, -1);
-    _mm512_store_si512(s->out->m[group / 2] + 16 * s->at, _mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(lower)));
-    _mm512_store_si512(s->out->m[group / 2 + 1] + 16 * s->at,
+    _mm512_store_si512(s.out->m[group / 2] + 16 * s.at, _mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(lower)));
+    _mm512_store_si512(s.out->m[group / 2 + 1] + 16 * s.at,
                        _mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(upper)));
 }
 
@@ -361,7 +367,7 @@ ALWAYS void split_four_sc(two_scales *sc, size_t group, __m512i bytes) {
 }
 
 /* Eight scales and minima of six bits, see scales_of_k in codes.c: a dword is four of them. */
-ALWAYS void put_scales_of_k(const strip *s, two_scales *sc) {
+ALWAYS void put_scales_of_k(strip s, two_scales *sc) {
     __m512i v[4];
     four_words(s, 0, v);
     const __m512i a = v[1], b = v[2], c = v[3], first = bytes_and(a, 63);
@@ -379,7 +385,7 @@ ALWAYS void put_scales_of_k(const strip *s, two_scales *sc) {
     put_four_m(s, 4, _mm512_or_si512(bytes_and(_mm512_srli_epi32(c, 4), 15), bytes_and(_mm512_srli_epi32(b, 2), 48)));
 }
 
-static void put_scales_of_q2_k(const strip *s) {
+static void put_scales_of_q2_k(strip s) {
     const __m512i two = words_behind(s, 80);
     __m512i v[4];
     put_d(s, 0, lower_half(two));
@@ -391,7 +397,7 @@ static void put_scales_of_q2_k(const strip *s) {
     }
 }
 
-static void put_scales_of_q3_k(const strip *s) {
+static void put_scales_of_q3_k(strip s) {
     __m512i v[4];
     four_words(s, 94, v); /* the last two bytes of what is before, twelve of scales and d */
     const __m512i a = _mm512_or_si512(_mm512_srli_epi32(v[0], 16), _mm512_slli_epi32(v[1], 16));
@@ -406,7 +412,7 @@ static void put_scales_of_q3_k(const strip *s) {
                     _mm512_sub_epi8(_mm512_or_si512(bytes_and(low[g], 15), bytes_and(high[g], 48)), less));
 }
 
-static void put_scales_of_iq4_xs(const strip *s) {
+static void put_scales_of_iq4_xs(strip s) {
     __m512i v[4];
     four_words(s, 0, v);
     const __m512i first = v[0], low = v[1];
@@ -418,13 +424,13 @@ static void put_scales_of_iq4_xs(const strip *s) {
     }
 }
 
-static void put_ones(const strip *s) {
-    for (size_t g = 0; g < s->n / 32; g++) put_sc(s, g, _mm512_set1_epi32(1));
+static void put_ones(strip s) {
+    for (size_t g = 0; g < s.n / 32; g++) put_sc(s, g, _mm512_set1_epi32(1));
 }
 
 /* e8m0 of each block of 32, less one: 2^(e - 128), a denormal where e is 0 or 1 */
-static void put_d_of_mxfp4(const strip *s) {
-    for (size_t g = 0; g < s->n / 32; g++) {
+static void put_d_of_mxfp4(strip s) {
+    for (size_t g = 0; g < s.n / 32; g++) {
         __m512i e = _mm512_and_si512(words_at(s, 17 * g), _mm512_set1_epi32(255));
         __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
         __m512i denormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
@@ -434,8 +440,8 @@ static void put_d_of_mxfp4(const strip *s) {
 }
 
 /* ue4m3 of four groups of 16, halved; 0x7f is zero, the top bit unused */
-static void put_d_of_nvfp4(const strip *s) {
-    for (size_t g = 0; g < s->n / 16; g++) {
+static void put_d_of_nvfp4(strip s) {
+    for (size_t g = 0; g < s.n / 16; g++) {
         __m512i u = _mm512_srl_epi32(words_at(s, g / 4 * 36), _mm_cvtsi32_si128((int)(8 * (g % 4))));
         __mmask16 zero = _mm512_cmpeq_epi32_mask(_mm512_and_si512(u, _mm512_set1_epi32(255)), _mm512_set1_epi32(0x7f));
         u = _mm512_and_si512(u, _mm512_set1_epi32(0x7f));
@@ -448,40 +454,40 @@ static void put_d_of_nvfp4(const strip *s) {
 
 /* ---- any type ---- */
 
-static void put_codes_of_any(const strip *s, tola_dtype weights) {
+static void put_codes_of_any(strip s, tola_dtype weights) {
     const matmul_type *type = matmul_type_get(weights);
     const size_t block = tola_dtype_block_elements(weights), bytes = tola_dtype_block_bytes(weights);
     const bool super = type->kind == MATMUL_SUPER;
     uint8_t lines[16][PANEL_STEP];
     memset(lines, 0, sizeof lines);
     for (size_t r = 0; r < 16; r++) {
-        size_t at = 16 * (size_t)s->at + r;
-        for (size_t i = 0; i < s->n; i += block) {
+        size_t at = 16 * (size_t)s.at + r;
+        for (size_t i = 0; i < s.n; i += block) {
             matmul_codes c;
-            type->codes(s->row[r] + i / block * bytes, &c);
-            for (size_t j = 0; j < block; j++) lines[r][i + j] = (uint8_t)(c.q[j] + type->offset - s->less);
+            type->codes(row_of(s, r) + i / block * bytes, &c);
+            for (size_t j = 0; j < block; j++) lines[r][i + j] = (uint8_t)(c.q[j] + type->offset - s.less);
             for (size_t g = 0; g < block / type->group; g++) {
-                if (super) s->out->sc[g][at] = c.sc[g * type->group / 16];
-                if (!super) s->out->d[i / type->group + g][at] = c.d[g];
-                if (!super && type->minima) s->out->min[i / type->group + g][at] = c.min[g];
+                if (super) s.out->sc[g][at] = c.sc[g * type->group / 16];
+                if (!super) s.out->d[i / type->group + g][at] = c.d[g];
+                if (!super && type->minima) s.out->min[i / type->group + g][at] = c.min[g];
             }
-            if (super) s->out->d[0][at] = c.d[0];
+            if (super) s.out->d[0][at] = c.d[0];
             if (!super || !type->minima) continue;
-            s->out->min[0][at] = c.min[0];
+            s.out->min[0][at] = c.min[0];
             for (size_t g = 0; g < block / type->group; g++)
-                s->out->m[g / 2][at][g % 2] = c.m[g * type->group / 16];
+                s.out->m[g / 2][at][g % 2] = c.m[g * type->group / 16];
         }
     }
-    for (size_t c = 0; c < (s->n + 63) / 64; c++) {
+    for (size_t c = 0; c < (s.n + 63) / 64; c++) {
         __m512i v[16];
         for (int r = 0; r < 16; r++) v[r] = _mm512_loadu_si512(lines[r] + 64 * c);
         transpose(v);
-        for (int i = 0; i < 16; i++) _mm512_store_si512(s->out->q[s->at][16 * c + (size_t)i], v[i]);
+        for (int i = 0; i < 16; i++) _mm512_store_si512(s.out->q[s.at][16 * c + (size_t)i], v[i]);
     }
 }
 
-static void unpack(const strip *s, tola_dtype weights) {
-    if (s->n % 64 != 0) {
+static void unpack(strip s, tola_dtype weights) {
+    if (s.n % 64 != 0) {
         put_codes_of_any(s, weights);
         return;
     }
@@ -516,26 +522,37 @@ static void unpack(const strip *s, tola_dtype weights) {
     }
 }
 
-static strip strip_of(const uint8_t *w, size_t row_bytes, size_t count, size_t which, size_t n, matmul_panel *out) {
-    const size_t first = 16 * which;
-    strip s = { .n = n, .out = out, .at = (int)which };
-    for (size_t r = 0; r < 16; r++) s.row[r] = w + (first + r < count ? first + r : count - 1) * row_bytes;
+/* What a row has in a step at most: q8_k 292. */
+typedef uint8_t few_rows[16][320];
+
+/* Where rows are missing, those that there are go to `copy`. */
+static strip strip_of(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which, size_t n,
+                      matmul_panel *out, few_rows copy) {
+    const size_t first = 16 * which, bytes = n / tola_dtype_block_elements(weights) * tola_dtype_block_bytes(weights);
+    strip s = { .row = w + first * row_bytes, .stride = row_bytes, .n = n, .out = out, .at = (int)which };
+    if (first + 16 <= count) return s;
+    for (size_t r = 0; r < 16; r++)
+        memcpy(copy[r], w + (first + r < count ? first + r : count - 1) * row_bytes, bytes);
+    s.row = copy[0];
+    s.stride = sizeof copy[0];
     return s;
 }
 
 void matmul_panel_unpack_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which,
                                 size_t n, int less, matmul_panel *out) {
-    strip s = strip_of(w, row_bytes, count, which, n, out);
+    few_rows copy;
+    strip s = strip_of(weights, w, row_bytes, count, which, n, out, copy);
     s.less = less;
-    unpack(&s, weights);
+    unpack(s, weights);
 }
 
 void matmul_panel_digits_avx512(tola_dtype weights, const uint8_t *w, size_t row_bytes, size_t count, size_t which,
                                 matmul_panel *out, uint8_t high[PANEL_STEP / 4][64]) {
-    const strip s = strip_of(w, row_bytes, count, which, PANEL_STEP, out);
+    few_rows copy;
+    const strip s = strip_of(weights, w, row_bytes, count, which, PANEL_STEP, out, copy);
     two_scales sc;
-    put_scales_of_k(&s, &sc);
-    if (weights == TOLA_DTYPE_Q4_K) put_q4_k(&s, &sc, high);
-    else put_q5_k(&s, &sc, high);
+    put_scales_of_k(s, &sc);
+    if (weights == TOLA_DTYPE_Q4_K) put_q4_k(s, &sc, high);
+    else put_q5_k(s, &sc, high);
 }
 #endif
