@@ -118,7 +118,7 @@ fl|float;s|float;s|float(1.5);i|float;n|float;'inf'|float;'1e3'|float;missing|fl
 '-nan'|float;'.5'|float;'5.'|float;'.'|float
 f|round;2.567|round(2);2.5|round;3.5|round;-2.5|round;2.675|round(2);i|round;i|round(1);15|round(-1);25|round(-1)
 1234.5|round(-2);2.1|round(method='ceil');2.9|round(method='floor');2.123|round(2, 'ceil');s|round
-i|round(0, 'floor');2.5|round(0, 'x');1e300|round(2);0.5|round;1.5|round;1250.0|round(-2);1350.0|round(-2)
+i|round(0, 'floor');2.5|round(0, 'x');1e300|round(2);2.5|round(none);t|round(none);2.5|round(none, 'ceil');0.5|round;1.5|round;1250.0|round(-2);1350.0|round(-2)
 neg|abs;-2.5|abs;s|abs;t|abs;missing|abs;n|string;i|string;l|string;missing|string;f|string;t|string;d|string
 s|replace('l', 'L');s|replace('l', 'L', 1);i|replace('7', '8');s|replace(n, 'x');l|replace('[', '(');s|replace('o')
 missing|replace('a', 'b')
@@ -138,7 +138,32 @@ d|tojson(indent=0);d|tojson(true);missing|tojson;range(3)|tojson;(1, 2)|tojson
 {1: 2, none: 3, true: 4, 1.5: 5}|tojson;{(1, 2): 3}|tojson;d.items()|tojson;namespace()|tojson;d|tojson(indent=none)
 d|tojson(2);messages|tojson;d|tojson(nope=1);[1.0, 1e16, 0.1]|tojson;'</script>'|tojson
 s|nope;1|nope(2);s|upper(1);s|default(1, 2, 3);d|attr('x');s|attr('upper');d|attr('items')
-l|pprint|length > 0 if false;s|upper if t else s|nope;s|nope if z else s
+s|urlencode;u|urlencode;q|urlencode;i|urlencode;f|urlencode;n|urlencode;missing|urlencode;d|urlencode;dk|urlencode
+'a b/c?d=e&f'|urlencode;{'a b': 'c/d', 1: none}|urlencode;[('a', 1), ['b', 'x y']]|urlencode;'ab'|list|urlencode
+[('a',)]|urlencode;[('a', 1, 2)]|urlencode;[1]|urlencode;['ab', 'cd']|urlencode;el|urlencode;html|safe|urlencode
+{'class': 'a "b"', 'id': none, 'n': 5, 'u': missing}|xmlattr;ed|xmlattr;{'a': 1}|xmlattr(false);{'a b': 1}|xmlattr
+{'a/b': 1}|xmlattr;{'a': 1, 'b': html|safe}|xmlattr;{1: 2}|xmlattr;l|xmlattr;missing|xmlattr;{'a>': none}|xmlattr
+{'<': html}|xmlattr(autospace=true);{'a\\x1f': 1}|xmlattr;{'\u00a0': 1}|xmlattr;n|xmlattr;s|xmlattr;{'a=': 1}|xmlattr
+0|filesizeformat;1|filesizeformat;999|filesizeformat;1000|filesizeformat;1024|filesizeformat;1023|filesizeformat(true)
+1024|filesizeformat(true);13000|filesizeformat;4100000|filesizeformat;'1e9'|filesizeformat;1e27|filesizeformat
+1e24|filesizeformat;1e25|filesizeformat(binary=true);1e300|filesizeformat;-5|filesizeformat;-1.5|filesizeformat
+999.9|filesizeformat;true|filesizeformat;n|filesizeformat;'x'|filesizeformat;l|filesizeformat;missing|filesizeformat
+'nan'|filesizeformat;'inf'|filesizeformat;'-inf'|filesizeformat;999950|filesizeformat
+'1208925819614629174706176'|filesizeformat(true)
+f|filesizeformat;num|filesizeformat;'12_3'|filesizeformat;1e21|filesizeformat;999999999999999983222784.0|filesizeformat
+s|wordwrap(5);s|wordwrap;lines|wordwrap(4);m|wordwrap(3);u|wordwrap(6);dash|wordwrap(4);q|wordwrap(2);html|wordwrap(7)
+'aaaa bbbbbbbbbb cc'|wordwrap(5, false);'aaaa bbbbbbbbbb cc'|wordwrap(5, true, '|');e|wordwrap;s|wordwrap(0)
+e|wordwrap(0);s|wordwrap(-1);s|wordwrap('5');i|wordwrap;n|wordwrap;missing|wordwrap
+s|wordwrap(width=3, wrapstring='| ')
+'well-known self-made a--b -- c---d e-f-g 1-2 x-1y'|wordwrap(6);'well-known self-made'|wordwrap(6, true, none, false)
+'   leading   and   trailing   '|wordwrap(8);'a\n\nb  \n c'|wordwrap(3);'aa-bb-cc-dd'|wordwrap(4);'----a----'|wordwrap(3)
+l|pprint;s|pprint;d|pprint;messages|pprint;objs|pprint;nested|pprint;n|pprint;missing|pprint;u|pprint;q|pprint;i|pprint
+(s ~ ' ')*10|pprint;((s ~ ' ')*10)|pprint;[(s ~ ' ')*10]|pprint;{'k': (s ~ ' ')*10, 'a': [1]}|pprint;lines*6|pprint
+(lines*6)|pprint;[lines*6, 1]|pprint;(objs*3)|pprint;{'x': objs, 'y': nested, 'b': (1,)}|pprint;range(40)|list|pprint
+((s*20),)|pprint;(s*30, s)|pprint;{'long': [u*6, {'z': 1, 'y': s*8}]}|pprint;[[]]*30|pprint;('x'*100)|pprint
+('x'*100 ~ ' ' ~ 'y'*100)|pprint;[html|safe]|pprint;((html|safe)*20)|pprint;{2: 'b', 1: 'a'}|pprint
+d.items()|pprint;range(3)|pprint;{}|pprint;[{}, [], ()]|pprint;objs|groupby('n')|first|pprint;[s*5, s*5, s*5]|pprint
+s|upper if t else s|nope;s|nope if z else s
 """
 TESTS = """
 defined undefined none string mapping number integer float boolean true false iterable sequence
@@ -391,6 +416,34 @@ def snippets():
 
 # ---- at random ----
 
+WRAPPED = ["a", "bb", "ccc", "word", "hyphen-ated", "a-b", "x--y", "--", "-", "---", " ", "  ", "\\n", "\\t", ".", ",",
+           "é", "日本", "_", "1", "long" * 6, "\u00a0", "'", "\u2028", "q-", "-q", "A-b-c", "²-ab", "ab-²c"]
+
+
+def random_layout(r):
+    """Texts to wrap, and values to print."""
+    text = "'" + "".join(r.choice(WRAPPED) + r.choice(["", "", " "]) for _ in range(r.randrange(1, 40))).replace(
+        "'", "\\'") + "'"
+    if r.random() < 0.6:
+        arguments = [str(r.randrange(1, 30)), r.choice(["true", "false"]), r.choice(["none", "'|'"]),
+                     r.choice(["true", "false"])]
+        return "{{ " + text + "|wordwrap(" + ", ".join(arguments[:r.randrange(1, 5)]) + ") }}"
+
+    def value(depth):
+        kind = r.randrange(7 if depth else 4)
+        if kind < 2:
+            return f"({text}[:{r.randrange(120)}])"
+        if kind < 4:
+            return r.choice(["1", "none", "true", "2.5", "s", "lines", "e"])
+        items = [value(depth - 1) for _ in range(r.randrange(6))]
+        if kind == 4:
+            return "[" + ", ".join(items) + "]"
+        if kind == 5:
+            return "(" + "".join(i + ", " for i in items) + ")"
+        return "{" + ", ".join(f"'{r.choice('abcxyz') * r.randrange(1, 20)}': {i}" for i in items) + "}"
+    return "{{ " + value(3) + "|pprint }}"
+
+
 ATOMS = ["s", "e", "u", "m", "q", "i", "z", "neg", "f", "t", "n", "l", "ls", "el", "d", "ed", "objs", "nested", "lines",
          "dk", "html", "num", "missing", "messages", "1", "2", "-1", "0", "3.5", "'a'", "'l'", "''", "' '", "'%s|%s'",
          "'{}-{}'", "true", "none", "[1, 2]", "('a', 'b')", "{'k': 1}", "range(4)", "(html|safe)", "d.items()", "'ß'"]
@@ -402,7 +455,7 @@ removesuffix isdigit isalpha isupper istitle expandtabs rjust rfind
 FILTER_NAMES = """
 upper lower title capitalize trim length first last join sort unique min max sum list reverse batch slice items
 dictsort map select reject selectattr rejectattr groupby default int float round abs string replace indent
-center truncate wordcount format escape safe forceescape tojson attr
+center truncate wordcount format escape safe forceescape tojson attr wordwrap urlencode xmlattr filesizeformat pprint
 """.split()
 NAMES = ["'upper'", "'v'", "'n'", "'k.z'", "'length'", "'defined'", "'string'", "'equalto'", "'odd'", "0", "'first'"]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", ">=", "in", "not in", "and", "or"]
@@ -460,4 +513,4 @@ def random_body(r, depth):
 def random_snippets(count, seed=1):
     r = random.Random(seed)
     return (["{{ " + random_expression(r, r.choice([1, 2, 2, 3])) + " }}" for _ in range(count)] +
-            [random_body(r, 3) for _ in range(count // 2)])
+            [random_body(r, 3) for _ in range(count // 2)] + [random_layout(r) for _ in range(count)])

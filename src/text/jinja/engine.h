@@ -59,6 +59,15 @@ bool jinja_all_upper(jinja_run *e, const jstr *s);
 const jstr *jinja_center(jinja_run *e, const jstr *s, int64_t width, uint32_t fill, uint8_t mark);
 const jstr *jinja_pad(jinja_run *e, const jstr *s, size_t left, size_t right, uint32_t fill, uint8_t mark);
 
+/* Filters that lay text out (filters_text.c); and dictsort's list of pairs. */
+jv jinja_wordwrap(jinja_run *e, jv x, const jargs *a);
+jv jinja_pprint(jinja_run *e, jv x, const jargs *a);
+jv jinja_urlencode(jinja_run *e, jv x, const jargs *a);
+jv jinja_xmlattr(jinja_run *e, jv x, const jargs *a);
+jv jinja_filesizeformat(jinja_run *e, jv x, const jargs *a);
+jv jinja_sorted_items(jinja_run *e, jv dict);
+uint8_t jinja_number_mark(jv x); /* of the number that a value is, or spells */
+
 /* "..." % x and "...".format(...) */
 jv jinja_percent(jinja_run *e, const jstr *format, jv x);
 jv jinja_format(jinja_run *e, const jstr *format, const jargs *a);

@@ -99,6 +99,15 @@ static jv f_sort(jinja_run *e, jv x, const jargs *a) {
     return list;
 }
 
+jv jinja_sorted_items(jinja_run *e, jv dict) {
+    jv list = jv_listed(e, (jv){ .kind = JK_VIEW, .sub = 2, .mark = dict.mark, .as.d = dict.as.d });
+    size_t n = list.as.l->n;
+    jv *keys = jinja_alloc(e, n + 1, sizeof *keys);
+    for (size_t i = 0; i < n; i++) keys[i] = list.as.l->v[i].as.l->v[0];
+    sort_by(e, jv_items(list), keys, n, false);
+    return list;
+}
+
 static jv f_dictsort(jinja_run *e, jv x, const jargs *a) {
     jv v[3];
     jinja_bind_args(e, "dictsort", a, "case_sensitive by reverse", v);
@@ -545,7 +554,7 @@ static jv f_abs(jinja_run *e, jv x, const jargs *a) {
     return (jv){ .kind = JK_INT, .mark = x.mark, .as.i = i < 0 ? -i : i };
 }
 
-static uint8_t number_mark(jv x) {
+uint8_t jinja_number_mark(jv x) {
     if (x.kind != JK_STRING) return x.mark;
     return x.as.s->marks ? JM_USER : x.as.s->mark & JM_USER;
 }
@@ -575,7 +584,7 @@ static jv f_int(jinja_run *e, jv x, const jargs *a) {
             }
         }
     }
-    r.mark |= number_mark(x);
+    r.mark |= jinja_number_mark(x);
     return r;
 }
 
@@ -588,14 +597,15 @@ static jv f_float(jinja_run *e, jv x, const jargs *a) {
     double f;
     if (jv_number(x)) r = jv_float(jv_double(x));
     else if (x.kind == JK_STRING && jinja_parse_float(e, x.as.s, &f)) r = jv_float(f);
-    r.mark |= number_mark(x);
+    r.mark |= jinja_number_mark(x);
     return r;
 }
 
 static jv f_round(jinja_run *e, jv x, const jargs *a) {
     jv v[2], r;
     jinja_bind_args(e, "round", a, "precision method", v);
-    int64_t digits = jv_given(v[0]) ? jv_need_int(e, v[0], "the precision of round") : 0;
+    bool whole = v[0].kind == JK_NONE; /* round(2.5, None) is an int */
+    int64_t digits = jv_given_some(v[0]) ? jv_need_int(e, v[0], "the precision of round") : 0;
     const jstr *method = jv_given(v[1]) ? jv_need_str(e, v[1], "the method of round") : jstr_of(e, "common", 6, 0);
     jv_need_defined(e, x);
     if (x.kind == JK_BIG) jinja_big(e);
@@ -603,10 +613,15 @@ static jv f_round(jinja_run *e, jv x, const jargs *a) {
         jinja_bad(e, "method must be common, ceil or floor");
     jinja_charge(e, x.kind == JK_FLOAT ? 8 * FLOAT_COST : 0);
     if (!jv_number(x)) jinja_bad(e, "type %s doesn't define __round__ method", jv_type(x));
+    if (whole && !jstr_is(method, "common")) jinja_bad(e, "the precision of round must be an integer, not NoneType");
     if (!jstr_is(method, "common")) {
         double scale = pow(10, (double)digits), scaled = jv_double(x) * scale;
         if (!isfinite(scaled)) jinja_bad(e, "cannot convert float infinity or NaN to integer");
         r = jv_float((jstr_is(method, "ceil") ? ceil(scaled) : floor(scaled)) / scale);
+    } else if (x.kind == JK_FLOAT && whole) {
+        if (!isfinite(x.as.f)) jinja_bad(e, "cannot convert float infinity or NaN to integer");
+        if (!(fabs(x.as.f) < 0x1p63)) jinja_big(e);
+        r = jv_int((int64_t)jinja_round(x.as.f, 0));
     } else if (x.kind == JK_FLOAT) {
         r = jv_float(jinja_round(x.as.f, digits));
     } else if (digits >= 0) {
@@ -646,15 +661,15 @@ static const struct {
 } filters[] = {
     { "abs", f_abs }, { "attr", f_attr }, { "capitalize", f_capitalize }, { "center", f_center },
     { "count", f_length }, { "d", f_default }, { "default", f_default }, { "dictsort", f_dictsort },
-    { "e", f_escape }, { "escape", f_escape }, { "filesizeformat", f_unsupported }, { "first", f_first },
+    { "e", f_escape }, { "escape", f_escape }, { "filesizeformat", jinja_filesizeformat }, { "first", f_first },
     { "float", f_float }, { "forceescape", f_forceescape }, { "format", f_format }, { "groupby", f_groupby },
     { "indent", f_indent }, { "int", f_int }, { "join", f_join }, { "last", f_last }, { "length", f_length },
-    { "list", f_list }, { "lower", f_lower }, { "max", f_max }, { "min", f_min }, { "pprint", f_unsupported },
+    { "list", f_list }, { "lower", f_lower }, { "max", f_max }, { "min", f_min }, { "pprint", jinja_pprint },
     { "random", f_unsupported }, { "replace", f_replace }, { "reverse", f_reverse }, { "round", f_round },
     { "safe", f_safe }, { "sort", f_sort }, { "string", f_string }, { "striptags", f_unsupported }, { "sum", f_sum },
     { "title", f_title }, { "tojson", f_tojson }, { "trim", f_trim }, { "truncate", f_truncate },
-    { "upper", f_upper }, { "urlencode", f_unsupported }, { "urlize", f_unsupported }, { "wordcount", f_wordcount },
-    { "wordwrap", f_unsupported }, { "xmlattr", f_unsupported },
+    { "upper", f_upper }, { "urlencode", jinja_urlencode }, { "urlize", f_unsupported }, { "wordcount", f_wordcount },
+    { "wordwrap", jinja_wordwrap }, { "xmlattr", jinja_xmlattr },
 };
 
 /* Those that jinja2 begins to run when their first item is wanted. */

@@ -372,6 +372,9 @@ static uint64_t hash_value(jinja_run *e, jv x) {
         return h;
     case JK_LIST:
     case JK_DICT: jinja_bad(e, "unhashable type: '%s'", jv_type(x));
+    case JK_VIEW: /* that of the values is one by its address */
+        if (x.sub != 1) jinja_bad(e, "unhashable type: '%s'", jv_type(x));
+        return (uint64_t)(uintptr_t)x.as.d;
     default: return (uint64_t)(uintptr_t)x.as.d;
     }
 }
