@@ -5,9 +5,73 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+/* Lane i: the largest lane of m[i]. */
+static inline __m512i largest_of_each(const __m512i m[16]) {
+    __m512i two[8], four[4], eight[2];
+    for (int i = 0; i < 8; i++)
+        two[i] = _mm512_max_epu32(_mm512_unpacklo_epi32(m[2 * i], m[2 * i + 1]),
+                                  _mm512_unpackhi_epi32(m[2 * i], m[2 * i + 1]));
+    for (int i = 0; i < 4; i++)
+        four[i] = _mm512_max_epu32(_mm512_unpacklo_epi64(two[2 * i], two[2 * i + 1]),
+                                   _mm512_unpackhi_epi64(two[2 * i], two[2 * i + 1]));
+    for (int i = 0; i < 2; i++)
+        eight[i] = _mm512_max_epu32(_mm512_shuffle_i32x4(four[2 * i], four[2 * i + 1], 0x88),
+                                    _mm512_shuffle_i32x4(four[2 * i], four[2 * i + 1], 0xdd));
+    return _mm512_max_epu32(_mm512_shuffle_i32x4(eight[0], eight[1], 0x88),
+                            _mm512_shuffle_i32x4(eight[0], eight[1], 0xdd));
+}
+
+/* 64 elements, the second 32 with a scale of their own. */
+static inline __m512i sixty_four(const float *x, const float *inverse) {
+    const __m512 first = _mm512_set1_ps(inverse[0]), second = _mm512_set1_ps(inverse[1]);
+    const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), first));
+    const __m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), first));
+    const __m512i c = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 32), second));
+    const __m512i e = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 48), second));
+    /* Packing stays within lanes: 4 of a, 4 of b, c, e, then the next ones. */
+    const __m512i v = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, e));
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
+}
+
+/* Both quadwords of each lane: the sum of its bytes. */
+static inline __m512i sums_of_lanes(__m512i v) {
+    const __m512i sums = _mm512_sad_epu8(_mm512_xor_si512(v, _mm512_set1_epi8(-128)), _mm512_setzero_si512());
+    return _mm512_sub_epi64(_mm512_add_epi64(sums, _mm512_shuffle_epi32(sums, 0x4e)), _mm512_set1_epi64(16 * 128));
+}
+
+/* 128 elements, 32 for each scale. */
+static inline void put_128(const float *x, const float inverse[4], int8_t *q, int16_t *sums) {
+    const __m512i a = sixty_four(x, inverse), b = sixty_four(x + 64, inverse + 2);
+    _mm512_storeu_si512(q, a);
+    _mm512_storeu_si512(q + 64, b);
+    const __m128i both = _mm512_cvtepi64_epi16(_mm512_mask_blend_epi64(0xaa, sums_of_lanes(a), sums_of_lanes(b)));
+    const __m128i in_order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    _mm_storeu_si128((__m128i *)sums, _mm_shuffle_epi8(both, in_order));
+}
+
+/* Sixteen blocks of 32 at once, scales side by side; false, and nothing done, where one is not finite. */
+static inline bool sixteen_blocks(const float *x, int8_t *q, float *d, int16_t *sums) {
+    const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+    __m512i m[16];
+    for (int i = 0; i < 16; i++)
+        m[i] = _mm512_max_epu32(_mm512_and_si512(_mm512_loadu_si512(x + 32 * i), magnitude),
+                                _mm512_and_si512(_mm512_loadu_si512(x + 32 * i + 16), magnitude));
+    const __m512i most = largest_of_each(m);
+    if (_mm512_cmpge_epu32_mask(most, _mm512_set1_epi32(0x7f800000)) != 0) return false;
+    const __mmask16 some = _mm512_cmpge_epu32_mask(most, _mm512_set1_epi32(MATMUL_LEAST_BITS));
+    const __m512 scale = _mm512_div_ps(_mm512_castsi512_ps(most), _mm512_set1_ps(127));
+    float inverse[16];
+    _mm512_storeu_ps(d, _mm512_maskz_mov_ps(some, scale));
+    _mm512_storeu_ps(inverse, _mm512_maskz_div_ps(some, _mm512_set1_ps(1), scale)); /* 0 makes all of q 0 */
+    for (int i = 0; i < 16; i += 4) put_128(x + 32 * i, inverse + i, q + 32 * i, sums + 2 * i);
+    return true;
+}
+
 void matmul_quantize_avx512(const float *x, size_t n, unsigned block, int8_t *q, float *d, int16_t *sums) {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
     for (size_t at = 0; at < n; at += block) {
+        while (block == 32 && n - at >= 512 && sixteen_blocks(x + at, q + at, d + at / 32, sums + at / 16)) at += 512;
+        if (at == n) return;
         __m512i largest = _mm512_setzero_si512();
         for (size_t i = at; i < at + block; i += 16)
             largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_loadu_si512(x + i), magnitude));
@@ -16,7 +80,10 @@ void matmul_quantize_avx512(const float *x, size_t n, unsigned block, int8_t *q,
         const bool zero = most < MATMUL_LEAST_BITS, broken = most >= 0x7f800000;
         const __mmask16 some = zero || broken ? 0 : 0xffff;
         d[at / block] = zero ? 0 : broken ? cast_f32_from_bits(0x7fc00000) : scale;
-        for (size_t i = at; i < at + block; i += 32) {
+        const float same = zero ? 0 : inverse, four[4] = { same, same, same, same };
+        size_t i = at;
+        for (; !broken && i + 128 <= at + block; i += 128) put_128(x + i, four, q + i, sums + i / 16);
+        for (; i < at + block; i += 32) {
             __m512i a = _mm512_maskz_cvtps_epi32(some, _mm512_mul_ps(_mm512_loadu_ps(x + i), _mm512_set1_ps(inverse)));
             __m512i b =
                 _mm512_maskz_cvtps_epi32(some, _mm512_mul_ps(_mm512_loadu_ps(x + i + 16), _mm512_set1_ps(inverse)));
