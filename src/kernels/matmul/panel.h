@@ -45,8 +45,12 @@ static inline panel_ahead panel_in_shares(const uint8_t *at, size_t rows, size_t
 }
 
 static inline void panel_ask(panel_ahead *a) {
-    for (size_t rows = a->share; rows > 0 && a->rows > 0; rows--, a->rows--, a->at += a->stride)
-        for (size_t i = 0; i < a->bytes + 63; i += 64) __builtin_prefetch(a->at + i, 0, 2);
+    const size_t rows = a->share < a->rows ? a->share : a->rows, bytes = a->bytes + 63, stride = a->stride;
+    const uint8_t *at = a->at;
+    for (size_t r = 0; r < rows; r++, at += stride)
+        for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
+    a->at = at;
+    a->rows -= rows;
 }
 
 #endif
