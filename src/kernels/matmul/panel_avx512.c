@@ -184,9 +184,10 @@ ALWAYS void put_q5_k(strip s, const two_scales *sc, uint8_t (*high)[64]) {
     }
 }
 
-static void put_q6_k(strip s) {
+ALWAYS void put_codes_of_q6_k(strip s, bool reduced) {
     uint8_t(*to)[64] = s.out->q[s.at];
-    const __m512i upper = _mm512_set1_epi8(48), less = _mm512_set1_epi8((char)s.less);
+    const __m512i nibble = _mm512_set1_epi8(15), six = _mm512_set1_epi8(63), less = _mm512_set1_epi8((char)s.less);
+    enum { take = 0xca }; /* of the second where the first has ones, else of the third */
     __m512i a[4], b[4], two[4];
     for (size_t half = 0; half < 4; half++) { /* of 64 bytes of nibbles and 32 of upper bits, four runs of 32 */
         const size_t run = half / 2, from = 32 * run + half % 2 * 4;
@@ -194,14 +195,20 @@ static void put_q6_k(strip s) {
         four_words(s, 64 * run + 32 + half % 2 * 16, b);
         four_words(s, 128 + 32 * run + half % 2 * 16, two);
         for (size_t i = 0; i < 4; i++) {
-            const __m512i bits[4] = { _mm512_slli_epi16(two[i], 4), _mm512_slli_epi16(two[i], 2), two[i],
-                                      _mm512_srli_epi16(two[i], 2) };
-            const __m512i nibbles[4] = { low_nibbles(a[i]), low_nibbles(b[i]), high_nibbles(a[i]), high_nibbles(b[i]) };
-            for (size_t r = 0; r < 4; r++)
-                put(to, from + 8 * r + i,
-                    _mm512_sub_epi8(_mm512_or_si512(nibbles[r], _mm512_and_si512(bits[r], upper)), less));
+            const __m512i upper[4] = { _mm512_slli_epi16(two[i], 4), _mm512_slli_epi16(two[i], 2), two[i],
+                                       _mm512_srli_epi16(two[i], 2) };
+            const __m512i lower[4] = { a[i], b[i], _mm512_srli_epi16(a[i], 4), _mm512_srli_epi16(b[i], 4) };
+            for (size_t r = 0; r < 4; r++) {
+                const __m512i code = _mm512_and_si512(_mm512_ternarylogic_epi64(nibble, lower[r], upper[r], take), six);
+                put(to, from + 8 * r + i, reduced ? _mm512_sub_epi8(code, less) : code);
+            }
         }
     }
+}
+
+static void put_q6_k(strip s) {
+    if (s.less) put_codes_of_q6_k(s, true);
+    else put_codes_of_q6_k(s, false);
 }
 
 /* ---- codes of a row ---- */
