@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define MAX_SCHEMA_BYTES (4u << 20)
+#define MAX_PATTERNS 32    /* of patternProperties at one place */
 #define MAX_DIFFERENT 10   /* values of unique items */
 #define MAX_COUNTED 20000u /* rules that tell how many members or items stand already */
 
@@ -187,11 +188,38 @@ static tola_string *excluded_strings(compiler *c, const meaning *m, size_t *coun
     return names;
 }
 
+/* Strings that match the pattern, if there is one, are as long as they may be and none of these names. */
+static part chosen_string(compiler *c, const conjunction *k, const meaning *m, const tola_string *names, size_t count) {
+    grammar_builder *b = &c->b;
+    part languages[3], *texts = mem_alloc((count + 1) * sizeof *texts), result = PART_NONE;
+    size_t n = 0, at = 0;
+    const char *path = m->pattern ? m->pattern_path : k->entries[0].path;
+    if (!texts) no_memory(c);
+    if (ok(c) && m->pattern)
+        languages[n++] = schema_pattern_text(b, m->pattern->as.string.data, m->pattern->as.string.length, path);
+    if (ok(c) && m->bounded_text) {
+        code_range any = { 0, 0x10ffff };
+        uint32_t high = m->length.high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)m->length.high;
+        languages[n++] = build_repeat(b, schema_characters(b, &any, 1), (uint32_t)m->length.low, high);
+    }
+    uint64_t wanted = ((uint64_t)1 << n) - 1, mask;
+    for (size_t i = 0; ok(c) && i < count; i++) texts[i] = schema_string_text(b, names[i].data, names[i].length);
+    if (ok(c) && count) languages[n++] = build_alt(b, texts, count);
+    mem_free(texts);
+    schema_sets *sets = ok(c) ? schema_sets_new(b, languages, n, path) : NULL;
+    char name[320];
+    snprintf(name, sizeof name, "%.260s, strings (%zu)", k->entries[0].path, c->done);
+    while (sets && result == PART_NONE && schema_sets_next(sets, &at, &mask))
+        if (mask == wanted) result = schema_sets_string(sets, mask, name);
+    schema_sets_free(sets);
+    return result;
+}
+
 static part other_string(compiler *c, const conjunction *k, const meaning *m, const tola_string *names, size_t count) {
     char name[320];
+    if (m->format) unsupported(c, m->excluded_path, "excludes strings beside a format");
+    if (m->pattern || m->bounded_text) return ok(c) ? chosen_string(c, k, m, names, count) : 0;
     snprintf(name, sizeof name, "%.260s, other strings (%zu)", k->entries[0].path, c->done);
-    if (m->pattern || m->format || m->bounded_text)
-        unsupported(c, m->excluded_path, "excludes strings beside another bound on them");
     return ok(c) ? schema_other_string(&c->b, names, count, name) : 0;
 }
 
@@ -200,19 +228,20 @@ static part string_part(compiler *c, const conjunction *k, const meaning *m) {
     if (m->length.low > m->length.high) return PART_NONE;
     uint32_t low = (uint32_t)m->length.low, least, most;
     uint32_t high = m->length.high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)m->length.high;
-    size_t names_count = 0;
-    tola_string *names = m->excluded_count ? excluded_strings(c, m, &names_count) : NULL;
-    part other = names_count ? other_string(c, k, m, names, names_count) : 0;
-    mem_free(names);
-    if (names_count || !ok(c)) return other;
     if (m->pattern && m->format) {
         unsupported(c, m->pattern_path, "beside another bound on the string");
         return 0;
     }
+    size_t count = 0;
+    tola_string *names = m->excluded_count ? excluded_strings(c, m, &count) : NULL;
+    part other = count ? other_string(c, k, m, names, count) : 0;
+    mem_free(names);
+    if (count || !ok(c)) return other;
     if (m->pattern) {
         tola_string p = m->pattern->as.string;
-        return m->bounded_text ? schema_pattern_within(&c->b, p.data, p.length, m->pattern_path, low, high)
-                               : schema_pattern(&c->b, p.data, p.length, m->pattern_path);
+        if (!m->bounded_text) return schema_pattern(&c->b, p.data, p.length, m->pattern_path);
+        bool simple = schema_pattern_within(&c->b, p.data, p.length, m->pattern_path, low, high, &other);
+        return simple ? other : chosen_string(c, k, m, NULL, 0);
     }
     if (m->format) {
         schema_format_lengths(string_of(m->format), &least, &most);
@@ -474,9 +503,39 @@ static property *property_named(compiler *c, property_list *l, tola_string name)
     return &l->items[l->count - 1];
 }
 
-/* Of each schema what it says of this property, or of further ones where `name` is NULL. */
-static uint32_t property_rule(compiler *c, const conjunction *k, const tola_string *name) {
+/* The patterns of a conjunction's patternProperties, entry by entry, and the names in `properties` as one language more
+ * behind them. NULL where there are no patterns. */
+static schema_sets *key_sets(compiler *c, const conjunction *k, const property_list *l, size_t *patterns) {
+    grammar_builder *b = &c->b;
+    part languages[MAX_PATTERNS + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < k->count && ok(c); i++) {
+        const tola_value *map = tola_value_get(k->entries[i].schema, "patternProperties");
+        const char *path = map ? schema_path(c, k->entries[i].path, "patternProperties", 17) : NULL;
+        for (size_t p = 0; map && p < map->as.map.count && ok(c); p++) {
+            tola_string text = map->as.map.members[p].key;
+            if (n == MAX_PATTERNS)
+                build_fail(b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: more than %d patterns", path, MAX_PATTERNS);
+            else languages[n++] = schema_pattern_text(b, text.data, text.length,
+                                                      schema_path(c, path, text.data, text.length));
+        }
+    }
+    *patterns = n;
+    if (n == 0 || !ok(c)) return NULL;
+    part *names = mem_alloc((l->count + 1) * sizeof *names);
+    if (!names) no_memory(c);
+    for (size_t i = 0; names && i < l->count; i++)
+        names[i] = schema_string_text(b, l->items[i].name.data, l->items[i].name.length);
+    if (names && l->count) languages[n++] = build_alt(b, names, l->count);
+    mem_free(names);
+    return ok(c) ? schema_sets_new(b, languages, n, k->entries[0].path) : NULL;
+}
+
+/* Of each schema what it says of this property, or of further ones where `name` is NULL; bits of `matched` are patterns
+ * of all schemas, one after the other, that its name matches. */
+static uint32_t property_rule(compiler *c, const conjunction *k, const tola_string *name, uint64_t matched) {
     entry_list *l = mem_calloc(1, sizeof *l);
+    size_t pattern = 0;
     if (!l) {
         no_memory(c);
         return 0;
@@ -485,12 +544,22 @@ static uint32_t property_rule(compiler *c, const conjunction *k, const tola_stri
         const entry *e = &k->entries[i];
         const tola_value *own = name ? schema_member(tola_value_get(e->schema, "properties"), *name) : NULL;
         const tola_value *further = tola_value_get(e->schema, "additionalProperties");
+        const tola_value *map = tola_value_get(e->schema, "patternProperties");
         if (own) {
             const char *path = schema_path(c, schema_path(c, e->path, "properties", 10), name->data, name->length);
             schema_list_add(c, l, own, path, 0, SIZE_MAX);
-        } else if (further) {
-            schema_list_add(c, l, further, schema_path(c, e->path, "additionalProperties", 20), 0, SIZE_MAX);
+            further = NULL;
         }
+        if (map && c->comparing) further = NULL; /* whether one matches is not known then: less is said, not more */
+        for (size_t p = 0; map && !c->comparing && p < map->as.map.count && ok(c); p++, pattern++) {
+            const tola_member *m = &map->as.map.members[p];
+            if (!(matched >> pattern & 1)) continue;
+            const char *path = schema_path(c, e->path, "patternProperties", 17);
+            schema_list_add(c, l, &m->value, schema_path(c, path, m->key.data, m->key.length), 0, SIZE_MAX);
+            further = NULL;
+        }
+        if (further)
+            schema_list_add(c, l, further, schema_path(c, e->path, "additionalProperties", 20), 0, SIZE_MAX);
     }
     uint32_t rule = ok(c) ? schema_rule_for(c, l) : 0;
     mem_free(l);
@@ -512,9 +581,14 @@ static void collect_properties(compiler *c, const conjunction *k, property_list 
             else wrong(c, schema_path_at(c, k->entries[i].path, "required", n), "must be a name");
         }
     }
+}
+
+static void rule_properties(compiler *c, const conjunction *k, property_list *l, const schema_sets *sets) {
     for (size_t i = 0; i < l->count && ok(c); i++) {
         property *p = &l->items[i];
-        p->rule = c->comparing && !p->required ? RULE_NEVER : property_rule(c, k, &p->name);
+        part text = sets ? schema_string_text(&c->b, p->name.data, p->name.length) : 0;
+        uint64_t matched = sets && ok(c) ? schema_sets_of(sets, text) : 0;
+        p->rule = c->comparing && !p->required ? RULE_NEVER : property_rule(c, k, &p->name, matched);
     }
 }
 
@@ -523,8 +597,32 @@ static part member_part(compiler *c, const property *p) {
                       PART_NONE);
 }
 
-/* A further member, with a name that none of the list has. */
-static part further_member(compiler *c, const conjunction *k, const property_list *l, uint32_t rule) {
+/* Further members by which patterns their names match, with names that none of the list has. PART_NONE: there are
+ * none. */
+static part matched_member(compiler *c, const conjunction *k, const property_list *l, const schema_sets *sets,
+                           size_t patterns) {
+    part *ways = NULL, result = PART_NONE;
+    size_t count = 0, cap = 0, at = 0;
+    uint64_t mask;
+    while (ok(c) && schema_sets_next(sets, &at, &mask)) {
+        if (l->count && mask >> patterns & 1) continue;
+        uint32_t rule = property_rule(c, k, NULL, mask);
+        if (!ok(c) || rule == RULE_NEVER) continue;
+        char name[320];
+        snprintf(name, sizeof name, "%.240s, names %llx (%zu)", k->entries[0].path, (unsigned long long)mask, c->done);
+        part key = schema_sets_string(sets, mask, name);
+        if (!mem_grow(&ways, &cap, count + 1, sizeof *ways)) no_memory(c);
+        if (ok(c)) ways[count++] = schema_seq(&c->b, key, colon(c), ref(c, rule), PART_NONE);
+    }
+    if (ok(c) && count) result = build_alt(&c->b, ways, count);
+    mem_free(ways);
+    return result;
+}
+
+/* A further member, with a name that none of the list has. PART_NONE: there is none. */
+static part further_member(compiler *c, const conjunction *k, const property_list *l) {
+    uint32_t rule = property_rule(c, k, NULL, 0);
+    if (!ok(c) || rule == RULE_NEVER) return PART_NONE;
     part key = ref(c, c->string);
     tola_string *names = mem_alloc(l->count * sizeof *names);
     if (!names) no_memory(c);
@@ -620,14 +718,16 @@ static bool count_members(compiler *c, const meaning *m, const property_list *l,
 static part object_part(compiler *c, const conjunction *k, const meaning *m) {
     property_list l = { 0 };
     limits count;
-    size_t last = 1;
+    size_t last = 1, patterns = 0;
+    part result = PART_NONE, further = PART_NONE;
     collect_properties(c, k, &l);
-    uint32_t further = ok(c) && !c->comparing ? property_rule(c, k, NULL) : RULE_NEVER;
-    bool possible = ok(c) && count_members(c, m, &l, further != RULE_NEVER, &count, &last);
-    part result = PART_NONE;
-    if (ok(c) && possible)
-        result = chain_part(c, k, &l, further == RULE_NEVER ? PART_NONE : further_member(c, k, &l, further), &count,
-                            last);
+    schema_sets *sets = ok(c) && !c->comparing ? key_sets(c, k, &l, &patterns) : NULL;
+    rule_properties(c, k, &l, sets);
+    if (ok(c) && !c->comparing)
+        further = sets ? matched_member(c, k, &l, sets, patterns) : further_member(c, k, &l);
+    if (ok(c) && count_members(c, m, &l, further != PART_NONE, &count, &last))
+        result = chain_part(c, k, &l, further, &count, last);
+    schema_sets_free(sets);
     mem_free(l.items);
     mem_free(l.buckets);
     return result;

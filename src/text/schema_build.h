@@ -13,6 +13,7 @@ void schema_define_strings(grammar_builder *b, uint32_t character, uint32_t stri
 part schema_characters(grammar_builder *b, const code_range *ranges, size_t count);
 /* The string with its quotes, spelled like that. */
 part schema_string_literal(grammar_builder *b, const char *text, size_t length);
+part schema_string_text(grammar_builder *b, const char *text, size_t length); /* without its quotes */
 /* A string that is none of these (each valid UTF-8), with its quotes. No \uXXXX, which could spell one of them. */
 part schema_other_string(grammar_builder *b, const tola_string *names, size_t count, const char *rule_name);
 bool schema_knows_format(const char *name);
@@ -27,9 +28,25 @@ void schema_format_lengths(const char *name, uint32_t *least, uint32_t *most);
 /* A string that the regular expression finds itself in (ECMA-262, the part of it in docs/grammars.md); what it does not
  * do fails the builder with `path` in the message. */
 part schema_pattern(grammar_builder *b, const char *text, size_t length, const char *path);
-/* The same where the pattern is one repeated character, with bounds of the length. PART_NONE: there is none. */
-part schema_pattern_within(grammar_builder *b, const char *text, size_t length, const char *path, uint32_t low,
-                           uint32_t high);
+/* The same where the pattern is one repeated character, with bounds of the length. PART_NONE: there is none. False
+ * where it is another pattern. */
+bool schema_pattern_within(grammar_builder *b, const char *text, size_t length, const char *path, uint32_t low,
+                           uint32_t high, part *out);
+/* The same without its quotes. */
+part schema_pattern_text(grammar_builder *b, const char *text, size_t length, const char *path);
+
+/* ---- schema_sets.c ---- */
+
+/* Strings by which of several languages (parts of spelled characters, without quotes; at most 62) they are in. */
+typedef struct schema_sets schema_sets;
+schema_sets *schema_sets_new(grammar_builder *b, const part *languages, size_t count, const char *path);
+void schema_sets_free(schema_sets *s); /* NULL is fine */
+/* The next combination of languages that some string is in, as bits; *at begins at 0. False at the end. */
+bool schema_sets_next(const schema_sets *s, size_t *at, uint64_t *mask);
+/* That of a text, spelled as a part without quotes. */
+uint64_t schema_sets_of(const schema_sets *s, part text);
+/* The strings of a combination, with their quotes. `rule_name` begins the names of its rules. */
+part schema_sets_string(const schema_sets *s, uint64_t mask, const char *rule_name);
 
 /* ---- schema_number.c ---- */
 

@@ -327,26 +327,32 @@ static part take_alternatives(pattern *p) {
     return result;
 }
 
-part schema_pattern_within(grammar_builder *b, const char *text, size_t length, const char *path, uint32_t low,
-                           uint32_t high) {
+bool schema_pattern_within(grammar_builder *b, const char *text, size_t length, const char *path, uint32_t low,
+                           uint32_t high, part *out) {
     pattern p = { b, text, length, 0, path, 0 };
-    static const char why[] = "minLength or maxLength beside more than one repeated character, as in ^[a-z]+$,";
     uint32_t least, most;
-    if (!take(&p, '^') || peek(&p) < 0 || peek(&p) == '(') return unsupported(&p, why);
+    if (!take(&p, '^') || peek(&p) < 0 || peek(&p) == '(') return false;
     part atom = take_atom(&p);
-    if (!ok(&p)) return 0;
-    take_times(&p, &least, &most);
-    if (!ok(&p)) return 0;
-    if (!take(&p, '$') || p.pos < length) return unsupported(&p, why);
+    if (ok(&p)) take_times(&p, &least, &most);
+    *out = 0;
+    if (!ok(&p)) return true;
+    if (!take(&p, '$') || p.pos < length) return false;
     if (least > low) low = least;
     if (most < high) high = most;
-    if (low > high) return PART_NONE;
-    return schema_seq(b, schema_text(b, "\""), build_repeat(b, atom, low, high), schema_text(b, "\""), PART_NONE);
+    *out = PART_NONE;
+    if (low <= high)
+        *out = schema_seq(b, schema_text(b, "\""), build_repeat(b, atom, low, high), schema_text(b, "\""), PART_NONE);
+    return true;
 }
 
-part schema_pattern(grammar_builder *b, const char *text, size_t length, const char *path) {
+part schema_pattern_text(grammar_builder *b, const char *text, size_t length, const char *path) {
     pattern p = { b, text, length, 0, path, 0 };
     part inside = take_alternatives(&p);
     if (ok(&p) && p.pos < length) refuse(&p, TOLA_E_FORMAT, "')' without '('");
-    return ok(&p) ? schema_seq(b, schema_text(b, "\""), inside, schema_text(b, "\""), PART_NONE) : 0;
+    return ok(&p) ? inside : 0;
+}
+
+part schema_pattern(grammar_builder *b, const char *text, size_t length, const char *path) {
+    part inside = schema_pattern_text(b, text, length, path);
+    return schema_seq(b, schema_text(b, "\""), inside, schema_text(b, "\""), PART_NONE);
 }

@@ -117,7 +117,8 @@ typedef enum keyword {
     KEY_NOT, KEY_ENUM, KEY_CONST, KEY_ANY_OF, KEY_ONE_OF, KEY_MIN_LENGTH, KEY_MAX_LENGTH, KEY_PATTERN, KEY_FORMAT,
     KEY_MINIMUM, KEY_MAXIMUM, KEY_EXCLUSIVE_MINIMUM, KEY_EXCLUSIVE_MAXIMUM, KEY_PROPERTIES, KEY_REQUIRED,
     KEY_ADDITIONAL, KEY_ITEMS, KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS, KEY_MULTIPLE,
-    KEY_MIN_PROPERTIES, KEY_MAX_PROPERTIES, KEY_CONTAINS, KEY_MIN_CONTAINS, KEY_MAX_CONTAINS, KEY_UNKNOWN
+    KEY_MIN_PROPERTIES, KEY_MAX_PROPERTIES, KEY_CONTAINS, KEY_MIN_CONTAINS, KEY_MAX_CONTAINS, KEY_PATTERN_PROPERTIES,
+    KEY_UNKNOWN
 } keyword;
 
 static const struct {
@@ -140,7 +141,7 @@ static const struct {
     { "prefixItems", KEY_PREFIX_ITEMS }, { "minItems", KEY_MIN_ITEMS }, { "maxItems", KEY_MAX_ITEMS },
     { "uniqueItems", KEY_UNIQUE_ITEMS }, { "multipleOf", KEY_MULTIPLE }, { "minProperties", KEY_MIN_PROPERTIES },
     { "maxProperties", KEY_MAX_PROPERTIES }, { "contains", KEY_CONTAINS }, { "minContains", KEY_MIN_CONTAINS },
-    { "maxContains", KEY_MAX_CONTAINS },
+    { "maxContains", KEY_MAX_CONTAINS }, { "patternProperties", KEY_PATTERN_PROPERTIES },
 };
 
 /* KEY_UNKNOWN where there is none of this name. */
@@ -513,6 +514,7 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
     case KEY_MAXIMUM:
     case KEY_EXCLUSIVE_MAXIMUM: narrow_bound(c, v, path, false, key == KEY_EXCLUSIVE_MAXIMUM, m); return;
     case KEY_PROPERTIES:
+    case KEY_PATTERN_PROPERTIES:
         m->objects = true;
         if (!is_map(v)) wrong(c, path, "must be an object");
         return;

@@ -123,23 +123,26 @@ static uint32_t next_code(const char *text, size_t *at) {
     return code;
 }
 
-part schema_string_literal(grammar_builder *b, const char *text, size_t length) {
-    part *items = mem_alloc((length + 2) * sizeof *items), p = 0;
+part schema_string_text(grammar_builder *b, const char *text, size_t length) {
+    part *items = mem_alloc((length + 1) * sizeof *items), p = 0;
     size_t n = 0;
     if (!items) {
         build_fail(b, TOLA_E_NOMEM, TOLA_NO_OFFSET, "out of memory: a schema");
         return 0;
     }
-    items[n++] = schema_text(b, "\"");
     for (size_t at = 0; at < length;) {
         uint32_t c = next_code(text, &at);
         items[n++] = needs_escape(c) ? spelled(b, c)
                                      : build_class(b, &(code_range){ c, c }, 1, false, TOLA_NO_OFFSET);
     }
-    items[n++] = schema_text(b, "\"");
     p = build_seq(b, items, n);
     mem_free(items);
     return p;
+}
+
+part schema_string_literal(grammar_builder *b, const char *text, size_t length) {
+    part inside = schema_string_text(b, text, length);
+    return schema_seq(b, schema_text(b, "\""), inside, schema_text(b, "\""), PART_NONE);
 }
 
 /* ---- strings that are none of some names ---- */

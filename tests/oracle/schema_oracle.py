@@ -434,10 +434,29 @@ opposed += [{**AB, **more} for more in
 opposed += [{"if": {"type": "string"}, "then": {"maxLength": 1}, "else": {"minimum": 2}},
             {"dependentRequired": {"a": ["b"]}}, {"not": {"dependentRequired": {}}},
             {"$defs": {"%/~": {"type": "null"}}, "not": {"not": {"$ref": "#/$defs/%25~1~0"}}}]
+KEYS = ["a", "b", "ab", "ba", "abc", "x", "", "a1", "12", "é", 'q"', "l\nx", "A", "a-b", "\\"]
+PATTERN_KEYS = ["^a", "b$", "^[a-z]+$", "[0-9]", "^.{1,2}$", "a.c|^x$", "^", "^[^a]*$", "\\\\", "^(ab)*$", "é", "\""]
+KEYED = [{k: v} for k in KEYS for v in (1, "s", None)] + [{"a": 1, "b": "s"}, {"ab": "s", "x": 1}, {}] + \
+    [dict(zip(rng.sample(KEYS, 3), rng.choices([1, "s", None], k=3))) for _ in range(60)]
+TYPES = [{"type": "integer"}, {"type": "string"}, {"type": ["integer", "null"]}, {}, False, {"enum": [1, "s"]}]
+keyed = [{"type": "object", "patternProperties": {p: rng.choice(TYPES) for p in rng.sample(PATTERN_KEYS, n)},
+          **rng.choice([{}, {"additionalProperties": False}, {"additionalProperties": {"type": "string"}}]),
+          **rng.choice([{}, {}, {"properties": {"a": rng.choice(TYPES), "ab": {}}},
+                        {"allOf": [{"patternProperties": {"b": {"type": ["string", "null"]}}}]}, {"maxProperties": 1},
+                        {"required": ["ab"]}, {"not": {"required": ["x"]}}])}
+         for n in (1, 1, 2, 2, 3, 4) for _ in range(40)]
+TEXTS = ["".join(t) for n in range(5) for t in itertools.product("ab-", repeat=n)] + \
+    ["é", "日本", "a\nb", '"a"', "\\a", "abcabc", "z" * 9]
+worded = [{"type": "string", **pattern, **size, **other}
+          for pattern in [{}, {"pattern": "a"}, {"pattern": "^(ab?)+$"}, {"pattern": "^a|b$"}, {"pattern": "^[^a]*$"},
+                          {"pattern": "a.*b"}, {"pattern": "^[ab]{2,}$"}]
+          for size in [{}, {"minLength": 2}, {"maxLength": 3}, {"minLength": 1, "maxLength": 2}]
+          for other in [{}, {"not": {"const": "ab"}}, {"not": {"enum": ["a", "ab", "", "bbb", "a-"]}}]]
 exhausted = refused = 0
 for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARRAYS), (unique, ARRAYS),
-                       (opposed, ANY)]:
-    texts, number = [json.dumps(v).encode() for v in world], decimal.Decimal if world is NUMBERS else float
+                       (opposed, ANY), (keyed, KEYED), (worded, TEXTS)]:
+    texts = [json.dumps(v, ensure_ascii=False).encode() for v in world]
+    number = decimal.Decimal if world is NUMBERS else float
     for s, answer in zip(schemas, ask([("schema", json.dumps(s), texts, 5, SEED) for s in schemas])):
         validator = Exactly(s)
         valid = [validator.is_valid(v) for v in world]
@@ -478,10 +497,11 @@ for s, message in [({"properties": {"a": {"not": {"pattern": "a"}}}}, "#/propert
                    ({"not": {"required": [1]}}, "required/0: must"),
                    ({"not": {"$ref": "#/$defs/a"}, "$defs": {"a": {}}}, "#/not/$ref: has no opposite"),
                    ({"if": {"type": "null"}, "then": {"multipleOf": 0}}, "#/then/multipleOf: must be"),
+                   ({"patternProperties": {"a": 5}}, "#/patternProperties/a: a schema is"),
                    ({"if": 5, "then": {}}, "#/if: a schema is"), ({"not": 5}, "#/not: a schema is"),
                    ({"not": {"not": {"$ref": "#"}}}, "refers to itself"),
                    ({"not": {"const": [1]}}, "#/not: a grammar cannot tell an array"),
-                   ({"type": "string", "minLength": 1, "not": {"const": "a"}}, "#/not: excludes strings beside"),
+                   ({"type": "string", "format": "date", "not": {"const": "a"}}, "#/not: excludes strings beside"),
                    ({"type": "integer", "multipleOf": 0}, "#/multipleOf: must be"),
                    ({"type": "integer", "multipleOf": 1009}, "#/multipleOf: multiples of this number need too many"),
                    ({"type": "number", "multipleOf": 1e-17}, "#/multipleOf: a step has at most"),
@@ -493,7 +513,7 @@ for s, message in [({"properties": {"a": {"not": {"pattern": "a"}}}}, "#/propert
                    ({"type": "array", "uniqueItems": True}, "#/uniqueItems"),
                    ({"format": "regex"}, "#/format: a format"),
                    ({"pattern": "(?=a)"}, "look-around"),
-                   ({"pattern": "a", "minLength": 1}, "#/pattern: minLength or maxLength beside"),
+                   ({"pattern": "a.*b", "minLength": 300}, "#/pattern: telling these strings apart takes too many"),
                    ({"pattern": "a", "format": "date"}, "beside another bound"),
                    ({"format": "uri", "maxLength": 100}, "#/format: beside a length"),
                    ({"type": "integer", "minimum": 3, "maximum": 2}, "no value fits"), (False, "no value fits"),

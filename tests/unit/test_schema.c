@@ -167,6 +167,8 @@ static void test_strings(void **state) {
     check_texts("{\"type\":\"string\",\"format\":\"uri\"}", TEXTS("\"https://x.org\"",
                 "\"http://a.b:80/c/%20d?e=f&g#h\""), TEXTS("\"x.org\"", "\"http://\"", "\"http://a b\"",
                 "\"http://a/%2\""));
+    check_texts("{\"type\":\"string\",\"pattern\":\"^(ab|c)+$\",\"minLength\":2,\"maxLength\":3}", TEXTS("\"ab\"",
+                "\"cab\"", "\"cc\""), TEXTS("\"c\"", "\"abab\"", "\"abcc\"", "\"b\""));
     check_texts("{\"type\":\"string\",\"pattern\":\"^[a-c]*$\",\"minLength\":2,\"maxLength\":3}", TEXTS("\"ab\"",
                 "\"cca\""), TEXTS("\"a\"", "\"abca\"", "\"xy\""));
     check_refused("{\"format\":\"int32\"}", TOLA_E_UNSUPPORTED, "#/format: a format that nothing here does");
@@ -259,7 +261,19 @@ static void test_objects(void **state) {
                 TEXTS("{\"k\":1}", "{\"k\":2,\"v\":3}", "{\"v\":3}"), TEXTS("{}", "{\"k\":2}", "3"));
     check_refused("{\"type\":\"object\",\"required\":[\"a\"],\"additionalProperties\":false}", TOLA_E_FORMAT,
                 "no value fits");
-    check_refused("{\"patternProperties\":{}}", TOLA_E_UNSUPPORTED, "#/patternProperties: a keyword");
+    check_texts("{\"type\":\"object\",\"patternProperties\":{\"^[a-z]+$\":{\"const\":1}},"
+                "\"additionalProperties\":false}",
+                TEXTS("{}", "{\"a\":1}", "{\"ab\":1,\"b\": 1}"), TEXTS("{\"A\":1}", "{\"a\":2}", "{\"\":1}"));
+    check_texts("{\"type\":\"object\",\"properties\":{\"ab\":{\"enum\":[1,2]},\"c\":{\"const\":5}},"
+                "\"patternProperties\":{\"^a\":{\"enum\":[2,3]},\"b$\":{\"enum\":[2,4]}},"
+                "\"additionalProperties\":{\"const\":9}}",
+                TEXTS("{\"ab\":2}", "{\"axb\":2}", "{\"a\":3}", "{\"a\":2,\"b\":4,\"d\":9}", "{\"c\":5}",
+                "{\"\\n\":9}"),
+                TEXTS("{\"ab\":1}", "{\"axb\":3}", "{\"a\":4}", "{\"d\":2}", "{\"c\":9}", "{\"a\":3,\"ab\":2}"));
+    check_refused("{\"patternProperties\":{\"(?=a)\":{}}}", TOLA_E_UNSUPPORTED,
+                  "#/patternProperties/(?=a): look-around");
+    check_refused("{\"patternProperties\":[]}", TOLA_E_FORMAT, "#/patternProperties: must be an object");
+    check_refused("{\"patternProperties\":{\"(a|b)*a(a|b){20}$\":{}}}", TOLA_E_LIMIT, "takes too many states");
     check_refused("{\"properties\":{\"a/b~\":{\"if\":{\"pattern\":\"a\"},\"then\":{}}}}", TOLA_E_UNSUPPORTED,
                   "#/properties/a~1b~0/if/pattern: has no opposite");
     check_refused("{\"required\":[1]}", TOLA_E_FORMAT, "#/required/0: must be a name");
@@ -324,6 +338,8 @@ static void test_faults(void **state) {
                                  "\"e\":{\"allOf\":[{\"enum\":[{\"k\":[1]},2]},{\"enum\":[3,{\"k\":[1.0]}]}]},"
                                  "\"f\":{\"multipleOf\":1.5,\"contains\":{\"const\":1},\"minProperties\":1},"
                                  "\"g\":{\"items\":{\"enum\":[1,2]},\"uniqueItems\":true},"
+                                 "\"i\":{\"pattern\":\"^ab+$\",\"maxLength\":3},"
+                                 "\"j\":{\"patternProperties\":{\"^a\":{}},\"properties\":{\"a\":{}}},"
                                  "\"h\":{\"not\":{\"const\":\"a\"}}},"
                                  "\"if\":{\"required\":[\"a\"]},\"then\":{\"required\":[\"b\"]}}";
     for (uint64_t n = 0;; n++) {
