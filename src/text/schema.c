@@ -146,7 +146,7 @@ static bool allows(compiler *c, const meaning *m, const tola_value *v) {
     unsigned type = type_of_value(v);
     if (!(type & m->types) || is_excluded(m, v)) return false;
     bool text = type == TYPE_STRING, number = (type & (TYPE_INTEGER | TYPE_NUMBER)) != 0;
-    bool beside = (text && (m->pattern || m->format)) || (type == TYPE_OBJECT && m->objects) ||
+    bool beside = (text && (m->pattern || m->format || m->unlike_count)) || (type == TYPE_OBJECT && m->objects) ||
                   (type == TYPE_ARRAY && (m->elements || m->unique || m->contains));
     __int128 n = 0;
     if (number && (m->low.there || m->high.there || m->multiple.there)) {
@@ -188,10 +188,11 @@ static tola_string *excluded_strings(compiler *c, const meaning *m, size_t *coun
     return names;
 }
 
-/* Strings that match the pattern, if there is one, are as long as they may be and none of these names. */
+/* Strings that match the pattern, if there is one, and none that they must not, are as long as they may be and none of
+ * these names. */
 static part chosen_string(compiler *c, const conjunction *k, const meaning *m, const tola_string *names, size_t count) {
     grammar_builder *b = &c->b;
-    part languages[3], *texts = mem_alloc((count + 1) * sizeof *texts), result = PART_NONE;
+    part languages[MAX_UNLIKE + 3], *texts = mem_alloc((count + 1) * sizeof *texts), result = PART_NONE;
     size_t n = 0, at = 0;
     const char *path = m->pattern ? m->pattern_path : k->entries[0].path;
     if (!texts) no_memory(c);
@@ -205,6 +206,10 @@ static part chosen_string(compiler *c, const conjunction *k, const meaning *m, c
     uint64_t wanted = ((uint64_t)1 << n) - 1, mask;
     for (size_t i = 0; ok(c) && i < count; i++) texts[i] = schema_string_text(b, names[i].data, names[i].length);
     if (ok(c) && count) languages[n++] = build_alt(b, texts, count);
+    for (size_t i = 0; ok(c) && i < m->unlike_count; i++) {
+        tola_string p = m->unlike[i]->as.string;
+        languages[n++] = schema_pattern_text(b, p.data, p.length, m->unlike_path);
+    }
     mem_free(texts);
     schema_sets *sets = ok(c) ? schema_sets_new(b, languages, n, path) : NULL;
     char name[320];
@@ -217,8 +222,8 @@ static part chosen_string(compiler *c, const conjunction *k, const meaning *m, c
 
 static part other_string(compiler *c, const conjunction *k, const meaning *m, const tola_string *names, size_t count) {
     char name[320];
-    if (m->format) unsupported(c, m->excluded_path, "excludes strings beside a format");
-    if (m->pattern || m->bounded_text) return ok(c) ? chosen_string(c, k, m, names, count) : 0;
+    if (m->format) unsupported(c, count ? m->excluded_path : m->unlike_path, "excludes strings beside a format");
+    if (m->pattern || m->bounded_text || m->unlike_count) return ok(c) ? chosen_string(c, k, m, names, count) : 0;
     snprintf(name, sizeof name, "%.260s, other strings (%zu)", k->entries[0].path, c->done);
     return ok(c) ? schema_other_string(&c->b, names, count, name) : 0;
 }
@@ -234,9 +239,9 @@ static part string_part(compiler *c, const conjunction *k, const meaning *m) {
     }
     size_t count = 0;
     tola_string *names = m->excluded_count ? excluded_strings(c, m, &count) : NULL;
-    part other = count ? other_string(c, k, m, names, count) : 0;
+    part other = count || m->unlike_count ? other_string(c, k, m, names, count) : 0;
     mem_free(names);
-    if (count || !ok(c)) return other;
+    if (count || m->unlike_count || !ok(c)) return other;
     if (m->pattern) {
         tola_string p = m->pattern->as.string;
         if (!m->bounded_text) return schema_pattern(&c->b, p.data, p.length, m->pattern_path);

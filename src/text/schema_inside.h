@@ -9,6 +9,7 @@
 
 #define MAX_ENTRIES 256         /* schemas that hold at one place */
 #define MAX_COMPARED (1u << 22) /* parts made, in all, to find out which branches exclude each other */
+#define MAX_UNLIKE 8            /* patterns in `not` at one place */
 #define RULE_NEVER UINT32_MAX
 
 enum {
@@ -77,6 +78,9 @@ typedef struct meaning {
     const tola_value **excluded; /* by enum or const in `not` */
     size_t excluded_count;
     const char *excluded_path;
+    const tola_value *unlike[MAX_UNLIKE]; /* patterns that no string may match */
+    size_t unlike_count;
+    const char *unlike_path;
     limits length, items;
     const tola_value *pattern, *format;
     const char *pattern_path, *format_path;
@@ -156,7 +160,7 @@ bool schema_is_remark(tola_string name);
 /* What holds where this schema's `not`, `if`, dependentRequired and dependentSchemas do, the same each time; NULL where
  * there are none. */
 const tola_value *schema_derived(compiler *c, const entry *e);
-/* Whether a schema in `not` is enum or const alone, which schema_derived leaves to schema_read. */
+/* Whether a schema in `not` is enum, const or pattern alone, which schema_derived leaves to schema_read. */
 bool schema_excludes_values(const tola_value *schema);
 
 /* ---- schema_branches.c ---- */

@@ -2,8 +2,8 @@
  *
  * A grammar has no complement, but most keywords have an opposite: what is not at least 3 is less than 3 or no number;
  * where not all of several hold, one does not. So the opposite of a schema is an anyOf of the opposites of what it
- * says, and `if` is an anyOf of two branches. What has no opposite here is an error. Values that `not` excludes by enum
- * or const are left to schema_read.c. Schemas of the user's are referred to by $ref: messages name their place. */
+ * says, and `if` is an anyOf of two branches. What has no opposite here is an error. What `not` excludes by enum, const
+ * or pattern is left to schema_read.c. Schemas of the user's are referred to by $ref: messages name their place. */
 #include "base/json.h"
 #include "text/schema_inside.h"
 
@@ -175,7 +175,8 @@ static void opposite_keyword(compiler *c, ways *w, const tola_member *m, const c
         }
     tola_value own = says(c, key, *v, NULL);
     if (strcmp(key, "type") == 0) opposite_types(c, w, v, path);
-    else if (strcmp(key, "enum") == 0 || strcmp(key, "const") == 0) add(c, w, says(c, "not", own, NULL));
+    else if (strcmp(key, "enum") == 0 || strcmp(key, "const") == 0 || strcmp(key, "pattern") == 0)
+        add(c, w, says(c, "not", own, NULL));
     else if (strcmp(key, "required") == 0 && is_array(v)) opposite_required(c, w, v, path);
     else if (strcmp(key, "properties") == 0 && is_map(v)) opposite_properties(c, w, v, path);
     else if (strcmp(key, "allOf") == 0 && is_array(v)) opposite_list(c, w, v, path, false);
@@ -207,7 +208,7 @@ bool schema_excludes_values(const tola_value *schema) {
     for (size_t i = 0; is_map(schema) && i < schema->as.map.count; i++) {
         const char *key = schema->as.map.members[i].key.data;
         if (schema_is_remark(schema->as.map.members[i].key)) continue;
-        if (strcmp(key, "enum") != 0 && strcmp(key, "const") != 0) return false;
+        if (strcmp(key, "enum") != 0 && strcmp(key, "const") != 0 && strcmp(key, "pattern") != 0) return false;
         n++;
     }
     return n == 1;

@@ -446,6 +446,15 @@ static void take_choices(compiler *c, const tola_value *v, const char *path, boo
 
 static void take_excluded(compiler *c, const tola_value *v, const char *path, meaning *m) {
     const tola_value *one = tola_value_get(v, "const"), *list = tola_value_get(v, "enum");
+    const tola_value *pattern = tola_value_get(v, "pattern");
+    if (pattern) { /* which anything but a string would match */
+        m->types &= TYPE_STRING;
+        m->unlike_path = schema_path(c, path, "pattern", 7);
+        if (!is_string(pattern)) wrong(c, m->unlike_path, "must be a string");
+        else if (m->unlike_count == MAX_UNLIKE) unsupported(c, m->unlike_path, "beside too many of its kind");
+        else m->unlike[m->unlike_count++] = pattern;
+        return;
+    }
     if (!one && !is_array(list)) {
         wrong(c, schema_path(c, path, "enum", 4), "must be an array of values");
         return;

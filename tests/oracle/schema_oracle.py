@@ -417,7 +417,8 @@ opposed = [{**base, "not": other} for base in [{}, {"type": ["integer", "string"
                          {"properties": {"a": {"type": "string"}}, "required": ["a"]}, {"not": {"type": "string"}},
                          {"anyOf": [{"type": "string"}, {"const": 1}]}, {"allOf": [{"minimum": 1}, {"maximum": 2}]},
                          {"items": {"type": "string"}}, {"contains": {"type": "string"}}, {"minProperties": 1},
-                         {"maxProperties": 0}, {"not": {"not": {"type": "string"}}}, {"description": "nothing"}]]
+                         {"maxProperties": 0}, {"not": {"not": {"type": "string"}}}, {"description": "nothing"},
+                         {"pattern": "a"}, {"pattern": "^$", "type": "string"}]]
 opposed += [{**AB, **more} for more in
             [{"if": {"properties": {"a": {"const": 1}}}, "then": {"required": ["b"]}},
              {"if": {"properties": {"a": {"const": 1}}, "required": ["a"]}, "then": {"required": ["b"]},
@@ -451,7 +452,9 @@ worded = [{"type": "string", **pattern, **size, **other}
           for pattern in [{}, {"pattern": "a"}, {"pattern": "^(ab?)+$"}, {"pattern": "^a|b$"}, {"pattern": "^[^a]*$"},
                           {"pattern": "a.*b"}, {"pattern": "^[ab]{2,}$"}]
           for size in [{}, {"minLength": 2}, {"maxLength": 3}, {"minLength": 1, "maxLength": 2}]
-          for other in [{}, {"not": {"const": "ab"}}, {"not": {"enum": ["a", "ab", "", "bbb", "a-"]}}]]
+          for other in [{}, {"not": {"const": "ab"}}, {"not": {"enum": ["a", "ab", "", "bbb", "a-"]}},
+                        {"not": {"pattern": "b-"}}, {"not": {"anyOf": [{"pattern": "^b"}, {"const": "aa"}]}},
+                        {"if": {"pattern": "^a"}, "then": {"maxLength": 2}}]]
 exhausted = refused = 0
 for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARRAYS), (unique, ARRAYS),
                        (opposed, ANY), (keyed, KEYED), (worded, TEXTS)]:
@@ -462,9 +465,10 @@ for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARR
         valid = [validator.is_valid(v) for v in world]
         if answer.status:
             t.check(f"{json.dumps(s)}: {answer.message}", "names differ" in answer.message and "minProperties" in s or
-                    "no value fits" in answer.message and not any(valid) or "not" in s and
+                    "no value fits" in answer.message and not any(valid) or
+                    "if" in s and "#/if/pattern: beside another of its kind" in answer.message or "not" in s and
                     ("has no opposite" in answer.message or "excludes strings beside" in answer.message or
-                     "cannot tell" in answer.message))
+                     "cannot tell" in answer.message or "look into its values" in answer.message))
             refused += 1
             continue
         for v, text, good, fits in zip(world, texts, valid, answer.fits):
@@ -491,7 +495,10 @@ for f, answer in zip(known, made):
         t.check(f"format {f} made {text!r}", not finished or checker.conforms(json.loads(text), f))
 
 # what is refused, by its pointer
-for s, message in [({"properties": {"a": {"not": {"pattern": "a"}}}}, "#/properties/a/not/pattern: has no opposite"),
+for s, message in [({"properties": {"a": {"not": {"format": "date"}}}}, "#/properties/a/not/format: has no opposite"),
+                   ({"not": {"pattern": "(?=a)"}}, "#/not/pattern: look-around"),
+                   ({"not": {"pattern": 5}}, "must be a string"),
+                   ({"not": {"pattern": "a"}, "format": "date"}, "#/not/pattern: excludes strings beside a format"),
                    ({"not": {"type": "integer"}}, "#/not/type: has no opposite"),
                    ({"not": {"type": ["null", "strin"]}}, "#/not/type"),
                    ({"not": {"required": [1]}}, "required/0: must"),

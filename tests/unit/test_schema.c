@@ -190,6 +190,7 @@ static void test_opposites(void **state) {
     check_texts("{\"type\":\"object\",\"properties\":{\"a\":{\"const\":1},\"b\":{\"const\":3}},"
                 "\"additionalProperties\":false,\"dependentRequired\":{\"a\":[\"b\"]}}",
                 TEXTS("{\"a\":1,\"b\":3}", "{}", "{\"b\":3}"), TEXTS("{\"a\":1}"));
+    check_texts("{\"not\":{\"pattern\":\"^a\"}}", TEXTS("\"ba\"", "\"\""), TEXTS("\"a\"", "\"ab\"", "1", "null"));
     check_refused("{\"not\":{}}", TOLA_E_FORMAT, "no value fits");
     check_refused("{\"not\":{\"type\":\"integer\"}}", TOLA_E_UNSUPPORTED, "#/not/type: has no opposite");
     check_refused("{\"not\":{\"$ref\":\"#\"}}", TOLA_E_UNSUPPORTED, "#/not/$ref: has no opposite");
@@ -274,8 +275,8 @@ static void test_objects(void **state) {
                   "#/patternProperties/(?=a): look-around");
     check_refused("{\"patternProperties\":[]}", TOLA_E_FORMAT, "#/patternProperties: must be an object");
     check_refused("{\"patternProperties\":{\"(a|b)*a(a|b){20}$\":{}}}", TOLA_E_LIMIT, "takes too many states");
-    check_refused("{\"properties\":{\"a/b~\":{\"if\":{\"pattern\":\"a\"},\"then\":{}}}}", TOLA_E_UNSUPPORTED,
-                  "#/properties/a~1b~0/if/pattern: has no opposite");
+    check_refused("{\"properties\":{\"a/b~\":{\"if\":{\"format\":\"a\"},\"then\":{}}}}", TOLA_E_UNSUPPORTED,
+                  "#/properties/a~1b~0/if/format: has no opposite");
     check_refused("{\"required\":[1]}", TOLA_E_FORMAT, "#/required/0: must be a name");
 }
 
