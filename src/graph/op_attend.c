@@ -8,6 +8,8 @@
 #include "graph/op.h"
 #include "kernels/rows/rows.h"
 
+#include <string.h>
+
 enum {
     STORE_TOKENS = 32, /* of a task */
     /* of a task, or as many as share a kv head: many, as a page is converted for all, unless that leaves few tasks */
@@ -157,7 +159,7 @@ static layout layout_of(const graph_attention *a) {
     layout l = { .q_stride = up16(a->key_dim) };
     l.state = n * l.q_stride;
     l.kernel = l.state + up16(attention_room(&h, n));
-    l.sees = l.kernel + up16(attention_scratch(n));
+    l.sees = l.kernel + up16(attention_scratch(&h, n));
     l.all = l.sees + up16(2 * n);
     return l;
 }
@@ -192,7 +194,7 @@ static void attend_run(const op_call *c, size_t task, void *scratch) {
         const float *from = (const float *)c->in[0] + (w.first + i / w.heads) * c->in_cols[0];
         rows_get()->scale(a->scale, from + (w.head + i % w.heads) * a->key_dim, q + i * l.q_stride, a->key_dim);
     }
-    const attention_state state = attention_begin(&h, n, room + l.state);
+    const attention_state state = attention_begin(&h, q, l.q_stride, n, room + l.state);
     uint8_t *const first = (uint8_t *)(room + l.sees), *const last = first + n;
     const size_t end = (size_t)(a->bidirectional ? c->batch->positions[w.run_end - 1] : positions[w.count - 1]) + 1;
     for (size_t page = kv_visible_from(&sees, positions[0]) / KV_PAGE; page * KV_PAGE < end; page++) {
@@ -201,12 +203,13 @@ static void attend_run(const op_call *c, size_t task, void *scratch) {
         const kv_place next = kv_at(s, layer, (uint32_t)w.kv_head, page + 1);
         const bool more = (page + 1) * KV_PAGE < end;
         const attention_pages pages = { p.keys, p.values, more ? next.keys : NULL, more ? next.values : NULL };
-        for (size_t i = 0; i < n; i++) {
-            const size_t position = positions[i / w.heads];
-            see(kv_visible_from(&sees, position), a->bidirectional ? end : position + 1, page * KV_PAGE, first + i,
-                last + i);
+        for (size_t t = 0, i = 0; t < w.count; t++, i += w.heads) {
+            see(kv_visible_from(&sees, positions[t]), a->bidirectional ? end : positions[t] + 1, page * KV_PAGE,
+                first + i, last + i);
+            memset(first + i, first[i], w.heads);
+            memset(last + i, last[i], w.heads);
         }
-        attention_page(&h, q, l.q_stride, n, &pages, first, last, &state, room + l.kernel);
+        attention_page(&h, &pages, first, last, &state, room + l.kernel);
     }
     const float *sinks = a->sinks ? (const float *)a->sinks->data[0] + w.head : NULL;
     float *out = (float *)c->out + w.first * c->cols + w.head * a->value_dim;

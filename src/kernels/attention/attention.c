@@ -137,30 +137,49 @@ static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
 
 static size_t columns_of(const attention_head *h) { return up16(h->value_dim); }
 
-size_t attention_room(const attention_head *h, size_t n) { return 2 * up16(n) + n * columns_of(h); }
-
-size_t attention_scratch(size_t n) { return PAGE * PAGE + n * PAGE + up16(n); }
-
-attention_state attention_begin(const attention_head *h, size_t n, float *room) {
-    const attention_state s = { .n = n, .m = room, .l = room + up16(n), .o = room + 2 * up16(n) };
-    for (size_t i = 0; i < n; i++) s.m[i] = -INFINITY;
-    memset(s.l, 0, n * sizeof *s.l);
-    memset(s.o, 0, n * columns_of(h) * sizeof *s.o);
-    return s;
-}
-
 /* ---- choice ---- */
 
 static const attention_set *set_here(void) {
     switch (cpu_get()->level) {
 #if defined(__x86_64__)
-    case CPU_AVX512: return &attention_avx512;
+    case CPU_AVX512: return cpu_get()->amx_bf16 && cpu_allow_amx() ? &attention_amx : &attention_avx512;
     case CPU_AVX2: return &attention_avx2;
 #elif defined(__aarch64__)
     case CPU_NEON: return &attention_neon;
 #endif
     default: return &attention_scalar;
     }
+}
+
+size_t attention_room(const attention_head *h, size_t n) {
+    const size_t queries = (h->key_dim + 31) / 32 * 32; /* two bf16 a number */
+    return up16(n) * (2 + queries + columns_of(h));
+}
+
+attention_state attention_begin_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride,
+                                   size_t n, float *room) {
+    const size_t rows = up16(n);
+    attention_state s = { .n = n, .rows = rows, .q = q, .q_stride = q_stride, .m = room, .l = room + rows };
+    s.o = room + 2 * rows;
+    for (size_t i = 0; i < rows; i++) s.m[i] = -INFINITY;
+    memset(s.l, 0, rows * sizeof *s.l);
+    memset(s.o, 0, rows * columns_of(h) * sizeof *s.o);
+    if (set->tile_page && h->key_type != TOLA_DTYPE_F32 && h->value_type != TOLA_DTYPE_F32) {
+        s.tiles = (uint16_t *)(s.o + rows * columns_of(h));
+        set->tile_queries(&(attention_call){ .n = n, .tiles = s.tiles }, q, q_stride, h->key_dim);
+    }
+    return s;
+}
+
+attention_state attention_begin(const attention_head *h, const float *q, size_t q_stride, size_t n, float *room) {
+    return attention_begin_by(set_here(), h, q, q_stride, n, room);
+}
+
+size_t attention_scratch(const attention_head *h, size_t n) {
+    const attention_set *set = set_here();
+    const size_t floats = PAGE * PAGE + n * PAGE + up16(n);
+    const size_t tiles = set->tile_scratch ? set->tile_scratch(h) / sizeof(float) : 0;
+    return floats > tiles ? floats : tiles;
 }
 
 /* n numbers of a floating-point type. */
@@ -187,7 +206,7 @@ static bool next_part(tola_dtype type, size_t dim, size_t most, part *p) {
     return p->count > 0;
 }
 
-static const float *keys_as_floats(const attention_set *set, tola_dtype type, const void *from, size_t dim,
+const float *attention_keys_floats(const attention_set *set, tola_dtype type, const void *from, size_t dim,
                                    float *room) {
     switch (type) {
     case TOLA_DTYPE_F32: return from;
@@ -198,8 +217,7 @@ static const float *keys_as_floats(const attention_set *set, tola_dtype type, co
     return room;
 }
 
-/* Rows are filled up to a multiple of 16 with zeros. */
-static const float *values_as_floats(const attention_set *set, tola_dtype type, const void *from, size_t dim,
+const float *attention_values_floats(const attention_set *set, tola_dtype type, const void *from, size_t dim,
                                      float *room) {
     const size_t width = up16(dim), bytes = dim * tola_dtype_block_bytes(type);
     if (width == dim) {
@@ -218,13 +236,18 @@ static const float *values_as_floats(const attention_set *set, tola_dtype type, 
     return room;
 }
 
-void attention_page_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride, size_t n,
-                       const attention_pages *pages, const uint8_t *first, const uint8_t *last,
-                       const attention_state *s, float *scratch) {
-    size_t a = 0;
+void attention_page_by(const attention_set *set, const attention_head *h, const attention_pages *pages,
+                       const uint8_t *first, const uint8_t *last, const attention_state *s, float *scratch) {
+    size_t a = 0, n = s->n;
     while (a < n && first[a] == last[a]) a++;
     while (n > a && first[n - 1] == last[n - 1]) n--;
     if (a == n) return;
+    if (s->tiles) {
+        const attention_call all = { .n = s->n, .first = first, .last = last, .softcap = h->softcap, .m = s->m,
+                                     .l = s->l, .o = s->o, .queries = s->rows, .tiles = s->tiles };
+        set->tile_page(&all, h, pages, scratch);
+        return;
+    }
     float *const room = scratch, *const p = scratch + PAGE * PAGE;
     attention_call c = {
         .n = n - a,
@@ -234,7 +257,7 @@ void attention_page_by(const attention_set *set, const attention_head *h, const 
         .m = s->m + a,
         .l = s->l + a,
         .o = s->o,
-        .queries = s->n,
+        .queries = s->rows,
         .from = a,
         .p = p,
         .by = p + (n - a) * PAGE,
@@ -242,24 +265,24 @@ void attention_page_by(const attention_set *set, const attention_head *h, const 
     for (size_t i = 0; i < c.n; i++) c.by[i] = 1;
     const size_t most = h->key_type == TOLA_DTYPE_F32 ? h->key_dim : PAGE;
     for (part k = { 0 }; next_part(h->key_type, h->key_dim, most, &k);) {
-        const float *keys = keys_as_floats(set, h->key_type, (const uint8_t *)pages->keys + k.offset, k.count, room);
+        const float *keys = attention_keys_floats(set, h->key_type, (const uint8_t *)pages->keys + k.offset, k.count, room);
         c.ahead = pages->next_keys ? (const uint8_t *)pages->next_keys + k.offset : NULL;
         c.ahead_bytes = k.bytes;
-        set->scores(&c, q + a * q_stride + k.first, q_stride, keys, k.count, k.first == 0);
+        set->scores(&c, s->q + a * s->q_stride + k.first, s->q_stride, keys, k.count, k.first == 0);
     }
     set->softmax(&c);
     for (part v = { 0 }; next_part(h->value_type, h->value_dim, PAGE, &v);) {
         const float *values =
-            values_as_floats(set, h->value_type, (const uint8_t *)pages->values + v.offset, v.count, room);
+            attention_values_floats(set, h->value_type, (const uint8_t *)pages->values + v.offset, v.count, room);
         c.ahead = pages->next_values ? (const uint8_t *)pages->next_values + v.offset : NULL;
         c.ahead_bytes = v.bytes;
         set->sums(&c, values, v.first / PAGE, up16(v.count));
     }
 }
 
-void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const attention_pages *pages,
-                    const uint8_t *first, const uint8_t *last, const attention_state *s, float *scratch) {
-    attention_page_by(set_here(), h, q, q_stride, n, pages, first, last, s, scratch);
+void attention_page(const attention_head *h, const attention_pages *pages, const uint8_t *first, const uint8_t *last,
+                    const attention_state *s, float *scratch) {
+    attention_page_by(set_here(), h, pages, first, last, s, scratch);
 }
 
 void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t from,
@@ -279,7 +302,7 @@ void attention_end_by(const attention_set *set, const attention_head *h, const a
         }
         for (size_t panel = 0; panel < h->value_dim; panel += PAGE) {
             const size_t left = h->value_dim - panel, width = left < PAGE ? left : PAGE;
-            const float *o = s->o + panel * s->n + (from + i) * (left < PAGE ? up16(left) : PAGE);
+            const float *o = s->o + panel * s->rows + (from + i) * (left < PAGE ? up16(left) : PAGE);
             for (size_t d = 0; d < width; d++) y[panel + d] = nothing ? 0 : o[d] * by[0] / l;
         }
     }

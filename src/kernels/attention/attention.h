@@ -11,7 +11,13 @@
  * first m' = max(m, sink), o = o * w(m - m'), l = l * w(m - m') + w(sink - m'). Softmax and products are f32 whatever
  * the cache's type; a key or value of the cache is converted to f32 first. So a query's result depends on its own page
  * sequence only: the number of queries in a call, their order, and the thread change nothing, and every instruction
- * set gives the same bits. A page of which a query sees nothing leaves its state as it is.
+ * set but AMX gives the same bits. A page of which a query sees nothing leaves its state as it is.
+ *
+ * With AMX, where neither keys nor values are f32: products are TDPBF16PS over 32 dimensions after 32, or 32 slots, in
+ * which 16 even and 16 odd places are summed up by themselves. All numbers are two bf16 each: x1, the upper half of the
+ * float, of queries the nearest, and x2, the rest rounded (exact for keys and values of f16 and bf16, 2^-18 of a query,
+ * else 2^-17; x2 of bf16 is nothing). A step adds a2 b1, a1 b1, a1 b2 and leaves out a2 b2, below 2^-16 of the whole.
+ * Absent slots weigh 0. All else is as above, and as independent of what else is in a call.
  *
  * What is not finite shows: a score of NaN or +infinity makes the query's result NaN, and so do scores that are all
  * -infinity. */
@@ -43,27 +49,31 @@ typedef struct attention_head {
     float softcap; /* 0 none */
 } attention_head;
 
-/* The running state of n queries between pages. */
+/* n queries that share a kv head, and their running state between pages. */
 typedef struct attention_state {
-    size_t n;
-    float *m, *l, *o; /* o in panels of 64 of its columns: [n][64], the last one narrower */
+    size_t n, rows; /* rows: n rounded up to 16 */
+    const float *q; /* query i at q + i * q_stride */
+    size_t q_stride;
+    uint16_t *tiles; /* or as tiles */
+    float *m, *l, *o; /* o in panels of 64 of its columns: [rows][64], the last one narrower */
 } attention_state;
 
-/* Floats that the state of n queries takes, and the state in `room`, aligned to 64, before the first page. */
+/* Floats that n queries take with their state, and that in `room`, aligned to 64, before the first page. What is at q,
+ * with the scale in it, stays there while the state is used. */
 size_t attention_room(const attention_head *h, size_t n);
-attention_state attention_begin(const attention_head *h, size_t n, float *room);
-/* Floats of scratch that one thread needs for up to n queries; aligned to 64. */
-size_t attention_scratch(size_t n);
+attention_state attention_begin(const attention_head *h, const float *q, size_t q_stride, size_t n, float *room);
+/* Floats of scratch that one thread needs for up to n queries, whatever the types; aligned to 64. */
+size_t attention_scratch(const attention_head *h, size_t n);
 /* A kv head's share of a page, aligned to 64, and what the next call will read, which is brought nearer meanwhile
  * (NULL: nobody knows). */
 typedef struct attention_pages {
     const void *keys, *values, *next_keys, *next_values;
 } attention_pages;
 
-/* A page for n queries that share a kv head: query i at q + i * q_stride, seeing slots first[i] .. last[i] - 1
- * (first == last: none). Fastest where neighbours see the same. */
-void attention_page(const attention_head *h, const float *q, size_t q_stride, size_t n, const attention_pages *pages,
-                    const uint8_t *first, const uint8_t *last, const attention_state *s, float *scratch);
+/* A page for all queries: query i sees slots first[i] .. last[i] - 1 (first == last: none). Fastest where neighbours
+ * see the same. */
+void attention_page(const attention_head *h, const attention_pages *pages, const uint8_t *first, const uint8_t *last,
+                    const attention_state *s, float *scratch);
 /* The results of queries `from` .. `from` + n - 1 to rows of value_dim floats, the first one at y. sink: a logit for
  * each of them that joins the sum without a value; NULL none. A query that saw nothing gives zeros. */
 void attention_end(const attention_head *h, const attention_state *s, size_t from, size_t n, const float *sink,

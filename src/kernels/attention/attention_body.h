@@ -328,6 +328,8 @@ static void q4_0_values(const uint8_t *from, float *out, size_t width) {
     }
 }
 
-const attention_set ATTENTION_TABLE = {
-    scores, softmax, sums, weights, q8_0_keys, q4_0_keys, q8_0_values, q4_0_values
-};
+#ifndef ATTENTION_TILES
+#define ATTENTION_TILES NULL, NULL, NULL
+#endif
+const attention_set ATTENTION_TABLE = { scores,    softmax,     sums,        weights,        q8_0_keys,
+                                        q4_0_keys, q8_0_values, q4_0_values, ATTENTION_TILES };

@@ -10,8 +10,9 @@ typedef struct attention_call {
     const uint8_t *first, *last;
     float softcap;
     float *m, *l; /* of the first query */
-    float *o;     /* of the whole state of `queries` queries, of which `from` is the first here */
+    float *o;     /* of the whole state, panels of so many rows, of which `from` is the first here */
     size_t queries, from;
+    uint16_t *tiles;      /* the queries as tiles, where there are such, and then nothing of what follows */
     float *p;             /* [n][64]: scores, then weights */
     float *by;            /* n rounded up to 16: what the state is multiplied with; 1 before there are weights */
     const uint8_t *ahead; /* what the next page will read in place of this part, NULL: nobody knows */
@@ -35,15 +36,28 @@ typedef struct attention_set {
     void (*q4_0_keys)(const uint8_t *page, float *out, size_t dim);
     void (*q8_0_values)(const uint8_t *page, float *out, size_t width);
     void (*q4_0_values)(const uint8_t *page, float *out, size_t width);
+    /* By tiles (attention.h, "With AMX"); NULL: not here. The queries to c->tiles; a page for all queries of a state;
+     * bytes of scratch for that. */
+    void (*tile_queries)(const attention_call *c, const float *q, size_t q_stride, size_t dim);
+    void (*tile_page)(const attention_call *c, const attention_head *h, const attention_pages *pages, float *scratch);
+    size_t (*tile_scratch)(const attention_head *h);
 } attention_set;
 
-/* The last three where they exist. */
-extern const attention_set attention_scalar, attention_avx2, attention_avx512, attention_neon;
+/* The last four where they exist. */
+extern const attention_set attention_scalar, attention_avx2, attention_avx512, attention_amx, attention_neon;
 
-/* attention_page and attention_end by a given set, for the checker. */
-void attention_page_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride, size_t n,
-                       const attention_pages *pages, const uint8_t *first, const uint8_t *last,
-                       const attention_state *s, float *scratch);
+/* `dim` dimensions of a page's keys as floats [dim][64], or of a panel of its values as [64][dim rounded up to 16],
+ * filled with zeros: in `room`, or where they lie if they are f32. */
+const float *attention_keys_floats(const attention_set *set, tola_dtype type, const void *from, size_t dim,
+                                   float *room);
+const float *attention_values_floats(const attention_set *set, tola_dtype type, const void *from, size_t dim,
+                                     float *room);
+
+/* attention_begin, attention_page and attention_end by a given set, for the checker. */
+attention_state attention_begin_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride,
+                                   size_t n, float *room);
+void attention_page_by(const attention_set *set, const attention_head *h, const attention_pages *pages,
+                       const uint8_t *first, const uint8_t *last, const attention_state *s, float *scratch);
 void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t from,
                       size_t n, const float *sink, float *y, size_t y_stride);
 

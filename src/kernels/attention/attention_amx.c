@@ -1,0 +1,524 @@
+/* Attention with AMX: a page as two products of tiles of bf16 (attention.h, "With AMX").
+ *
+ * The 16 rows of a tile of the first operand are queries, or their weights; the second operand is the page's keys or
+ * values, made into tiles once for all queries: row r of such a tile holds numbers r and r + 16 of 32, side by side, and
+ * the first operand's rows hold them in that order, too, which is the cheapest to make on both sides. 32 queries go
+ * through a page together, with their scores and weights in the first cache. */
+#if defined(__x86_64__)
+#define LANES_AVX512
+#define ATTENTION_TABLE attention_amx
+#define ATTENTION_TILES tile_queries, tile_page, tile_scratch
+#include "kernels/attention/attention_kernels.h"
+#include "kernels/tiles_amx.h"
+
+static void tile_queries(const attention_call *c, const float *q, size_t q_stride, size_t dim);
+static void tile_page(const attention_call *c, const attention_head *h, const attention_pages *pages, float *scratch);
+static size_t tile_scratch(const attention_head *h);
+
+#include "kernels/attention/attention_body.h"
+
+enum { TILE = 512, BLOCK = 32, STEP = 32, GROUPS = PAGE / 16, NOT_FINITE = 0x99 /* of vfpclassps: NaN, infinity */ };
+
+/* ---- numbers as two bf16 ---- */
+
+INLINE vf cut(vf v) {
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32((int)0xffff0000)));
+}
+
+/* The upper halves of 16 floats and of 16 more, in turn. */
+INLINE __m512i upper(vf low, vf high) {
+    enum { PICK = 0xca }; /* of the second where the first has ones, else of the third */
+    return _mm512_ternarylogic_epi32(_mm512_set1_epi32((int)0xffff0000), _mm512_castps_si512(high),
+                                     _mm512_srli_epi32(_mm512_castps_si512(low), 16), PICK);
+}
+
+/* The same of what rounding to the nearest, away from zero when between two, makes of them. Below 2^127. */
+INLINE __m512i upper_rounded(vf low, vf high) {
+    const __m512i half = _mm512_set1_epi32(0x8000);
+    return upper(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(low), half)),
+                 _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(high), half)));
+}
+
+/* Numbers r and r + 16 of a step, 16 of each, to a row of a tile, and their second numbers to one of another. Exact: of
+ * at most 16 bits, so that there is nothing to round. */
+INLINE void put_pair(vf low, vf high, bool exact, uint16_t *first, uint16_t *second) {
+    _mm512_store_si512(first, upper(low, high));
+    if (!second) return;
+    const vf low2 = v_sub(low, cut(low)), high2 = v_sub(high, cut(high));
+    _mm512_store_si512(second, exact ? upper(low2, high2) : upper_rounded(low2, high2));
+}
+
+/* To the nearest, away from zero when between two, cut where that would be infinite. */
+INLINE vf rounded(vf v) {
+    const vf up = cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000))));
+    return v_pick(v_less(v_abs(v), v_set(0x1.ffp127f)), up, cut(v));
+}
+
+/* [n / 16][dim / 32][first, second][16 queries][32]; what is missing is zero. */
+static void tile_queries(const attention_call *c, const float *q, size_t q_stride, size_t dim) {
+    const size_t chunks = (dim + STEP - 1) / STEP;
+    for (size_t i = 0; i < (c->n + 15) / 16 * 16; i++)
+        for (size_t k = 0; k < chunks; k++) {
+            uint16_t *to = c->tiles + (i / 16 * chunks + k) * 2 * TILE + i % 16 * STEP;
+            const size_t left = dim - k * STEP;
+            const __mmask32 some = i >= c->n ? 0 : left < STEP ? (__mmask32)((1u << left) - 1) : 0xffffffff;
+            const float *from = q + (i < c->n ? i : 0) * q_stride + k * STEP;
+            const vf low = _mm512_maskz_loadu_ps((__mmask16)some, from);
+            const vf high = _mm512_maskz_loadu_ps((__mmask16)(some >> 16), from + 16);
+            const vf low1 = rounded(low), high1 = rounded(high);
+            _mm512_store_si512(to, upper(low1, high1));
+            _mm512_store_si512(to + TILE, upper_rounded(v_sub(low, low1), v_sub(high, high1)));
+        }
+}
+
+/* ---- keys and values as tiles ---- */
+
+INLINE vf numbers(tola_dtype type, const uint8_t *p) {
+    if (type == TOLA_DTYPE_F32) return _mm512_loadu_ps(p);
+    if (type == TOLA_DTYPE_F16) return v_load_half(p);
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+/* 32 rows of `groups` * 16 numbers, of which `count` are there, `stride` bytes apart, to tiles [first, second][groups],
+ * or [groups] where the first number is all. Asks for as much at `ahead`. Is all of it finite? */
+INLINE bool put_step(tola_dtype type, const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to,
+                     const void *ahead) {
+    const size_t bytes = type == TOLA_DTYPE_F32 ? 64 : 32; /* of 16 numbers */
+    __mmask16 bad = 0;
+    for (size_t r = 0; r < 16; r++)
+        for (size_t g = 0; g < groups; g++) {
+            const size_t at = r * stride + g * bytes;
+            const uint8_t *p = (const uint8_t *)rows + at;
+            uint16_t *first = to + g * TILE + r * STEP;
+            const vf low = r < count ? numbers(type, p) : v_set(0);
+            const vf high = r + 16 < count ? numbers(type, p + 16 * stride) : v_set(0);
+            bad |= _mm512_fpclass_ps_mask(low, NOT_FINITE) | _mm512_fpclass_ps_mask(high, NOT_FINITE);
+            put_pair(low, high, type == TOLA_DTYPE_F16, first, type == TOLA_DTYPE_BF16 ? NULL : first + groups * TILE);
+            if (ahead && g % 2 == 0) {
+                __builtin_prefetch((const uint8_t *)ahead + at, 0, 2);
+                __builtin_prefetch((const uint8_t *)ahead + at + 16 * stride, 0, 2);
+            }
+        }
+    return bad == 0;
+}
+
+static bool put_f32(const float *rows, size_t stride, size_t count, size_t groups, uint16_t *to) {
+    return put_step(TOLA_DTYPE_F32, rows, stride * sizeof *rows, count, groups, to, NULL);
+}
+static bool put_f16(const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to, const void *ahead) {
+    return put_step(TOLA_DTYPE_F16, rows, stride * 2, count, groups, to, ahead);
+}
+static bool put_bf16(const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to, const void *ahead) {
+    return put_step(TOLA_DTYPE_BF16, rows, stride * 2, count, groups, to, ahead);
+}
+
+static const void *further(const void *p, size_t bytes) { return p ? (const uint8_t *)p + bytes : NULL; }
+
+static bool is_half(tola_dtype type) { return type == TOLA_DTYPE_F16 || type == TOLA_DTYPE_BF16; }
+
+static size_t numbers_of(tola_dtype type) { return type == TOLA_DTYPE_BF16 ? 1 : 2; }
+
+/* A thread's scratch. Tiles of weights: [rows / 16][64 / 32][first, second]. */
+typedef struct tile_room {
+    _Alignas(64) float scores[BLOCK][PAGE], floats[PAGE * PAGE], kept[BLOCK][PAGE], by[BLOCK];
+    _Alignas(64) uint16_t weights[BLOCK / 16][PAGE / STEP][2][16][STEP];
+    uint16_t tiles[]; /* of the keys, then of the panels of values */
+} tile_room;
+
+/* At most, where there are second numbers. */
+static size_t tiles_of_keys(size_t dim) { return (dim + STEP - 1) / STEP * 2 * GROUPS; }
+static size_t tiles_of_values(size_t dim) { return (dim + 15) / 16 * 2 * (PAGE / STEP); }
+
+static size_t tile_scratch(const attention_head *h) {
+    return sizeof(tile_room) + (tiles_of_keys(h->key_dim) + tiles_of_values(h->value_dim)) * TILE * sizeof(uint16_t);
+}
+
+static void ask(const void *p, size_t bytes) {
+    for (size_t i = 0; p && i < bytes; i += 64) __builtin_prefetch((const uint8_t *)p + i, 0, 2);
+}
+
+/* A page's keys to [dim / 32][first, second][4 groups of slots]. */
+static void put_keys(tola_dtype type, size_t dim, const attention_pages *pages, uint16_t *to, float *room) {
+    const uint8_t *from = pages->keys, *ahead = pages->next_keys;
+    const size_t bytes = attention_bytes(type, STEP);
+    for (size_t d = 0; d < dim; d += STEP, from += bytes, ahead = further(ahead, bytes)) {
+        const size_t count = dim - d < STEP ? dim - d : STEP;
+        if (type == TOLA_DTYPE_F16)
+            (void)put_f16(from, PAGE, count, GROUPS, to, ahead);
+        else if (type == TOLA_DTYPE_BF16)
+            (void)put_bf16(from, PAGE, count, GROUPS, to, ahead);
+        else {
+            ask(ahead, bytes);
+            (void)put_f32(attention_keys_floats(&attention_amx, type, from, count, room), PAGE, count, GROUPS, to);
+        }
+        to += numbers_of(type) * GROUPS * TILE;
+    }
+}
+
+/* A panel of `dim` columns of a page's values to [64 / 32][first, second][groups of columns]. Is it finite? What is not,
+ * is zero in floats. */
+static bool put_values(tola_dtype type, size_t dim, const void *from, const void *ahead, uint16_t *to, float *room) {
+    const size_t groups = (dim + 15) / 16, width = 16 * groups, step = numbers_of(type) * groups * TILE;
+    bool finite = true;
+    for (size_t t = 0; t < PAGE / STEP; t++, to += step) {
+        const size_t before = t * STEP * dim * 2;
+        if (is_half(type) && width == dim) {
+            const void *rows = further(from, before), *next = further(ahead, before);
+            finite = (type == TOLA_DTYPE_F16 ? put_f16 : put_bf16)(rows, dim, STEP, groups, to, next) && finite;
+        } else {
+            if (t == 0) {
+                ask(ahead, attention_bytes(type, dim));
+                from = attention_values_floats(&attention_amx, type, from, dim, room);
+            }
+            finite = put_f32((const float *)from + t * STEP * width, width, STEP, groups, to) && finite;
+        }
+    }
+    return finite;
+}
+
+/* The same panel, with zero for what is not finite. */
+static void put_finite_values(tola_dtype type, size_t dim, const void *from, uint16_t *to, float *room) {
+    const size_t groups = (dim + 15) / 16, width = 16 * groups;
+    (void)attention_values_floats(&attention_amx, type, from, dim, room);
+    for (size_t j = 0; j < PAGE * width; j++)
+        if (!isfinite(room[j])) room[j] = 0;
+    for (size_t t = 0; t < PAGE / STEP; t++)
+        (void)put_f32(room + t * STEP * width, width, STEP, groups, to + t * numbers_of(type) * groups * TILE);
+}
+
+/* ---- products ---- */
+
+/* c += a b, or c = a b `fresh`: a are queries, or weights, as [rows / 16][chunks][first, second] tiles, b as [chunks]
+ * [first, second][groups] tiles, where it has second numbers. For each chunk second x first, first x first, first x
+ * second numbers, whatever lies beside. */
+typedef struct tile_product {
+    const uint16_t *a, *b;
+    size_t chunks, groups;
+    bool both; /* b has second numbers */
+    float *c;
+    size_t stride; /* floats */
+} tile_product;
+
+INLINE void square_of_tiles(bool low, bool right) {
+    _tile_dpbf16ps(0, 4, 6);
+    if (right) _tile_dpbf16ps(1, 4, 7);
+    if (low) _tile_dpbf16ps(2, 5, 6);
+    if (low && right) _tile_dpbf16ps(3, 5, 7);
+}
+
+/* 16 rows, or 32 (low), x 16 columns, or 32 (right), from group g on. */
+INLINE void square(const tile_product *p, size_t g, bool low, bool right, bool both, bool fresh) {
+    const size_t below = p->chunks * 2 * TILE, second = p->groups * TILE, line = p->stride * sizeof *p->c;
+    const uint16_t *a = p->a, *b = p->b + g * TILE;
+    float *const c = p->c + 16 * g, *const c_low = c + 16 * p->stride;
+    if (fresh) {
+        _tile_zero(0);
+        if (right) _tile_zero(1);
+        if (low) _tile_zero(2);
+        if (low && right) _tile_zero(3);
+    } else {
+        _tile_loadd(0, c, line);
+        if (right) _tile_loadd(1, c + 16, line);
+        if (low) _tile_loadd(2, c_low, line);
+        if (low && right) _tile_loadd(3, c_low + 16, line);
+    }
+    for (size_t k = 0; k < p->chunks; k++, a += 2 * TILE, b += both ? 2 * second : second) {
+        _tile_loadd(4, a + TILE, 64);
+        _tile_loadd(6, b, 64);
+        if (right) _tile_loadd(7, b + TILE, 64);
+        if (low) _tile_loadd(5, a + below + TILE, 64);
+        square_of_tiles(low, right);
+        _tile_loadd(4, a, 64);
+        if (low) _tile_loadd(5, a + below, 64);
+        square_of_tiles(low, right);
+        if (!both) continue;
+        _tile_loadd(6, b + second, 64);
+        if (right) _tile_loadd(7, b + second + TILE, 64);
+        square_of_tiles(low, right);
+    }
+    _tile_stored(0, c, line);
+    if (right) _tile_stored(1, c + 16, line);
+    if (low) _tile_stored(2, c_low, line);
+    if (low && right) _tile_stored(3, c_low + 16, line);
+}
+
+#define LINE(of_a, b)                       \
+    do {                                    \
+        _tile_loadd(6, b, 64);              \
+        _tile_dpbf16ps(0, of_a, 6);         \
+        _tile_loadd(7, (b) + TILE, 64);     \
+        _tile_dpbf16ps(1, of_a, 7);         \
+        _tile_loadd(6, (b) + 2 * TILE, 64); \
+        _tile_dpbf16ps(2, of_a, 6);         \
+        _tile_loadd(7, (b) + 3 * TILE, 64); \
+        _tile_dpbf16ps(3, of_a, 7);         \
+    } while (0)
+
+/* Up to 16 rows x 64 columns: four sums are what keeps the tiles busy. */
+INLINE void line_of_tiles(const tile_product *p, bool both, bool fresh) {
+    const size_t second = GROUPS * TILE, line = p->stride * sizeof *p->c;
+    const uint16_t *a = p->a, *b = p->b;
+    if (fresh) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, p->c, line);
+        _tile_loadd(1, p->c + 16, line);
+        _tile_loadd(2, p->c + 32, line);
+        _tile_loadd(3, p->c + 48, line);
+    }
+    for (size_t k = 0; k < p->chunks; k++, a += 2 * TILE, b += both ? 2 * second : second) {
+        _tile_loadd(4, a + TILE, 64);
+        _tile_loadd(5, a, 64);
+        LINE(4, b);
+        LINE(5, b);
+        if (both) LINE(5, b + second);
+    }
+    _tile_stored(0, p->c, line);
+    _tile_stored(1, p->c + 16, line);
+    _tile_stored(2, p->c + 32, line);
+    _tile_stored(3, p->c + 48, line);
+}
+
+INLINE void multiply_tiles(const tile_product *p, size_t rows, bool both, bool fresh) {
+    settle();
+    if (rows <= 16 && p->groups == GROUPS) {
+        line_of_tiles(p, both, fresh);
+    } else {
+        for (size_t g = 0; g < p->groups; g += 2) {
+            const bool right = g + 1 < p->groups;
+            if (rows > 16 && right) square(p, g, true, true, both, fresh);
+            else if (rows > 16) square(p, g, true, false, both, fresh);
+            else if (right) square(p, g, false, true, both, fresh);
+            else square(p, g, false, false, both, fresh);
+        }
+    }
+    settle();
+}
+
+static void fresh_one(const tile_product *p, size_t rows) { multiply_tiles(p, rows, false, true); }
+static void fresh_both(const tile_product *p, size_t rows) { multiply_tiles(p, rows, true, true); }
+static void more_one(const tile_product *p, size_t rows) { multiply_tiles(p, rows, false, false); }
+static void more_both(const tile_product *p, size_t rows) { multiply_tiles(p, rows, true, false); }
+
+/* ---- 32 queries ---- */
+
+static bool sees_nothing(const attention_call *c, size_t i) { return c->first[i] == c->last[i]; }
+
+/* One number of each of 16 vectors: s[l] op s[l + 8], of those s[l] op s[l + 4], and so on, as v_fold does; vector r's in
+ * lane r. */
+INLINE vf fold_16(const vf *v, vf (*op)(vf a, vf b)) {
+    vf four[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) { /* of vectors j, j + 4, j + 8, j + 12 */
+        const vf a = op(_mm512_shuffle_f32x4(v[j], v[j + 4], 0x44), _mm512_shuffle_f32x4(v[j], v[j + 4], 0xee));
+        const vf b = op(_mm512_shuffle_f32x4(v[j + 8], v[j + 12], 0x44), _mm512_shuffle_f32x4(v[j + 8], v[j + 12], 0xee));
+        four[j] = op(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+    }
+    const vf a = op(_mm512_shuffle_ps(four[0], four[1], 0x44), _mm512_shuffle_ps(four[0], four[1], 0xee));
+    const vf b = op(_mm512_shuffle_ps(four[2], four[3], 0x44), _mm512_shuffle_ps(four[2], four[3], 0xee));
+    return op(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+}
+
+/* Scores of 16 queries to weights. Whole: each sees the whole page; else slots of masks, of which absent queries have
+ * none. What is not seen weighs 0. Is there a new largest score? */
+INLINE bool weigh_16(const attention_call *c, size_t i, const uint64_t *seen, bool whole, float (*s)[PAGE], float *by,
+                     uint16_t (*to)[2][16][STEP]) {
+    vf most[16], sums[16];
+    const __mmask16 some = (__mmask16)(c->n - i < 16 ? (1u << (c->n - i)) - 1 : 0xffff);
+#pragma GCC unroll 16
+    for (int r = 0; r < 16; r++) {
+        most[r] = v_set(-INFINITY); /* a NaN is passed over */
+#pragma GCC unroll 4
+        for (int j = 0; j < PAGE / 16; j++) {
+            vf x = v_load(s[r] + 16 * j);
+            if (!whole) {
+                x = v_pick((vm)(seen[r] >> 16 * j), x, v_set(-INFINITY));
+                v_store(s[r] + 16 * j, x);
+            }
+            most[r] = v_max(x, most[r]);
+        }
+    }
+    const vf before = v_load(c->m + i), here = fold_16(most, v_max);
+    const __mmask16 new = _mm512_cmp_ps_mask(here, before, _CMP_GT_OQ) & some;
+    const vf m = v_pick(new, here, before);
+    v_store(c->m + i, m);
+    v_store(by, new ? row_weight(_mm512_maskz_sub_ps(new, before, m)) : v_set(1));
+    for (int r = 0; r < 16; r++) {
+        vf p[PAGE / 16], sum = v_set(0);
+        const vf less = v_set(c->m[i + (size_t)r]);
+#pragma GCC unroll 4
+        for (int j = 0; j < PAGE / 16; j++) {
+            p[j] = row_weight(v_sub(v_load(s[r] + 16 * j), less));
+            if (!whole) p[j] = v_pick((vm)(seen[r] >> 16 * j), p[j], v_set(0));
+            sum = v_add(sum, p[j]);
+        }
+        sums[r] = sum;
+#pragma GCC unroll 2
+        for (int j = 0; j < PAGE / STEP; j++) put_pair(p[2 * j], p[2 * j + 1], false, to[j][0][r], to[j][1][r]);
+    }
+    v_store(c->l + i, v_add(v_mul(v_load(c->l + i), v_load(by)), fold_16(sums, v_add)));
+    return new != 0;
+}
+
+/* Scores of `rows` queries from i on to tiles of weights; by what their state is multiplied, if that is not 1. */
+static bool weigh_tiles(const attention_call *c, size_t i, size_t rows, tile_room *t) {
+    bool any = false;
+    for (size_t r = 0; r < rows; r += 16) {
+        uint64_t seen[16];
+        bool whole = true;
+        for (size_t k = 0; k < 16; k++) {
+            const unsigned first = r + k < rows ? c->first[i + r + k] : 0, last = r + k < rows ? c->last[i + r + k] : 0;
+            seen[k] = first < last ? ~0ull >> (PAGE - last) & ~0ull << first : 0;
+            whole = whole && seen[k] == ~0ull;
+            if (c->softcap > 0 && seen[k] != 0) cap_scores(t->scores[r + k], c->softcap);
+        }
+        uint16_t (*to)[2][16][STEP] = t->weights[r / 16];
+        any |= whole ? weigh_16(c, i + r, seen, true, t->scores + r, t->by + r, to)
+                     : weigh_16(c, i + r, seen, false, t->scores + r, t->by + r, to);
+    }
+    return any;
+}
+
+static float bf16_number(uint16_t x) {
+    const uint32_t bits = cast_bf16_to_f32(x);
+    float y;
+    memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+/* What a value that is not finite adds to those who see it. */
+static void add_not_finite(const attention_call *c, size_t i, size_t rows, const tile_room *t, size_t width, float *o) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = c->first[i + r]; j < c->last[i + r]; j++) {
+            const uint16_t *first = t->weights[r / 16][j / STEP][0][r % 16], *second = first + TILE;
+            const size_t place = 2 * (j % 16) + j / 16 % 2;
+            const float p = bf16_number(first[place]) + bf16_number(second[place]);
+            for (size_t d = 0; d < width; d++) {
+                const float v = t->floats[j * width + d];
+                if (!isfinite(v)) o[r * width + d] = fmaf(p, v, o[r * width + d]);
+            }
+        }
+}
+
+/* The state of `rows` queries from i on takes a panel of values. Who sees nothing keeps it to the bit. */
+static void add_values(const attention_call *c, size_t i, size_t rows, bool scaled, tile_room *t,
+                       const tile_product *sums, void (*multiply_by)(const tile_product *p, size_t rows)) {
+    const size_t width = 16 * sums->groups;
+    bool all = true;
+    for (size_t r = 0; r < rows; r++) {
+        float *o = sums->c + r * width;
+        if (sees_nothing(c, i + r)) {
+            memcpy(t->kept[r], o, width * sizeof *o);
+            all = false;
+        } else if (scaled && t->by[r] != 1) {
+            for (size_t d = 0; d < width; d += 16) v_store(o + d, v_mul(v_load(o + d), v_set(t->by[r])));
+        }
+    }
+    multiply_by(sums, rows);
+    for (size_t r = 0; r < rows && !all; r++)
+        if (sees_nothing(c, i + r)) memcpy(sums->c + r * width, t->kept[r], width * sizeof(float));
+}
+
+/* Tiles 0 to 5 of as many rows as there are queries. */
+static void configure_queries(size_t rows) {
+    tiles_palette p = { 0 };
+    for (int i = 0; i < 8; i++) {
+        p.rows[i] = i < 6 && rows < 16 ? (uint8_t)rows : 16;
+        p.bytes[i] = 64;
+    }
+    tiles_configure(&p);
+}
+
+/* A page's values as tiles, panel after panel. Is all of it finite? What is not, is zero in the tiles. */
+static bool put_all_values(const attention_head *h, const attention_pages *pages, uint16_t *to, float *room) {
+    const uint8_t *from = pages->values, *ahead = pages->next_values;
+    bool finite = true;
+    for (size_t d = 0, dim; d < h->value_dim; d += dim) {
+        dim = h->value_dim - d < PAGE ? h->value_dim - d : PAGE;
+        if (!put_values(h->value_type, dim, from, ahead, to, room)) {
+            finite = false;
+            put_finite_values(h->value_type, dim, from, to, room);
+        }
+        from += attention_bytes(h->value_type, dim);
+        ahead = further(ahead, attention_bytes(h->value_type, dim));
+        to += tiles_of_values(dim) * TILE;
+    }
+    return finite;
+}
+
+typedef struct page {
+    const attention_call *c;
+    const attention_head *h;
+    const void *of_values; /* as they lie there, where not all are finite; NULL otherwise */
+    uint16_t *keys, *values;
+    tile_room *room;
+} page;
+
+static size_t rows_from(const attention_call *c, size_t i) { return c->n - i < BLOCK ? c->n - i : BLOCK; }
+
+/* The next block of queries of which one sees anything. */
+static size_t next_block(const attention_call *c, size_t i) {
+    while (i < c->n && memcmp(c->first + i, c->last + i, rows_from(c, i)) == 0) i += BLOCK;
+    return i;
+}
+
+static void scores_of(const page *p, size_t i) {
+    const size_t chunks = (p->h->key_dim + STEP - 1) / STEP;
+    if (i >= p->c->n) return;
+    const tile_product scores = { .a = p->c->tiles + i / 16 * chunks * 2 * TILE,
+                                  .b = p->keys,
+                                  .chunks = chunks,
+                                  .groups = GROUPS,
+                                  .c = p->room->scores[0],
+                                  .stride = PAGE };
+    (numbers_of(p->h->key_type) == 2 ? fresh_both : fresh_one)(&scores, rows_from(p->c, i));
+}
+
+static void sums_of_values(const page *p, size_t i, bool scaled) {
+    const tola_dtype type = p->h->value_type;
+    const size_t rows = rows_from(p->c, i);
+    const uint8_t *from = p->of_values;
+    const uint16_t *b = p->values;
+    for (size_t d = 0, dim; d < p->h->value_dim; d += dim) {
+        dim = p->h->value_dim - d < PAGE ? p->h->value_dim - d : PAGE;
+        const size_t groups = (dim + 15) / 16, width = 16 * groups;
+        const tile_product sums = { .a = p->room->weights[0][0][0][0],
+                                    .b = b,
+                                    .chunks = PAGE / STEP,
+                                    .groups = groups,
+                                    .c = p->c->o + d * p->c->queries + i * width,
+                                    .stride = width };
+        add_values(p->c, i, rows, scaled, p->room, &sums, numbers_of(type) == 2 ? more_both : more_one);
+        if (from) {
+            (void)attention_values_floats(&attention_amx, type, from, dim, p->room->floats);
+            add_not_finite(p->c, i, rows, p->room, width, sums.c);
+            from += attention_bytes(type, dim);
+        }
+        b += tiles_of_values(dim) * TILE;
+    }
+}
+
+/* The scores of a block of queries before the sums of the one before it: tiles wait for what was just stored. */
+static void tile_page(const attention_call *c, const attention_head *h, const attention_pages *pages, float *scratch) {
+    tile_room *t = (tile_room *)scratch;
+    page p = { .c = c, .h = h, .keys = t->tiles, .values = t->tiles + tiles_of_keys(h->key_dim) * TILE, .room = t };
+    put_keys(h->key_type, h->key_dim, pages, p.keys, t->floats);
+    if (!put_all_values(h, pages, p.values, t->floats)) p.of_values = pages->values;
+    configure_queries(c->n);
+    size_t i = next_block(c, 0);
+    scores_of(&p, i);
+    for (size_t next; i < c->n; i = next) {
+        const bool scaled = weigh_tiles(c, i, rows_from(c, i), t);
+        next = next_block(c, i + BLOCK);
+        scores_of(&p, next);
+        sums_of_values(&p, i, scaled);
+    }
+    _tile_release();
+}
+#else
+typedef int attention_amx_is_empty;
+#endif
