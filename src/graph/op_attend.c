@@ -13,7 +13,7 @@
 enum {
     STORE_TOKENS = 32, /* of a task */
     /* of a task, or as many as share a kv head: many, as a page is converted for all, unless that leaves few tasks */
-    QUERIES_MOST = 192,
+    QUERIES_MOST = 384,
     QUERIES_LEAST = 48,
     TASKS_A_THREAD = 4
 };

@@ -39,19 +39,25 @@ INLINE __m512i upper_rounded(vf low, vf high) {
                  _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(high), half)));
 }
 
-/* Numbers r and r + 16 of a step, 16 of each, to a row of a tile, and their second numbers to one of another. Exact: of
- * at most 16 bits, so that there is nothing to round. */
-INLINE void put_pair(vf low, vf high, bool exact, uint16_t *first, uint16_t *second) {
-    _mm512_store_si512(first, upper(low, high));
-    if (!second) return;
-    const vf low2 = v_sub(low, cut(low)), high2 = v_sub(high, cut(high));
-    _mm512_store_si512(second, exact ? upper(low2, high2) : upper_rounded(low2, high2));
+/* To the nearest of 8 bits, away from zero when between two. Below 2^127. */
+INLINE vf nearest(vf v) {
+    return cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000))));
 }
 
-/* To the nearest, away from zero when between two, cut where that would be infinite. */
+/* Numbers r and r + 16 of a step, 16 of each, to a row of a tile, and their second numbers to one of another. */
+INLINE void put_cut(vf low, vf high, uint16_t *first, uint16_t *second) {
+    _mm512_store_si512(first, upper(low, high));
+    if (second) _mm512_store_si512(second, upper_rounded(v_sub(low, cut(low)), v_sub(high, cut(high))));
+}
+INLINE void put_nearest(vf low, vf high, uint16_t *first, uint16_t *second) {
+    const vf low1 = nearest(low), high1 = nearest(high);
+    _mm512_store_si512(first, upper(low1, high1));
+    if (second) _mm512_store_si512(second, upper_rounded(v_sub(low, low1), v_sub(high, high1)));
+}
+
+/* To the nearest, but cut where that would be infinite. */
 INLINE vf rounded(vf v) {
-    const vf up = cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000))));
-    return v_pick(v_less(v_abs(v), v_set(0x1.ffp127f)), up, cut(v));
+    return v_pick(v_less(v_abs(v), v_set(0x1.ffp127f)), nearest(v), cut(v));
 }
 
 /* [n / 16][dim / 32][first, second][16 queries][32]; what is missing is zero. */
@@ -80,9 +86,12 @@ INLINE vf numbers(tola_dtype type, const uint8_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 
+/* A key that is no number must stay one in its first number; of values that is looked for. */
+enum which { KEYS, VALUES };
+
 /* 32 rows of `groups` * 16 numbers, of which `count` are there, `stride` bytes apart, to tiles [first, second][groups],
  * or [groups] where the first number is all. Asks for as much at `ahead`. Is all of it finite? */
-INLINE bool put_step(tola_dtype type, const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to,
+INLINE bool put_step(tola_dtype type, enum which which, const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to,
                      const void *ahead) {
     const size_t bytes = type == TOLA_DTYPE_F32 ? 64 : 32; /* of 16 numbers */
     __mmask16 bad = 0;
@@ -94,7 +103,9 @@ INLINE bool put_step(tola_dtype type, const void *rows, size_t stride, size_t co
             const vf low = r < count ? numbers(type, p) : v_set(0);
             const vf high = r + 16 < count ? numbers(type, p + 16 * stride) : v_set(0);
             bad |= _mm512_fpclass_ps_mask(low, NOT_FINITE) | _mm512_fpclass_ps_mask(high, NOT_FINITE);
-            put_pair(low, high, type == TOLA_DTYPE_F16, first, type == TOLA_DTYPE_BF16 ? NULL : first + groups * TILE);
+            uint16_t *const second = type == TOLA_DTYPE_BF16 ? NULL : first + groups * TILE;
+            if (which == KEYS) put_cut(low, high, first, second);
+            else put_nearest(low, high, first, second);
             if (ahead && g % 2 == 0) {
                 __builtin_prefetch((const uint8_t *)ahead + at, 0, 2);
                 __builtin_prefetch((const uint8_t *)ahead + at + 16 * stride, 0, 2);
@@ -103,14 +114,19 @@ INLINE bool put_step(tola_dtype type, const void *rows, size_t stride, size_t co
     return bad == 0;
 }
 
-static bool put_f32(const float *rows, size_t stride, size_t count, size_t groups, uint16_t *to) {
-    return put_step(TOLA_DTYPE_F32, rows, stride * sizeof *rows, count, groups, to, NULL);
+static bool put_f32(enum which which, const float *rows, size_t stride, size_t count, size_t groups, uint16_t *to) {
+    stride *= sizeof *rows;
+    return which == KEYS ? put_step(TOLA_DTYPE_F32, KEYS, rows, stride, count, groups, to, NULL)
+                         : put_step(TOLA_DTYPE_F32, VALUES, rows, stride, count, groups, to, NULL);
 }
-static bool put_f16(const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to, const void *ahead) {
-    return put_step(TOLA_DTYPE_F16, rows, stride * 2, count, groups, to, ahead);
-}
-static bool put_bf16(const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to, const void *ahead) {
-    return put_step(TOLA_DTYPE_BF16, rows, stride * 2, count, groups, to, ahead);
+
+/* Rows as they lie in a page of f16 or bf16. */
+static bool put_half(tola_dtype type, enum which which, const void *rows, size_t stride, size_t count, size_t groups,
+                     uint16_t *to, const void *ahead) {
+    stride *= 2;
+    if (type == TOLA_DTYPE_BF16) return put_step(TOLA_DTYPE_BF16, KEYS, rows, stride, count, groups, to, ahead);
+    return which == KEYS ? put_step(TOLA_DTYPE_F16, KEYS, rows, stride, count, groups, to, ahead)
+                         : put_step(TOLA_DTYPE_F16, VALUES, rows, stride, count, groups, to, ahead);
 }
 
 static const void *further(const void *p, size_t bytes) { return p ? (const uint8_t *)p + bytes : NULL; }
@@ -144,13 +160,12 @@ static void put_keys(tola_dtype type, size_t dim, const attention_pages *pages, 
     const size_t bytes = attention_bytes(type, STEP);
     for (size_t d = 0; d < dim; d += STEP, from += bytes, ahead = further(ahead, bytes)) {
         const size_t count = dim - d < STEP ? dim - d : STEP;
-        if (type == TOLA_DTYPE_F16)
-            (void)put_f16(from, PAGE, count, GROUPS, to, ahead);
-        else if (type == TOLA_DTYPE_BF16)
-            (void)put_bf16(from, PAGE, count, GROUPS, to, ahead);
-        else {
+        if (is_half(type)) {
+            (void)put_half(type, KEYS, from, PAGE, count, GROUPS, to, ahead);
+        } else {
+            const float *floats = attention_keys_floats(&attention_amx, type, from, count, room);
             ask(ahead, bytes);
-            (void)put_f32(attention_keys_floats(&attention_amx, type, from, count, room), PAGE, count, GROUPS, to);
+            (void)put_f32(KEYS, floats, PAGE, count, GROUPS, to);
         }
         to += numbers_of(type) * GROUPS * TILE;
     }
@@ -165,13 +180,13 @@ static bool put_values(tola_dtype type, size_t dim, const void *from, const void
         const size_t before = t * STEP * dim * 2;
         if (is_half(type) && width == dim) {
             const void *rows = further(from, before), *next = further(ahead, before);
-            finite = (type == TOLA_DTYPE_F16 ? put_f16 : put_bf16)(rows, dim, STEP, groups, to, next) && finite;
+            finite = put_half(type, VALUES, rows, dim, STEP, groups, to, next) && finite;
         } else {
             if (t == 0) {
                 ask(ahead, attention_bytes(type, dim));
                 from = attention_values_floats(&attention_amx, type, from, dim, room);
             }
-            finite = put_f32((const float *)from + t * STEP * width, width, STEP, groups, to) && finite;
+            finite = put_f32(VALUES, (const float *)from + t * STEP * width, width, STEP, groups, to) && finite;
         }
     }
     return finite;
@@ -184,7 +199,7 @@ static void put_finite_values(tola_dtype type, size_t dim, const void *from, uin
     for (size_t j = 0; j < PAGE * width; j++)
         if (!isfinite(room[j])) room[j] = 0;
     for (size_t t = 0; t < PAGE / STEP; t++)
-        (void)put_f32(room + t * STEP * width, width, STEP, groups, to + t * numbers_of(type) * groups * TILE);
+        (void)put_f32(VALUES, room + t * STEP * width, width, STEP, groups, to + t * numbers_of(type) * groups * TILE);
 }
 
 /* ---- products ---- */
@@ -224,6 +239,7 @@ INLINE void square(const tile_product *p, size_t g, bool low, bool right, bool b
         if (low && right) _tile_loadd(3, c_low + 16, line);
     }
     for (size_t k = 0; k < p->chunks; k++, a += 2 * TILE, b += both ? 2 * second : second) {
+        const bool end = k + 1 == p->chunks;
         _tile_loadd(4, a + TILE, 64);
         _tile_loadd(6, b, 64);
         if (right) _tile_loadd(7, b + TILE, 64);
@@ -231,14 +247,18 @@ INLINE void square(const tile_product *p, size_t g, bool low, bool right, bool b
         square_of_tiles(low, right);
         _tile_loadd(4, a, 64);
         if (low) _tile_loadd(5, a + below, 64);
-        square_of_tiles(low, right);
-        if (!both) continue;
-        _tile_loadd(6, b + second, 64);
-        if (right) _tile_loadd(7, b + second + TILE, 64);
-        square_of_tiles(low, right);
+        if (both) {
+            square_of_tiles(low, right);
+            _tile_loadd(6, b + second, 64);
+            if (right) _tile_loadd(7, b + second + TILE, 64);
+        }
+        _tile_dpbf16ps(0, 4, 6);
+        if (right) _tile_dpbf16ps(1, 4, 7);
+        if (low) _tile_dpbf16ps(2, 5, 6);
+        if (end) _tile_stored(0, c, line);
+        if (low && right) _tile_dpbf16ps(3, 5, 7);
+        if (end && right) _tile_stored(1, c + 16, line);
     }
-    _tile_stored(0, c, line);
-    if (right) _tile_stored(1, c + 16, line);
     if (low) _tile_stored(2, c_low, line);
     if (low && right) _tile_stored(3, c_low + 16, line);
 }
@@ -358,7 +378,7 @@ INLINE bool weigh_16(const attention_call *c, size_t i, const uint64_t *seen, bo
         }
         sums[r] = sum;
 #pragma GCC unroll 2
-        for (int j = 0; j < PAGE / STEP; j++) put_pair(p[2 * j], p[2 * j + 1], false, to[j][0][r], to[j][1][r]);
+        for (int j = 0; j < PAGE / STEP; j++) put_nearest(p[2 * j], p[2 * j + 1], to[j][0][r], to[j][1][r]);
     }
     v_store(c->l + i, v_add(v_mul(v_load(c->l + i), v_load(by)), fold_16(sums, v_add)));
     return new != 0;
