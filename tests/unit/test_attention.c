@@ -161,11 +161,11 @@ static float step(float c, const float *a, const float *b) {
 }
 
 /* c + the product of up to 32 numbers of a query, or weights, and of keys or values, which are two bf16 each. */
-static float split_step(float c, bool keys, const float *a, const float *b, size_t n, bool both) {
+static float split_step(float c, const float *a, const float *b, size_t n, bool both) {
     float a1[32] = { 0 }, a2[32] = { 0 }, b1[32] = { 0 }, b2[32] = { 0 };
     for (size_t k = 0; k < n; k++) {
         a1[k] = rounded(a[k]), a2[k] = rounded(a[k] - a1[k]);
-        b1[k] = keys ? upper(b[k]) : rounded(b[k]), b2[k] = rounded(b[k] - b1[k]);
+        b1[k] = upper(b[k]), b2[k] = rounded(b[k] - b1[k]);
     }
     c = step(step(c, a2, b1), a1, b1);
     return both ? step(c, a1, b2) : c;
@@ -182,7 +182,7 @@ static float score_of(const scene *c, bool tiles, const float *q, const float *k
         for (size_t d = 0; d < dim; d++) s = fmaf(q[d], k[d], s);
     else
         for (size_t d = 0; d < dim; d += 32)
-            s = split_step(s, true, q + d, k + d, dim - d < 32 ? dim - d : 32, c->h.key_type != TOLA_DTYPE_BF16);
+            s = split_step(s, q + d, k + d, dim - d < 32 ? dim - d : 32, c->h.key_type != TOLA_DTYPE_BF16);
     return s;
 }
 
@@ -194,7 +194,7 @@ static float sum_of(const scene *c, bool tiles, float o, const float *p, const f
     if (!tiles) return o;
     for (size_t j = 0; j < ATTENTION_PAGE; j++) finite[j] = isfinite(v[j * dim]) ? v[j * dim] : 0;
     for (size_t j = 0; j < ATTENTION_PAGE; j += 32)
-        o = split_step(o, false, p + j, finite + j, 32, c->h.value_type != TOLA_DTYPE_BF16);
+        o = split_step(o, p + j, finite + j, 32, c->h.value_type != TOLA_DTYPE_BF16);
     for (size_t j = first; j < last; j++)
         if (!isfinite(v[j * dim])) o = fmaf(rounded(p[j]) + rounded(p[j] - rounded(p[j])), v[j * dim], o);
     return o;

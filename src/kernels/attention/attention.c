@@ -265,7 +265,8 @@ void attention_page_by(const attention_set *set, const attention_head *h, const 
     for (size_t i = 0; i < c.n; i++) c.by[i] = 1;
     const size_t most = h->key_type == TOLA_DTYPE_F32 ? h->key_dim : PAGE;
     for (part k = { 0 }; next_part(h->key_type, h->key_dim, most, &k);) {
-        const float *keys = attention_keys_floats(set, h->key_type, (const uint8_t *)pages->keys + k.offset, k.count, room);
+        const uint8_t *from = (const uint8_t *)pages->keys + k.offset;
+        const float *keys = attention_keys_floats(set, h->key_type, from, k.count, room);
         c.ahead = pages->next_keys ? (const uint8_t *)pages->next_keys + k.offset : NULL;
         c.ahead_bytes = k.bytes;
         set->scores(&c, s->q + a * s->q_stride + k.first, s->q_stride, keys, k.count, k.first == 0);

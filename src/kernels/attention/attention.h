@@ -14,9 +14,9 @@
  * set but AMX gives the same bits. A page of which a query sees nothing leaves its state as it is.
  *
  * With AMX, where neither keys nor values are f32: products are TDPBF16PS over 32 dimensions after 32, or 32 slots, in
- * which 16 even and 16 odd places are summed up by themselves. All numbers are two bf16 each: x1, the nearest (of keys
- * the upper half of the float), and x2, the rest rounded (which is exact for f16, nothing for bf16, else within 2^-18, of
- * keys 2^-17). A step adds a2 b1, a1 b1, a1 b2 and leaves out a2 b2, below 2^-17 of the whole.
+ * which 16 even and 16 odd places are summed up by themselves. All numbers are two bf16 each: x1, of queries and weights
+ * the nearest, of keys and values the upper half of the float, and x2, the rest rounded (exact for f16, nothing for
+ * bf16, else within 2^-18 and 2^-17). A step adds a2 b1, a1 b1, a1 b2 and leaves out a2 b2, below 2^-17 of the whole.
  * Absent slots weigh 0. All else is as above, and as independent of what else is in a call.
  *
  * What is not finite shows: a score of NaN or +infinity makes the query's result NaN, and so do scores that are all

@@ -1,8 +1,8 @@
 /* Attention with AMX: a page as two products of tiles of bf16 (attention.h, "With AMX").
  *
  * The 16 rows of a tile of the first operand are queries, or their weights; the second operand is the page's keys or
- * values, made into tiles once for all queries: row r of such a tile holds numbers r and r + 16 of 32, side by side, and
- * the first operand's rows hold them in that order, too, which is the cheapest to make on both sides. 32 queries go
+ * values, made into tiles once for all queries: row r of such a tile holds numbers r and r + 16 of 32, side by side,
+ * and the first operand's rows hold them in that order, too, which is the cheapest to make on both sides. 32 queries go
  * through a page together, with their scores and weights in the first cache. */
 #if defined(__x86_64__)
 #define LANES_AVX512
@@ -45,14 +45,10 @@ INLINE vf nearest(vf v) {
 }
 
 /* Numbers r and r + 16 of a step, 16 of each, to a row of a tile, and their second numbers to one of another. */
-INLINE void put_cut(vf low, vf high, uint16_t *first, uint16_t *second) {
-    _mm512_store_si512(first, upper(low, high));
-    if (second) _mm512_store_si512(second, upper_rounded(v_sub(low, cut(low)), v_sub(high, cut(high))));
-}
 INLINE void put_nearest(vf low, vf high, uint16_t *first, uint16_t *second) {
     const vf low1 = nearest(low), high1 = nearest(high);
     _mm512_store_si512(first, upper(low1, high1));
-    if (second) _mm512_store_si512(second, upper_rounded(v_sub(low, low1), v_sub(high, high1)));
+    _mm512_store_si512(second, upper_rounded(v_sub(low, low1), v_sub(high, high1)));
 }
 
 /* To the nearest, but cut where that would be infinite. */
@@ -86,26 +82,24 @@ INLINE vf numbers(tola_dtype type, const uint8_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 
-/* A key that is no number must stay one in its first number; of values that is looked for. */
-enum which { KEYS, VALUES };
-
-/* 32 rows of `groups` * 16 numbers, of which `count` are there, `stride` bytes apart, to tiles [first, second][groups],
- * or [groups] where the first number is all. Asks for as much at `ahead`. Is all of it finite? */
-INLINE bool put_step(tola_dtype type, enum which which, const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to,
+/* 32 rows of `groups` * 16 numbers, of which `count` are there, `stride` bytes apart, to tiles [first, second]
+ * [groups], or [groups] where the first number is all. Asks for as much at `ahead`. Is all of it finite? */
+INLINE bool put_step(tola_dtype type, const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to,
                      const void *ahead) {
     const size_t bytes = type == TOLA_DTYPE_F32 ? 64 : 32; /* of 16 numbers */
-    __mmask16 bad = 0;
+    vm bad = 0;
     for (size_t r = 0; r < 16; r++)
         for (size_t g = 0; g < groups; g++) {
             const size_t at = r * stride + g * bytes;
             const uint8_t *p = (const uint8_t *)rows + at;
-            uint16_t *first = to + g * TILE + r * STEP;
+            uint16_t *const first = to + g * TILE + r * STEP, *const second = first + groups * TILE;
             const vf low = r < count ? numbers(type, p) : v_set(0);
             const vf high = r + 16 < count ? numbers(type, p + 16 * stride) : v_set(0);
+            const vf low2 = v_sub(low, cut(low)), high2 = v_sub(high, cut(high));
             bad |= _mm512_fpclass_ps_mask(low, NOT_FINITE) | _mm512_fpclass_ps_mask(high, NOT_FINITE);
-            uint16_t *const second = type == TOLA_DTYPE_BF16 ? NULL : first + groups * TILE;
-            if (which == KEYS) put_cut(low, high, first, second);
-            else put_nearest(low, high, first, second);
+            _mm512_store_si512(first, upper(low, high));
+            if (type == TOLA_DTYPE_F16) _mm512_store_si512(second, upper(low2, high2)); /* of few bits */
+            if (type == TOLA_DTYPE_F32) _mm512_store_si512(second, upper_rounded(low2, high2));
             if (ahead && g % 2 == 0) {
                 __builtin_prefetch((const uint8_t *)ahead + at, 0, 2);
                 __builtin_prefetch((const uint8_t *)ahead + at + 16 * stride, 0, 2);
@@ -114,19 +108,14 @@ INLINE bool put_step(tola_dtype type, enum which which, const void *rows, size_t
     return bad == 0;
 }
 
-static bool put_f32(enum which which, const float *rows, size_t stride, size_t count, size_t groups, uint16_t *to) {
-    stride *= sizeof *rows;
-    return which == KEYS ? put_step(TOLA_DTYPE_F32, KEYS, rows, stride, count, groups, to, NULL)
-                         : put_step(TOLA_DTYPE_F32, VALUES, rows, stride, count, groups, to, NULL);
-}
-
-/* Rows as they lie in a page of f16 or bf16. */
-static bool put_half(tola_dtype type, enum which which, const void *rows, size_t stride, size_t count, size_t groups,
-                     uint16_t *to, const void *ahead) {
-    stride *= 2;
-    if (type == TOLA_DTYPE_BF16) return put_step(TOLA_DTYPE_BF16, KEYS, rows, stride, count, groups, to, ahead);
-    return which == KEYS ? put_step(TOLA_DTYPE_F16, KEYS, rows, stride, count, groups, to, ahead)
-                         : put_step(TOLA_DTYPE_F16, VALUES, rows, stride, count, groups, to, ahead);
+/* Rows as they lie in a page of f16 or bf16, or of floats. */
+static bool put_rows(tola_dtype type, const void *rows, size_t stride, size_t count, size_t groups, uint16_t *to,
+                     const void *ahead) {
+    switch (type) {
+    case TOLA_DTYPE_F16: return put_step(TOLA_DTYPE_F16, rows, 2 * stride, count, groups, to, ahead);
+    case TOLA_DTYPE_BF16: return put_step(TOLA_DTYPE_BF16, rows, 2 * stride, count, groups, to, ahead);
+    default: return put_step(TOLA_DTYPE_F32, rows, 4 * stride, count, groups, to, ahead);
+    }
 }
 
 static const void *further(const void *p, size_t bytes) { return p ? (const uint8_t *)p + bytes : NULL; }
@@ -161,18 +150,17 @@ static void put_keys(tola_dtype type, size_t dim, const attention_pages *pages, 
     for (size_t d = 0; d < dim; d += STEP, from += bytes, ahead = further(ahead, bytes)) {
         const size_t count = dim - d < STEP ? dim - d : STEP;
         if (is_half(type)) {
-            (void)put_half(type, KEYS, from, PAGE, count, GROUPS, to, ahead);
+            (void)put_rows(type, from, PAGE, count, GROUPS, to, ahead);
         } else {
             const float *floats = attention_keys_floats(&attention_amx, type, from, count, room);
             ask(ahead, bytes);
-            (void)put_f32(KEYS, floats, PAGE, count, GROUPS, to);
+            (void)put_rows(TOLA_DTYPE_F32, floats, PAGE, count, GROUPS, to, NULL);
         }
         to += numbers_of(type) * GROUPS * TILE;
     }
 }
 
-/* A panel of `dim` columns of a page's values to [64 / 32][first, second][groups of columns]. Is it finite? What is not,
- * is zero in floats. */
+/* A panel of `dim` columns of a page's values to [64 / 32][first, second][groups of columns]. Is it finite? */
 static bool put_values(tola_dtype type, size_t dim, const void *from, const void *ahead, uint16_t *to, float *room) {
     const size_t groups = (dim + 15) / 16, width = 16 * groups, step = numbers_of(type) * groups * TILE;
     bool finite = true;
@@ -180,13 +168,15 @@ static bool put_values(tola_dtype type, size_t dim, const void *from, const void
         const size_t before = t * STEP * dim * 2;
         if (is_half(type) && width == dim) {
             const void *rows = further(from, before), *next = further(ahead, before);
-            finite = put_half(type, VALUES, rows, dim, STEP, groups, to, next) && finite;
+            finite = put_rows(type, rows, dim, STEP, groups, to, next) && finite;
         } else {
             if (t == 0) {
                 ask(ahead, attention_bytes(type, dim));
                 from = attention_values_floats(&attention_amx, type, from, dim, room);
             }
-            finite = put_f32(VALUES, (const float *)from + t * STEP * width, width, STEP, groups, to) && finite;
+            /* second numbers of bf16, which are zero, lie where the next step's first will */
+            const float *rows = (const float *)from + t * STEP * width;
+            finite = put_rows(TOLA_DTYPE_F32, rows, width, STEP, groups, to, NULL) && finite;
         }
     }
     return finite;
@@ -199,7 +189,8 @@ static void put_finite_values(tola_dtype type, size_t dim, const void *from, uin
     for (size_t j = 0; j < PAGE * width; j++)
         if (!isfinite(room[j])) room[j] = 0;
     for (size_t t = 0; t < PAGE / STEP; t++)
-        (void)put_f32(VALUES, room + t * STEP * width, width, STEP, groups, to + t * numbers_of(type) * groups * TILE);
+        (void)put_rows(TOLA_DTYPE_F32, room + t * STEP * width, width, STEP, groups,
+                       to + t * numbers_of(type) * groups * TILE, NULL);
 }
 
 /* ---- products ---- */
@@ -326,16 +317,19 @@ static void more_both(const tile_product *p, size_t rows) { multiply_tiles(p, ro
 
 /* ---- 32 queries ---- */
 
+static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
+
 static bool sees_nothing(const attention_call *c, size_t i) { return c->first[i] == c->last[i]; }
 
-/* One number of each of 16 vectors: s[l] op s[l + 8], of those s[l] op s[l + 4], and so on, as v_fold does; vector r's in
- * lane r. */
+/* One number of each of 16 vectors: s[l] op s[l + 8], of those s[l] op s[l + 4], and so on, as v_fold does; that of
+ * vector r in lane r. */
 INLINE vf fold_16(const vf *v, vf (*op)(vf a, vf b)) {
     vf four[4];
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) { /* of vectors j, j + 4, j + 8, j + 12 */
-        const vf a = op(_mm512_shuffle_f32x4(v[j], v[j + 4], 0x44), _mm512_shuffle_f32x4(v[j], v[j + 4], 0xee));
-        const vf b = op(_mm512_shuffle_f32x4(v[j + 8], v[j + 12], 0x44), _mm512_shuffle_f32x4(v[j + 8], v[j + 12], 0xee));
+    for (int j = 0; j < 4; j++) {
+        const vf w = v[j], x = v[j + 4], y = v[j + 8], z = v[j + 12];
+        const vf a = op(_mm512_shuffle_f32x4(w, x, 0x44), _mm512_shuffle_f32x4(w, x, 0xee));
+        const vf b = op(_mm512_shuffle_f32x4(y, z, 0x44), _mm512_shuffle_f32x4(y, z, 0xee));
         four[j] = op(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
     }
     const vf a = op(_mm512_shuffle_ps(four[0], four[1], 0x44), _mm512_shuffle_ps(four[0], four[1], 0xee));
@@ -343,62 +337,61 @@ INLINE vf fold_16(const vf *v, vf (*op)(vf a, vf b)) {
     return op(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
 }
 
-/* Scores of 16 queries to weights. Whole: each sees the whole page; else slots of masks, of which absent queries have
- * none. What is not seen weighs 0. Is there a new largest score? */
-INLINE bool weigh_16(const attention_call *c, size_t i, const uint64_t *seen, bool whole, float (*s)[PAGE], float *by,
-                     uint16_t (*to)[2][16][STEP]) {
+/* Scores of `count` queries, at most 16, to weights. Whole: 16, and each sees the whole page; else they see what their
+ * masks have, and the rest weighs 0. Is there a new largest score? */
+INLINE bool weigh_16(const attention_call *c, size_t i, size_t count, const uint64_t *seen, bool whole,
+                     float (*s)[PAGE], float *by, uint16_t (*to)[2][16][STEP]) {
     vf most[16], sums[16];
-    const __mmask16 some = (__mmask16)(c->n - i < 16 ? (1u << (c->n - i)) - 1 : 0xffff);
 #pragma GCC unroll 16
-    for (int r = 0; r < 16; r++) {
+    for (size_t r = 0; r < 16; r++) {
         most[r] = v_set(-INFINITY); /* a NaN is passed over */
+        sums[r] = v_set(0);
+        if (!whole && r >= count) continue;
 #pragma GCC unroll 4
         for (int j = 0; j < PAGE / 16; j++) {
             vf x = v_load(s[r] + 16 * j);
-            if (!whole) {
-                x = v_pick((vm)(seen[r] >> 16 * j), x, v_set(-INFINITY));
-                v_store(s[r] + 16 * j, x);
-            }
+            if (!whole) x = v_pick((vm)(seen[r] >> 16 * j), x, v_set(-INFINITY));
             most[r] = v_max(x, most[r]);
         }
     }
     const vf before = v_load(c->m + i), here = fold_16(most, v_max);
-    const __mmask16 new = _mm512_cmp_ps_mask(here, before, _CMP_GT_OQ) & some;
-    const vf m = v_pick(new, here, before);
+    const vm higher = v_less(before, here);
+    const vf m = v_pick(higher, here, before);
     v_store(c->m + i, m);
-    v_store(by, new ? row_weight(_mm512_maskz_sub_ps(new, before, m)) : v_set(1));
-    for (int r = 0; r < 16; r++) {
-        vf p[PAGE / 16], sum = v_set(0);
-        const vf less = v_set(c->m[i + (size_t)r]);
+    v_store(by, higher ? row_weight(_mm512_maskz_sub_ps(higher, before, m)) : v_set(1));
+    for (size_t r = 0; r < count; r++) {
+        const vf less = v_set(c->m[i + r]);
+        vf p[PAGE / 16];
 #pragma GCC unroll 4
         for (int j = 0; j < PAGE / 16; j++) {
             p[j] = row_weight(v_sub(v_load(s[r] + 16 * j), less));
             if (!whole) p[j] = v_pick((vm)(seen[r] >> 16 * j), p[j], v_set(0));
-            sum = v_add(sum, p[j]);
+            sums[r] = v_add(sums[r], p[j]);
         }
-        sums[r] = sum;
 #pragma GCC unroll 2
         for (int j = 0; j < PAGE / STEP; j++) put_nearest(p[2 * j], p[2 * j + 1], to[j][0][r], to[j][1][r]);
     }
     v_store(c->l + i, v_add(v_mul(v_load(c->l + i), v_load(by)), fold_16(sums, v_add)));
-    return new != 0;
+    return higher != 0;
 }
 
-/* Scores of `rows` queries from i on to tiles of weights; by what their state is multiplied, if that is not 1. */
+/* Scores of `rows` queries from i on to tiles of weights, and by what their state is multiplied. Is that not 1? What
+ * tiles have in rows of absent queries goes to their state, which nobody reads. */
 static bool weigh_tiles(const attention_call *c, size_t i, size_t rows, tile_room *t) {
     bool any = false;
     for (size_t r = 0; r < rows; r += 16) {
+        const size_t count = rows - r < 16 ? rows - r : 16;
+        uint16_t (*to)[2][16][STEP] = t->weights[r / 16];
         uint64_t seen[16];
-        bool whole = true;
-        for (size_t k = 0; k < 16; k++) {
-            const unsigned first = r + k < rows ? c->first[i + r + k] : 0, last = r + k < rows ? c->last[i + r + k] : 0;
+        bool whole = count == 16;
+        for (size_t k = 0; k < count; k++) {
+            const unsigned first = c->first[i + r + k], last = c->last[i + r + k];
             seen[k] = first < last ? ~0ull >> (PAGE - last) & ~0ull << first : 0;
             whole = whole && seen[k] == ~0ull;
             if (c->softcap > 0 && seen[k] != 0) cap_scores(t->scores[r + k], c->softcap);
         }
-        uint16_t (*to)[2][16][STEP] = t->weights[r / 16];
-        any |= whole ? weigh_16(c, i + r, seen, true, t->scores + r, t->by + r, to)
-                     : weigh_16(c, i + r, seen, false, t->scores + r, t->by + r, to);
+        any |= whole ? weigh_16(c, i + r, 16, seen, true, t->scores + r, t->by + r, to)
+                     : weigh_16(c, i + r, count, seen, false, t->scores + r, t->by + r, to);
     }
     return any;
 }
@@ -422,25 +415,6 @@ static void add_not_finite(const attention_call *c, size_t i, size_t rows, const
                 if (!isfinite(v)) o[r * width + d] = fmaf(p, v, o[r * width + d]);
             }
         }
-}
-
-/* The state of `rows` queries from i on takes a panel of values. Who sees nothing keeps it to the bit. */
-static void add_values(const attention_call *c, size_t i, size_t rows, bool scaled, tile_room *t,
-                       const tile_product *sums, void (*multiply_by)(const tile_product *p, size_t rows)) {
-    const size_t width = 16 * sums->groups;
-    bool all = true;
-    for (size_t r = 0; r < rows; r++) {
-        float *o = sums->c + r * width;
-        if (sees_nothing(c, i + r)) {
-            memcpy(t->kept[r], o, width * sizeof *o);
-            all = false;
-        } else if (scaled && t->by[r] != 1) {
-            for (size_t d = 0; d < width; d += 16) v_store(o + d, v_mul(v_load(o + d), v_set(t->by[r])));
-        }
-    }
-    multiply_by(sums, rows);
-    for (size_t r = 0; r < rows && !all; r++)
-        if (sees_nothing(c, i + r)) memcpy(sums->c + r * width, t->kept[r], width * sizeof(float));
 }
 
 /* Tiles 0 to 5 of as many rows as there are queries. */
@@ -473,10 +447,178 @@ static bool put_all_values(const attention_head *h, const attention_pages *pages
 typedef struct page {
     const attention_call *c;
     const attention_head *h;
-    const void *of_values; /* as they lie there, where not all are finite; NULL otherwise */
+    const attention_pages *lies; /* as it lies there */
     uint16_t *keys, *values;
+    bool finite; /* are the values? */
     tile_room *room;
 } page;
+
+/* ---- a few queries ----
+ *
+ * To make tiles takes longer than to do what they would do, to the bit: even and odd places by themselves, denormals as
+ * zero. */
+
+enum { FEW = 3 };
+
+/* 32 numbers of each query, or of its weights: first, second. */
+typedef float few_numbers[2][STEP];
+
+static void few_from_tiles(const uint16_t *tiles, size_t n, few_numbers *to) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t part = 0; part < 2; part++) {
+            const __m512i both = _mm512_load_si512(tiles + part * TILE + i * STEP);
+            v_store(to[i][part], _mm512_castsi512_ps(_mm512_slli_epi32(both, 16)));
+            v_store(to[i][part] + 16, cut(_mm512_castsi512_ps(both)));
+        }
+}
+
+/* Three products of a row of 16 numbers; second numbers are there or not (both). Careful: what is not finite counts as
+ * zero. */
+INLINE void few_row(tola_dtype type, bool both, bool careful, const uint8_t *p, const few_numbers *a, size_t row,
+                    size_t n, vf (*sums)[3]) {
+    vf b = numbers(type, p);
+    if (careful) b = v_pick(_mm512_fpclass_ps_mask(b, NOT_FINITE), v_set(0), b);
+    const vf b1 = both ? cut(b) : b, rest = v_sub(b, b1), b2 = type == TOLA_DTYPE_F16 ? rest : nearest(rest);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++) {
+        sums[i][0] = v_fma(v_set(a[i][1][row]), b1, sums[i][0]);
+        sums[i][1] = v_fma(v_set(a[i][0][row]), b1, sums[i][1]);
+        if (both) sums[i][2] = v_fma(v_set(a[i][0][row]), b2, sums[i][2]);
+    }
+}
+
+/* sums[i] += a[i] times `count` rows. */
+INLINE void few_step(tola_dtype type, bool both, bool careful, const uint8_t *rows, size_t stride, size_t count,
+                     const few_numbers *a, size_t n, vf *sums, const uint8_t *ahead) {
+    vf even[FEW][3], odd[FEW][3];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int k = 0; k < 3; k++) even[i][k] = odd[i][k] = v_set(0);
+    for (size_t r = 0; r < 16 && r < count; r++) {
+        if (ahead) __builtin_prefetch(ahead + r * stride, 0, 2);
+        few_row(type, both, careful, rows + r * stride, a, r, n, even);
+        if (r + 16 >= count) continue;
+        if (ahead) __builtin_prefetch(ahead + (r + 16) * stride, 0, 2);
+        few_row(type, both, careful, rows + (r + 16) * stride, a, r + 16, n, odd);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < 2; k++) sums[i] = v_add(sums[i], v_add(even[i][k], odd[i][k]));
+        if (both) sums[i] = v_add(sums[i], v_add(even[i][2], odd[i][2]));
+    }
+}
+
+/* c += a times `count` rows of `groups` * 16 numbers, `stride` bytes apart; c = 0 first if fresh. */
+typedef struct few_product {
+    const void *rows, *ahead;
+    size_t stride, count, groups;
+    const few_numbers *a;
+    size_t n;
+    float *c;
+    size_t c_stride; /* floats */
+    bool fresh;
+} few_product;
+
+INLINE void few_columns(const few_product *p, tola_dtype type, bool both, bool careful, size_t n) {
+    const size_t bytes = type == TOLA_DTYPE_F32 ? 64 : 32;
+    for (size_t g = 0; g < p->groups; g++) {
+        vf sums[FEW];
+        for (size_t i = 0; i < n; i++) sums[i] = p->fresh ? v_set(0) : v_load(p->c + i * p->c_stride + 16 * g);
+        few_step(type, both, careful, (const uint8_t *)p->rows + g * bytes, p->stride, p->count, p->a, n, sums,
+                 g % 2 == 0 ? further(p->ahead, g * bytes) : NULL);
+        for (size_t i = 0; i < n; i++) v_store(p->c + i * p->c_stride + 16 * g, sums[i]);
+    }
+}
+
+INLINE void few_queries(const few_product *p, tola_dtype type, bool both, bool careful) {
+    switch (p->n) {
+    case 1: few_columns(p, type, both, careful, 1); break;
+    case 2: few_columns(p, type, both, careful, 2); break;
+    default: few_columns(p, type, both, careful, 3); break;
+    }
+}
+
+static void few_f16(const few_product *p) { few_queries(p, TOLA_DTYPE_F16, true, false); }
+static void few_bf16(const few_product *p) { few_queries(p, TOLA_DTYPE_BF16, false, false); }
+static void few_both(const few_product *p) { few_queries(p, TOLA_DTYPE_F32, true, false); }
+static void few_both_careful(const few_product *p) { few_queries(p, TOLA_DTYPE_F32, true, true); }
+static void few_one_careful(const few_product *p) { few_queries(p, TOLA_DTYPE_F32, false, true); }
+
+static __attribute__((noinline)) void few_scores(const page *p) {
+    const attention_head *h = p->h;
+    const uint8_t *from = p->lies->keys, *ahead = p->lies->next_keys;
+    const size_t bytes = attention_bytes(h->key_type, STEP), element = is_half(h->key_type) ? 2 : 4;
+    _Alignas(64) few_numbers q[FEW];
+    few_product k = { .stride = element * PAGE, .groups = GROUPS, .a = q, .n = p->c->n, .c = p->room->scores[0],
+                      .c_stride = PAGE };
+    for (size_t d = 0; d < h->key_dim; d += STEP, from += bytes, ahead = further(ahead, bytes)) {
+        few_from_tiles(p->c->tiles + d / STEP * 2 * TILE, k.n, q);
+        k.count = h->key_dim - d < STEP ? h->key_dim - d : STEP;
+        k.fresh = d == 0;
+        k.rows = from;
+        k.ahead = ahead;
+        if (element == 4) {
+            ask(ahead, bytes);
+            k.ahead = NULL;
+            k.rows = attention_keys_floats(&attention_amx, h->key_type, from, k.count, p->room->floats);
+        }
+        (h->key_type == TOLA_DTYPE_F16 ? few_f16 : h->key_type == TOLA_DTYPE_BF16 ? few_bf16 : few_both)(&k);
+    }
+}
+
+/* A panel of the values, as it lies or as floats. */
+static __attribute__((noinline)) void few_sums(const page *p, const void *rows, size_t stride, const void *ahead,
+                                               const tile_product *sums, void (*columns)(const few_product *p)) {
+    _Alignas(64) few_numbers w[FEW];
+    for (size_t t = 0; t < PAGE / STEP; t++) {
+        few_from_tiles(p->room->weights[0][t][0][0], p->c->n, w);
+        columns(&(few_product){ .rows = further(rows, t * STEP * stride), .ahead = further(ahead, t * STEP * stride),
+                                .stride = stride, .count = STEP, .groups = sums->groups, .a = w, .n = p->c->n,
+                                .c = sums->c, .c_stride = sums->stride });
+    }
+}
+
+static unsigned denormals_are_zero(void) {
+    enum { FLUSH = 0x8040 }; /* DAZ, FTZ */
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | FLUSH);
+    return before;
+}
+
+static bool all_finite(const float *x, size_t rows, size_t width) {
+    vm bad = 0;
+    for (size_t d = 0; d < rows * width; d += 16) bad |= _mm512_fpclass_ps_mask(v_load(x + d), NOT_FINITE);
+    return bad == 0;
+}
+
+/* A panel of `dim` columns; the sums of who sees nothing are kept already. Are the values finite? That is looked for
+ * once the sums are not. */
+static bool add_few(const page *p, size_t dim, const void *from, const void *ahead, const tile_product *sums) {
+    const tola_dtype type = p->h->value_type;
+    const size_t width = sums->stride, bytes = p->c->n * width * sizeof(float);
+    const unsigned before = denormals_are_zero();
+    bool done = false;
+    if (is_half(type) && width == dim) {
+        float as_before[FEW * PAGE];
+        memcpy(as_before, sums->c, bytes);
+        few_sums(p, from, 2 * width, ahead, sums, type == TOLA_DTYPE_F16 ? few_f16 : few_bf16);
+        done = all_finite(sums->c, p->c->n, width);
+        if (!done) memcpy(sums->c, as_before, bytes);
+    } else {
+        ask(ahead, attention_bytes(type, dim));
+    }
+    if (!done) {
+        const float *floats = attention_values_floats(&attention_amx, type, from, dim, p->room->floats);
+        few_sums(p, floats, width * sizeof *floats, NULL, sums,
+                 numbers_of(type) == 1 ? few_one_careful : few_both_careful);
+        done = all_finite(floats, PAGE, width);
+    }
+    _mm_setcsr(before);
+    return done;
+}
+
+/* ---- a page ---- */
 
 static size_t rows_from(const attention_call *c, size_t i) { return c->n - i < BLOCK ? c->n - i : BLOCK; }
 
@@ -486,9 +628,17 @@ static size_t next_block(const attention_call *c, size_t i) {
     return i;
 }
 
+static bool is_few(const page *p) { return p->c->n <= FEW; }
+
 static void scores_of(const page *p, size_t i) {
     const size_t chunks = (p->h->key_dim + STEP - 1) / STEP;
     if (i >= p->c->n) return;
+    if (is_few(p)) {
+        const unsigned before = denormals_are_zero();
+        few_scores(p);
+        _mm_setcsr(before);
+        return;
+    }
     const tile_product scores = { .a = p->c->tiles + i / 16 * chunks * 2 * TILE,
                                   .b = p->keys,
                                   .chunks = chunks,
@@ -498,37 +648,64 @@ static void scores_of(const page *p, size_t i) {
     (numbers_of(p->h->key_type) == 2 ? fresh_both : fresh_one)(&scores, rows_from(p->c, i));
 }
 
+/* Who sees nothing of a page keeps his sums to the bit. */
+static void scale_sums(const page *p, size_t i, size_t rows, bool scaled, const tile_product *sums) {
+    const size_t width = sums->stride;
+    for (size_t r = 0; r < rows; r++) {
+        const vf by = v_set(p->room->by[r]);
+        float *o = sums->c + r * width;
+        if (sees_nothing(p->c, i + r))
+            memcpy(p->room->kept[r], o, width * sizeof *o);
+        else if (scaled && p->room->by[r] != 1)
+            for (size_t d = 0; d < width; d += 16) v_store(o + d, v_mul(v_load(o + d), by));
+    }
+}
+static void keep_sums(const page *p, size_t i, size_t rows, const tile_product *sums) {
+    for (size_t r = 0; r < rows; r++)
+        if (sees_nothing(p->c, i + r))
+            memcpy(sums->c + r * sums->stride, p->room->kept[r], sums->stride * sizeof(float));
+}
+
 static void sums_of_values(const page *p, size_t i, bool scaled) {
-    const tola_dtype type = p->h->value_type;
+    const attention_head *h = p->h;
     const size_t rows = rows_from(p->c, i);
-    const uint8_t *from = p->of_values;
+    const uint8_t *from = p->lies->values, *ahead = p->lies->next_values;
     const uint16_t *b = p->values;
-    for (size_t d = 0, dim; d < p->h->value_dim; d += dim) {
-        dim = p->h->value_dim - d < PAGE ? p->h->value_dim - d : PAGE;
-        const size_t groups = (dim + 15) / 16, width = 16 * groups;
+    for (size_t d = 0, dim, bytes; d < h->value_dim; d += dim, from += bytes, ahead = further(ahead, bytes)) {
+        dim = h->value_dim - d < PAGE ? h->value_dim - d : PAGE;
+        bytes = attention_bytes(h->value_type, dim);
         const tile_product sums = { .a = p->room->weights[0][0][0][0],
                                     .b = b,
                                     .chunks = PAGE / STEP,
-                                    .groups = groups,
-                                    .c = p->c->o + d * p->c->queries + i * width,
-                                    .stride = width };
-        add_values(p->c, i, rows, scaled, p->room, &sums, numbers_of(type) == 2 ? more_both : more_one);
-        if (from) {
-            (void)attention_values_floats(&attention_amx, type, from, dim, p->room->floats);
-            add_not_finite(p->c, i, rows, p->room, width, sums.c);
-            from += attention_bytes(type, dim);
+                                    .groups = (dim + 15) / 16,
+                                    .c = p->c->o + d * p->c->queries + i * up16(dim),
+                                    .stride = up16(dim) };
+        bool finite = p->finite;
+        scale_sums(p, i, rows, scaled, &sums);
+        if (is_few(p)) {
+            finite = add_few(p, dim, from, ahead, &sums);
+        } else {
+            (numbers_of(h->value_type) == 2 ? more_both : more_one)(&sums, rows);
+            b += tiles_of_values(dim) * TILE;
         }
-        b += tiles_of_values(dim) * TILE;
+        keep_sums(p, i, rows, &sums);
+        if (finite) continue;
+        (void)attention_values_floats(&attention_amx, h->value_type, from, dim, p->room->floats);
+        add_not_finite(p->c, i, rows, p->room, up16(dim), sums.c);
     }
 }
 
 /* The scores of a block of queries before the sums of the one before it: tiles wait for what was just stored. */
 static void tile_page(const attention_call *c, const attention_head *h, const attention_pages *pages, float *scratch) {
     tile_room *t = (tile_room *)scratch;
-    page p = { .c = c, .h = h, .keys = t->tiles, .values = t->tiles + tiles_of_keys(h->key_dim) * TILE, .room = t };
-    put_keys(h->key_type, h->key_dim, pages, p.keys, t->floats);
-    if (!put_all_values(h, pages, p.values, t->floats)) p.of_values = pages->values;
-    configure_queries(c->n);
+    page p = { .c = c, .h = h, .lies = pages, .finite = true, .room = t };
+    if (!is_few(&p)) {
+        p.keys = t->tiles;
+        p.values = t->tiles + tiles_of_keys(h->key_dim) * TILE;
+        put_keys(h->key_type, h->key_dim, pages, p.keys, t->floats);
+        p.finite = put_all_values(h, pages, p.values, t->floats);
+        configure_queries(c->n);
+    }
     size_t i = next_block(c, 0);
     scores_of(&p, i);
     for (size_t next; i < c->n; i = next) {
@@ -537,7 +714,7 @@ static void tile_page(const attention_call *c, const attention_head *h, const at
         scores_of(&p, next);
         sums_of_values(&p, i, scaled);
     }
-    _tile_release();
+    if (!is_few(&p)) _tile_release();
 }
 #else
 typedef int attention_amx_is_empty;
