@@ -20,7 +20,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST_QUERIES = 96 };
+enum { MOST_QUERIES = 384 };
 
 static float uniform(void) { return (float)((double)(bench_random() >> 11) * 0x1p-52 - 1); }
 
@@ -108,20 +108,20 @@ static void set_up(subject *s) {
     s->q = bench_memory(MOST_QUERIES * s->h.key_dim * sizeof *s->q);
     for (size_t i = 0; i < MOST_QUERIES * s->h.key_dim; i++) s->q[i] = uniform() * 0.1f;
     s->room = bench_memory(attention_room(&s->h, MOST_QUERIES) * sizeof(float));
-    s->scratch = bench_memory(attention_scratch(MOST_QUERIES) * sizeof(float));
+    s->scratch = bench_memory(attention_scratch(&s->h, MOST_QUERIES) * sizeof(float));
     memset(s->last, ATTENTION_PAGE, sizeof s->last);
     free(row);
 }
 
 /* Seconds of n queries over `pages` pages, or over one page as often. */
 static double time_of(const subject *s, size_t n, size_t pages, bool same_page) {
-    const attention_state state = attention_begin(&s->h, n, s->room);
+    const attention_state state = attention_begin(&s->h, s->q, s->h.key_dim, n, s->room);
     const double start = bench_seconds(clock_used);
     for (size_t i = 0; i < pages; i++) {
         const size_t page = s->key_bytes + s->value_bytes;
         const uint8_t *p = s->cache + (same_page ? 0 : i) * page, *next_page = same_page ? p : p + page;
         const attention_pages of = { p, p + s->key_bytes, next_page, next_page + s->key_bytes };
-        attention_page(&s->h, s->q, s->h.key_dim, n, &of, s->first, s->last, &state, s->scratch);
+        attention_page(&s->h, &of, s->first, s->last, &state, s->scratch);
     }
     return bench_seconds(clock_used) - start;
 }
@@ -130,7 +130,7 @@ static void keep_best(double *best, double x) {
     if (x > *best) *best = x;
 }
 
-static const size_t many[] = { 8, 12, 16, 24, 32, 48, 64, 96 }, few[] = { 1, 2, 4, 7, 8 };
+static const size_t many[] = { 8, 16, 24, 32, 64, 96, 192, 384 }, few[] = { 1, 2, 4, 7, 8 };
 enum { MANY = sizeof many / sizeof *many, FEW = sizeof few / sizeof *few };
 
 static void measure(subject *s, size_t rounds) {
