@@ -1,5 +1,5 @@
 /* Between the parts of the schema compiler: schema_read.c knows what schemas say, schema_branches.c chooses branches of
- * anyOf and oneOf, schema.c makes rules of it all. */
+ * anyOf and oneOf, schema_objects.c lays members out, schema.c makes rules of it all. */
 #ifndef TEXT_SCHEMA_INSIDE_H
 #define TEXT_SCHEMA_INSIDE_H
 
@@ -9,6 +9,7 @@
 
 #define MAX_ENTRIES 256         /* schemas that hold at one place */
 #define MAX_COMPARED (1u << 22) /* parts made, in all, to find out which branches exclude each other */
+#define MAX_COUNTED 20000u      /* rules that tell how many members or items stand already */
 #define MAX_UNLIKE 8            /* patterns in `not` at one place */
 #define RULE_NEVER UINT32_MAX
 
@@ -130,6 +131,11 @@ static inline bool same_string(tola_string a, tola_string b) {
 }
 
 static inline part ref(compiler *c, uint32_t rule) { return build_rule_ref(&c->b, rule); }
+static inline part text(compiler *c, const char *t) { return schema_text(&c->b, t); }
+static inline part space(compiler *c) { return ref(c, c->space); }
+static inline part optional(compiler *c, part p) { return build_repeat(&c->b, p, 0, 1); }
+static inline part comma(compiler *c) { return schema_seq(&c->b, space(c), text(c, ","), space(c), PART_NONE); }
+static inline part colon(compiler *c) { return schema_seq(&c->b, space(c), text(c, ":"), space(c), PART_NONE); }
 
 /* ---- schema_read.c ---- */
 
@@ -166,6 +172,12 @@ bool schema_excludes_values(const tola_value *schema);
 /* ---- schema_branches.c ---- */
 
 part schema_branches(compiler *c, const conjunction *k, const meaning *m);
+
+/* ---- schema_objects.c ---- */
+
+bool schema_looks_into_objects(const meaning *m);
+/* PART_NONE: there is none. */
+part schema_object(compiler *c, const conjunction *k, const meaning *m);
 
 /* ---- schema.c ---- */
 
