@@ -115,7 +115,8 @@ static void set_up(subject *s) {
 
 /* Seconds of n queries over `pages` pages, or over one page as often. */
 static double time_of(const subject *s, size_t n, size_t pages, bool same_page) {
-    const attention_state state = attention_begin(&s->h, s->q, s->h.key_dim, n, s->room);
+    const attention_queries q = { .x = s->q, .n = n, .heads = 1, .stride = s->h.key_dim, .scale = 1 };
+    const attention_state state = attention_begin(&s->h, &q, s->room);
     const double start = bench_seconds(clock_used);
     for (size_t i = 0; i < pages; i++) {
         const size_t page = s->key_bytes + s->value_bytes;

@@ -6,7 +6,6 @@
  * Neither changes a bit of any query (kernels/attention); cutting the pages of a query in parts would. */
 #include "graph/kv_pages.h"
 #include "graph/op.h"
-#include "kernels/rows/rows.h"
 
 #include <string.h>
 
@@ -146,9 +145,9 @@ static share share_of(const op_call *c, size_t task) {
     return s;
 }
 
-/* Floats of scratch, each part a multiple of 16: queries, state, the kernel's own, what each query sees. */
+/* Floats of scratch, each part a multiple of 16: queries with their state, the kernel's own, what each query sees. */
 typedef struct layout {
-    size_t q_stride, state, kernel, sees, all;
+    size_t kernel, sees, all;
 } layout;
 
 static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
@@ -156,9 +155,7 @@ static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
 static layout layout_of(const graph_attention *a) {
     const attention_head h = { .key_dim = a->key_dim, .value_dim = a->value_dim };
     const size_t n = tokens_of(a, QUERIES_MOST) * group_of(a);
-    layout l = { .q_stride = up16(a->key_dim) };
-    l.state = n * l.q_stride;
-    l.kernel = l.state + up16(attention_room(&h, n));
+    layout l = { .kernel = up16(attention_room(&h, n)) };
     l.sees = l.kernel + up16(attention_scratch(&h, n));
     l.all = l.sees + up16(2 * n);
     return l;
@@ -187,14 +184,12 @@ static void attend_run(const op_call *c, size_t task, void *scratch) {
     const kv_sequence *s = c->batch->sequences[w.first];
     const uint32_t *positions = c->batch->positions + w.first, layer = c->node->u.attend.layer;
     const kv_layer sees = { .window = a->bidirectional ? 0 : a->window, .chunk = a->bidirectional ? 0 : a->chunk };
-    float *const room = scratch, *const q = room;
+    float *const room = scratch;
     attention_head h = kv_head(s, layer);
     h.softcap = a->softcap;
-    for (size_t i = 0; i < n; i++) {
-        const float *from = (const float *)c->in[0] + (w.first + i / w.heads) * c->in_cols[0];
-        rows_get()->scale(a->scale, from + (w.head + i % w.heads) * a->key_dim, q + i * l.q_stride, a->key_dim);
-    }
-    const attention_state state = attention_begin(&h, q, l.q_stride, n, room + l.state);
+    const float *x = (const float *)c->in[0] + w.first * c->in_cols[0] + w.head * a->key_dim;
+    const attention_queries q = { .x = x, .n = n, .heads = w.heads, .stride = c->in_cols[0], .scale = a->scale };
+    const attention_state state = attention_begin(&h, &q, room);
     uint8_t *const first = (uint8_t *)(room + l.sees), *const last = first + n;
     const size_t end = (size_t)(a->bidirectional ? c->batch->positions[w.run_end - 1] : positions[w.count - 1]) + 1;
     for (size_t page = kv_visible_from(&sees, positions[0]) / KV_PAGE; page * KV_PAGE < end; page++) {

@@ -124,7 +124,8 @@ static void run(const attention_set *set, const scene *c, size_t from, size_t n,
     float *state_room = room(room_bytes), *scratch = room(scratch_bytes);
     memset(state_room, 0xff, room_bytes);
     memset(scratch, 0xff, scratch_bytes);
-    const attention_state s = attention_begin_by(set, &c->h, c->q + from * c->q_stride, c->q_stride, n, state_room);
+    const attention_queries q = { c->q + from * c->q_stride, .n = n, .heads = 1, .stride = c->q_stride, .scale = 1 };
+    const attention_state s = attention_begin_by(set, &c->h, &q, state_room);
     for (size_t p = 0; p < PAGES; p++) {
         const size_t next = p + 1 < PAGES ? p + 1 : p;
         const attention_pages pages = { c->keys[p], c->values[p], p == 0 ? NULL : c->keys[next], c->values[next] };

@@ -12,6 +12,7 @@
 #include "base/cpu.h"
 #include "kernels/cast/cast.h"
 #include "kernels/quantize/quantize.h"
+#include "kernels/rows/rows.h"
 
 enum { MOST_DIM = 65536, GROUP = 32, MOST_BLOCK = 34 };
 
@@ -152,27 +153,32 @@ static const attention_set *set_here(void) {
 }
 
 size_t attention_room(const attention_head *h, size_t n) {
-    const size_t queries = (h->key_dim + 31) / 32 * 32; /* two bf16 a number */
+    const size_t queries = (h->key_dim + 31) / 32 * 32; /* a float, or two bf16, a number */
     return up16(n) * (2 + queries + columns_of(h));
 }
 
-attention_state attention_begin_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride,
-                                   size_t n, float *room) {
-    const size_t rows = up16(n);
-    attention_state s = { .n = n, .rows = rows, .q = q, .q_stride = q_stride, .m = room, .l = room + rows };
-    s.o = room + 2 * rows;
+attention_state attention_begin_by(const attention_set *set, const attention_head *h, const attention_queries *q,
+                                   float *room) {
+    const size_t rows = up16(q->n);
+    attention_state s = { .n = q->n, .rows = rows, .m = room, .l = room + rows, .o = room + 2 * rows };
+    float *const queries = s.o + rows * columns_of(h);
     for (size_t i = 0; i < rows; i++) s.m[i] = -INFINITY;
     memset(s.l, 0, rows * sizeof *s.l);
     memset(s.o, 0, rows * columns_of(h) * sizeof *s.o);
     if (set->tile_page && h->key_type != TOLA_DTYPE_F32 && h->value_type != TOLA_DTYPE_F32) {
-        s.tiles = (uint16_t *)(s.o + rows * columns_of(h));
-        set->tile_queries(&(attention_call){ .n = n, .tiles = s.tiles }, q, q_stride, h->key_dim);
+        s.tiles = (uint16_t *)queries;
+        set->tile_queries(q, h->key_dim, s.tiles);
+        return s;
     }
+    s.q = queries;
+    for (size_t i = 0; i < q->n; i++)
+        rows_get()->scale(q->scale, q->x + i / q->heads * q->stride + i % q->heads * h->key_dim, s.q + i * h->key_dim,
+                          h->key_dim);
     return s;
 }
 
-attention_state attention_begin(const attention_head *h, const float *q, size_t q_stride, size_t n, float *room) {
-    return attention_begin_by(set_here(), h, q, q_stride, n, room);
+attention_state attention_begin(const attention_head *h, const attention_queries *q, float *room) {
+    return attention_begin_by(set_here(), h, q, room);
 }
 
 size_t attention_scratch(const attention_head *h, size_t n) {
@@ -269,7 +275,7 @@ void attention_page_by(const attention_set *set, const attention_head *h, const 
         const float *keys = attention_keys_floats(set, h->key_type, from, k.count, room);
         c.ahead = pages->next_keys ? (const uint8_t *)pages->next_keys + k.offset : NULL;
         c.ahead_bytes = k.bytes;
-        set->scores(&c, s->q + a * s->q_stride + k.first, s->q_stride, keys, k.count, k.first == 0);
+        set->scores(&c, s->q + a * h->key_dim + k.first, h->key_dim, keys, k.count, k.first == 0);
     }
     set->softmax(&c);
     for (part v = { 0 }; next_part(h->value_type, h->value_dim, PAGE, &v);) {
@@ -304,7 +310,8 @@ void attention_end_by(const attention_set *set, const attention_head *h, const a
         for (size_t panel = 0; panel < h->value_dim; panel += PAGE) {
             const size_t left = h->value_dim - panel, width = left < PAGE ? left : PAGE;
             const float *o = s->o + panel * s->rows + (from + i) * (left < PAGE ? up16(left) : PAGE);
-            for (size_t d = 0; d < width; d++) y[panel + d] = nothing ? 0 : o[d] * by[0] / l;
+            if (nothing) memset(y + panel, 0, width * sizeof *y);
+            else set->finish(o, by[0], l, y + panel, width);
         }
     }
 }

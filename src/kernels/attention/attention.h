@@ -14,8 +14,8 @@
  * set but AMX gives the same bits. A page of which a query sees nothing leaves its state as it is.
  *
  * With AMX, where neither keys nor values are f32: products are TDPBF16PS over 32 dimensions after 32, or 32 slots, in
- * which 16 even and 16 odd places are summed up by themselves. All numbers are two bf16 each: x1, of queries and weights
- * the nearest, of keys and values the upper half of the float, and x2, the rest rounded (exact for f16, nothing for
+ * which 16 even and 16 odd places are summed up by themselves. All numbers are two bf16 each: x1, of queries, weights
+ * the nearest, of keys, values the upper half of the float, and x2, the rest rounded (exact for f16, nothing for
  * bf16, else within 2^-18 and 2^-17). A step adds a2 b1, a1 b1, a1 b2 and leaves out a2 b2, below 2^-17 of the whole.
  * Absent slots weigh 0. All else is as above, and as independent of what else is in a call.
  *
@@ -49,19 +49,25 @@ typedef struct attention_head {
     float softcap; /* 0 none */
 } attention_head;
 
-/* n queries that share a kv head, and their running state between pages. */
+/* n queries that share a kv head: query i is scale times the key_dim floats at
+ * x + i / heads * stride + i % heads * key_dim. */
+typedef struct attention_queries {
+    const float *x;
+    size_t n, heads, stride;
+    float scale;
+} attention_queries;
+
+/* Their running state between pages. */
 typedef struct attention_state {
-    size_t n, rows; /* rows: n rounded up to 16 */
-    const float *q; /* query i at q + i * q_stride */
-    size_t q_stride;
-    uint16_t *tiles; /* or as tiles */
+    size_t n, rows;   /* rows: n rounded up to 16 */
+    float *q;         /* queries, with the scale in them: [n][key_dim] */
+    uint16_t *tiles;  /* or as tiles */
     float *m, *l, *o; /* o in panels of 64 of its columns: [rows][64], the last one narrower */
 } attention_state;
 
-/* Floats that n queries take with their state, and that in `room`, aligned to 64, before the first page. What is at q,
- * with the scale in it, stays there while the state is used. */
+/* Floats that n queries take with their state, and that in `room`, aligned to 64, before the first page. */
 size_t attention_room(const attention_head *h, size_t n);
-attention_state attention_begin(const attention_head *h, const float *q, size_t q_stride, size_t n, float *room);
+attention_state attention_begin(const attention_head *h, const attention_queries *q, float *room);
 /* Floats of scratch that one thread needs for up to n queries, whatever the types; aligned to 64. */
 size_t attention_scratch(const attention_head *h, size_t n);
 /* A kv head's share of a page, aligned to 64, and what the next call will read, which is brought nearer meanwhile

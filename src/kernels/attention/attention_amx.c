@@ -11,7 +11,7 @@
 #include "kernels/attention/attention_kernels.h"
 #include "kernels/tiles_amx.h"
 
-static void tile_queries(const attention_call *c, const float *q, size_t q_stride, size_t dim);
+static void tile_queries(const attention_queries *q, size_t dim, uint16_t *tiles);
 static void tile_page(const attention_call *c, const attention_head *h, const attention_pages *pages, float *scratch);
 static size_t tile_scratch(const attention_head *h);
 
@@ -57,20 +57,22 @@ INLINE vf rounded(vf v) {
 }
 
 /* [n / 16][dim / 32][first, second][16 queries][32]; what is missing is zero. */
-static void tile_queries(const attention_call *c, const float *q, size_t q_stride, size_t dim) {
+static void tile_queries(const attention_queries *q, size_t dim, uint16_t *tiles) {
     const size_t chunks = (dim + STEP - 1) / STEP;
-    for (size_t i = 0; i < (c->n + 15) / 16 * 16; i++)
+    const vf scale = v_set(q->scale);
+    for (size_t i = 0; i < (q->n + 15) / 16 * 16; i++) {
+        const float *from = i < q->n ? q->x + i / q->heads * q->stride + i % q->heads * dim : q->x;
         for (size_t k = 0; k < chunks; k++) {
-            uint16_t *to = c->tiles + (i / 16 * chunks + k) * 2 * TILE + i % 16 * STEP;
+            uint16_t *to = tiles + (i / 16 * chunks + k) * 2 * TILE + i % 16 * STEP;
             const size_t left = dim - k * STEP;
-            const __mmask32 some = i >= c->n ? 0 : left < STEP ? (__mmask32)((1u << left) - 1) : 0xffffffff;
-            const float *from = q + (i < c->n ? i : 0) * q_stride + k * STEP;
-            const vf low = _mm512_maskz_loadu_ps((__mmask16)some, from);
-            const vf high = _mm512_maskz_loadu_ps((__mmask16)(some >> 16), from + 16);
+            const __mmask32 some = i >= q->n ? 0 : left < STEP ? (__mmask32)((1u << left) - 1) : 0xffffffff;
+            const vf low = v_mul(_mm512_maskz_loadu_ps((__mmask16)some, from + k * STEP), scale);
+            const vf high = v_mul(_mm512_maskz_loadu_ps((__mmask16)(some >> 16), from + k * STEP + 16), scale);
             const vf low1 = rounded(low), high1 = rounded(high);
             _mm512_store_si512(to, upper(low1, high1));
             _mm512_store_si512(to + TILE, upper_rounded(v_sub(low, low1), v_sub(high, high1)));
         }
+    }
 }
 
 /* ---- keys and values as tiles ---- */

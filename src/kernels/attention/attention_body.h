@@ -128,6 +128,12 @@ static void weights(float *x, size_t n) {
     for (size_t i = 0; i < n; i += LANES) v_store(x + i, row_weight(v_load(x + i)));
 }
 
+static void finish(const float *o, float by, float l, float *y, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) v_store(y + i, v_div(v_mul(v_load(o + i), v_set(by)), v_set(l)));
+    for (; i < n; i++) y[i] = o[i] * by / l;
+}
+
 INLINE float largest(const float *s) {
     vf most[PARTS];
 #pragma GCC unroll 16
@@ -331,5 +337,7 @@ static void q4_0_values(const uint8_t *from, float *out, size_t width) {
 #ifndef ATTENTION_TILES
 #define ATTENTION_TILES NULL, NULL, NULL
 #endif
-const attention_set ATTENTION_TABLE = { scores,    softmax,     sums,        weights,        q8_0_keys,
-                                        q4_0_keys, q8_0_values, q4_0_values, ATTENTION_TILES };
+const attention_set ATTENTION_TABLE = {
+    scores,    softmax,   sums,        weights,     finish,
+    q8_0_keys, q4_0_keys, q8_0_values, q4_0_values, ATTENTION_TILES
+};

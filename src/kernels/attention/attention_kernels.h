@@ -30,15 +30,17 @@ typedef struct attention_set {
     void (*sums)(const attention_call *c, const float *values, size_t panel, size_t width);
     /* w(x) of n numbers, n a multiple of 16 */
     void (*weights)(float *x, size_t n);
+    /* y = o * by / l of n numbers */
+    void (*finish)(const float *o, float by, float l, float *y, size_t n);
     /* A page as attention.c lays it out to floats: keys to [dim][64], dim a multiple of 32; a panel of values to
      * [64][width], width 32 or 64. */
     void (*q8_0_keys)(const uint8_t *page, float *out, size_t dim);
     void (*q4_0_keys)(const uint8_t *page, float *out, size_t dim);
     void (*q8_0_values)(const uint8_t *page, float *out, size_t width);
     void (*q4_0_values)(const uint8_t *page, float *out, size_t width);
-    /* By tiles (attention.h, "With AMX"); NULL: not here. The queries to c->tiles; a page for all queries of a state;
+    /* By tiles (attention.h, "With AMX"); NULL: not here. The queries to tiles; a page for all queries of a state;
      * bytes of scratch for that. */
-    void (*tile_queries)(const attention_call *c, const float *q, size_t q_stride, size_t dim);
+    void (*tile_queries)(const attention_queries *q, size_t dim, uint16_t *tiles);
     void (*tile_page)(const attention_call *c, const attention_head *h, const attention_pages *pages, float *scratch);
     size_t (*tile_scratch)(const attention_head *h);
 } attention_set;
@@ -54,8 +56,8 @@ const float *attention_values_floats(const attention_set *set, tola_dtype type, 
                                      float *room);
 
 /* attention_begin, attention_page and attention_end by a given set, for the checker. */
-attention_state attention_begin_by(const attention_set *set, const attention_head *h, const float *q, size_t q_stride,
-                                   size_t n, float *room);
+attention_state attention_begin_by(const attention_set *set, const attention_head *h, const attention_queries *q,
+                                   float *room);
 void attention_page_by(const attention_set *set, const attention_head *h, const attention_pages *pages,
                        const uint8_t *first, const uint8_t *last, const attention_state *s, float *scratch);
 void attention_end_by(const attention_set *set, const attention_head *h, const attention_state *s, size_t from,
