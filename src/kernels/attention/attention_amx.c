@@ -474,43 +474,6 @@ static void few_from_tiles(const uint16_t *tiles, size_t n, few_numbers *to) {
         }
 }
 
-/* Three products of a row of 16 numbers; second numbers are there or not (both). Careful: what is not finite counts as
- * zero. */
-INLINE void few_row(tola_dtype type, bool both, bool careful, const uint8_t *p, const few_numbers *a, size_t row,
-                    size_t n, vf (*sums)[3]) {
-    vf b = numbers(type, p);
-    if (careful) b = v_pick(_mm512_fpclass_ps_mask(b, NOT_FINITE), v_set(0), b);
-    const vf b1 = both ? cut(b) : b, rest = v_sub(b, b1), b2 = type == TOLA_DTYPE_F16 ? rest : nearest(rest);
-#pragma GCC unroll 4
-    for (size_t i = 0; i < n; i++) {
-        sums[i][0] = v_fma(v_set(a[i][1][row]), b1, sums[i][0]);
-        sums[i][1] = v_fma(v_set(a[i][0][row]), b1, sums[i][1]);
-        if (both) sums[i][2] = v_fma(v_set(a[i][0][row]), b2, sums[i][2]);
-    }
-}
-
-/* sums[i] += a[i] times `count` rows. */
-INLINE void few_step(tola_dtype type, bool both, bool careful, const uint8_t *rows, size_t stride, size_t count,
-                     const few_numbers *a, size_t n, vf *sums, const uint8_t *ahead) {
-    vf even[FEW][3], odd[FEW][3];
-#pragma GCC unroll 4
-    for (size_t i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (int k = 0; k < 3; k++) even[i][k] = odd[i][k] = v_set(0);
-    for (size_t r = 0; r < 16 && r < count; r++) {
-        if (ahead) __builtin_prefetch(ahead + r * stride, 0, 2);
-        few_row(type, both, careful, rows + r * stride, a, r, n, even);
-        if (r + 16 >= count) continue;
-        if (ahead) __builtin_prefetch(ahead + (r + 16) * stride, 0, 2);
-        few_row(type, both, careful, rows + (r + 16) * stride, a, r + 16, n, odd);
-    }
-#pragma GCC unroll 4
-    for (size_t i = 0; i < n; i++) {
-        for (int k = 0; k < 2; k++) sums[i] = v_add(sums[i], v_add(even[i][k], odd[i][k]));
-        if (both) sums[i] = v_add(sums[i], v_add(even[i][2], odd[i][2]));
-    }
-}
-
 /* c += a times `count` rows of `groups` * 16 numbers, `stride` bytes apart; c = 0 first if fresh. */
 typedef struct few_product {
     const void *rows, *ahead;
@@ -522,22 +485,75 @@ typedef struct few_product {
     bool fresh;
 } few_product;
 
-INLINE void few_columns(const few_product *p, tola_dtype type, bool both, bool careful, size_t n) {
-    const size_t bytes = type == TOLA_DTYPE_F32 ? 64 : 32;
-    for (size_t g = 0; g < p->groups; g++) {
-        vf sums[FEW];
-        for (size_t i = 0; i < n; i++) sums[i] = p->fresh ? v_set(0) : v_load(p->c + i * p->c_stride + 16 * g);
-        few_step(type, both, careful, (const uint8_t *)p->rows + g * bytes, p->stride, p->count, p->a, n, sums,
-                 g % 2 == 0 ? further(p->ahead, g * bytes) : NULL);
-        for (size_t i = 0; i < n; i++) v_store(p->c + i * p->c_stride + 16 * g, sums[i]);
+/* What the numbers are: their type, if they have second ones, if those that are not finite count as zero; so many
+ * queries and columns of 16 at once, four sums in all at most. */
+typedef struct few_kind {
+    tola_dtype type;
+    bool both, careful;
+    size_t n, wide;
+} few_kind;
+
+enum { MOST_SUMS = 4 };
+
+/* Three products of row r with each query. */
+INLINE void few_row(const few_product *p, few_kind is, size_t g, size_t r, vf (*sums)[3]) {
+    const size_t bytes = is.type == TOLA_DTYPE_F32 ? 64 : 32, at = r * p->stride + g * bytes;
+    const uint8_t *from = (const uint8_t *)p->rows + at;
+    if (p->ahead && g % 2 == 0) {
+        __builtin_prefetch((const uint8_t *)p->ahead + at, 0, 2);
+        if (is.wide > 2) __builtin_prefetch((const uint8_t *)p->ahead + at + 64, 0, 2);
     }
+#pragma GCC unroll 4
+    for (size_t w = 0; w < is.wide; w++) {
+        vf b = numbers(is.type, from + w * bytes);
+        if (is.careful) b = v_pick(_mm512_fpclass_ps_mask(b, NOT_FINITE), v_set(0), b);
+        const vf b1 = is.both ? cut(b) : b, rest = v_sub(b, b1), b2 = is.type == TOLA_DTYPE_F16 ? rest : nearest(rest);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < is.n; i++) {
+            vf *const sum = sums[i * is.wide + w], first = v_set(p->a[i][0][r]), second = v_set(p->a[i][1][r]);
+            sum[0] = v_fma(second, b1, sum[0]);
+            sum[1] = v_fma(first, b1, sum[1]);
+            if (is.both) sum[2] = v_fma(first, b2, sum[2]);
+        }
+    }
+}
+
+/* `wide` groups of columns from g on. */
+INLINE void few_columns(const few_product *p, few_kind is, size_t g) {
+    vf even[MOST_SUMS][3], odd[MOST_SUMS][3];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < is.n * is.wide; i++)
+#pragma GCC unroll 4
+        for (int k = 0; k < 3; k++) even[i][k] = odd[i][k] = v_set(0);
+    for (size_t r = 0; r < 16 && r < p->count; r++) {
+        few_row(p, is, g, r, even);
+        if (r + 16 < p->count) few_row(p, is, g, r + 16, odd);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < is.n; i++)
+#pragma GCC unroll 4
+        for (size_t w = 0; w < is.wide; w++) {
+            float *to = p->c + i * p->c_stride + 16 * (g + w);
+            const size_t at = i * is.wide + w;
+            vf sum = p->fresh ? v_set(0) : v_load(to);
+            sum = v_add(sum, v_add(even[at][0], odd[at][0]));
+            sum = v_add(sum, v_add(even[at][1], odd[at][1]));
+            if (is.both) sum = v_add(sum, v_add(even[at][2], odd[at][2]));
+            v_store(to, sum);
+        }
+}
+
+INLINE void few_groups(const few_product *p, tola_dtype type, bool both, bool careful, size_t n, size_t wide) {
+    size_t g = 0;
+    for (; g + wide <= p->groups; g += wide) few_columns(p, (few_kind){ type, both, careful, n, wide }, g);
+    for (; g < p->groups; g++) few_columns(p, (few_kind){ type, both, careful, n, 1 }, g);
 }
 
 INLINE void few_queries(const few_product *p, tola_dtype type, bool both, bool careful) {
     switch (p->n) {
-    case 1: few_columns(p, type, both, careful, 1); break;
-    case 2: few_columns(p, type, both, careful, 2); break;
-    default: few_columns(p, type, both, careful, 3); break;
+    case 1: few_groups(p, type, both, careful, 1, 4); break;
+    case 2: few_groups(p, type, both, careful, 2, 2); break;
+    default: few_groups(p, type, both, careful, 3, 1); break;
     }
 }
 
