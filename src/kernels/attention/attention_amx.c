@@ -10,6 +10,7 @@
 #define ATTENTION_TILES tile_queries, tile_page, tile_scratch
 #include "kernels/attention/attention_kernels.h"
 #include "kernels/tiles_amx.h"
+#include "kernels/two_bf16_avx512.h"
 
 static void tile_queries(const attention_queries *q, size_t dim, uint16_t *tiles);
 static void tile_page(const attention_call *c, const attention_head *h, const attention_pages *pages, float *scratch);
@@ -21,39 +22,11 @@ enum { TILE = 512, BLOCK = 32, STEP = 32, GROUPS = PAGE / 16, NOT_FINITE = 0x99 
 
 /* ---- numbers as two bf16 ---- */
 
-INLINE vf cut(vf v) {
-    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32((int)0xffff0000)));
-}
-
-/* The upper halves of 16 floats and of 16 more, in turn. */
-INLINE __m512i upper(vf low, vf high) {
-    enum { PICK = 0xca }; /* of the second where the first has ones, else of the third */
-    return _mm512_ternarylogic_epi32(_mm512_set1_epi32((int)0xffff0000), _mm512_castps_si512(high),
-                                     _mm512_srli_epi32(_mm512_castps_si512(low), 16), PICK);
-}
-
-/* The same of what rounding to the nearest, away from zero when between two, makes of them. Below 2^127. */
-INLINE __m512i upper_rounded(vf low, vf high) {
-    const __m512i half = _mm512_set1_epi32(0x8000);
-    return upper(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(low), half)),
-                 _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(high), half)));
-}
-
-/* To the nearest of 8 bits, away from zero when between two. Below 2^127. */
-INLINE vf nearest(vf v) {
-    return cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000))));
-}
-
 /* Numbers r and r + 16 of a step, 16 of each, to a row of a tile, and their second numbers to one of another. */
 INLINE void put_nearest(vf low, vf high, uint16_t *first, uint16_t *second) {
-    const vf low1 = nearest(low), high1 = nearest(high);
-    _mm512_store_si512(first, upper(low1, high1));
-    _mm512_store_si512(second, upper_rounded(v_sub(low, low1), v_sub(high, high1)));
-}
-
-/* To the nearest, but cut where that would be infinite. */
-INLINE vf rounded(vf v) {
-    return v_pick(v_less(v_abs(v), v_set(0x1.ffp127f)), nearest(v), cut(v));
+    const vf low1 = bf16_nearest(low), high1 = bf16_nearest(high);
+    _mm512_store_si512(first, bf16_pairs(low1, high1));
+    _mm512_store_si512(second, bf16_nearest_pairs(v_sub(low, low1), v_sub(high, high1)));
 }
 
 /* [n / 16][dim / 32][first, second][16 queries][32]; what is missing is zero. */
@@ -68,9 +41,9 @@ static void tile_queries(const attention_queries *q, size_t dim, uint16_t *tiles
             const __mmask32 some = i >= q->n ? 0 : left < STEP ? (__mmask32)((1u << left) - 1) : 0xffffffff;
             const vf low = v_mul(_mm512_maskz_loadu_ps((__mmask16)some, from + k * STEP), scale);
             const vf high = v_mul(_mm512_maskz_loadu_ps((__mmask16)(some >> 16), from + k * STEP + 16), scale);
-            const vf low1 = rounded(low), high1 = rounded(high);
-            _mm512_store_si512(to, upper(low1, high1));
-            _mm512_store_si512(to + TILE, upper_rounded(v_sub(low, low1), v_sub(high, high1)));
+            const vf low1 = bf16_rounded(low), high1 = bf16_rounded(high);
+            _mm512_store_si512(to, bf16_pairs(low1, high1));
+            _mm512_store_si512(to + TILE, bf16_nearest_pairs(v_sub(low, low1), v_sub(high, high1)));
         }
     }
 }
@@ -97,11 +70,11 @@ INLINE bool put_step(tola_dtype type, const void *rows, size_t stride, size_t co
             uint16_t *const first = to + g * TILE + r * STEP, *const second = first + groups * TILE;
             const vf low = r < count ? numbers(type, p) : v_set(0);
             const vf high = r + 16 < count ? numbers(type, p + 16 * stride) : v_set(0);
-            const vf low2 = v_sub(low, cut(low)), high2 = v_sub(high, cut(high));
+            const vf low2 = v_sub(low, bf16_cut(low)), high2 = v_sub(high, bf16_cut(high));
             bad |= _mm512_fpclass_ps_mask(low, NOT_FINITE) | _mm512_fpclass_ps_mask(high, NOT_FINITE);
-            _mm512_store_si512(first, upper(low, high));
-            if (type == TOLA_DTYPE_F16) _mm512_store_si512(second, upper(low2, high2)); /* of few bits */
-            if (type == TOLA_DTYPE_F32) _mm512_store_si512(second, upper_rounded(low2, high2));
+            _mm512_store_si512(first, bf16_pairs(low, high));
+            if (type == TOLA_DTYPE_F16) _mm512_store_si512(second, bf16_pairs(low2, high2)); /* of few bits */
+            if (type == TOLA_DTYPE_F32) _mm512_store_si512(second, bf16_nearest_pairs(low2, high2));
             if (ahead && g % 2 == 0) {
                 __builtin_prefetch((const uint8_t *)ahead + at, 0, 2);
                 __builtin_prefetch((const uint8_t *)ahead + at + 16 * stride, 0, 2);
@@ -470,7 +443,7 @@ static void few_from_tiles(const uint16_t *tiles, size_t n, few_numbers *to) {
         for (size_t part = 0; part < 2; part++) {
             const __m512i both = _mm512_load_si512(tiles + part * TILE + i * STEP);
             v_store(to[i][part], _mm512_castsi512_ps(_mm512_slli_epi32(both, 16)));
-            v_store(to[i][part] + 16, cut(_mm512_castsi512_ps(both)));
+            v_store(to[i][part] + 16, bf16_cut(_mm512_castsi512_ps(both)));
         }
 }
 
@@ -507,7 +480,8 @@ INLINE void few_row(const few_product *p, few_kind is, size_t g, size_t r, vf (*
     for (size_t w = 0; w < is.wide; w++) {
         vf b = numbers(is.type, from + w * bytes);
         if (is.careful) b = v_pick(_mm512_fpclass_ps_mask(b, NOT_FINITE), v_set(0), b);
-        const vf b1 = is.both ? cut(b) : b, rest = v_sub(b, b1), b2 = is.type == TOLA_DTYPE_F16 ? rest : nearest(rest);
+        const vf b1 = is.both ? bf16_cut(b) : b, rest = v_sub(b, b1);
+        const vf b2 = is.type == TOLA_DTYPE_F16 ? rest : bf16_nearest(rest);
 #pragma GCC unroll 4
         for (size_t i = 0; i < is.n; i++) {
             vf *const sum = sums[i * is.wide + w], first = v_set(p->a[i][0][r]), second = v_set(p->a[i][1][r]);

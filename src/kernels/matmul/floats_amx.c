@@ -11,6 +11,7 @@
 #if defined(__x86_64__)
 #include "kernels/matmul/floats_f8_avx512.h"
 #include "kernels/tiles_amx.h"
+#include "kernels/two_bf16_avx512.h"
 #include <immintrin.h>
 #include <string.h>
 
@@ -23,34 +24,16 @@ typedef struct space {
     float sums[][2][16][16]; /* [strip / 2][tokens / 16][strip][row][token] */
 } space;
 
-/* 32 floats as two bf16 each, in the order 0, 16, 1, 17, and so on, which is the cheapest. */
+/* 32 floats as two bf16 each, in the order of bf16_pairs. */
 typedef struct halves {
     __m512i first, second;
 } halves;
 
-ALWAYS __m512 cut(__m512 v) {
-    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32((int)0xffff0000)));
-}
-
-/* The high halves of 16 floats and of 16 more. */
-ALWAYS __m512i high_halves(__m512 low, __m512 high) {
-    enum { PICK = 0xca }; /* of the second where the first has ones, else of the third */
-    return _mm512_ternarylogic_epi32(_mm512_set1_epi32((int)0xffff0000), _mm512_castps_si512(high),
-                                     _mm512_srli_epi32(_mm512_castps_si512(low), 16), PICK);
-}
-
 ALWAYS halves split_f16(const uint8_t *p) {
     const __m512 low = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
     const __m512 high = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p + 32)));
-    return (halves){ high_halves(low, high),
-                     high_halves(_mm512_sub_ps(low, cut(low)), _mm512_sub_ps(high, cut(high))) };
-}
-
-/* To the nearest float of 8 bits, away from zero when between two, cut where that would be infinite. */
-ALWAYS __m512 rounded(__m512 v) {
-    const __m512 up = cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000))));
-    const __mmask16 fits = _mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(0x1.ffp127f), _CMP_LT_OQ);
-    return _mm512_mask_mov_ps(cut(v), fits, up);
+    return (halves){ bf16_pairs(low, high),
+                     bf16_pairs(_mm512_sub_ps(low, bf16_cut(low)), _mm512_sub_ps(high, bf16_cut(high))) };
 }
 
 void matmul_split_amx(const float *x, size_t n, uint16_t *out) {
@@ -58,10 +41,11 @@ void matmul_split_amx(const float *x, size_t n, uint16_t *out) {
         const __mmask32 some = n - at < 32 ? (__mmask32)((1u << (n - at)) - 1) : 0xffffffff;
         const __m512 low = _mm512_maskz_loadu_ps((__mmask16)some, x + at);
         const __m512 high = _mm512_maskz_loadu_ps((__mmask16)(some >> 16), x + at + 16);
-        const __m512 low1 = rounded(low), high1 = rounded(high); /* of what is not finite the second number is NaN */
-        const __m512 low2 = rounded(_mm512_sub_ps(low, low1)), high2 = rounded(_mm512_sub_ps(high, high1));
-        _mm512_storeu_si512(out, high_halves(low1, high1));
-        _mm512_storeu_si512(out + 32, high_halves(low2, high2));
+        /* of what is not finite the second number is NaN */
+        const __m512 low1 = bf16_rounded(low), high1 = bf16_rounded(high);
+        const __m512 low2 = bf16_rounded(_mm512_sub_ps(low, low1)), high2 = bf16_rounded(_mm512_sub_ps(high, high1));
+        _mm512_storeu_si512(out, bf16_pairs(low1, high1));
+        _mm512_storeu_si512(out + 32, bf16_pairs(low2, high2));
     }
 }
 
