@@ -476,7 +476,7 @@ static void define_conjunction(compiler *c, size_t index) {
     meaning m;
     schema_read(c, &k, &m);
     if (!ok(c)) return;
-    part body = m.group ? schema_branches(c, &k, &m) : m.choices ? choices(c, &m) : typed(c, &k, &m);
+    part body = m.group && !c->shallow ? schema_branches(c, &k, &m) : m.choices ? choices(c, &m) : typed(c, &k, &m);
     build_define(&c->b, k.rule, body, TOLA_NO_OFFSET);
 }
 

@@ -41,6 +41,7 @@ static bool excludes(compiler *c, const one_of *o, size_t a, size_t b) {
     }
     schema_begin(both, true);
     both->root = c->root;
+    both->outer = c;
     list_branch(both, o->k, o->m, a, more_of(o, a), o->list);
     const char *path = schema_path_at(both, o->m->group_path, NULL, b);
     schema_list_add(both, o->list, schema_items(both, o->m->group) + b, path, 0, SIZE_MAX);
@@ -55,6 +56,30 @@ static bool excludes(compiler *c, const one_of *o, size_t a, size_t b) {
     schema_end(both);
     mem_free(both);
     return !fits;
+}
+
+/* Whether it is plain that nothing fits this branch. Where many anyOf and `if` hold at one place, most combinations of
+ * their branches contradict each other; found out early, they do not multiply. */
+static bool is_empty(compiler *c, const one_of *o, size_t branch) {
+    if (c->looked > MAX_LOOKED) return false;
+    compiler *look = mem_calloc(1, sizeof *look);
+    if (!look) {
+        no_memory(c);
+        return false;
+    }
+    schema_begin(look, true);
+    look->root = c->root;
+    look->outer = c;
+    look->shallow = true;
+    list_branch(look, o->k, o->m, branch, more_of(o, branch), o->list);
+    uint32_t rule = ok(look) ? schema_rule_for(look, o->list) : 0;
+    schema_define_all(look);
+    /* what is wrong with it is said when its rule is made */
+    bool empty = ok(look) && (rule == RULE_NEVER || !build_prune(&look->b, rule));
+    c->looked += look->b.part_count + o->list->count;
+    schema_end(look);
+    mem_free(look);
+    return empty;
 }
 
 static bool requires(const entry_list *l, tola_string name) {
@@ -156,6 +181,7 @@ part schema_branches(compiler *c, const conjunction *k, const meaning *m) {
         one_of o = { k, m, more, lists, lists + 1 };
         if (one) exclude_each_other(c, &o, count);
         for (size_t i = 0; i < count && ok(c); i++) {
+            if (m->more_groups && is_empty(c, &o, i)) continue;
             list_branch(c, k, m, i, more_of(&o, i), lists);
             uint32_t rule = ok(c) ? schema_rule_for(c, lists) : 0;
             if (ok(c) && rule != RULE_NEVER) ways[n++] = ref(c, rule);

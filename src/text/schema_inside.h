@@ -10,6 +10,7 @@
 #define MAX_ENTRIES 256         /* schemas that hold at one place */
 #define MAX_COMPARED (1u << 22) /* parts made, in all, to find out which branches exclude each other */
 #define MAX_COUNTED 20000u      /* rules that tell how many members or items stand already */
+#define MAX_LOOKED (1u << 19)   /* entries and parts, in all, to find out which branches nothing fits */
 #define MAX_UNLIKE 8            /* patterns in `not` at one place */
 #define RULE_NEVER UINT32_MAX
 
@@ -64,6 +65,9 @@ typedef struct compiler {
     const char *never_path; /* where it was first seen that nothing fits */
     bool comparing;         /* whether anything fits is all that is asked (excludes) */
     size_t compared;        /* parts made to find that out */
+    bool shallow;           /* when comparing: anyOf and oneOf are not looked at, which lets more fit, not less */
+    size_t looked;
+    const struct compiler *outer; /* the one for which this one compares, with what it has derived */
 } compiler;
 
 typedef struct limits {
@@ -98,6 +102,7 @@ typedef struct meaning {
     size_t group_entry;
     unsigned group_bit;
     const char *group_path;
+    bool more_groups; /* others wait behind it */
 } meaning;
 
 /* ---- small things ---- */
@@ -105,7 +110,9 @@ typedef struct meaning {
 static inline bool ok(const compiler *c) { return c->b.status == TOLA_OK; }
 
 static inline void no_memory(compiler *c) {
-    build_fail(&c->b, TOLA_E_NOMEM, TOLA_NO_OFFSET, "out of memory: a schema");
+    if (c->memory.limit - c->memory.total < c->memory.limit / 16)
+        build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: too many combinations of what holds at one place");
+    else build_fail(&c->b, TOLA_E_NOMEM, TOLA_NO_OFFSET, "out of memory: a schema");
 }
 
 static inline void wrong(compiler *c, const char *path, const char *what) {
@@ -139,7 +146,7 @@ static inline part colon(compiler *c) { return schema_seq(&c->b, space(c), text(
 
 /* ---- schema_read.c ---- */
 
-/* path + "/" + key, with ~ and / escaped; path + "/" + key (unless NULL) + "/" + index. */
+/* path + "/" + key, with ~ and / escaped, and a zero as "~2"; path + "/" + key (unless NULL) + "/" + index. */
 const char *schema_path(compiler *c, const char *path, const char *key, size_t length);
 const char *schema_path_at(compiler *c, const char *path, const char *key, size_t index);
 /* The items of an array: its own, or copies where they are packed (which no objects are). */

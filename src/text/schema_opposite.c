@@ -256,8 +256,9 @@ const tola_value *schema_derived(compiler *c, const entry *e) {
     if (!negated && !condition && !tola_value_get(e->schema, "dependentRequired") &&
         !tola_value_get(e->schema, "dependentSchemas"))
         return NULL;
-    for (size_t i = 0; i < c->derived_count; i++)
-        if (c->derived[i].from == e->schema) return c->derived[i].schema;
+    for (const compiler *o = c; o; o = o->outer)
+        for (size_t i = 0; i < o->derived_count; i++)
+            if (o->derived[i].from == e->schema) return o->derived[i].schema;
     if (c->derived_count == MAX_DERIVED)
         build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: more than %d schemas with not or if", e->path,
                    MAX_DERIVED);

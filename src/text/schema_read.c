@@ -18,9 +18,9 @@ const char *schema_path(compiler *c, const char *path, const char *key, size_t l
     memcpy(out, path, n);
     out[n++] = '/';
     for (size_t i = 0; i < length; i++) {
-        if (key[i] == '~' || key[i] == '/') {
+        if (key[i] == '~' || key[i] == '/' || key[i] == '\0') {
             out[n++] = '~';
-            out[n++] = key[i] == '~' ? '0' : '1';
+            out[n++] = key[i] == '~' ? '0' : key[i] == '/' ? '1' : '2';
         } else {
             out[n++] = key[i];
         }
@@ -87,12 +87,12 @@ static const tola_value *follow_ref(compiler *c, const char *ref_text, const cha
                 ch = (char)(hex_digit(p[1]) * 16 + hex_digit(p[2]));
                 p += 2;
             }
-            if (ch == '~' && (p[1] == '0' || p[1] == '1')) ch = *++p == '0' ? '~' : '/';
+            if (ch == '~' && p[1] >= '0' && p[1] <= '2') ch = *++p == '0' ? '~' : *p == '1' ? '/' : '\0';
             key[n++] = ch;
         }
         key[n] = '\0';
         if (is_map(v)) {
-            v = tola_value_get(v, key);
+            v = schema_member(v, (tola_string){ key, n });
         } else if (is_array(v)) {
             char *end;
             size_t i = strtoull(key, &end, 10);
@@ -486,7 +486,9 @@ static void take_group(compiler *c, const entry *e, size_t index, const tola_val
         wrong(c, path, "must be an array of schemas");
         return;
     }
-    if (m->group || (e->done & bit)) return;
+    if (e->done & bit) return;
+    m->more_groups = m->group != NULL;
+    if (m->group) return;
     m->group = v;
     m->group_entry = index;
     m->group_bit = bit;

@@ -432,6 +432,10 @@ opposed += [{**AB, **more} for more in
                         {"if": {"required": ["c"]}, "then": {"required": ["x"]}}]},
              {"dependentRequired": {"a": ["b"], "x": ["y", "c"]}}, {"dependentRequired": {"a": []}},
              {"dependentSchemas": {"a": {"properties": {"b": {"type": "string"}}}}}]]
+opposed += [{"type": kind, "properties": {name: {} for name in "abcxyz"},
+             "allOf": [{"if": {"properties": {"a": {"const": v}}, **need}, "then": {"required": [name]}}
+                       for v, name in [(1, "b"), ("s", "c"), (2, "x"), (3, "y"), (None, "z")]]}
+            for kind in ("object", ["object", "string"]) for need in ({}, {"required": ["a"]})]
 opposed += [{"if": {"type": "string"}, "then": {"maxLength": 1}, "else": {"minimum": 2}},
             {"dependentRequired": {"a": ["b"]}}, {"not": {"dependentRequired": {}}},
             {"$defs": {"%/~": {"type": "null"}}, "not": {"not": {"$ref": "#/$defs/%25~1~0"}}}]

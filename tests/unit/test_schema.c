@@ -280,6 +280,26 @@ static void test_objects(void **state) {
     check_refused("{\"required\":[1]}", TOLA_E_FORMAT, "#/required/0: must be a name");
 }
 
+/* A switch: of many `if`s at one place only one holds at a time; their branches do not multiply. */
+static void test_switch(void **state) {
+    (void)state;
+    char schema[4096];
+    size_t n = (size_t)snprintf(schema, sizeof schema, "{\"type\":\"object\",\"required\":[\"k\"],\"allOf\":[");
+    for (int i = 0; i < 16; i++)
+        n += (size_t)snprintf(schema + n, sizeof schema - n,
+                              "%s{\"if\":{\"properties\":{\"k\":{\"const\":%d}},\"required\":[\"k\"]},"
+                              "\"then\":{\"properties\":{\"v\":{\"const\":%d}},\"required\":[\"v\"]}}",
+                              i ? "," : "", i, i * i);
+    snprintf(schema + n, sizeof schema - n, "]}");
+    check_texts(schema, TEXTS("{\"k\":3,\"v\":9}", "{\"k\":15,\"v\":225}", "{\"k\":16,\"v\":9}", "{\"k\":\"x\"}"),
+                TEXTS("{\"k\":3,\"v\":16}", "{\"k\":3}", "{\"v\":9}", "{}", "3"));
+    n = (size_t)snprintf(schema, sizeof schema, "{\"dependentRequired\":{");
+    for (int i = 0; i < 30; i++)
+        n += (size_t)snprintf(schema + n, sizeof schema - n, "%s\"a%d\":[\"b%d\"]", i ? "," : "", i, i);
+    snprintf(schema + n, sizeof schema - n, "}}");
+    check_refused(schema, TOLA_E_LIMIT, "too many combinations");
+}
+
 static void test_references(void **state) {
     (void)state;
     check_texts("{\"$ref\":\"#/$defs/list\",\"$defs\":{\"list\":{\"type\":\"object\","
@@ -294,6 +314,10 @@ static void test_references(void **state) {
                 TEXTS("7"), TEXTS("8"));
     check_texts("{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"null\"}],\"title\":\"t\",\"default\":3}",
                 TEXTS("\"\"", "null"), TEXTS("1"));
+    /* a name with a zero in it is none that ends there */
+    check_texts("{\"dependentSchemas\":{\"a\\u0000b\":{\"required\":[\"c\"]},\"a\":{\"required\":[\"d\"]}}}",
+                TEXTS("{\"a\\u0000b\":1,\"c\":1}", "{\"a\":1,\"d\":1}"),
+                TEXTS("{\"a\\u0000b\":1,\"d\":1}", "{\"a\":1,\"c\":1}"));
     check_refused("{\"$ref\":\"#\"}", TOLA_E_FORMAT, "refers to itself");
     check_refused("{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},"
                 "\"b\":{\"allOf\":[{\"$ref\":\"#/$defs/a\"}]}}}",
@@ -358,7 +382,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any),     cmocka_unit_test(test_numbers),    cmocka_unit_test(test_strings),
         cmocka_unit_test(test_arrays),  cmocka_unit_test(test_objects),    cmocka_unit_test(test_references),
-        cmocka_unit_test(test_one_of),  cmocka_unit_test(test_opposites),  cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_one_of),  cmocka_unit_test(test_opposites), cmocka_unit_test(test_switch),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
