@@ -182,12 +182,16 @@ static tola_string *excluded_strings(compiler *c, const meaning *m, size_t *coun
  * these names. */
 static part chosen_string(compiler *c, const conjunction *k, const meaning *m, const tola_string *names, size_t count) {
     grammar_builder *b = &c->b;
-    part languages[MAX_UNLIKE + 3], *texts = mem_alloc((count + 1) * sizeof *texts), result = PART_NONE;
+    part languages[2 * MAX_UNLIKE + 3], *texts = mem_alloc((count + 1) * sizeof *texts), result = PART_NONE;
     size_t n = 0, at = 0;
     const char *path = m->pattern ? m->pattern_path : k->entries[0].path;
     if (!texts) no_memory(c);
     if (ok(c) && m->pattern)
         languages[n++] = schema_pattern_text(b, m->pattern->as.string.data, m->pattern->as.string.length, path);
+    for (size_t i = 0; ok(c) && i < m->alike_count; i++) {
+        tola_string p = m->alike[i]->as.string;
+        languages[n++] = schema_pattern_text(b, p.data, p.length, m->alike_paths[i]);
+    }
     if (ok(c) && m->bounded_text) {
         code_range any = { 0, 0x10ffff };
         uint32_t high = m->length.high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)m->length.high;
@@ -234,6 +238,7 @@ static part string_part(compiler *c, const conjunction *k, const meaning *m) {
     if (count || m->unlike_count || !ok(c)) return other;
     if (m->pattern) {
         tola_string p = m->pattern->as.string;
+        if (m->alike_count) return chosen_string(c, k, m, NULL, 0);
         if (!m->bounded_text) return schema_pattern(&c->b, p.data, p.length, m->pattern_path);
         bool simple = schema_pattern_within(&c->b, p.data, p.length, m->pattern_path, low, high, &other);
         return simple ? other : chosen_string(c, k, m, NULL, 0);

@@ -11,7 +11,7 @@
 #define MAX_COMPARED (1u << 22) /* parts made, in all, to find out which branches exclude each other */
 #define MAX_COUNTED 20000u      /* rules that tell how many members or items stand already */
 #define MAX_LOOKED (1u << 19)   /* entries and parts, in all, to find out which branches nothing fits */
-#define MAX_UNLIKE 8            /* patterns in `not` at one place */
+#define MAX_UNLIKE 8            /* patterns in `not` at one place, and as many further ones */
 #define RULE_NEVER UINT32_MAX
 
 enum {
@@ -85,6 +85,9 @@ typedef struct meaning {
     const char *excluded_path;
     const tola_value *unlike[MAX_UNLIKE]; /* patterns that no string may match */
     size_t unlike_count;
+    const tola_value *alike[MAX_UNLIKE]; /* patterns beside `pattern` */
+    const char *alike_paths[MAX_UNLIKE];
+    size_t alike_count;
     const char *unlike_path;
     limits length, items;
     const tola_value *pattern, *format;

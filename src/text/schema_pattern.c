@@ -331,7 +331,7 @@ bool schema_pattern_within(grammar_builder *b, const char *text, size_t length, 
                            uint32_t high, part *out) {
     pattern p = { b, text, length, 0, path, 0 };
     uint32_t least, most;
-    if (!take(&p, '^') || peek(&p) < 0 || peek(&p) == '(') return false;
+    if (!take(&p, '^') || peek(&p) <= 0 || strchr("($|)", peek(&p))) return false;
     part atom = take_atom(&p);
     if (ok(&p)) take_times(&p, &least, &most);
     *out = 0;

@@ -480,6 +480,18 @@ static void take_once(compiler *c, const tola_value *v, const char *path, const 
     *where = path;
 }
 
+static void take_pattern(compiler *c, const tola_value *v, const char *path, meaning *m) {
+    if (!m->pattern) {
+        take_once(c, v, path, &m->pattern, &m->pattern_path);
+        return;
+    }
+    if (!is_string(v)) wrong(c, path, "must be a string");
+    if (m->alike_count == MAX_UNLIKE && !c->comparing) unsupported(c, path, "beside too many of its kind");
+    if (!ok(c) || m->alike_count == MAX_UNLIKE) return;
+    m->alike[m->alike_count] = v;
+    m->alike_paths[m->alike_count++] = path;
+}
+
 static void take_group(compiler *c, const entry *e, size_t index, const tola_value *v, const char *path, unsigned bit,
                        meaning *m) {
     if (!is_array(v) || v->as.array.count == 0) {
@@ -513,7 +525,7 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
         m->bounded_text = true;
         narrow_count(c, v, path, key == KEY_MIN_LENGTH, &m->length);
         return;
-    case KEY_PATTERN: take_once(c, v, path, &m->pattern, &m->pattern_path); return;
+    case KEY_PATTERN: take_pattern(c, v, path, m); return;
     case KEY_FORMAT:
         if (m->format && is_string(v) && schema_formats_differ(string_of(m->format), string_of(v)))
             m->length = (limits){ 1, 0 };

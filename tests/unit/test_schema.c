@@ -191,6 +191,10 @@ static void test_opposites(void **state) {
                 "\"additionalProperties\":false,\"dependentRequired\":{\"a\":[\"b\"]}}",
                 TEXTS("{\"a\":1,\"b\":3}", "{}", "{\"b\":3}"), TEXTS("{\"a\":1}"));
     check_texts("{\"not\":{\"pattern\":\"^a\"}}", TEXTS("\"ba\"", "\"\""), TEXTS("\"a\"", "\"ab\"", "1", "null"));
+    check_texts("{\"allOf\":[{\"pattern\":\"[a-z]\"},{\"pattern\":\"[0-9]\"}],\"minLength\":3,\"type\":\"string\"}",
+                TEXTS("\"a-1\"", "\"01a\""), TEXTS("\"a1\"", "\"abc\"", "\"123\""));
+    check_texts("{\"pattern\":\"^$\",\"maxLength\":2,\"type\":\"string\"}", TEXTS("\"\""), TEXTS("\"a\"", "\"$\""));
+    check_texts("{\"pattern\":\"^|$\",\"maxLength\":1,\"type\":\"string\"}", TEXTS("\"\"", "\"a\""), TEXTS("\"aa\""));
     check_refused("{\"not\":{}}", TOLA_E_FORMAT, "no value fits");
     check_refused("{\"not\":{\"type\":\"integer\"}}", TOLA_E_UNSUPPORTED, "#/not/type: has no opposite");
     check_refused("{\"not\":{\"$ref\":\"#\"}}", TOLA_E_UNSUPPORTED, "#/not/$ref: has no opposite");
