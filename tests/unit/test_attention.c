@@ -124,7 +124,12 @@ static void run(const attention_set *set, const scene *c, size_t from, size_t n,
     float *state_room = room(room_bytes), *scratch = room(scratch_bytes);
     memset(state_room, 0xff, room_bytes);
     memset(scratch, 0xff, scratch_bytes);
-    const attention_queries q = { c->q + from * c->q_stride, .n = n, .heads = 1, .stride = c->q_stride, .scale = 1 };
+    const size_t dim = c->h.key_dim, heads = 1 + unit_any() % 5, stride = heads * dim + unit_any() % 5;
+    float *const x = room((n + heads - 1) / heads * stride * sizeof(float)); /* wherever a query lies */
+    for (size_t i = 0; i < n; i++)
+        for (size_t d = 0; d < dim; d++)
+            x[i / heads * stride + i % heads * dim + d] = c->q[(from + i) * c->q_stride + d] * 4;
+    const attention_queries q = { x, .n = n, .heads = heads, .stride = stride, .scale = 0.25f };
     const attention_state s = attention_begin_by(set, &c->h, &q, state_room);
     for (size_t p = 0; p < PAGES; p++) {
         const size_t next = p + 1 < PAGES ? p + 1 : p;
@@ -134,6 +139,7 @@ static void run(const attention_set *set, const scene *c, size_t from, size_t n,
     attention_end_by(set, &c->h, &s, 0, n, sinks ? c->sink + from : NULL, y, c->h.value_dim);
     free(state_room);
     free(scratch);
+    free(x);
 }
 
 /* ---- the definition, a query at a time ---- */
@@ -303,6 +309,32 @@ static void test_causal(void **unused) {
         }
 }
 
+static float of_size(int least, int most) {
+    return ldexpf(unit_between(-2, 2), least + (int)(unit_any() % (unsigned)(most - least)));
+}
+
+/* Numbers of all sizes, down to those that AMX takes for zero and up to sums that are infinite. */
+static void test_sizes(void **unused) {
+    (void)unused;
+    static const int sizes[][2] = { { -150, 0 }, { -70, -60 }, { 0, 60 } }; /* exponents */
+    for (size_t i = 0; i < 36; i++) {
+        scene c = scene_make(types[1 + i % 2], types[1 + i / 2 % 2], 40, 48, i % 4 < 2 ? 3 : 20, 0);
+        const int *of_q = sizes[i % 3], *of_k = sizes[i / 3 % 3], *of_v = sizes[i / 9 % 3];
+        for (size_t d = 0; d < c.n * c.q_stride; d++) c.q[d] = of_size(of_q[0], of_q[1]);
+        for (size_t j = 0; j < SLOTS; j++) {
+            float *k = c.k + j * 40, *v = c.v + j * 48;
+            for (size_t d = 0; d < 40; d++) k[d] = of_size(of_k[0], of_k[1]);
+            for (size_t d = 0; d < 48; d++) v[d] = of_size(of_v[0], of_v[1]);
+            attention_put_keys(c.h.key_type, 40, c.keys[j / 64], j % 64, 1, k, 0);
+            attention_put_values(c.h.value_type, 48, c.values[j / 64], j % 64, 1, v, 0);
+            round_trip(c.h.key_type, k, 40);
+            round_trip(c.h.value_type, v, 48);
+        }
+        check(&c, "sizes");
+        scene_free(&c);
+    }
+}
+
 /* What a query may not see changes nothing, whatever it is; what it sees shows. */
 static void test_not_finite(void **unused) {
     (void)unused;
@@ -418,9 +450,10 @@ static void test_put_many(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_type), cmocka_unit_test(test_shapes),           cmocka_unit_test(test_causal),
-        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_close_to_softmax), cmocka_unit_test(test_put),
-        cmocka_unit_test(test_put_many),
+        cmocka_unit_test(test_every_type), cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_causal),     cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_close_to_softmax),
+        cmocka_unit_test(test_put),        cmocka_unit_test(test_put_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
