@@ -163,8 +163,8 @@ static tola_status check_words(const builder *b, tola_error *err) {
     word = tola_value_str(tola_value_get(local, "rope_type"), "default");
     if (map == FAMILY_MAP_GEMMA3 && strcmp(word, "default") != 0)
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
-                       "config.json: rope_parameters.sliding_attention: GGUF's %s has no %.60s scaling of layers with a "
-                       "window", b->arch, word);
+                       "config.json: rope_parameters.sliding_attention: GGUF's %s has no %.60s scaling of layers with "
+                       "a window", b->arch, word);
     return TOLA_OK;
 }
 

@@ -32,8 +32,8 @@ void plan_free(graph_plan *p); /* NULL is fine */
 size_t plan_bytes(const graph_plan *p);
 
 /* Runs the graph over the batch on the pool's threads (at most those the plan was made for). The caller has made room in
- * the sequences (kv_reserve). TOLA_E_ARG for a batch that is too large or an id beyond the table, TOLA_E_CANCELLED where
- * go_on said no. */
+ * the sequences (kv_reserve). TOLA_E_ARG for a batch that is too large or an id beyond the table, TOLA_E_CANCELLED
+ * where go_on said no. */
 tola_status plan_run(graph_plan *p, pool *threads, const graph_batch *batch, tola_error *err);
 /* Rows of output `index` (as given to graph_finish) after plan_run; valid until the next. */
 const float *plan_output(const graph_plan *p, size_t index, size_t *rows, size_t *cols);

@@ -1,7 +1,7 @@
 /* Many tokens with AMX: block types by TDPBSSD and TDPBSUD.
  *
  * A unit is 16 tokens x a step of 32 rows of small blocks, or 32 tokens x a block of 32 rows of super-blocks, or of 16
- * rows, once for each of two digits of scale x code (a digit is a byte: scale x code = low + 256 high, or low + 8 high):
+ * rows, once for each of two digits of scale x code (a digit is a byte: scale x code = low + 256 high, low + 8 high):
  * sixteen tile products. Their sums go through memory to the vector unit, which scales and adds them up. What matters,
  * as measured on Sapphire Rapids:
  *   - Tiles and vectors of floats take turns, a unit each: while tile instructions are under way, the second of two
