@@ -134,8 +134,6 @@ bool attention_finite(tola_dtype type, size_t dim, const void *page) {
 
 /* ---- the state and the scratch ---- */
 
-static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
-
 static size_t columns_of(const attention_head *h) { return up16(h->value_dim); }
 
 /* ---- choice ---- */

@@ -292,8 +292,6 @@ static void more_both(const tile_product *p, size_t rows) { multiply_tiles(p, ro
 
 /* ---- 32 queries ---- */
 
-static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
-
 static bool sees_nothing(const attention_call *c, size_t i) { return c->first[i] == c->last[i]; }
 
 /* One number of each of 16 vectors: s[l] op s[l + 8], of those s[l] op s[l + 4], and so on, as v_fold does; that of
@@ -371,12 +369,7 @@ static bool weigh_tiles(const attention_call *c, size_t i, size_t rows, tile_roo
     return any;
 }
 
-static float bf16_number(uint16_t x) {
-    const uint32_t bits = cast_bf16_to_f32(x);
-    float y;
-    memcpy(&y, &bits, sizeof y);
-    return y;
-}
+static float bf16_number(uint16_t x) { return cast_f32_from_bits(cast_bf16_to_f32(x)); }
 
 /* What a value that is not finite adds to those who see it. */
 static void add_not_finite(const attention_call *c, size_t i, size_t rows, const tile_room *t, size_t width, float *o) {

@@ -4,6 +4,8 @@
 
 #include "kernels/attention/attention.h"
 
+static inline size_t up16(size_t n) { return (n + 15) / 16 * 16; }
+
 /* Queries of a state on one page, of which a part is there as floats. */
 typedef struct attention_call {
     size_t n;
