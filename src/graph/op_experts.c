@@ -162,10 +162,12 @@ static size_t expert_prepare_bytes(const graph_node *n, const graph_plan *p) {
 }
 
 /* Tokens' rows that are not weighed are prepared once and then taken to every expert that wants them. */
-static bool prepared_already(const op_call *c) { return c->plan->g->nodes[c->node->in[0]].op == OP_PREPARE; }
+static bool prepared_already(const graph_node *n, const graph_plan *p) {
+    return p->g->nodes[n->in[0]].op == OP_PREPARE;
+}
 
 static size_t expert_prepare_scratch(const graph_node *n, const graph_plan *p) {
-    return p->g->nodes[n->in[0]].op == OP_PREPARE ? 0 : n->w[0]->cols * MATMUL_TOKENS * sizeof(float);
+    return prepared_already(n, p) ? 0 : n->w[0]->cols * MATMUL_TOKENS * sizeof(float);
 }
 
 static const uint8_t *prepared_of(const void *value, const expert_order *o, size_t active, size_t unit) {
@@ -198,7 +200,7 @@ static void expert_prepare(const op_call *c, size_t task, void *scratch) {
     assert(matmul_prepared_bytes(w->dtype, k, count) <= (count + MATMUL_TOKENS) * unit);
     for (size_t first = 0; first < count; first += MATMUL_TOKENS) {
         const size_t some = count - first < MATMUL_TOKENS ? count - first : MATMUL_TOKENS;
-        if (prepared_already(c)) {
+        if (prepared_already(c->node, c->plan)) {
             uint32_t token[MATMUL_TOKENS];
             for (size_t i = 0; i < some; i++) token[i] = o.slot[start + first + i] / (uint32_t)used;
             matmul_prepare_again(w->dtype, c->in[0], c->rows / used, token, k, count, first, some, out);

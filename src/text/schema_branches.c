@@ -30,18 +30,30 @@ static const tola_value *more_of(const one_of *o, size_t branch) {
     return o->more[branch].as.map.count ? &o->more[branch] : NULL;
 }
 
+/* A compiler that only looks; NULL, and said, where there is no memory. */
+static compiler *look_begin(compiler *c) {
+    compiler *look = mem_calloc(1, sizeof *look);
+    if (!look) {
+        no_memory(c);
+        return NULL;
+    }
+    schema_begin(look, true);
+    look->root = c->root;
+    look->outer = c;
+    return look;
+}
+
+static void look_end(compiler *look) {
+    schema_end(look);
+    mem_free(look);
+}
+
 /* Whether nothing fits branch `a`, with what was added to it, and branch `b` as it is: what both say is compiled as far
  * as values need it. Patterns exclude nothing. */
 static bool excludes(compiler *c, const one_of *o, size_t a, size_t b) {
-    compiler *both = mem_calloc(1, sizeof *both);
+    compiler *both = look_begin(c);
     bool fits = true;
-    if (!both) {
-        no_memory(c);
-        return false;
-    }
-    schema_begin(both, true);
-    both->root = c->root;
-    both->outer = c;
+    if (!both) return false;
     list_branch(both, o->k, o->m, a, more_of(o, a), o->list);
     const char *path = schema_path_at(both, o->m->group_path, NULL, b);
     schema_list_add(both, o->list, schema_items(both, o->m->group) + b, path, 0, SIZE_MAX);
@@ -53,8 +65,7 @@ static bool excludes(compiler *c, const one_of *o, size_t a, size_t b) {
     if (c->compared > MAX_COMPARED)
         build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: too much to compare; anyOf takes any branch",
                    o->m->group_path);
-    schema_end(both);
-    mem_free(both);
+    look_end(both);
     return !fits;
 }
 
@@ -62,14 +73,8 @@ static bool excludes(compiler *c, const one_of *o, size_t a, size_t b) {
  * their branches contradict each other; found out early, they do not multiply. */
 static bool is_empty(compiler *c, const one_of *o, size_t branch) {
     if (c->looked > MAX_LOOKED) return false;
-    compiler *look = mem_calloc(1, sizeof *look);
-    if (!look) {
-        no_memory(c);
-        return false;
-    }
-    schema_begin(look, true);
-    look->root = c->root;
-    look->outer = c;
+    compiler *look = look_begin(c);
+    if (!look) return false;
     look->shallow = true;
     list_branch(look, o->k, o->m, branch, more_of(o, branch), o->list);
     uint32_t rule = ok(look) ? schema_rule_for(look, o->list) : 0;
@@ -77,8 +82,7 @@ static bool is_empty(compiler *c, const one_of *o, size_t branch) {
     /* what is wrong with it is said when its rule is made */
     bool empty = ok(look) && (rule == RULE_NEVER || !build_prune(&look->b, rule));
     c->looked += look->b.part_count + o->list->count;
-    schema_end(look);
-    mem_free(look);
+    look_end(look);
     return empty;
 }
 
