@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
+#include <linux/magic.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -19,6 +22,7 @@
 
 #define TEMP_MARK ".tola-"
 #define TEMP_RANDOM 6 /* letters and digits behind the mark */
+#define LARGE_PAGE ((uint64_t)2 << 20)
 
 struct output_file {
     int fd;
@@ -29,6 +33,8 @@ struct output_file {
     char *path;          /* target */
     char *temporary;     /* where it is now */
     uint64_t bytes;      /* as far as is known: reserved, written or set */
+    uint64_t reserved;   /* bytes that are there already, as zeros */
+    _Atomic uint64_t *begun; /* a bit for each large page below `reserved`: was it written to? NULL: no such pages */
 };
 
 struct output_set {
@@ -207,6 +213,7 @@ static void file_free(output_file *f) {
     if (!f) return;
     if (f->direct >= 0) close(f->direct);
     if (f->fd >= 0) close(f->fd);
+    mem_free(f->begun);
     mem_free(f->path);
     mem_free(f->temporary);
     mem_free(f);
@@ -235,8 +242,21 @@ static tola_status create_locked(output_file *f, tola_error *err) {
     return err_set(err, TOLA_E_IO, TOLA_NO_OFFSET, "%s: no temporary file can be made beside it", f->path);
 }
 
-static tola_status reserve(const output_file *f, uint64_t bytes, tola_error *err) {
-    if (bytes == 0 || fallocate(f->fd, 0, 0, (off_t)bytes) == 0) return TOLA_OK;
+/* A local file system whose files may be cached in large pages. */
+static bool has_large_pages(int fd) {
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 &&
+           (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC);
+}
+
+static tola_status reserve(output_file *f, uint64_t bytes, tola_error *err) {
+    if (bytes == 0) return TOLA_OK;
+    if (fallocate(f->fd, 0, 0, (off_t)bytes) == 0) {
+        const uint64_t pages = bytes / LARGE_PAGE;
+        if (pages && has_large_pages(f->fd)) f->begun = mem_calloc((size_t)(pages + 63) / 64, sizeof *f->begun);
+        f->reserved = bytes;
+        return TOLA_OK;
+    }
     if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR) return TOLA_OK; /* a hint where it is not known */
     return err_errno(err, errno, "cannot reserve space for", f->path);
 }
@@ -338,8 +358,28 @@ static tola_status grow(output_file *f, uint64_t offset, uint64_t bytes) {
     return TOLA_OK;
 }
 
+/* The system's cache gets a file in pages as large as the pieces it is written in, and whoever maps the file has these
+ * pages as long as they are cached: in small ones reading weights takes up to half as long again. So where a piece is
+ * less than a large page, the page is brought into the cache first, by reading what was reserved. */
+static void begin_large_pages(const output_file *f, uint64_t offset, size_t bytes) {
+    if (!f->begun || (f->direct >= 0 && !f->unable)) return;
+    for (uint64_t at = offset / LARGE_PAGE; at * LARGE_PAGE < offset + bytes; at++) {
+        const uint64_t first = at * LARGE_PAGE, bit = (uint64_t)1 << at % 64;
+        if (first + LARGE_PAGE > f->reserved || (atomic_fetch_or(&f->begun[at / 64], bit) & bit)) continue;
+        if (offset <= first && offset + bytes >= first + LARGE_PAGE) continue;
+        uint8_t *place = mmap(NULL, 2 * LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (place == MAP_FAILED) return;
+        uint8_t *page = place + -(uintptr_t)place % LARGE_PAGE;
+        if (mmap(page, LARGE_PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, f->fd, (off_t)first) != MAP_FAILED &&
+            madvise(page, LARGE_PAGE, MADV_HUGEPAGE) == 0)
+            (void)madvise(page, 1, MADV_POPULATE_READ); /* a hint, as all of this */
+        munmap(place, 2 * LARGE_PAGE);
+    }
+}
+
 static tola_status write_cached(const output_file *f, uint64_t offset, const uint8_t *p, size_t bytes,
                                 tola_error *err) {
+    begin_large_pages(f, offset, bytes);
     while (bytes) {
         ssize_t n = fault_hit(FAULT_WRITE) ? (errno = EIO, -1)
                                            : pwrite(f->fd, p, bytes < (1u << 30) ? bytes : 1u << 30, (off_t)offset);
