@@ -231,23 +231,36 @@ static void test_paths(void **state) {
     }
 }
 
-/* The largest sums that the types allow: every code, scale and activation at its end. */
+/* The largest sums that the types allow: codes and scales at their ends, each in parts of a block of their own, and
+ * activations whose magnitudes add up, over 16, to all that is possible or to where sums of products stop fitting 16
+ * bits. */
 static void test_extremes(void **state) {
     (void)state;
+    enum { ROWS = 35, TOKENS = 9 };
+    static const uint8_t bytes[] = { 0xff, 0x00, 0x80, 0x7f, 0x0f, 0xf0 };
+    static const size_t parts[] = { 0, 16, 96, 192 }; /* where codes and scales of super-blocks begin */
+    static const int sums[] = { 16 * 127, 1023, 1024, 1057, 1058, 1092, 1093 };
     for (unsigned type = 0; type < TOLA_DTYPE_COUNT; type++) {
         if (!matmul_supports(type) || tola_dtype_get_kind(type) != TOLA_KIND_BLOCK) continue;
-        for (int fill = 0; fill < 12; fill++) { /* each with scales that are finite, too */
-            static const uint8_t bytes[] = { 0xff, 0x00, 0x80, 0x7f, 0x0f, 0xf0 };
-            size_t k = 2 * (size_t)tola_dtype_block_elements(type);
-            job j = new_job(type, k, 35, 7, true);
-            memset(j.w, bytes[fill / 2], 35 * j.row_bytes);
-            if (fill % 2 == 1) tame_scales(type, j.w, 35 * j.row_bytes);
-            for (size_t i = 0; i < 7 * k; i++) j.x[i] = i / k % 2 ? 1 : -1;
-            matmul_prepare(type, j.x, k, k, 7, 0, 7, j.prepared);
-            matmul_acts acts = matmul_view(type, k, 7, j.prepared);
-            for (size_t i = 0; i < 7 * 35; i++)
-                j.want[i] = matmul_scalar_dot(type, j.w + i % 35 * j.row_bytes, &acts, i / 35);
-            check_paths(&j, 0, 35);
+        const size_t block = tola_dtype_block_bytes(type), k = 2 * (size_t)tola_dtype_block_elements(type);
+        for (int round = 0; round < 150; round++) {
+            job j = new_job(type, k, ROWS, TOKENS, true);
+            const uint8_t first = bytes[unit_random() % 6], second = bytes[unit_random() % 6];
+            const size_t part = parts[unit_random() % 4];
+            const int sum = sums[unit_random() % 7];
+            for (size_t i = 0; i < ROWS * j.row_bytes; i++)
+                j.w[i] = i % j.row_bytes % block < part ? first : second;
+            for (size_t r = 0; round % 4 && r < ROWS; r++) tame_scales(type, j.w + r * j.row_bytes, j.row_bytes - 3);
+            for (size_t i = 0; i < TOKENS * k; i++) {
+                const int left = sum - 127 * (int)(i % 16);
+                const float x = (float)(left < 0 ? 0 : left < 127 ? left : 127) / 127;
+                j.x[i] = i / k % 2 ? x : -x;
+            }
+            matmul_prepare(type, j.x, k, k, TOKENS, 0, TOKENS, j.prepared);
+            matmul_acts acts = matmul_view(type, k, TOKENS, j.prepared);
+            for (size_t i = 0; i < TOKENS * ROWS; i++)
+                j.want[i] = matmul_scalar_dot(type, j.w + i % ROWS * j.row_bytes, &acts, i / ROWS);
+            check_paths(&j, 0, ROWS);
             free_job(&j);
         }
     }

@@ -47,6 +47,11 @@ bool matmul_wide(const matmul_type *type) {
     return matmul_floats(type) && !matmul_split(type) && !(type->kind == MATMUL_BF16 && cpu_get()->avx512_bf16);
 }
 
+/* Codes of at most 32 in magnitude: then a group's sum usually fits 16 bits. */
+bool matmul_woven(const matmul_type *type) {
+    return type->kind == MATMUL_SUPER && type->offset <= 32 && cpu_get()->avx512_vnni && !tiles_of_int8();
+}
+
 typedef struct layout {
     const char *base; /* NULL: only `bytes` is wanted */
     size_t tokens, bytes;
@@ -98,6 +103,10 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     if (!tiles) return x;
     x.across = across(l);
     if (tiles_of_int8()) x.q_tiles = take_across(l, (k + 63) / 64 * 16);
+    if (matmul_woven(type)) {
+        x.q_woven = take_across(l, k / 4);
+        x.most = take_across(l, k / x.d_block);
+    }
     if (cpu_get()->neon_i8mm) x.q_pairs = take_across(l, x.q_stride / 4);
     x.d_across = take_across(l, k / x.d_block);
     if (type->offset) x.first_across = take_across(l, k / type->group);
@@ -147,13 +156,15 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
         for (size_t t = 0; t < count; t++) to[t] = d[t * x->d_stride + g];
     }
     for (size_t g = 0; x->first && g < groups; g++) {
-        int32_t *to = x->first_across ? (int32_t *)x->first_across + g * x->across + first : NULL;
+        const size_t pair = wide == 2 ? g / 2 : g / 4 * 2 + g % 2, which = wide == 2 ? g % 2 : g / 2 % 2;
+        const size_t at = x->q_woven ? (pair * x->across + first) * 2 + which : g * x->across + first;
+        int32_t *to = x->first_across ? (int32_t *)x->first_across + at : NULL;
         int32_t *rows = (int32_t *)x->first + g;
         for (size_t t = 0; t < count; t++) {
             const int16_t *s = sums + t * apart + wide * g;
             const int32_t v = -type->offset * (wide == 2 ? s[0] + s[1] : s[0]);
             rows[(first + t) * x->first_stride] = v;
-            if (to) to[t] = v;
+            if (to) to[x->q_woven ? 2 * t : t] = v;
         }
     }
     for (size_t g = 0; x->d_sums && g < groups; g++) {
@@ -173,6 +184,9 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
         int8_t *to = (int8_t *)x->q_tiles + i * x->across + first * 64;
         for (size_t t = 0; t < count; t++) memcpy(to + 64 * t, x->q + (first + t) * x->q_stride + i, 64);
     }
+#if defined(__x86_64__)
+    if (x->q_woven) matmul_weave_avx512vnni(x, first, count);
+#endif
     for (size_t t = first; x->q_pairs && t < first + count; t++) {
         int8_t *to = (int8_t *)x->q_pairs + t / 2 * 2 * x->q_stride + t % 2 * 8;
         for (size_t i = 0; i < x->k; i += 8) memcpy(to + 2 * i, x->q + t * x->q_stride + i, 8);
@@ -272,7 +286,8 @@ size_t matmul_paths(matmul_path *out) {
     if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
-    if (cpu->avx512_vnni) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
+    if (cpu->avx512_vnni && !tiles_of_int8()) /* the ways in which activations are prepared differ */
+        out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
 #elif defined(__aarch64__)

@@ -2,42 +2,19 @@
  *
  * Codes with an offset are unsigned, as vpdpbusd wants, and their sums begin at -offset x the sum of the activations.
  * Floats are kept in scratch, [token][64 rows], from step to step. */
-#include "kernels/matmul/panel.h"
+#include "kernels/matmul/tile_avx512vnni.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
 #include <string.h>
-
-#define ALWAYS static inline __attribute__((always_inline))
 
 enum { TOKENS = 6, STRIPS = 2, STRIP_BYTES = PANEL_STEP * 16 };
 enum { LITTLE = 256 << 10 /* bytes of a panel that stay in the second cache until they are unpacked */ };
 
-/* The tiles of some tokens: where the parts of the first token, strip and element are. */
-typedef struct place {
-    const matmul_panel *panel;
-    size_t rows, groups; /* of the panel; of the step */
-    const int8_t *q;
-    size_t stride, across; /* from token to token of q; from group to group of the following */
-    const float *d, *d_sums;
-    const int32_t *first, *pairs;
-    float *acc; /* [token][PANEL_ROWS] */
-    float *y;   /* NULL until the last step */
-    size_t y_stride;
-    panel_ahead *next_step, *next_panel; /* the panel where it is not large, and for the first one the steps, too */
-} place;
-
-/* What kind of weights; `halves`: see super_tile. */
+/* What kind of weights. */
 typedef struct how {
-    bool super, offset, minima, halves;
+    bool super, offset, minima;
     size_t size; /* of a group */
 } how;
-
-/* Not inlined: the loops of tiles lose their registers to it. */
-static __attribute__((noinline)) void ask_for_weights(const place *p) {
-    panel_ask(p->next_step);
-    panel_ask(p->next_panel);
-}
 
 ALWAYS __m512i four_of(const int8_t *p) {
     int32_t v;
@@ -97,111 +74,31 @@ ALWAYS void small_tile(const place *p, size_t strip, how h, size_t tokens) {
         for (size_t s = 0; s < STRIPS; s++) _mm512_store_ps(p->acc + PANEL_ROWS * t + 16 * (strip + s), acc[s][t]);
 }
 
-/* Where the sums of products of super-blocks begin, group by group. */
-typedef struct groups_at {
+/* Super-blocks whose groups' sums may be large (woven_avx512vnni.c has the others). */
+ALWAYS void super_tile(const place *p, size_t strip, how h, size_t tokens) {
     const int8_t *q[TOKENS];
-    const uint8_t *codes;
-    const int32_t *sc, *first;
-    size_t across, k;
-} groups_at;
-
-ALWAYS void next_group(groups_at *at, how h) {
-    at->k += h.size;
-    at->codes += h.size * 16;
-    at->sc += PANEL_ROWS;
-    at->first += h.offset ? at->across : 0;
-}
-
-/* Sums of the next groups times their scales, as integers. */
-ALWAYS void sum_groups(groups_at *at, size_t groups, how h, size_t tokens, __m512i sum[STRIPS][TOKENS]) {
-    for (size_t t = 0; t < tokens; t++)
+    const uint8_t *codes = p->panel->q[strip][0];
+    const int32_t *sc = p->panel->sc[0] + 16 * strip, *first = p->first;
+    __m512i sum[STRIPS][TOKENS];
+    for (size_t t = 0; t < tokens; t++) {
+        q[t] = p->q + t * p->stride;
         for (size_t s = 0; s < STRIPS; s++) sum[s][t] = _mm512_setzero_si512();
-    for (size_t g = 0; g < groups; g++, next_group(at, h)) {
+    }
+    for (size_t g = 0; g < p->groups; g++) {
         __m512i isum[STRIPS][TOKENS];
-        group_sums(at->codes, at->q, at->k, at->first, h, tokens, isum);
+        group_sums(codes, q, g * h.size, first, h, tokens, isum);
         for (size_t s = 0; s < STRIPS; s++) {
-            const __m512i scale = _mm512_load_si512(at->sc + 16 * s);
+            const __m512i scale = _mm512_load_si512(sc + 16 * s);
             for (size_t t = 0; t < tokens; t++)
                 sum[s][t] = _mm512_add_epi32(sum[s][t], _mm512_mullo_epi32(isum[s][t], scale));
         }
+        codes += h.size * 16;
+        sc += PANEL_ROWS;
+        first += p->across;
     }
-}
-
-/* The same as floats, where no sum on the way is above 2^24. */
-ALWAYS void sum_groups_in_floats(groups_at *at, size_t groups, how h, size_t tokens, __m512 sum[STRIPS][TOKENS]) {
-    for (size_t t = 0; t < tokens; t++)
-        for (size_t s = 0; s < STRIPS; s++) sum[s][t] = _mm512_setzero_ps();
-    for (size_t g = 0; g < groups; g++, next_group(at, h)) {
-        __m512i isum[STRIPS][TOKENS];
-        group_sums(at->codes, at->q, at->k, at->first, h, tokens, isum);
-        for (size_t s = 0; s < STRIPS; s++) {
-            const __m512 scale = _mm512_cvtepi32_ps(_mm512_load_si512(at->sc + 16 * s));
-            for (size_t t = 0; t < tokens; t++)
-                sum[s][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum[s][t]), scale, sum[s][t]);
-        }
-    }
-}
-
-/* `halves`: half a block's groups are summed in floats. Adding two such integers rounds once, as converting their sum
- * does. Two instructions a sum instead of three where vpmulld is two (q4_k 5 %). */
-ALWAYS void super_tile(const place *p, size_t strip, how h, size_t tokens) {
-    groups_at at = { .codes = p->panel->q[strip][0], .sc = p->panel->sc[0] + 16 * strip, .first = p->first };
-    __m512 sum[STRIPS][TOKENS];
-    at.across = p->across;
-    for (size_t t = 0; t < tokens; t++) at.q[t] = p->q + t * p->stride;
-    if (h.halves) {
-        __m512 other[STRIPS][TOKENS];
-        sum_groups_in_floats(&at, p->groups / 2, h, tokens, other);
-        sum_groups_in_floats(&at, p->groups / 2, h, tokens, sum);
-        for (size_t s = 0; s < STRIPS; s++)
-            for (size_t t = 0; t < tokens; t++) sum[s][t] = _mm512_add_ps(sum[s][t], other[s][t]);
-    } else {
-        __m512i exact[STRIPS][TOKENS];
-        sum_groups(&at, p->groups, h, tokens, exact);
-        for (size_t s = 0; s < STRIPS; s++)
-            for (size_t t = 0; t < tokens; t++) sum[s][t] = _mm512_cvtepi32_ps(exact[s][t]);
-    }
-    for (size_t s = 0; s < STRIPS; s++) {
-        const size_t row = 16 * (strip + s);
-        __m512 d = _mm512_load_ps(p->panel->d[0] + row), m = d;
-        if (h.minima) m = _mm512_load_ps(p->panel->min[0] + row);
-        for (size_t t = 0; t < tokens; t++) {
-            float *to = p->acc + PANEL_ROWS * t + row;
-            __m512 dx = _mm512_set1_ps(p->d[t]);
-            __m512 acc = _mm512_fmadd_ps(sum[s][t], _mm512_mul_ps(d, dx), _mm512_load_ps(to));
-            if (h.minima) {
-                __m512i all = _mm512_setzero_si512();
-                for (size_t j = 0; j < PANEL_STEP / h.size / 2; j++)
-                    all = _mm512_dpwssd_epi32(all, _mm512_load_si512(p->panel->m[j] + row),
-                                              _mm512_set1_epi32(p->pairs[j * p->across + t]));
-                acc = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(all), _mm512_mul_ps(m, dx), acc);
-            }
-            _mm512_store_ps(to, acc);
-        }
-    }
-}
-
-/* Which of the 16 rows from `at` on there are. */
-static __mmask16 rows_left(size_t count, size_t at) {
-    size_t n = count > at ? count - at : 0;
-    return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
-}
-
-/* Asks for the lines of y that a tile will store, long before it does: each lies in a page of its own. */
-ALWAYS void ask_for_y(const place *p, size_t strip, size_t tokens) {
-    for (size_t t = 0; t < tokens; t++) {
-        __builtin_prefetch(p->y + t * p->y_stride + 16 * strip, 1);
-        __builtin_prefetch(p->y + t * p->y_stride + 16 * strip + 16, 1);
-    }
-}
-
-ALWAYS void store_y(const place *p, size_t strip, size_t tokens) {
-    for (size_t s = strip; s < strip + STRIPS; s++) {
-        const __mmask16 some = rows_left(p->rows, 16 * s);
+    for (size_t s = 0; s < STRIPS; s++)
         for (size_t t = 0; t < tokens; t++)
-            _mm512_mask_storeu_ps(p->y + t * p->y_stride + 16 * s, some,
-                                  _mm512_load_ps(p->acc + t * PANEL_ROWS + 16 * s));
-    }
+            add_block(p, 16 * (strip + s), t, _mm512_cvtepi32_ps(sum[s][t]), 0);
 }
 
 /* The tile of the tokens that follow. */
@@ -210,18 +107,17 @@ ALWAYS void next_tokens(place *p, how h) {
     p->d += TOKENS;
     p->acc += TOKENS * PANEL_ROWS;
     if (h.offset) p->first += TOKENS;
-    if (h.minima && h.super) p->pairs += TOKENS;
-    if (h.minima && !h.super) p->d_sums += TOKENS;
+    if (h.minima) p->d_sums += TOKENS;
     if (p->y) p->y += TOKENS * p->y_stride;
 }
 
 ALWAYS void tile(const place *p, how h, size_t tokens) {
     for (size_t strip = 0; 16 * strip < p->rows; strip += STRIPS) {
-        if (p->y) ask_for_y(p, strip, tokens);
+        if (p->y) ask_for_y(p, strip, STRIPS, tokens);
         ask_for_weights(p);
         if (h.super) super_tile(p, strip, h, tokens);
         else small_tile(p, strip, h, tokens);
-        if (p->y) store_y(p, strip, tokens);
+        if (p->y) store_y(p, strip, STRIPS, tokens);
     }
 }
 
@@ -243,7 +139,6 @@ ALWAYS void tiles(place p, size_t tokens, how h) {
 #define SUPER .super = true
 #define OFFSET .offset = true
 #define MINIMA .minima = true
-#define HALVES .halves = true
 #define TILES(name, ...) \
     static void name(place p, size_t tokens) { tiles(p, tokens, (how){ __VA_ARGS__ }); }
 
@@ -252,22 +147,10 @@ TILES(small_32, OFFSET, .size = 32)
 TILES(small_32_minima, MINIMA, .size = 32)
 TILES(super_16, SUPER, OFFSET, .size = 16)
 TILES(super_32, SUPER, OFFSET, .size = 32)
-TILES(super_32_minima, SUPER, MINIMA, .size = 32)
-TILES(q2_k, SUPER, MINIMA, HALVES, .size = 16)
-TILES(q3_k, SUPER, OFFSET, HALVES, .size = 16)
-TILES(q4_k, SUPER, MINIMA, HALVES, .size = 32)
-
-typedef void (*tiles_fn)(place p, size_t tokens);
 
 static tiles_fn tiles_of(tola_dtype weights) {
     const matmul_type *type = matmul_type_get(weights);
-    switch (weights) { /* sums of half a block at most: */
-    case TOLA_DTYPE_Q2_K: return q2_k; /* 8 * 16 * 3 * 127 * 15 = 0.04 * 2^24 */
-    case TOLA_DTYPE_Q3_K: return q3_k; /* 8 * 16 * 4 * 127 * 32 = 0.12 * 2^24 */
-    case TOLA_DTYPE_Q4_K: return q4_k; /* 4 * 32 * 15 * 127 * 63 = 0.92 * 2^24 */
-    case TOLA_DTYPE_Q5_K: return super_32_minima;
-    default: break;
-    }
+    if (matmul_woven(type)) return matmul_woven_avx512vnni(weights);
     if (type->kind == MATMUL_SMALL) return type->minima ? small_32_minima : type->group == 16 ? small_16 : small_32;
     return type->group == 16 ? super_16 : super_32;
 }
@@ -279,8 +162,9 @@ static size_t scratch_bytes(const matmul_type *type, size_t k, size_t tokens) {
 
 /* Before each strip is unpacked and before each tile, what the next step or panel reads is asked for (32 tokens: 20 to
  * 50 % faster). */
-static size_t pieces_of(size_t rows, size_t tokens) {
+static size_t pieces_of(size_t rows, size_t tokens, bool woven) {
     const size_t strips = (rows + 15) / 16;
+    if (woven) return strips + strips * ((tokens + MATMUL_WOVEN - 1) / MATMUL_WOVEN);
     return strips + (strips + STRIPS - 1) / STRIPS * ((tokens + TOKENS - 1) / TOKENS);
 }
 
@@ -289,10 +173,11 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     const matmul_type *type = matmul_type_get(weights);
     const size_t length = panel_step(weights), length_bytes = length / tola_dtype_block_elements(weights) *
                                                               (size_t)tola_dtype_block_bytes(weights);
-    const bool whole = PANEL_ROWS * row_bytes <= LITTLE;
+    const bool whole = PANEL_ROWS * row_bytes <= LITTLE, woven = x->q_woven != NULL;
     const tiles_fn all_tiles = tiles_of(weights);
     panel_ahead next_step, next_panel = { .rows = 0 };
-    place p = { .panel = scratch, .stride = x->q_stride, .across = x->across, .y_stride = y_stride };
+    place p = { .panel = scratch, 
+                .stride = woven ? x->k : x->q_stride, .across = x->across, .y_stride = y_stride };
     p.acc = (float *)((matmul_panel *)scratch + 1); /* [tokens][PANEL_ROWS] */
     p.next_step = &next_step;
     p.next_panel = &next_panel;
@@ -301,7 +186,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
         p.rows = left < PANEL_ROWS ? left : PANEL_ROWS;
         const uint8_t *next = w + PANEL_ROWS * row_bytes;
         const size_t next_rows = left - p.rows < PANEL_ROWS ? left - p.rows : PANEL_ROWS;
-        const size_t pieces = pieces_of(p.rows, x->tokens), steps = (x->k + length - 1) / length;
+        const size_t pieces = pieces_of(p.rows, x->tokens, woven), steps = (x->k + length - 1) / length;
         if (whole) next_panel = panel_in_shares(next, next_rows * row_bytes / 64, 1, 64, pieces * steps);
         memset(p.acc, 0, x->tokens * PANEL_ROWS * sizeof *p.acc);
         for (size_t at = 0; at < x->k; at += length) {
@@ -313,11 +198,13 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
             for (size_t strip = 0; 16 * strip < p.rows; strip++) {
                 ask_for_weights(&p);
                 matmul_panel_unpack_avx512(weights, here, row_bytes, p.rows, strip, n, 0, scratch);
+                if (woven) matmul_weave_strip_avx512vnni(weights, strip, n, scratch);
             }
             p.groups = n / type->group;
-            p.q = x->q + at;
+            p.q = woven ? x->q_woven + at * MATMUL_WOVEN : x->q + at;
             p.d = x->d_across + at / x->d_block * x->across;
             if (x->first) p.first = x->first_across + at / type->group * x->across;
+            if (x->most) p.most = x->most + at / x->d_block * x->across;
             if (x->d_sums) p.d_sums = x->d_sums + at / 32 * x->across;
             if (x->pairs) p.pairs = x->pairs + at / type->group / 2 * x->across;
             p.y = last ? y + first : NULL;
