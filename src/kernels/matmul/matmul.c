@@ -99,7 +99,7 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     x.q = take(l, k, sizeof *x.q, &x.q_stride);
     x.d = take(l, k / x.d_block, sizeof *x.d, &x.d_stride);
     x.sums = take(l, k / 16, sizeof *x.sums, &x.sums_stride);
-    if (type->offset) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
+    if (type->offset && !tiles) x.first = take(l, k / type->group, sizeof *x.first, &x.first_stride);
     if (!tiles) return x;
     x.across = across(l);
     if (tiles_of_int8()) x.q_tiles = take_across(l, (k + 63) / 64 * 16);
@@ -155,18 +155,13 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
         float *to = (float *)x->d_across + g * x->across + first;
         for (size_t t = 0; t < count; t++) to[t] = d[t * x->d_stride + g];
     }
-    for (size_t g = 0; x->first && g < groups; g++) {
-        const size_t pair = wide == 2 ? g / 2 : g / 4 * 2 + g % 2, which = wide == 2 ? g % 2 : g / 2 % 2;
-        const size_t at = x->q_woven ? (pair * x->across + first) * 2 + which : g * x->across + first;
-        int32_t *to = x->first_across ? (int32_t *)x->first_across + at : NULL;
-        int32_t *rows = (int32_t *)x->first + g;
+    int32_t *to_first = (int32_t *)(x->first ? x->first + first * x->first_stride : x->first_across + first);
+    const size_t from_token = x->first ? x->first_stride : 1, from_group = x->first ? 1 : x->across;
+    for (size_t g = 0; (x->first || (x->first_across && !x->q_woven)) && g < groups; g++)
         for (size_t t = 0; t < count; t++) {
             const int16_t *s = sums + t * apart + wide * g;
-            const int32_t v = -type->offset * (wide == 2 ? s[0] + s[1] : s[0]);
-            rows[(first + t) * x->first_stride] = v;
-            if (to) to[x->q_woven ? 2 * t : t] = v;
+            to_first[g * from_group + t * from_token] = -type->offset * (wide == 2 ? s[0] + s[1] : s[0]);
         }
-    }
     for (size_t g = 0; x->d_sums && g < groups; g++) {
         float *to = (float *)x->d_sums + g * x->across + first;
         for (size_t t = 0; t < count; t++)
@@ -185,7 +180,7 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
         for (size_t t = 0; t < count; t++) memcpy(to + 64 * t, x->q + (first + t) * x->q_stride + i, 64);
     }
 #if defined(__x86_64__)
-    if (x->q_woven) matmul_weave_avx512vnni(x, first, count);
+    if (x->q_woven) matmul_weave_avx512vnni(type, x, first, count);
 #endif
     for (size_t t = first; x->q_pairs && t < first + count; t++) {
         int8_t *to = (int8_t *)x->q_pairs + t / 2 * 2 * x->q_stride + t % 2 * 8;

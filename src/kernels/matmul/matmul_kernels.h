@@ -36,7 +36,9 @@ typedef struct matmul_acts {
     /* Super-blocks with AVX-512 VNNI (matmul_woven): q of eight tokens side by side, [tokens / 8][k / 64][8][8 tokens]
      * [4 elements from 4 i on, 4 from 32 + 4 i on]; missing tokens are anything */
     const int8_t *q_woven;
-    const int32_t *first; /* -offset times the sum of q of each group: where sums of codes with an offset begin */
+    /* -offset times the sum of q of each group: where sums of codes with an offset begin. NULL where the type has no use
+     * or tokens go through the tile path. */
+    const int32_t *first;
     size_t first_stride;
     /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use,
      * and as the tiles and pairs above where tokens are taken one after the other (matmul_vector_for). */
@@ -117,8 +119,8 @@ bool matmul_floats(const matmul_type *type);          /* a type of floats? */
 bool matmul_wide(const matmul_type *type);            /* are its activations kept as f32? */
 bool matmul_split(const matmul_type *type);           /* as two bf16? */
 bool matmul_woven(const matmul_type *type);           /* as matmul_acts.q_woven, for many tokens? */
-/* q_woven and most of tokens [first, first + count), from a multiple of 8 on. */
-void matmul_weave_avx512vnni(const matmul_acts *x, size_t first, size_t count);
+/* q_woven, most and first_across of tokens [first, first + count), from a multiple of 8 on. */
+void matmul_weave_avx512vnni(const matmul_type *type, const matmul_acts *x, size_t first, size_t count);
 #define MATMUL_WOVEN 8 /* tokens side by side */
 /* Elements as two bf16 each, as matmul_acts lays them out; (n + 31) / 32 * 64 numbers. */
 void matmul_split_amx(const float *x, size_t n, uint16_t *out);

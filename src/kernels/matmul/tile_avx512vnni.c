@@ -49,7 +49,8 @@ ALWAYS void small_tile(const place *p, size_t strip, how h, size_t tokens) {
     __m512 acc[STRIPS][TOKENS];
     for (size_t t = 0; t < tokens; t++) {
         q[t] = p->q + t * p->stride;
-        for (size_t s = 0; s < STRIPS; s++) acc[s][t] = _mm512_load_ps(p->acc + PANEL_ROWS * t + 16 * (strip + s));
+        for (size_t s = 0; s < STRIPS; s++)
+            acc[s][t] = _mm512_maskz_load_ps(p->kept, p->acc + PANEL_ROWS * t + 16 * (strip + s));
     }
     for (size_t g = 0; g < groups; g++) {
         __m512i isum[STRIPS][TOKENS];
@@ -188,7 +189,6 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
         const size_t next_rows = left - p.rows < PANEL_ROWS ? left - p.rows : PANEL_ROWS;
         const size_t pieces = pieces_of(p.rows, x->tokens, woven), steps = (x->k + length - 1) / length;
         if (whole) next_panel = panel_in_shares(next, next_rows * row_bytes / 64, 1, 64, pieces * steps);
-        memset(p.acc, 0, x->tokens * PANEL_ROWS * sizeof *p.acc);
         for (size_t at = 0; at < x->k; at += length) {
             const uint8_t *here = w + at / length * length_bytes;
             const size_t n = x->k - at < length ? x->k - at : length;
@@ -201,9 +201,10 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
                 if (woven) matmul_weave_strip_avx512vnni(weights, strip, n, scratch);
             }
             p.groups = n / type->group;
+            p.kept = at > 0 ? 0xffff : 0;
             p.q = woven ? x->q_woven + at * MATMUL_WOVEN : x->q + at;
             p.d = x->d_across + at / x->d_block * x->across;
-            if (x->first) p.first = x->first_across + at / type->group * x->across;
+            if (x->first_across) p.first = x->first_across + at / type->group * x->across;
             if (x->most) p.most = x->most + at / x->d_block * x->across;
             if (x->d_sums) p.d_sums = x->d_sums + at / 32 * x->across;
             if (x->pairs) p.pairs = x->pairs + at / type->group / 2 * x->across;

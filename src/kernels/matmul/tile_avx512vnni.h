@@ -17,7 +17,8 @@ typedef struct place {
     size_t stride, across; /* from token to token of q; from group to group of the following */
     const float *d, *d_sums;
     const int32_t *first, *pairs, *most;
-    float *acc; /* [token][PANEL_ROWS] */
+    float *acc;     /* [token][PANEL_ROWS] */
+    __mmask16 kept; /* 0 at the first step: acc is anything */
     float *y;   /* NULL until the last step */
     size_t y_stride;
     panel_ahead *next_step, *next_panel; /* the panel where it is not large, and for the first one the steps, too */
@@ -60,7 +61,8 @@ ALWAYS void store_y(const place *p, size_t strip, size_t strips, size_t tokens) 
 ALWAYS void add_block(const place *p, size_t row, size_t t, __m512 sum, size_t minima) {
     float *to = p->acc + PANEL_ROWS * t + row;
     const __m512 dx = _mm512_set1_ps(p->d[t]);
-    __m512 acc = _mm512_fmadd_ps(sum, _mm512_mul_ps(_mm512_load_ps(p->panel->d[0] + row), dx), _mm512_load_ps(to));
+    const __m512 d = _mm512_mul_ps(_mm512_load_ps(p->panel->d[0] + row), dx);
+    __m512 acc = _mm512_fmadd_ps(sum, d, _mm512_maskz_load_ps(p->kept, to));
     if (minima) {
         __m512i all = _mm512_setzero_si512();
         for (size_t j = 0; j < minima; j++)

@@ -236,7 +236,7 @@ ALWAYS void tile_rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, co
             place p = { .groups = n / type->group, .q = x->q + at, .stride = x->q_stride, .across = x->across,
                         .sums = x->sums + at / 16, .sums_stride = x->sums_stride, .offset = type->offset };
             p.d = x->d_across + at / x->d_block * x->across;
-            if (x->first) p.first = x->first_across + at / type->group * x->across;
+            if (x->first_across) p.first = x->first_across + at / type->group * x->across;
             if (x->d_sums) p.d_sums = x->d_sums + at / 32 * x->across;
             for (size_t s = 0; s * STRIP < n_rows; s++) {
                 size_t row = first + s * STRIP;

@@ -67,7 +67,8 @@ ALWAYS __m512i scaled(__m512i sum, __m512i a, __m512i b, __m512i scales, bool la
     return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
 }
 
-ALWAYS void woven_tile(const place *p, size_t strip, how h, size_t tokens, bool large) {
+/* `large`: a bit for each token whose sums might need more than 16 bits. */
+ALWAYS void woven_tile(const place *p, size_t strip, how h, size_t tokens, unsigned large) {
     const size_t steps = h.size / h.parts / 4; /* of four elements */
     const uint8_t *codes = p->panel->q[strip][0];
     const int32_t *scales = p->panel->sc[0] + 16 * strip, *first = p->first;
@@ -88,7 +89,7 @@ ALWAYS void woven_tile(const place *p, size_t strip, how h, size_t tokens, bool 
             }
         }
         const __m512i both = _mm512_load_si512(scales);
-        for (size_t t = 0; t < tokens; t++) sum[t] = scaled(sum[t], a[t], b[t], both, large);
+        for (size_t t = 0; t < tokens; t++) sum[t] = scaled(sum[t], a[t], b[t], both, large >> t & 1);
         codes += steps * 128;
         q += steps * 8 * TOKENS;
         scales += h.parts == 1 || part % 2 ? PANEL_ROWS : 0;
@@ -99,20 +100,22 @@ ALWAYS void woven_tile(const place *p, size_t strip, how h, size_t tokens, bool 
 }
 
 /* In a function of its own, since it is seldom needed. */
-static __attribute__((noinline)) void large_tile(const place *p, size_t strip, how h, size_t tokens) {
-    woven_tile(p, strip, h, tokens, true);
+static __attribute__((noinline)) void large_tile(const place *p, size_t strip, how h, size_t tokens, unsigned large) {
+    woven_tile(p, strip, h, tokens, large);
 }
 
 ALWAYS void tile(const place *p, how h, size_t tokens) {
     /* of 16 elements: a part of a group, or half of one */
     const int limit = INT16_MAX / h.largest / (int)(h.size / h.parts / 16);
     const __m256i most = _mm256_loadu_si256((const __m256i *)p->most);
-    const bool large = _mm256_cmpgt_epi32_mask(most, _mm256_set1_epi32(limit)) != 0;
+    /* not a mask: gcc 12 stores one as a byte and loads four */
+    const __m256i larger = _mm256_cmpgt_epi32(most, _mm256_set1_epi32(limit));
+    const unsigned large = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(larger));
     for (size_t strip = 0; 16 * strip < p->rows; strip++) {
         if (p->y) ask_for_y(p, strip, 1, tokens);
         ask_for_weights(p);
-        if (large) large_tile(p, strip, h, tokens);
-        else woven_tile(p, strip, h, tokens, false);
+        if (large) large_tile(p, strip, h, tokens, large);
+        else woven_tile(p, strip, h, tokens, 0);
         if (p->y) store_y(p, strip, 1, tokens);
     }
 }
@@ -174,7 +177,8 @@ ALWAYS void transpose_eight(__m512i v[8]) {
         a[i + 1] = _mm512_unpackhi_epi64(v[i], v[i + 1]);
     }
     for (int c = 0; c < 2; c++) { /* quadword c of each lane of all rows */
-        const __m512i even = _mm512_shuffle_i64x2(a[c], a[2 + c], 0x88), odd = _mm512_shuffle_i64x2(a[c], a[2 + c], 0xdd);
+        const __m512i even = _mm512_shuffle_i64x2(a[c], a[2 + c], 0x88);
+        const __m512i odd = _mm512_shuffle_i64x2(a[c], a[2 + c], 0xdd);
         const __m512i even2 = _mm512_shuffle_i64x2(a[4 + c], a[6 + c], 0x88);
         const __m512i odd2 = _mm512_shuffle_i64x2(a[4 + c], a[6 + c], 0xdd);
         v[c] = _mm512_shuffle_i64x2(even, even2, 0x88);
@@ -204,16 +208,41 @@ static void weave(const int8_t *q, size_t stride, size_t rows, size_t k, size_t 
             for (size_t t = 0; t < TOKENS; t++) _mm512_storeu_si512(out + t * RUN, v[t]);
         }
         transpose_eight(largest);
-        for (size_t t = 2; t < TOKENS; t += 2) largest[0] = _mm512_max_epu32(largest[0], largest[t]); /* pairs are alike */
+        for (size_t i = 2; i < TOKENS; i += 2) largest[0] = _mm512_max_epu32(largest[0], largest[i]); /* 1 is as 0 */
         _mm256_storeu_si256((__m256i *)most, _mm512_cvtepi64_epi32(largest[0]));
     }
 }
 
-void matmul_weave_avx512vnni(const matmul_acts *x, size_t first, size_t count) {
+/* Of up to 8 rows of sums over 16 elements: what sums of codes with an offset begin with, two groups side by side. */
+static void weave_first(const matmul_type *type, const int16_t *sums, size_t stride, size_t rows, size_t k,
+                        size_t across, int32_t *first) {
+    /* of 16 elements, groups g and g + 2 are pairs; of 32, g and g + 1: in dwords 0 and 2, then */
+    const __m512i of_16 = _mm512_setr_epi32(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    const __m512i of_32 = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 0, 2, 4, 6, 8, 10, 12, 14);
+    const bool sixteen = type->group == 16;
+    for (size_t at = 0; at < k / 16; at += 16) {
+        const size_t left = k / 16 - at < 16 ? k / 16 - at : 16, pairs = sixteen ? left / 2 : left / 4;
+        __m512i v[TOKENS];
+        for (size_t t = 0; t < TOKENS; t++) {
+            const int16_t *row = sums + (t < rows ? t : rows - 1) * stride + at;
+            v[t] = _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1u << left) - 1), row));
+            if (!sixteen) v[t] = _mm512_add_epi32(v[t], _mm512_srli_epi64(v[t], 32));
+            v[t] = _mm512_permutexvar_epi32(sixteen ? of_16 : of_32, v[t]);
+            v[t] = _mm512_mullo_epi32(v[t], _mm512_set1_epi32(-type->offset));
+        }
+        transpose_eight(v);
+        for (size_t i = 0; i < pairs; i++, first += 2 * across) _mm512_storeu_si512(first, v[i]);
+    }
+}
+
+void matmul_weave_avx512vnni(const matmul_type *type, const matmul_acts *x, size_t first, size_t count) {
     for (size_t t = first; t < first + count; t += TOKENS) {
         const size_t rows = first + count - t < TOKENS ? first + count - t : TOKENS;
         weave(x->q + t * x->q_stride, x->q_stride, rows, x->k, x->d_block, (int8_t *)x->q_woven + t * x->k,
               (int32_t *)x->most + t, x->across);
+        if (type->offset)
+            weave_first(type, x->sums + t * x->sums_stride, x->sums_stride, rows, x->k, x->across,
+                        (int32_t *)x->first_across + 2 * t);
     }
 }
 #endif
