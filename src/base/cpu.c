@@ -42,6 +42,7 @@ static void detect(cpu_features *f) {
     f->avx512_vnni = c7 & bit_AVX512VNNI;
     f->avx512_vbmi = c7 & bit_AVX512VBMI;
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) f->avx512_bf16 = a & (1u << 5);
+    if (__get_cpuid(0, &a, &b, &c, &d)) f->slow_bf16 = b == signature_INTEL_ebx;
     bool tiles = (state & 0x60000) == 0x60000 && (d7 & (1u << 24));
     f->amx_int8 = tiles && f->avx512_vnni && (d7 & (1u << 25));
     f->amx_bf16 = tiles && f->avx512_bf16 && (d7 & (1u << 22));
@@ -93,9 +94,10 @@ static void lower(cpu_features *f, const char *name) {
     if (strcmp(name, "scalar") == 0 || strcmp(name, "sse") == 0) wanted = CPU_SCALAR;
     else if (strcmp(name, "avx2") == 0) wanted = CPU_AVX2;
     else if (f->level == CPU_AVX512 && strncmp(name, "avx512", 6) == 0) {
-        bool vnni = strcmp(name, "avx512vnni") == 0;
+        bool bf16 = strcmp(name, "avx512bf16") == 0, vnni = bf16 || strcmp(name, "avx512vnni") == 0;
         if (!vnni && strcmp(name, "avx512") != 0) return;
         f->amx_int8 = f->amx_bf16 = false;
+        if (bf16) f->slow_bf16 = false;
         if (!vnni) f->avx512_vnni = f->avx512_bf16 = f->avx512_vbmi = false;
         return;
     } else return;

@@ -12,7 +12,7 @@
  * failed. To be called before anything asks for the processor; nothing happens where TOLA_CPU is set. */
 static inline int unit_on_every_processor(void) {
 #if defined(__x86_64__)
-    static const char *const names[] = { "scalar", "avx2", "avx512", "avx512vnni" };
+    static const char *const names[] = { "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16" };
 #else
     static const char *const names[] = { "scalar" };
 #endif

@@ -34,7 +34,7 @@ static size_t sets_here(set *out) {
     if (cpu->level >= CPU_AVX2) out[n++] = (set){ "avx2", matmul_vector_avx2, NULL };
     if (cpu->level >= CPU_AVX2) out[n++] = (set){ "floats avx2", matmul_vector_floats_avx2, NULL };
     if (cpu->level == CPU_AVX512) out[n++] = (set){ "floats avx512", matmul_vector_floats_avx512, NULL };
-    if (cpu->avx512_bf16)
+    if (cpu->avx512_bf16 && !matmul_wide(matmul_type_get(TOLA_DTYPE_BF16)))
         out[n++] = (set){ "floats avx512bf16", matmul_vector_floats_avx512bf16, &matmul_floats_avx512bf16 };
     if (cpu->amx_bf16 && cpu_allow_amx())
         out[n++] = (set){ "floats amx", matmul_vector_floats_amx, &matmul_floats_amx };
@@ -112,10 +112,12 @@ static void check(tola_dtype type, const set *s, size_t k, size_t rows, size_t p
     }
     for (size_t t = 0; t < TOKENS; t++) {
         for (size_t i = 0; i < rows + CANARIES; i++) y[i] = 12345;
-        product(here, stride, &acts, t, y, rows);
+        matmul_prepare(type, x + t * k, k, k, 1, 0, 1, prepared);
+        acts = matmul_view(type, k, 1, prepared);
+        product(here, stride, &acts, 0, y, rows);
         for (size_t i = rows; i < rows + CANARIES; i++) assert_true(y[i] == 12345);
         for (size_t r = 0; r < rows; r++) {
-            float right = native ? many[t * rows + r] : matmul_scalar_dot(type, here + r * stride, &acts, t);
+            float right = native ? many[t * rows + r] : matmul_scalar_dot(type, here + r * stride, &acts, 0);
             bool same = memcmp(&y[r], &right, sizeof right) == 0 || (isnan(y[r]) && isnan(right));
             if (!same)
                 fail_msg("%s %s: k %zu, row %zu of %zu, token %zu, bytes %d: %.9g instead of %.9g", s->name,

@@ -20,8 +20,8 @@ const gemm_kernel *gemm_kernel_get(gemm_precision precision, bool *rounds) {
     const cpu_features *cpu = cpu_get();
 #if defined(__x86_64__)
     *rounds = false;
-    if (precision == GEMM_BF16 && cpu->avx512_bf16)
-        return cpu->amx_bf16 && cpu_allow_amx() ? &gemm_amx : &gemm_avx512bf16;
+    if (precision == GEMM_BF16 && cpu->amx_bf16 && cpu_allow_amx()) return &gemm_amx;
+    if (precision == GEMM_BF16 && cpu->avx512_bf16 && !cpu->slow_bf16) return &gemm_avx512bf16;
 #endif
     *rounds = precision == GEMM_BF16;
     switch (cpu->level) {

@@ -31,6 +31,10 @@ static bool tiles_of_bf16(void) {
     return cpu_get()->amx_bf16 && cpu_allow_amx();
 }
 
+static bool products_of_bf16(void) {
+    return tiles_of_bf16() || (cpu_get()->avx512_bf16 && !cpu_get()->slow_bf16);
+}
+
 static bool tiles_of_int8(void) {
     return cpu_get()->amx_int8 && cpu_allow_amx();
 }
@@ -44,7 +48,7 @@ bool matmul_split(const matmul_type *type) {
 }
 
 bool matmul_wide(const matmul_type *type) {
-    return matmul_floats(type) && !matmul_split(type) && !(type->kind == MATMUL_BF16 && cpu_get()->avx512_bf16);
+    return matmul_floats(type) && !matmul_split(type) && !(type->kind == MATMUL_BF16 && products_of_bf16());
 }
 
 /* Codes of at most 32 in magnitude: then a group's sum usually fits 16 bits. */
@@ -274,10 +278,11 @@ size_t matmul_paths(matmul_path *out) {
 #if defined(__x86_64__)
     if (tiles_of_int8()) out[n++] = (matmul_path){ "amx", blocks, &matmul_tile_amx };
     const unsigned floats = 1u << MATMUL_F32 | (tiles_of_bf16() ? 0 : 1u << MATMUL_F16) |
-                            (cpu->avx512_bf16 ? 0 : 1u << MATMUL_BF16);
+                            (products_of_bf16() ? 0 : 1u << MATMUL_BF16);
     if (tiles_of_bf16())
         out[n++] = (matmul_path){ "amx", 1u << MATMUL_F16 | 1u << MATMUL_BF16, &matmul_floats_amx };
-    if (cpu->avx512_bf16) out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
+    if (cpu->avx512_bf16 && products_of_bf16())
+        out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
     if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
