@@ -36,8 +36,8 @@ typedef struct matmul_acts {
     /* Super-blocks with AVX-512 VNNI (matmul_woven): q of eight tokens side by side, [tokens / 8][k / 64][8][8 tokens]
      * [4 elements from 4 i on, 4 from 32 + 4 i on]; missing tokens are anything */
     const int8_t *q_woven;
-    /* -offset times the sum of q of each group: where sums of codes with an offset begin. NULL where the type has no use
-     * or tokens go through the tile path. */
+    /* -offset times the sum of q of each group: where sums of codes with an offset begin. NULL where the type has no
+     * use and where tokens go through the tile path. */
     const int32_t *first;
     size_t first_stride;
     /* For the tile paths: element [group][token] is at group * across + token. NULL where the type has no use,
@@ -45,8 +45,7 @@ typedef struct matmul_acts {
     size_t across; /* a multiple of 16 */
     const float *d_across;       /* d */
     const int32_t *first_across; /* first; where q is woven [groups / 2][tokens][2], those woven into each other */
-    const int32_t *most;   /* where q is woven: of each d_block, the largest sum of 16 magnitudes of q; of missing tokens
-                            * up to a multiple of 8, anything */
+    const int32_t *most; /* where q is woven: of each d_block, the largest sum of 16 magnitudes of q */
     const float *d_sums;   /* small blocks with minima: d_x * (float)sum_x of each 32 */
     const int32_t *pairs;  /* super-blocks with minima: sums of q of groups 2 i and 2 i + 1 as two int16 */
 } matmul_acts;
