@@ -286,19 +286,29 @@ static void add_file_type(mapping *m) {
     build_u32(m->b, "general.file_type", types[best].type);
 }
 
-/* Every expert is there, and every layer; anything else would fail later in llama.cpp with fewer words. */
+static bool has(const mapping *m, uint64_t layer, const char *pattern) {
+    for (size_t row = 0; row < m->rows; row++)
+        if (m->item_of[layer * m->rows + row] != 0 && strcmp(names_row(row)->gguf, pattern) == 0) return true;
+    return false;
+}
+
+/* Every expert is there, and every layer, with experts in all or none (llama.cpp's loaders have no other way); anything
+ * else would fail later in llama.cpp with fewer words. */
 static tola_status check_complete(const mapping *m, tola_error *err) {
     const builder *b = m->b;
     for (size_t i = 0; i < b->item_count; i++)
         for (size_t p = 0; p < b->items[i].piece_count; p++)
             if (b->items[i].pieces[p].tensor == SIZE_MAX)
                 return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "expert %zu of %s is missing", p, b->items[i].name);
-    size_t norm = 0;
-    while (strcmp(names_row(norm)->gguf, "blk.%d.attn_norm.weight") != 0) norm++;
-    for (uint64_t layer = 0; layer < b->hyper.layers; layer++)
-        if (m->item_of[layer * m->rows + norm] == 0)
+    for (uint64_t layer = 0; layer < b->hyper.layers; layer++) {
+        if (!has(m, layer, "blk.%d.attn_norm.weight"))
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "layer %llu of %llu is missing",
                            (unsigned long long)layer, (unsigned long long)b->hyper.layers);
+        if (b->hyper.experts != 0 && !has(m, layer, "blk.%d.ffn_gate_inp.weight"))
+            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
+                           "layer %llu has no experts, which GGUF's %s has in all layers or none",
+                           (unsigned long long)layer, b->arch);
+    }
     if (m->item_of[b->hyper.layers * m->rows] == 0)
         return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the embedding is missing");
     return TOLA_OK;

@@ -240,6 +240,12 @@ def otherwise(folder):
         common.run("tola", "convert", "--force", where, folder / "tied.gguf")
         compare(f"llama, tied, with an output matrix {what} (GGUF)", expected,
                 ours(folder / "tied.gguf", folder / "llama.ids"))
+    try:
+        common.run("tola", "convert", folder / "qwen2_moe", folder / "mixed.gguf")
+        tally.check("experts in some layers are not converted", False)
+    except common.Refused as error:
+        tally.check("experts in some layers are not converted", "layer 1 has no experts" in str(error) and
+                    not (folder / "mixed.gguf").exists(), error)
     (where / "config.json").write_text(json.dumps(dict(config, model_type="xyz", architectures=["XyzForCausalLM"])))
     try:
         ours(where, folder / "llama.ids")

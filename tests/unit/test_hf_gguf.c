@@ -26,6 +26,14 @@ static const tensor mixtral[] = { { "model.embed_tokens.weight", 6, 8 }, LLAMA_L
                                   { "model.layers.0.block_sparse_moe.experts.1.w2.weight", 8, 5 },
                                   { "model.layers.0.block_sparse_moe.experts.0.w2.weight", 8, 5 },
                                   { NULL, 0, 0 } };
+static const tensor qwen[] = { { "model.embed_tokens.weight", 6, 8 },
+                               LLAMA_LAYER("0"),
+                               { "model.layers.0.mlp.gate.weight", 2, 8 },
+                               { "model.layers.0.mlp.experts.0.down_proj.weight", 8, 5 },
+                               { "model.layers.0.mlp.experts.1.down_proj.weight", 8, 5 },
+                               LLAMA_LAYER("1"),
+                               { "model.layers.1.mlp.down_proj.weight", 8, 16 },
+                               { NULL, 0, 0 } };
 
 #define SHAPE                                                                                        \
     "\"hidden_size\":8,\"num_attention_heads\":2,\"num_key_value_heads\":1,\"intermediate_size\":16," \
@@ -243,6 +251,10 @@ static void bad_experts_are_refused(void **state) {
             "\"num_experts_per_tok\":1}", NULL, NULL, TOLA_E_FORMAT, "expert 1, but config.json says 1 experts");
     refused("{\"model_type\":\"mixtral\"," SHAPE "\"num_hidden_layers\":1,\"num_local_experts\":60000,"
             "\"num_experts_per_tok\":1}", NULL, NULL, TOLA_E_FORMAT, "60000 experts, but there are 8 tensors");
+    put_weights(qwen, "F32", 4);
+    refused("{\"model_type\":\"qwen2_moe\"," SHAPE "\"num_hidden_layers\":2,\"num_experts\":2,"
+            "\"num_experts_per_tok\":1,\"mlp_only_layers\":[1]}", NULL, NULL, TOLA_E_UNSUPPORTED,
+            "layer 1 has no experts, which GGUF's qwen2moe has in all layers or none");
 }
 
 static void bad_tokenizers_are_refused(void **state) {
