@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #define MAX_SCHEMA_BYTES (4u << 20)
-#define MAX_DIFFERENT 10 /* values of unique items */
 
 /* ---- pieces of JSON ---- */
 
@@ -76,8 +75,7 @@ static unsigned type_of_value(const tola_value *v) {
     }
 }
 
-/* The value as JSON, in one spelling. Recurses as deep as JSON may nest (JSON_MAX_DEPTH). */
-static part value_text(compiler *c, const tola_value *v) {
+part schema_value_text(compiler *c, const tola_value *v) {
     grammar_builder *b = &c->b;
     if (v->kind == TOLA_VALUE_STRING) return schema_string_literal(b, v->as.string.data, v->as.string.length);
     bool array = v->kind == TOLA_VALUE_ARRAY, map = v->kind == TOLA_VALUE_MAP;
@@ -102,7 +100,7 @@ static part value_text(compiler *c, const tola_value *v) {
     if (ok(c)) items[at++] = text(c, array ? "[" : "{");
     for (size_t i = 0; i < n && ok(c); i++) {
         tola_value item = array ? tola_value_at(v, i) : v->as.map.members[i].value;
-        part gap = i ? comma(c) : space(c), value = value_text(c, &item);
+        part gap = i ? comma(c) : space(c), value = schema_value_text(c, &item);
         if (map) {
             tola_string key = v->as.map.members[i].key;
             value = schema_seq(b, schema_string_literal(b, key.data, key.length), colon(c), value, PART_NONE);
@@ -131,8 +129,7 @@ static bool is_excluded(const meaning *m, const tola_value *v) {
     return false;
 }
 
-/* Whether a value of enum or const is within what stands beside it. */
-static bool allows(compiler *c, const meaning *m, const tola_value *v) {
+bool schema_allows(compiler *c, const meaning *m, const tola_value *v) {
     unsigned type = type_of_value(v);
     if (!(type & m->types) || is_excluded(m, v)) return false;
     bool text = type == TYPE_STRING, number = (type & (TYPE_INTEGER | TYPE_NUMBER)) != 0;
@@ -156,7 +153,7 @@ static part choices(compiler *c, const meaning *m) {
     size_t n = 0;
     if (!ways) no_memory(c);
     for (size_t i = 0; i < m->choice_count && ok(c); i++)
-        if (allows(c, m, &m->choices[i])) ways[n++] = value_text(c, &m->choices[i]);
+        if (schema_allows(c, m, &m->choices[i])) ways[n++] = schema_value_text(c, &m->choices[i]);
     if (ok(c)) p = n ? build_alt(&c->b, ways, n) : schema_never(c, m->choice_path);
     mem_free(ways);
     return p;
@@ -295,161 +292,6 @@ static part number_part(compiler *c, const meaning *m) {
     return result;
 }
 
-/* ---- arrays ---- */
-
-/* The rule of element `index`, RULE_NEVER where there may be none; with `contains`, of one that is that, too. */
-static uint32_t element_rule(compiler *c, const conjunction *k, size_t index, const meaning *contains) {
-    entry_list *l = mem_calloc(1, sizeof *l);
-    if (!l) {
-        no_memory(c);
-        return 0;
-    }
-    for (size_t i = 0; i < k->count && ok(c); i++) {
-        const entry *e = &k->entries[i];
-        const tola_value *prefix = tola_value_get(e->schema, "prefixItems"), *rest = tola_value_get(e->schema, "items");
-        if (prefix && index < prefix->as.array.count)
-            schema_list_add(c, l, schema_items(c, prefix) + index, schema_path_at(c, e->path, "prefixItems", index), 0,
-                            SIZE_MAX);
-        else if (rest) schema_list_add(c, l, rest, schema_path(c, e->path, "items", 5), 0, SIZE_MAX);
-    }
-    if (contains && ok(c)) schema_list_add(c, l, contains->contains, contains->contains_path, 0, SIZE_MAX);
-    uint32_t rule = ok(c) ? schema_rule_for(c, l) : 0;
-    mem_free(l);
-    return rule;
-}
-
-static size_t fixed_items(const conjunction *k) {
-    size_t fixed = 0;
-    for (size_t i = 0; i < k->count; i++) {
-        const tola_value *prefix = tola_value_get(k->entries[i].schema, "prefixItems");
-        if (prefix && prefix->as.array.count > fixed) fixed = prefix->as.array.count;
-    }
-    return fixed;
-}
-
-static uint32_t array_rule(compiler *c, const conjunction *k, const char *what, size_t i, size_t n) {
-    char name[320];
-    snprintf(name, sizeof name, "%.240s, %s %zu, %zu (%zu)", k->entries[0].path, what, i, n, c->done);
-    return schema_rule(c, name);
-}
-
-/* The values that every item is one of, each once; 0 where that is not said. */
-static size_t finite_items(compiler *c, const conjunction *k, const tola_value **out) {
-    uint32_t rule = element_rule(c, k, 0, NULL);
-    size_t n = 0;
-    for (size_t i = 0; ok(c) && i < c->known_count; i++) {
-        if (c->known[i].rule != rule) continue;
-        meaning m;
-        const conjunction items = c->known[i];
-        schema_read(c, &items, &m);
-        for (size_t v = 0; ok(c) && !m.group && v < m.choice_count; v++) {
-            bool known = !allows(c, &m, &m.choices[v]);
-            for (size_t other = 0; other < n && !known; other++) known = schema_same_value(out[other], &m.choices[v]);
-            if (!known && n == MAX_DIFFERENT) return 0;
-            if (!known) out[n++] = &m.choices[v];
-        }
-    }
-    return n;
-}
-
-/* Items of which each is another of a few values: a rule for each set of those that are left. */
-static part unique_part(compiler *c, const conjunction *k, const meaning *m, size_t fixed) {
-    grammar_builder *b = &c->b;
-    const tola_value *values[MAX_DIFFERENT];
-    part ways[MAX_DIFFERENT + 1], end = schema_seq(b, space(c), text(c, "]"), PART_NONE);
-    uint32_t rules[1u << MAX_DIFFERENT], value_rules[MAX_DIFFERENT];
-    size_t n = fixed || m->contains ? 0 : finite_items(c, k, values);
-    if (ok(c) && n == 0) unsupported(c, m->unique_path, "a grammar tells only up to 10 values of an enum apart");
-    if (!ok(c) || m->items.low > n || m->items.low > m->items.high) return PART_NONE;
-    for (size_t i = 0; i < n; i++) {
-        value_rules[i] = array_rule(c, k, "value", i, n);
-        build_define(b, value_rules[i], value_text(c, values[i]), TOLA_NO_OFFSET);
-    }
-    for (unsigned used = 0; used < 1u << n; used++) rules[used] = array_rule(c, k, "values used", used, n);
-    for (unsigned used = 0; used < 1u << n && ok(c); used++) {
-        size_t count = (size_t)__builtin_popcount(used), possible = 0;
-        if (count >= m->items.low) ways[possible++] = end;
-        for (size_t i = 0; i < n && count < m->items.high; i++)
-            if (!(used >> i & 1))
-                ways[possible++] = schema_seq(b, count ? comma(c) : space(c), ref(c, value_rules[i]),
-                                              ref(c, rules[used | 1u << i]), PART_NONE);
-        build_define(b, rules[used], possible ? build_alt(b, ways, possible) : schema_never(c, m->unique_path),
-                     TOLA_NO_OFFSET);
-    }
-    return schema_seq(b, text(c, "["), ref(c, rules[0]), PART_NONE);
-}
-
-/* Arrays with so many items that are what `contains` says: which of them, the grammar may choose. A rule for each
- * number of items that stand (from `last` on, none is told from another) and of those that are missing. */
-static part containing_part(compiler *c, const conjunction *k, const meaning *m, size_t fixed) {
-    grammar_builder *b = &c->b;
-    uint64_t low = m->items.low, high = m->items.high, last = high;
-    if (high == UINT64_MAX) last = low > fixed ? low : fixed;
-    if (last == 0 && high > 0) last = 1; /* before the first item stands no comma */
-    if (low > high || m->contained > high) return PART_NONE;
-    if (last > MAX_COUNTED || m->contained > MAX_COUNTED || (last + 1) * (m->contained + 1) > MAX_COUNTED)
-        build_fail(b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: too many items to count", m->contains_path);
-    for (size_t i = 0; i <= last && ok(c); i++) {
-        size_t next = i < last ? i + 1 : i;
-        uint32_t item = i < high ? element_rule(c, k, i, NULL) : RULE_NEVER;
-        uint32_t match = i < high ? element_rule(c, k, i, m) : RULE_NEVER;
-        if (match == RULE_NEVER && !c->never_path) c->never_path = m->contains_path;
-        for (size_t missing = 0; missing <= m->contained && ok(c); missing++) {
-            part ways[3], before = i ? comma(c) : space(c);
-            size_t n = 0;
-            if (missing == 0 && i >= low) ways[n++] = schema_seq(b, space(c), text(c, "]"), PART_NONE);
-            if (item != RULE_NEVER)
-                ways[n++] = schema_seq(b, before, ref(c, item), ref(c, array_rule(c, k, "items", next, missing)),
-                                       PART_NONE);
-            if (missing > 0 && match != RULE_NEVER)
-                ways[n++] = schema_seq(b, before, ref(c, match), ref(c, array_rule(c, k, "items", next, missing - 1)),
-                                       PART_NONE);
-            build_define(b, array_rule(c, k, "items", i, missing),
-                         n ? build_alt(b, ways, n) : schema_never(c, m->contains_path), TOLA_NO_OFFSET);
-        }
-    }
-    return schema_seq(b, text(c, "["), ref(c, array_rule(c, k, "items", 0, m->contained)), PART_NONE);
-}
-
-/* Back to front: what may follow i elements is a rule of its own; nothing nests as deep as the array is long. */
-static part array_part(compiler *c, const conjunction *k, const meaning *m) {
-    grammar_builder *b = &c->b;
-    size_t fixed = fixed_items(k);
-    if (m->unique && m->items.high > 1 && !c->comparing) return unique_part(c, k, m, fixed);
-    if (m->contains && !c->comparing) return containing_part(c, k, m, fixed);
-    uint64_t low = m->items.low, high = m->items.high;
-    if (c->comparing && high > low) high = low; /* what must be there decides */
-    uint32_t item = high > fixed || !c->comparing ? element_rule(c, k, fixed, NULL) : RULE_NEVER;
-    if (item == RULE_NEVER && high > fixed) high = fixed;
-    for (size_t i = 0; i < fixed && i < high && ok(c); i++)
-        if (element_rule(c, k, i, NULL) == RULE_NEVER) high = i;
-    if (!ok(c) || low > high) return PART_NONE;
-    part end = schema_seq(b, space(c), text(c, "]"), PART_NONE), next = end;
-    if (high > fixed) {
-        uint32_t least = low > fixed ? (uint32_t)(low - fixed) : 0;
-        uint32_t most = high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)(high - fixed);
-        part first = schema_seq(b, space(c), ref(c, item), PART_NONE);
-        part more = schema_seq(b, comma(c), ref(c, item), PART_NONE);
-        if (fixed > 0) {
-            next = schema_seq(b, build_repeat(b, more, least, most), end, PART_NONE);
-        } else {
-            uint32_t rest_most = most == REPEAT_FOREVER ? most : most - 1;
-            part list = schema_seq(b, first, build_repeat(b, more, least ? least - 1 : 0, rest_most), PART_NONE);
-            return schema_seq(b, text(c, "["), least ? list : optional(c, list), end, PART_NONE);
-        }
-    }
-    for (size_t i = fixed < high ? fixed : (size_t)high; i-- > 0 && ok(c);) {
-        part one = schema_seq(b, i ? comma(c) : space(c), ref(c, element_rule(c, k, i, NULL)), next, PART_NONE);
-        if (i >= low) one = schema_alt(b, one, end, PART_NONE);
-        char name[320];
-        snprintf(name, sizeof name, "%.260s, from item %zu (%zu)", k->entries[0].path, i, c->done);
-        uint32_t rule = schema_rule(c, name);
-        build_define(b, rule, one, TOLA_NO_OFFSET);
-        next = ref(c, rule);
-    }
-    return schema_seq(b, text(c, "["), next, PART_NONE);
-}
-
 /* ---- rules ---- */
 
 static part typed(compiler *c, const conjunction *k, const meaning *m) {
@@ -460,7 +302,7 @@ static part typed(compiler *c, const conjunction *k, const meaning *m) {
     size_t n = 0;
     if (m->types & TYPE_OBJECT)
         ways[n++] = schema_looks_into_objects(m) ? schema_object(c, k, m) : ref(c, c->any_object);
-    if (m->types & TYPE_ARRAY) ways[n++] = array_part(c, k, m);
+    if (m->types & TYPE_ARRAY) ways[n++] = schema_array(c, k, m);
     if (m->types & TYPE_STRING) ways[n++] = string_part(c, k, m);
     if (m->types & TYPE_INTEGER) ways[n++] = number_part(c, m);
     for (size_t i = 0; i < 3; i++)

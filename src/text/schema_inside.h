@@ -1,5 +1,5 @@
 /* Between the parts of the schema compiler: schema_read.c knows what schemas say, schema_branches.c chooses branches of
- * anyOf and oneOf, schema_objects.c lays members out, schema.c makes rules of it all. */
+ * anyOf and oneOf, schema_objects.c lays members out and schema_arrays.c elements, schema.c makes rules of it all. */
 #ifndef TEXT_SCHEMA_INSIDE_H
 #define TEXT_SCHEMA_INSIDE_H
 
@@ -189,8 +189,17 @@ bool schema_looks_into_objects(const meaning *m);
 /* PART_NONE: there is none. */
 part schema_object(compiler *c, const conjunction *k, const meaning *m);
 
+/* ---- schema_arrays.c ---- */
+
+/* PART_NONE: there is none. */
+part schema_array(compiler *c, const conjunction *k, const meaning *m);
+
 /* ---- schema.c ---- */
 
+/* Whether a value of enum or const is within what stands beside it. */
+bool schema_allows(compiler *c, const meaning *m, const tola_value *v);
+/* The value as JSON, in one spelling. Recurses as deep as JSON may nest (JSON_MAX_DEPTH). */
+part schema_value_text(compiler *c, const tola_value *v);
 void schema_begin(compiler *c, bool comparing);
 void schema_end(compiler *c);
 void schema_define_all(compiler *c);
