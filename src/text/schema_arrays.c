@@ -7,8 +7,9 @@
 
 #define MAX_DIFFERENT 10 /* values of unique items */
 
-/* The rule of element `index`, RULE_NEVER where there may be none; with `contains`, of one that is that, too. */
-static uint32_t element_rule(compiler *c, const conjunction *k, size_t index, const meaning *contains) {
+/* The rule of element `index`, RULE_NEVER where there may be none; where `more` is not NULL, of one that is that, too. */
+static uint32_t element_rule(compiler *c, const conjunction *k, size_t index, const tola_value *more,
+                             const char *more_path) {
     entry_list *l = mem_calloc(1, sizeof *l);
     if (!l) {
         no_memory(c);
@@ -22,7 +23,7 @@ static uint32_t element_rule(compiler *c, const conjunction *k, size_t index, co
                             SIZE_MAX);
         else if (rest) schema_list_add(c, l, rest, schema_path(c, e->path, "items", 5), 0, SIZE_MAX);
     }
-    if (contains && ok(c)) schema_list_add(c, l, contains->contains, contains->contains_path, 0, SIZE_MAX);
+    if (more && ok(c)) schema_list_add(c, l, more, more_path, 0, SIZE_MAX);
     uint32_t rule = ok(c) ? schema_rule_for(c, l) : 0;
     mem_free(l);
     return rule;
@@ -45,7 +46,7 @@ static uint32_t array_rule(compiler *c, const conjunction *k, const char *what, 
 
 /* The values that every item is one of, each once; 0 where that is not said. */
 static size_t finite_items(compiler *c, const conjunction *k, const tola_value **out) {
-    uint32_t rule = element_rule(c, k, 0, NULL);
+    uint32_t rule = element_rule(c, k, 0, NULL, NULL);
     size_t n = 0;
     for (size_t i = 0; ok(c) && i < c->known_count; i++) {
         if (c->known[i].rule != rule) continue;
@@ -89,36 +90,42 @@ static part unique_part(compiler *c, const conjunction *k, const meaning *m, siz
     return schema_seq(b, text(c, "["), ref(c, rules[0]), PART_NONE);
 }
 
-/* Arrays with so many items that are what `contains` says: which of them, the grammar may choose. A rule for each
- * number of items that stand (from `last` on, none is told from another) and of those that are missing. */
+/* Arrays with so many items that are what `contains` says: which of them, the grammar may choose, unless there are at
+ * most some: then all others are what it does not say. A rule for each number of items that stand (from `last` on, none
+ * is told from another) and of those found among them (where there is no most, nor from the least on). */
 static part containing_part(compiler *c, const conjunction *k, const meaning *m, size_t fixed) {
     grammar_builder *b = &c->b;
-    uint64_t low = m->items.low, high = m->items.high, last = high;
+    const limits *found = &m->contained;
+    uint64_t low = m->items.low, high = m->items.high, last = high, most = found->high;
+    bool bounded = most != UINT64_MAX;
     if (high == UINT64_MAX) last = low > fixed ? low : fixed;
     if (last == 0 && high > 0) last = 1; /* before the first item stands no comma */
-    if (low > high || m->contained > high) return PART_NONE;
-    if (last > MAX_COUNTED || m->contained > MAX_COUNTED || (last + 1) * (m->contained + 1) > MAX_COUNTED)
+    if (low > high || found->low > high || found->low > most) return PART_NONE;
+    if (!bounded) most = found->low;
+    else if (most > high) most = high;
+    if (last > MAX_COUNTED || most > MAX_COUNTED || (last + 1) * (most + 1) > MAX_COUNTED)
         build_fail(b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: too many items to count", m->contains_path);
+    const tola_value *other = ok(c) && bounded ? schema_opposite(c, m->contains, m->contains_path) : NULL;
     for (size_t i = 0; i <= last && ok(c); i++) {
         size_t next = i < last ? i + 1 : i;
-        uint32_t item = i < high ? element_rule(c, k, i, NULL) : RULE_NEVER;
-        uint32_t match = i < high ? element_rule(c, k, i, m) : RULE_NEVER;
+        uint32_t item = i < high ? element_rule(c, k, i, other, m->contains_path) : RULE_NEVER;
+        uint32_t match = i < high ? element_rule(c, k, i, m->contains, m->contains_path) : RULE_NEVER;
         if (match == RULE_NEVER && !c->never_path) c->never_path = m->contains_path;
-        for (size_t missing = 0; missing <= m->contained && ok(c); missing++) {
+        for (size_t n = 0; n <= most && ok(c); n++) {
             part ways[3], before = i ? comma(c) : space(c);
-            size_t n = 0;
-            if (missing == 0 && i >= low) ways[n++] = schema_seq(b, space(c), text(c, "]"), PART_NONE);
+            size_t count = 0;
+            if (n >= found->low && i >= low) ways[count++] = schema_seq(b, space(c), text(c, "]"), PART_NONE);
             if (item != RULE_NEVER)
-                ways[n++] = schema_seq(b, before, ref(c, item), ref(c, array_rule(c, k, "items", next, missing)),
-                                       PART_NONE);
-            if (missing > 0 && match != RULE_NEVER)
-                ways[n++] = schema_seq(b, before, ref(c, match), ref(c, array_rule(c, k, "items", next, missing - 1)),
-                                       PART_NONE);
-            build_define(b, array_rule(c, k, "items", i, missing),
-                         n ? build_alt(b, ways, n) : schema_never(c, m->contains_path), TOLA_NO_OFFSET);
+                ways[count++] = schema_seq(b, before, ref(c, item), ref(c, array_rule(c, k, "items", next, n)),
+                                           PART_NONE);
+            if (n < most && match != RULE_NEVER)
+                ways[count++] = schema_seq(b, before, ref(c, match), ref(c, array_rule(c, k, "items", next, n + 1)),
+                                           PART_NONE);
+            build_define(b, array_rule(c, k, "items", i, n),
+                         count ? build_alt(b, ways, count) : schema_never(c, m->contains_path), TOLA_NO_OFFSET);
         }
     }
-    return schema_seq(b, text(c, "["), ref(c, array_rule(c, k, "items", 0, m->contained)), PART_NONE);
+    return schema_seq(b, text(c, "["), ref(c, array_rule(c, k, "items", 0, 0)), PART_NONE);
 }
 
 /* Back to front: what may follow i elements is a rule of its own; nothing nests as deep as the array is long. */
@@ -129,10 +136,10 @@ part schema_array(compiler *c, const conjunction *k, const meaning *m) {
     if (m->contains && !c->comparing) return containing_part(c, k, m, fixed);
     uint64_t low = m->items.low, high = m->items.high;
     if (c->comparing && high > low) high = low; /* what must be there decides */
-    uint32_t item = high > fixed || !c->comparing ? element_rule(c, k, fixed, NULL) : RULE_NEVER;
+    uint32_t item = high > fixed || !c->comparing ? element_rule(c, k, fixed, NULL, NULL) : RULE_NEVER;
     if (item == RULE_NEVER && high > fixed) high = fixed;
     for (size_t i = 0; i < fixed && i < high && ok(c); i++)
-        if (element_rule(c, k, i, NULL) == RULE_NEVER) high = i;
+        if (element_rule(c, k, i, NULL, NULL) == RULE_NEVER) high = i;
     if (!ok(c) || low > high) return PART_NONE;
     part end = schema_seq(b, space(c), text(c, "]"), PART_NONE), next = end;
     if (high > fixed) {
@@ -149,7 +156,7 @@ part schema_array(compiler *c, const conjunction *k, const meaning *m) {
         }
     }
     for (size_t i = fixed < high ? fixed : (size_t)high; i-- > 0 && ok(c);) {
-        part one = schema_seq(b, i ? comma(c) : space(c), ref(c, element_rule(c, k, i, NULL)), next, PART_NONE);
+        part one = schema_seq(b, i ? comma(c) : space(c), ref(c, element_rule(c, k, i, NULL, NULL)), next, PART_NONE);
         if (i >= low) one = schema_alt(b, one, end, PART_NONE);
         char name[320];
         snprintf(name, sizeof name, "%.260s, from item %zu (%zu)", k->entries[0].path, i, c->done);

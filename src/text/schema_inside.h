@@ -49,6 +49,7 @@ typedef struct conjunction {
 
 typedef struct derived_schema {
     const tola_value *from, *schema;
+    bool opposite; /* of `from` as a whole, not of its `not` */
 } derived_schema;
 
 typedef struct compiler {
@@ -99,7 +100,7 @@ typedef struct meaning {
     limits members; /* of objects */
     const char *members_path;
     const tola_value *contains;
-    uint64_t contained;
+    limits contained;
     const char *contains_path;
     const tola_value *group;      /* an anyOf or oneOf of which a branch is to be chosen */
     size_t group_entry;
@@ -176,6 +177,8 @@ bool schema_is_remark(tola_string name);
 /* What holds where this schema's `not`, `if`, dependentRequired and dependentSchemas do, the same each time; NULL where
  * there are none. */
 const tola_value *schema_derived(compiler *c, const entry *e);
+/* A schema of all values that this one does not take, the same each time; NULL where it has none, which is said. */
+const tola_value *schema_opposite(compiler *c, const tola_value *schema, const char *path);
 /* Whether a schema in `not` is enum, const or pattern alone, which schema_derived leaves to schema_read. */
 bool schema_excludes_values(const tola_value *schema);
 

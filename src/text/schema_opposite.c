@@ -250,30 +250,51 @@ static void derive_dependent(compiler *c, ways *all, const entry *e, const char 
     }
 }
 
+static const tola_value *find_derived(const compiler *c, const tola_value *from, bool opposite) {
+    for (; c; c = c->outer)
+        for (size_t i = 0; i < c->derived_count; i++)
+            if (c->derived[i].from == from && c->derived[i].opposite == opposite) return c->derived[i].schema;
+    return NULL;
+}
+
+/* NULL where there is no memory. */
+static const tola_value *keep_derived(compiler *c, const tola_value *from, bool opposite, tola_value made) {
+    tola_value *schema = arena_alloc(&c->memory, sizeof *schema);
+    if (!schema || !mem_grow(&c->derived, &c->derived_cap, c->derived_count + 1, sizeof *c->derived)) no_memory(c);
+    if (!ok(c)) return NULL;
+    *schema = made;
+    c->derived[c->derived_count++] = (derived_schema){ from, schema, opposite };
+    return schema;
+}
+
+static void check_derived(compiler *c, const char *path) {
+    if (c->derived_count == MAX_DERIVED)
+        build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: more than %d schemas with not or if", path,
+                   MAX_DERIVED);
+}
+
 const tola_value *schema_derived(compiler *c, const entry *e) {
     const tola_value *negated = tola_value_get(e->schema, "not"), *condition = tola_value_get(e->schema, "if");
     if (schema_excludes_values(negated)) negated = NULL;
     if (!negated && !condition && !tola_value_get(e->schema, "dependentRequired") &&
         !tola_value_get(e->schema, "dependentSchemas"))
         return NULL;
-    for (const compiler *o = c; o; o = o->outer)
-        for (size_t i = 0; i < o->derived_count; i++)
-            if (o->derived[i].from == e->schema) return o->derived[i].schema;
-    if (c->derived_count == MAX_DERIVED)
-        build_fail(&c->b, TOLA_E_LIMIT, TOLA_NO_OFFSET, "schema: %s: more than %d schemas with not or if", e->path,
-                   MAX_DERIVED);
+    const tola_value *known = find_derived(c, e->schema, false);
+    if (known) return known;
+    check_derived(c, e->path);
     ways all = { 0 };
     if (negated && ok(c)) add(c, &all, opposite(c, negated, schema_path(c, e->path, "not", 3)));
     if (condition && ok(c)) derive_if(c, &all, e, condition);
     if (ok(c)) derive_dependent(c, &all, e, "dependentRequired", false);
     if (ok(c)) derive_dependent(c, &all, e, "dependentSchemas", true);
-    tola_value *schema = arena_alloc(&c->memory, sizeof *schema);
-    if (!schema || !mem_grow(&c->derived, &c->derived_cap, c->derived_count + 1, sizeof *c->derived)) no_memory(c);
-    if (ok(c)) {
-        *schema = all.count ? says(c, "allOf", list_of(c, all.items, all.count), NULL) : boolean(true);
-        c->derived[c->derived_count].from = e->schema;
-        c->derived[c->derived_count++].schema = schema;
-    }
+    tola_value made = all.count ? says(c, "allOf", list_of(c, all.items, all.count), NULL) : boolean(true);
     mem_free(all.items);
-    return ok(c) ? schema : NULL;
+    return keep_derived(c, e->schema, false, made);
+}
+
+const tola_value *schema_opposite(compiler *c, const tola_value *schema, const char *path) {
+    const tola_value *known = find_derived(c, schema, true);
+    if (known) return known;
+    check_derived(c, path);
+    return ok(c) ? keep_derived(c, schema, true, opposite(c, schema, path)) : NULL;
 }

@@ -403,15 +403,17 @@ static void take_multiple(compiler *c, const tola_value *v, const char *path, me
     m->multiple_path = path;
 }
 
-/* minContains counts for the `contains` beside it, and says nothing without one. */
+/* minContains and maxContains count for the `contains` beside them, and say nothing without one. */
 static void take_contains(compiler *c, const entry *e, const tola_value *v, const char *path, meaning *m) {
     const tola_value *least = tola_value_get(e->schema, "minContains");
-    limits l = { 0, UINT64_MAX };
+    const tola_value *most = tola_value_get(e->schema, "maxContains");
+    limits l = { least ? 0 : 1, UINT64_MAX };
     if (least) narrow_count(c, least, schema_path(c, e->path, "minContains", 11), true, &l);
-    if (least && l.low == 0) return;
+    if (most) narrow_count(c, most, schema_path(c, e->path, "maxContains", 11), false, &l);
+    if (l.low == 0 && l.high == UINT64_MAX) return;
     if (m->contains && !c->comparing) unsupported(c, path, "beside another of its kind");
     m->contains = v;
-    m->contained = least ? l.low : 1;
+    m->contained = l;
     m->contains_path = path;
 }
 
@@ -570,10 +572,8 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
         m->members_path = path;
         return;
     case KEY_CONTAINS: take_contains(c, e, v, path, m); return;
-    case KEY_MIN_CONTAINS: return; /* seen by the one before */
-    case KEY_MAX_CONTAINS:
-        if (tola_value_get(e->schema, "contains")) unsupported(c, path, "a grammar cannot tell what an item is not");
-        return;
+    case KEY_MIN_CONTAINS:
+    case KEY_MAX_CONTAINS: return; /* seen by the one before */
     }
 }
 

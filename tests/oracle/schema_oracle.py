@@ -395,7 +395,15 @@ containing = [{"type": "array", **items, **count, **size}
                             {"prefixItems": [{"type": "string"}], "items": {"enum": [1, "a"]}}]
               for count in [{"contains": {"type": "string"}}, {"contains": {"const": 1}, "minContains": 2},
                             {"contains": {}}, {"contains": False, "minContains": 0}, {"contains": False},
-                            {"minContains": 2, "maxContains": 1}]
+                            {"minContains": 2, "maxContains": 1}, {"contains": {"type": "string"}, "maxContains": 1},
+                            {"contains": {"const": 1}, "minContains": 0, "maxContains": 1},
+                            {"contains": {"enum": [1, "a"]}, "minContains": 2, "maxContains": 2},
+                            {"contains": {"minimum": 2}, "maxContains": 2}, {"contains": {}, "maxContains": 2},
+                            {"contains": {"const": 1}, "minContains": 0, "maxContains": 0},
+                            {"contains": {"type": "null"}, "minContains": 2, "maxContains": 1},
+                            {"contains": False, "minContains": 0, "maxContains": 1},
+                            {"contains": {"not": {"type": "number"}}, "maxContains": 1},
+                            {"contains": {"anyOf": [{"type": "string"}, {"const": 2}]}, "maxContains": 9}]
               for size in [{}, {"maxItems": 2}, {"minItems": 3}, {"minItems": 2, "maxItems": 3}, {"maxItems": 0}]]
 unique = [{"type": "array", "items": {"enum": values}, "uniqueItems": True, **size}
           for values in [[1], [1, 2], [1, "a", 1.0, None], [2, 1, "a", None]]
@@ -517,7 +525,9 @@ for s, message in [({"properties": {"a": {"not": {"format": "date"}}}}, "#/prope
                    ({"type": "integer", "multipleOf": 0}, "#/multipleOf: must be"),
                    ({"type": "integer", "multipleOf": 1009}, "#/multipleOf: multiples of this number need too many"),
                    ({"type": "number", "multipleOf": 1e-17}, "#/multipleOf: a step has at most"),
-                   ({"contains": {}, "maxContains": 2}, "#/maxContains: a grammar cannot tell"),
+                   ({"contains": {"format": "date"}, "maxContains": 2}, "#/contains/format: has no opposite"),
+                   ({"contains": {"type": "null"}, "maxContains": -1}, "#/maxContains: must be"),
+                   ({"contains": {}, "maxContains": 30000}, "#/contains: too many items to count"),
                    ({"allOf": [{"contains": {}}, {"contains": {}}]}, "beside another"),
                    ({"$ref": "#/$defs/x"}, "#/$ref: $ref leads nowhere"), ({"$ref": "other.json"}, "another document"),
                    ({"$ref": "#"}, "refers to itself"),

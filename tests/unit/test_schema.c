@@ -224,7 +224,10 @@ static void test_arrays(void **state) {
     check_texts("{\"type\":\"array\",\"items\":{\"enum\":[\"a\",\"b\",1]},\"uniqueItems\":true,\"minItems\":2}",
                 TEXTS("[\"a\",\"b\"]", "[1,\"b\",\"a\"]"), TEXTS("[]", "[1]", "[1,1]", "[\"a\",\"b\",\"a\"]"));
     check_refused("{\"items\":{\"type\":\"string\"},\"uniqueItems\":true}", TOLA_E_UNSUPPORTED, "#/uniqueItems: ");
-    check_refused("{\"contains\":{},\"maxContains\":1}", TOLA_E_UNSUPPORTED, "#/maxContains: ");
+    check_texts("{\"type\":\"array\",\"contains\":{\"const\":1},\"minContains\":0,\"maxContains\":1}",
+                TEXTS("[]", "[1]", "[2, 1, 3]", "[null]"), TEXTS("[1,1]", "[2,1,3,1]"));
+    check_refused("{\"contains\":{\"format\":\"date\"},\"maxContains\":1}", TOLA_E_UNSUPPORTED,
+                  "#/contains/format: has no opposite");
     check_refused("{\"type\":\"array\",\"contains\":false}", TOLA_E_FORMAT, "#/contains: no value fits");
     check_refused("{\"unevaluatedItems\":{}}", TOLA_E_UNSUPPORTED, "#/unevaluatedItems: a keyword");
 }
