@@ -129,40 +129,9 @@ static bool is_excluded(const meaning *m, const tola_value *v) {
     return false;
 }
 
-bool schema_allows(compiler *c, const meaning *m, const tola_value *v) {
-    unsigned type = type_of_value(v);
-    if (!(type & m->types) || is_excluded(m, v)) return false;
-    bool text = type == TYPE_STRING, number = (type & (TYPE_INTEGER | TYPE_NUMBER)) != 0;
-    bool beside = (text && (m->pattern || m->format || m->unlike_count)) || (type == TYPE_OBJECT && m->objects) ||
-                  (type == TYPE_ARRAY && (m->elements || m->unique || m->contains));
-    __int128 n = 0;
-    if (number && (m->low.there || m->high.there || m->multiple.there)) {
-        beside = !schema_bound_of(v, &n);
-        if (!beside && ((m->low.there && n < m->low.value) || (m->high.there && n > m->high.value))) return false;
-        if (!beside && m->multiple.there && n % m->multiple.value != 0) return false;
-    }
-    if (beside && !c->comparing)
-        unsupported(c, m->choice_path, "enum or const beside keywords that look into its values");
-    if (text) return counts(&m->length, characters_of(v->as.string));
-    if (type == TYPE_OBJECT) return counts(&m->members, v->as.map.count);
-    return type != TYPE_ARRAY || counts(&m->items, v->as.array.count);
-}
+/* ---- languages of strings ---- */
 
-static part choices(compiler *c, const meaning *m) {
-    part *ways = mem_alloc(m->choice_count * sizeof *ways), p = 0;
-    size_t n = 0;
-    if (!ways) no_memory(c);
-    for (size_t i = 0; i < m->choice_count && ok(c); i++)
-        if (schema_allows(c, m, &m->choices[i])) ways[n++] = schema_value_text(c, &m->choices[i]);
-    if (ok(c)) p = n ? build_alt(&c->b, ways, n) : schema_never(c, m->choice_path);
-    mem_free(ways);
-    return p;
-}
-
-/* ---- strings and numbers ---- */
-
-/* The excluded strings that are no shorter or longer than strings may be anyway, each once; freed with mem_free. */
-static tola_string *excluded_strings(compiler *c, const meaning *m, size_t *count) {
+tola_string *schema_excluded_strings(compiler *c, const meaning *m, size_t *count) {
     tola_string *names = mem_alloc((m->excluded_count + 1) * sizeof *names);
     if (!names) no_memory(c);
     *count = 0;
@@ -175,13 +144,11 @@ static tola_string *excluded_strings(compiler *c, const meaning *m, size_t *coun
     return names;
 }
 
-/* Strings that match the pattern, if there is one, and none that they must not, are as long as they may be and none of
- * these names. */
-static part chosen_string(compiler *c, const conjunction *k, const meaning *m, const tola_string *names, size_t count) {
+size_t schema_languages(compiler *c, const meaning *m, const char *path, const tola_string *names, size_t count,
+                        part *languages, uint64_t *wanted) {
     grammar_builder *b = &c->b;
-    part languages[2 * MAX_UNLIKE + 3], *texts = mem_alloc((count + 1) * sizeof *texts), result = PART_NONE;
-    size_t n = 0, at = 0;
-    const char *path = m->pattern ? m->pattern_path : k->entries[0].path;
+    size_t n = 0;
+    part *texts = mem_alloc((count + 1) * sizeof *texts);
     if (!texts) no_memory(c);
     if (ok(c) && m->pattern)
         languages[n++] = schema_pattern_text(b, m->pattern->as.string.data, m->pattern->as.string.length, path);
@@ -194,7 +161,7 @@ static part chosen_string(compiler *c, const conjunction *k, const meaning *m, c
         uint32_t high = m->length.high == UINT64_MAX ? REPEAT_FOREVER : (uint32_t)m->length.high;
         languages[n++] = build_repeat(b, schema_characters(b, &any, 1), (uint32_t)m->length.low, high);
     }
-    uint64_t wanted = ((uint64_t)1 << n) - 1, mask;
+    *wanted = ((uint64_t)1 << n) - 1;
     for (size_t i = 0; ok(c) && i < count; i++) texts[i] = schema_string_text(b, names[i].data, names[i].length);
     if (ok(c) && count) languages[n++] = build_alt(b, texts, count);
     for (size_t i = 0; ok(c) && i < m->unlike_count; i++) {
@@ -202,7 +169,76 @@ static part chosen_string(compiler *c, const conjunction *k, const meaning *m, c
         languages[n++] = schema_pattern_text(b, p.data, p.length, m->unlike_path);
     }
     mem_free(texts);
-    schema_sets *sets = ok(c) ? schema_sets_new(b, languages, n, path) : NULL;
+    return n;
+}
+
+/* ---- enum and const ---- */
+
+/* Whether a value is within what stands beside it; `sets` tells strings by the patterns: those of `wanted` are. */
+static bool allows(compiler *c, const meaning *m, const schema_sets *sets, uint64_t wanted, const tola_value *v) {
+    unsigned type = type_of_value(v);
+    if (!(type & m->types) || is_excluded(m, v)) return false;
+    bool text = type == TYPE_STRING, number = (type & (TYPE_INTEGER | TYPE_NUMBER)) != 0;
+    bool beside = (text && m->format) || (type == TYPE_OBJECT && m->objects) ||
+                  (type == TYPE_ARRAY && (m->elements || m->unique || m->contains));
+    __int128 n = 0;
+    if (number && (m->low.there || m->high.there || m->multiple.there)) {
+        beside = !schema_bound_of(v, &n);
+        if (!beside && ((m->low.there && n < m->low.value) || (m->high.there && n > m->high.value))) return false;
+        if (!beside && m->multiple.there && n % m->multiple.value != 0) return false;
+    }
+    if (beside && !c->comparing)
+        unsupported(c, m->choice_path, "enum or const beside keywords that look into its values");
+    if (text && sets) {
+        part spelled = schema_string_text(&c->b, v->as.string.data, v->as.string.length);
+        if (ok(c) && schema_sets_of(sets, spelled) != wanted) return false;
+    }
+    if (text) return counts(&m->length, characters_of(v->as.string));
+    if (type == TYPE_OBJECT) return counts(&m->members, v->as.map.count);
+    return type != TYPE_ARRAY || counts(&m->items, v->as.array.count);
+}
+
+const tola_value **schema_allowed(compiler *c, const meaning *m, size_t *count) {
+    const tola_value **values = arena_alloc_array(&c->memory, m->choice_count + 1, sizeof *values);
+    part languages[MAX_LANGUAGES];
+    meaning patterns = *m;
+    uint64_t wanted = 0;
+    schema_sets *sets = NULL;
+    *count = 0;
+    patterns.bounded_text = false; /* lengths are counted */
+    if (!values) no_memory(c);
+    if (ok(c) && !c->comparing && (m->pattern || m->unlike_count)) {
+        const char *path = m->pattern ? m->pattern_path : m->unlike_path;
+        size_t n = schema_languages(c, &patterns, path, NULL, 0, languages, &wanted);
+        if (ok(c)) sets = schema_sets_new(&c->b, languages, n, path);
+    }
+    for (size_t i = 0; ok(c) && i < m->choice_count; i++)
+        if (allows(c, m, sets, wanted, &m->choices[i])) values[(*count)++] = &m->choices[i];
+    schema_sets_free(sets);
+    return values;
+}
+
+static part choices(compiler *c, const meaning *m) {
+    size_t n = 0;
+    const tola_value **values = schema_allowed(c, m, &n);
+    part *ways = mem_alloc((n + 1) * sizeof *ways), p = 0;
+    if (!ways) no_memory(c);
+    for (size_t i = 0; i < n && ok(c); i++) ways[i] = schema_value_text(c, values[i]);
+    if (ok(c)) p = n ? build_alt(&c->b, ways, n) : schema_never(c, m->choice_path);
+    mem_free(ways);
+    return p;
+}
+
+/* ---- strings and numbers ---- */
+
+/* Strings that match the pattern, if there is one, and none that they must not, are as long as they may be and none of
+ * these names. */
+static part chosen_string(compiler *c, const conjunction *k, const meaning *m, const tola_string *names, size_t count) {
+    part languages[MAX_LANGUAGES], result = PART_NONE;
+    const char *path = m->pattern ? m->pattern_path : k->entries[0].path;
+    uint64_t wanted, mask;
+    size_t at = 0, n = schema_languages(c, m, path, names, count, languages, &wanted);
+    schema_sets *sets = ok(c) ? schema_sets_new(&c->b, languages, n, path) : NULL;
     char name[320];
     snprintf(name, sizeof name, "%.260s, strings (%zu)", k->entries[0].path, c->done);
     while (sets && result == PART_NONE && schema_sets_next(sets, &at, &mask))
@@ -229,7 +265,7 @@ static part string_part(compiler *c, const conjunction *k, const meaning *m) {
         return 0;
     }
     size_t count = 0;
-    tola_string *names = m->excluded_count ? excluded_strings(c, m, &count) : NULL;
+    tola_string *names = m->excluded_count ? schema_excluded_strings(c, m, &count) : NULL;
     part other = count || m->unlike_count ? other_string(c, k, m, names, count) : 0;
     mem_free(names);
     if (count || m->unlike_count || !ok(c)) return other;

@@ -7,7 +7,7 @@
 
 #define MAX_DIFFERENT 10 /* values of unique items */
 
-/* The rule of element `index`, RULE_NEVER where there may be none; where `more` is not NULL, of one that is that, too. */
+/* The rule of element `index`, RULE_NEVER where there may be none; of one that is `more`, too, unless that is NULL. */
 static uint32_t element_rule(compiler *c, const conjunction *k, size_t index, const tola_value *more,
                              const char *more_path) {
     entry_list *l = mem_calloc(1, sizeof *l);
@@ -53,11 +53,13 @@ static size_t finite_items(compiler *c, const conjunction *k, const tola_value *
         meaning m;
         const conjunction items = c->known[i];
         schema_read(c, &items, &m);
-        for (size_t v = 0; ok(c) && !m.group && v < m.choice_count; v++) {
-            bool known = !schema_allows(c, &m, &m.choices[v]);
-            for (size_t other = 0; other < n && !known; other++) known = schema_same_value(out[other], &m.choices[v]);
+        size_t count = 0;
+        const tola_value **values = m.group || !ok(c) ? NULL : schema_allowed(c, &m, &count);
+        for (size_t v = 0; ok(c) && v < count; v++) {
+            bool known = false;
+            for (size_t other = 0; other < n && !known; other++) known = schema_same_value(out[other], values[v]);
             if (!known && n == MAX_DIFFERENT) return 0;
-            if (!known) out[n++] = &m.choices[v];
+            if (!known) out[n++] = values[v];
         }
     }
     return n;

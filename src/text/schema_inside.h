@@ -12,6 +12,7 @@
 #define MAX_COUNTED 20000u      /* rules that tell how many members or items stand already */
 #define MAX_LOOKED (1u << 19)   /* entries and parts, in all, to find out which branches nothing fits */
 #define MAX_UNLIKE 8            /* patterns in `not` at one place, and as many further ones */
+#define MAX_LANGUAGES (2 * MAX_UNLIKE + 3)
 #define RULE_NEVER UINT32_MAX
 
 enum {
@@ -199,8 +200,14 @@ part schema_array(compiler *c, const conjunction *k, const meaning *m);
 
 /* ---- schema.c ---- */
 
-/* Whether a value of enum or const is within what stands beside it. */
-bool schema_allows(compiler *c, const meaning *m, const tola_value *v);
+/* The values of enum or const that are within what stands beside them, in their order. */
+const tola_value **schema_allowed(compiler *c, const meaning *m, size_t *count);
+/* The excluded strings that are no shorter or longer than strings may be anyway, each once; freed with mem_free. */
+tola_string *schema_excluded_strings(compiler *c, const meaning *m, size_t *count);
+/* The languages (as schema_sets_new takes them, at most MAX_LANGUAGES) that tell strings of this meaning and none of
+ * these names from others: they are in those of *wanted and in no other. Returns how many there are. */
+size_t schema_languages(compiler *c, const meaning *m, const char *path, const tola_string *names, size_t count,
+                        part *languages, uint64_t *wanted);
 /* The value as JSON, in one spelling. Recurses as deep as JSON may nest (JSON_MAX_DEPTH). */
 part schema_value_text(compiler *c, const tola_value *v);
 void schema_begin(compiler *c, bool comparing);

@@ -336,7 +336,7 @@ for s, message in [({"type": "object", "properties": {"a": {}, "b": {}}, "oneOf"
                    ({"allOf": [{"enum": [1, "a", [2], {"b": 1}]}, {"enum": [{"b": 1.0}, [2], [], 1.0]}]}, ""),
                    ({"allOf": [{"enum": [1]}, {"const": 2}]}, "no value fits"),
                    ({"enum": ["a", "bcd", "é", 7, 9, [1], []], "minLength": 1, "maxLength": 1, "maximum": 8,
-                     "minItems": 1}, ""), ({"enum": ["a"], "pattern": "a"}, "look into its values"),
+                     "minItems": 1}, ""), ({"enum": ["a"], "format": "date"}, "look into its values"),
                    ({"type": "object", "properties": {"a": {"minimum": 3, "maximum": 2, "type": "number"}}}, ""),
                    ({"type": "string", "pattern": "^[a-z]+$", "minLength": 3, "maxLength": 5}, ""),
                    ({"type": "string", "pattern": "^\\w{2,6}?$", "maxLength": 4}, ""),
@@ -468,6 +468,9 @@ worded = [{"type": "string", **pattern, **size, **other}
                         {"not": {"pattern": "b-"}}, {"not": {"anyOf": [{"pattern": "^b"}, {"const": "aa"}]}},
                         {"if": {"pattern": "^a"}, "then": {"maxLength": 2}},
                         {"allOf": [{"pattern": "b"}, {"pattern": "^..", "not": {"pattern": "-"}}]}]]
+worded += [{"enum": ["a", "ab", "b-", "", 1, "bbb", None, "a-", "aa", "a\nb", "é"], **s} for s in worded]
+worded += [{"const": "ab", "pattern": p} for p in ("^a", "^b", "[^a]$", "^.b")] + \
+    [{"type": "array", "items": {"enum": ["a", "ab", "b", "bb"], "pattern": "b$"}, "uniqueItems": True}]
 exhausted = refused = 0
 for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARRAYS), (unique, ARRAYS),
                        (opposed, ANY), (keyed, KEYED), (worded, TEXTS)]:

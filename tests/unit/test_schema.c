@@ -195,6 +195,9 @@ static void test_opposites(void **state) {
                 TEXTS("\"a-1\"", "\"01a\""), TEXTS("\"a1\"", "\"abc\"", "\"123\""));
     check_texts("{\"pattern\":\"^$\",\"maxLength\":2,\"type\":\"string\"}", TEXTS("\"\""), TEXTS("\"a\"", "\"$\""));
     check_texts("{\"pattern\":\"^|$\",\"maxLength\":1,\"type\":\"string\"}", TEXTS("\"\"", "\"a\""), TEXTS("\"aa\""));
+    check_texts("{\"enum\":[\"ab\",\"b\",\"abc\",1],\"pattern\":\"^a\",\"maxLength\":2}", TEXTS("\"ab\"", "1"),
+                TEXTS("\"b\"", "\"abc\"", "\"a\""));
+    check_refused("{\"const\":\"b\",\"pattern\":\"^a\"}", TOLA_E_FORMAT, "#/const: no value fits");
     check_refused("{\"not\":{}}", TOLA_E_FORMAT, "no value fits");
     check_refused("{\"not\":{\"type\":\"integer\"}}", TOLA_E_UNSUPPORTED, "#/not/type: has no opposite");
     check_refused("{\"not\":{\"$ref\":\"#\"}}", TOLA_E_UNSUPPORTED, "#/not/$ref: has no opposite");
