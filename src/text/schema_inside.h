@@ -169,6 +169,8 @@ void schema_expand(compiler *c, entry_list *l);
  * nothing fits. */
 uint32_t schema_rule_for(compiler *c, entry_list *l);
 void schema_read(compiler *c, const conjunction *k, meaning *m);
+/* What these schemas say together, of which no rule is made; types are those of all. */
+void schema_read_list(compiler *c, entry_list *l, meaning *m);
 
 /* Whether the keyword says nothing about values. */
 bool schema_is_remark(tola_string name);

@@ -11,6 +11,7 @@ typedef struct property {
     tola_string name;
     uint32_t rule; /* RULE_NEVER: it may not be there */
     bool required;
+    bool named; /* by an enum of propertyNames */
 } property;
 
 typedef struct property_list {
@@ -19,6 +20,14 @@ typedef struct property_list {
     uint32_t *buckets; /* by name: index + 1 */
     size_t bucket_count;
 } property_list;
+
+/* What names may be, and which patterns they match. */
+typedef struct name_sets {
+    schema_sets *sets;      /* NULL: nothing is asked of names */
+    uint64_t asked, wanted; /* behind patternProperties: the languages of propertyNames, and those that names are in */
+    uint64_t listed;        /* the bit of names in the list */
+    bool finite;            /* no name may be there but those that an enum names */
+} name_sets;
 
 static uint64_t hash_name(tola_string s) {
     uint64_t h = 0xcbf29ce484222325u;
@@ -53,16 +62,40 @@ static property *property_named(compiler *c, property_list *l, tola_string name)
         no_memory(c);
         return NULL;
     }
-    l->items[l->count] = (property){ name, 0, false };
+    l->items[l->count] = (property){ .name = name };
     l->buckets[at] = (uint32_t)++l->count;
     return &l->items[l->count - 1];
 }
 
-/* The patterns of a conjunction's patternProperties, entry by entry, and the names in `properties` as one language more
- * behind them. NULL where there are no patterns. */
-static schema_sets *key_sets(compiler *c, const conjunction *k, const property_list *l, size_t *patterns) {
+/* What propertyNames says, with the names of its enums in the list. False where it says nothing. */
+static bool read_names(compiler *c, const conjunction *k, meaning *m, property_list *l, name_sets *names) {
+    entry_list *schemas = mem_calloc(1, sizeof *schemas);
+    if (!schemas) no_memory(c);
+    for (size_t i = 0; i < k->count && ok(c); i++) {
+        const tola_value *own = tola_value_get(k->entries[i].schema, "propertyNames");
+        if (own) schema_list_add(c, schemas, own, schema_path(c, k->entries[i].path, "propertyNames", 13), 0, SIZE_MAX);
+    }
+    bool there = ok(c) && schemas->count != 0;
+    if (there) schema_read_list(c, schemas, m);
+    mem_free(schemas);
+    if (!ok(c) || !there) return false;
+    if (m->group) unsupported(c, m->group_path, "names are not told apart by branches");
+    if (m->format) unsupported(c, m->format_path, "names are not told apart by formats");
+    names->finite = m->choices || !(m->types & TYPE_STRING) || m->length.low > m->length.high;
+    size_t count = 0;
+    const tola_value **values = m->choices && ok(c) ? schema_allowed(c, m, &count) : NULL;
+    for (size_t i = 0; i < count && ok(c); i++) {
+        property *p = is_string(values[i]) ? property_named(c, l, values[i]->as.string) : NULL;
+        if (p) p->named = true;
+    }
+    return ok(c);
+}
+
+/* The patterns of a conjunction's patternProperties, entry by entry, what propertyNames (NULL: nothing) says, and the
+ * names in the list. */
+static void make_sets(compiler *c, const conjunction *k, const property_list *l, const meaning *m, name_sets *names) {
     grammar_builder *b = &c->b;
-    part languages[MAX_PATTERNS + 1];
+    part languages[MAX_PATTERNS + MAX_LANGUAGES + 1];
     size_t n = 0;
     for (size_t i = 0; i < k->count && ok(c); i++) {
         const tola_value *map = tola_value_get(k->entries[i].schema, "patternProperties");
@@ -75,15 +108,27 @@ static schema_sets *key_sets(compiler *c, const conjunction *k, const property_l
                                                       schema_path(c, path, text.data, text.length));
         }
     }
-    *patterns = n;
-    if (n == 0 || !ok(c)) return NULL;
-    part *names = mem_alloc((l->count + 1) * sizeof *names);
-    if (!names) no_memory(c);
-    for (size_t i = 0; names && i < l->count; i++)
-        names[i] = schema_string_text(b, l->items[i].name.data, l->items[i].name.length);
-    if (names && l->count) languages[n++] = build_alt(b, names, l->count);
-    mem_free(names);
-    return ok(c) ? schema_sets_new(b, languages, n, k->entries[0].path) : NULL;
+    if (m && !names->finite && ok(c)) {
+        size_t count = 0;
+        tola_string *excluded = schema_excluded_strings(c, m, &count);
+        const char *path = m->pattern ? m->pattern_path : k->entries[0].path;
+        size_t more = schema_languages(c, m, path, excluded, count, languages + n, &names->wanted);
+        mem_free(excluded);
+        names->asked = (((uint64_t)1 << more) - 1) << n;
+        names->wanted <<= n;
+        n += more;
+    }
+    if (n == 0 || !ok(c)) return;
+    part *texts = mem_alloc((l->count + 1) * sizeof *texts);
+    if (!texts) no_memory(c);
+    for (size_t i = 0; texts && i < l->count; i++)
+        texts[i] = schema_string_text(b, l->items[i].name.data, l->items[i].name.length);
+    if (texts && l->count) {
+        names->listed = (uint64_t)1 << n;
+        languages[n++] = build_alt(b, texts, l->count);
+    }
+    mem_free(texts);
+    if (ok(c)) names->sets = schema_sets_new(b, languages, n, k->entries[0].path);
 }
 
 /* Of each schema what it says of this property, or of further ones where `name` is NULL; bits of `matched` are patterns
@@ -127,6 +172,9 @@ static void collect_properties(compiler *c, const conjunction *k, property_list 
         for (size_t p = 0; own && p < own->as.map.count && ok(c); p++)
             property_named(c, l, own->as.map.members[p].key);
     }
+}
+
+static void collect_required(compiler *c, const conjunction *k, property_list *l) {
     for (size_t i = 0; i < k->count && ok(c); i++) {
         const tola_value *names = tola_value_get(k->entries[i].schema, "required");
         for (size_t n = 0; names && n < names->as.array.count && ok(c); n++) {
@@ -138,12 +186,13 @@ static void collect_properties(compiler *c, const conjunction *k, property_list 
     }
 }
 
-static void rule_properties(compiler *c, const conjunction *k, property_list *l, const schema_sets *sets) {
+static void rule_properties(compiler *c, const conjunction *k, property_list *l, const name_sets *names) {
     for (size_t i = 0; i < l->count && ok(c); i++) {
         property *p = &l->items[i];
-        part text = sets ? schema_string_text(&c->b, p->name.data, p->name.length) : 0;
-        uint64_t matched = sets && ok(c) ? schema_sets_of(sets, text) : 0;
-        p->rule = c->comparing && !p->required ? RULE_NEVER : property_rule(c, k, &p->name, matched);
+        part text = names->sets ? schema_string_text(&c->b, p->name.data, p->name.length) : 0;
+        uint64_t matched = names->sets && ok(c) ? schema_sets_of(names->sets, text) : 0;
+        bool taken = names->finite ? p->named : (matched & names->asked) == names->wanted;
+        p->rule = !taken || (c->comparing && !p->required) ? RULE_NEVER : property_rule(c, k, &p->name, matched);
     }
 }
 
@@ -154,18 +203,17 @@ static part member_part(compiler *c, const property *p) {
 
 /* Further members by which patterns their names match, with names that none of the list has. PART_NONE: there are
  * none. */
-static part matched_member(compiler *c, const conjunction *k, const property_list *l, const schema_sets *sets,
-                           size_t patterns) {
+static part matched_member(compiler *c, const conjunction *k, const name_sets *names) {
     part *ways = NULL, result = PART_NONE;
     size_t count = 0, cap = 0, at = 0;
     uint64_t mask;
-    while (ok(c) && schema_sets_next(sets, &at, &mask)) {
-        if (l->count && mask >> patterns & 1) continue;
+    while (ok(c) && schema_sets_next(names->sets, &at, &mask)) {
+        if (mask & names->listed || (mask & names->asked) != names->wanted) continue;
         uint32_t rule = property_rule(c, k, NULL, mask);
         if (!ok(c) || rule == RULE_NEVER) continue;
         char name[320];
         snprintf(name, sizeof name, "%.240s, names %llx (%zu)", k->entries[0].path, (unsigned long long)mask, c->done);
-        part key = schema_sets_string(sets, mask, name);
+        part key = schema_sets_string(names->sets, mask, name);
         if (!mem_grow(&ways, &cap, count + 1, sizeof *ways)) no_memory(c);
         if (ok(c)) ways[count++] = schema_seq(&c->b, key, colon(c), ref(c, rule), PART_NONE);
     }
@@ -272,17 +320,22 @@ static bool count_members(compiler *c, const meaning *m, const property_list *l,
 
 part schema_object(compiler *c, const conjunction *k, const meaning *m) {
     property_list l = { 0 };
+    name_sets names = { 0 };
+    meaning said;
     limits count;
-    size_t last = 1, patterns = 0;
+    size_t last = 1;
     part result = PART_NONE, further = PART_NONE;
     collect_properties(c, k, &l);
-    schema_sets *sets = ok(c) && !c->comparing ? key_sets(c, k, &l, &patterns) : NULL;
-    rule_properties(c, k, &l, sets);
-    if (ok(c) && !c->comparing)
-        further = sets ? matched_member(c, k, &l, sets, patterns) : further_member(c, k, &l);
+    /* when comparing, names exclude nothing: less is said, not more */
+    bool asked = ok(c) && !c->comparing && read_names(c, k, &said, &l, &names);
+    collect_required(c, k, &l);
+    if (ok(c) && !c->comparing) make_sets(c, k, &l, asked ? &said : NULL, &names);
+    rule_properties(c, k, &l, &names);
+    if (ok(c) && !c->comparing && !names.finite)
+        further = names.sets ? matched_member(c, k, &names) : further_member(c, k, &l);
     if (ok(c) && count_members(c, m, &l, further != PART_NONE, &count, &last))
         result = chain_part(c, k, &l, further, &count, last);
-    schema_sets_free(sets);
+    schema_sets_free(names.sets);
     mem_free(l.items);
     mem_free(l.buckets);
     return result;

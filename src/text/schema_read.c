@@ -118,6 +118,7 @@ typedef enum keyword {
     KEY_MINIMUM, KEY_MAXIMUM, KEY_EXCLUSIVE_MINIMUM, KEY_EXCLUSIVE_MAXIMUM, KEY_PROPERTIES, KEY_REQUIRED,
     KEY_ADDITIONAL, KEY_ITEMS, KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS, KEY_MULTIPLE,
     KEY_MIN_PROPERTIES, KEY_MAX_PROPERTIES, KEY_CONTAINS, KEY_MIN_CONTAINS, KEY_MAX_CONTAINS, KEY_PATTERN_PROPERTIES,
+    KEY_PROPERTY_NAMES,
     KEY_UNKNOWN
 } keyword;
 
@@ -142,6 +143,7 @@ static const struct {
     { "uniqueItems", KEY_UNIQUE_ITEMS }, { "multipleOf", KEY_MULTIPLE }, { "minProperties", KEY_MIN_PROPERTIES },
     { "maxProperties", KEY_MAX_PROPERTIES }, { "contains", KEY_CONTAINS }, { "minContains", KEY_MIN_CONTAINS },
     { "maxContains", KEY_MAX_CONTAINS }, { "patternProperties", KEY_PATTERN_PROPERTIES },
+    { "propertyNames", KEY_PROPERTY_NAMES },
 };
 
 /* KEY_UNKNOWN where there is none of this name. */
@@ -547,6 +549,7 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
         m->objects = true;
         if (!is_array(v)) wrong(c, path, "must be an array of names");
         return;
+    case KEY_PROPERTY_NAMES:
     case KEY_ADDITIONAL: m->objects = true; return;
     case KEY_ITEMS:
         m->elements = true;
@@ -588,8 +591,19 @@ static void take_entry(compiler *c, const entry *e, size_t index, meaning *m) {
     }
 }
 
+static const meaning nothing_said = {
+    .types = TYPE_ANY, .length = { 0, UINT64_MAX }, .items = { 0, UINT64_MAX }, .members = { 0, UINT64_MAX }
+};
+
 void schema_read(compiler *c, const conjunction *k, meaning *m) {
-    *m = (meaning){ .types = TYPE_ANY, .length = { 0, UINT64_MAX }, .items = { 0, UINT64_MAX },
-                     .members = { 0, UINT64_MAX } };
+    *m = nothing_said;
     for (size_t i = 0; i < k->count && ok(c); i++) take_entry(c, &k->entries[i], i, m);
+}
+
+void schema_read_list(compiler *c, entry_list *l, meaning *m) {
+    *m = nothing_said;
+    schema_expand(c, l);
+    for (size_t i = 0; i < l->count && ok(c); i++)
+        if (is_bool(l->items[i].schema)) m->types &= types_of(c, &l->items[i]);
+        else take_entry(c, &l->items[i], i, m);
 }

@@ -458,6 +458,22 @@ keyed = [{"type": "object", "patternProperties": {p: rng.choice(TYPES) for p in 
                         {"allOf": [{"patternProperties": {"b": {"type": ["string", "null"]}}}]}, {"maxProperties": 1},
                         {"required": ["ab"]}, {"not": {"required": ["x"]}}])}
          for n in (1, 1, 2, 2, 3, 4) for _ in range(40)]
+keyed += [{"type": "object", "propertyNames": names, **other}
+          for names in [True, False, {"type": "string"}, {"type": ["integer", "null"]}, {"pattern": "^[a-z]+$"},
+                        {"maxLength": 1}, {"minLength": 2, "title": "t"}, {"minLength": 3, "maxLength": 2},
+                        {"minLength": 2, "maxLength": 2, "pattern": "a"}, {"enum": ["x", "ab", "12", 5, "a"]},
+                        {"const": "a"}, {"not": {"const": "a"}}, {"not": {"enum": ["a", "x", "", 1]}},
+                        {"not": {"pattern": "a"}, "maxLength": 2}, {"enum": ["a", "ab", "x", ""], "pattern": "^a"},
+                        {"allOf": [{"pattern": "a"}, {"pattern": "b$"}]}, {"minimum": 5}, {"enum": [1, 2]}]
+          for other in [{}, {"additionalProperties": False}, {"additionalProperties": {"type": "string"}},
+                        {"patternProperties": {"b$": {"type": "integer"}, "a": {"type": ["string", "integer"]}}},
+                        {"patternProperties": {"^a": {}}, "additionalProperties": False},
+                        {"properties": {"ab": {"type": "integer"}, "a": {}, "x": {}}, "additionalProperties": False},
+                        {"properties": {"a": {"type": "string"}}}, {"required": ["ab"]}, {"minProperties": 1},
+                        {"maxProperties": 1}, {"minProperties": 2, "maxProperties": 2},
+                        {"allOf": [{"propertyNames": {"pattern": "a"}}]},
+                        {"properties": {"a": {}}, "required": ["x"], "if": {"required": ["ab"]},
+                         "then": {"propertyNames": {"not": {"const": "b"}}}}]]
 TEXTS = ["".join(t) for n in range(5) for t in itertools.product("ab-", repeat=n)] + \
     ["é", "日本", "a\nb", '"a"', "\\a", "abcabc", "z" * 9]
 worded = [{"type": "string", **pattern, **size, **other}
@@ -492,8 +508,10 @@ for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARR
                 continue
             exhausted += 1
             if isinstance(v, dict) and good and not fits:
-                order = sorted(v, key=lambda n: list(s.get("properties", {})).index(n) if n in s.get("properties", {})
-                               else 9)
+                known = list(s.get("properties", {}))
+                if isinstance(s.get("propertyNames"), dict):
+                    known += [n for n in s["propertyNames"].get("enum", []) if n not in known]
+                order = sorted(v, key=lambda n: known.index(n) if n in known else 99)
                 if order != list(v) or "required" in s:
                     continue  # its keys stand in another order than the grammar's
             t.check(f"{json.dumps(s)} {'takes' if good else 'refuses'} {text.decode()}", fits == good)
@@ -521,6 +539,11 @@ for s, message in [({"properties": {"a": {"not": {"format": "date"}}}}, "#/prope
                    ({"not": {"$ref": "#/$defs/a"}, "$defs": {"a": {}}}, "#/not/$ref: has no opposite"),
                    ({"if": {"type": "null"}, "then": {"multipleOf": 0}}, "#/then/multipleOf: must be"),
                    ({"patternProperties": {"a": 5}}, "#/patternProperties/a: a schema is"),
+                   ({"propertyNames": 5}, "#/propertyNames: a schema is"),
+                   ({"propertyNames": {"format": "date"}}, "#/propertyNames/format: names are not told apart by"),
+                   ({"propertyNames": {"anyOf": [{}]}}, "#/propertyNames/anyOf: names are not told apart by"),
+                   ({"propertyNames": {"maxlength": 1}}, "#/propertyNames/maxlength: a keyword"),
+                   ({"not": {"propertyNames": {}}}, "#/not/propertyNames: has no opposite"),
                    ({"if": 5, "then": {}}, "#/if: a schema is"), ({"not": 5}, "#/not: a schema is"),
                    ({"not": {"not": {"$ref": "#"}}}, "refers to itself"),
                    ({"not": {"const": [1]}}, "#/not: a grammar cannot tell an array"),

@@ -252,6 +252,12 @@ static void test_objects(void **state) {
                 TEXTS("{\"a\":1}", "{\"c\":3}", "{\"a\":1,\"c\":3}"), TEXTS("{}", "{\"a\":1,\"b\":2,\"c\":3}"));
     check_texts("{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":2}",
                 TEXTS("{\"a\":1}", "{\"a\":1,\"b\":{}}"), TEXTS("{}", "{\"a\":1,\"b\":2,\"c\":3}"));
+    check_texts("{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-c]+$\",\"maxLength\":2},"
+                "\"patternProperties\":{\"c\":{\"const\":2}},\"properties\":{\"ab\":{\"const\":1},\"d\":{}}}",
+                TEXTS("{}", "{\"ab\":1}", "{\"b\":{},\"ac\":2}"),
+                TEXTS("{\"ab\":2}", "{\"d\":1}", "{\"abc\":1}", "{\"ac\":1}", "{\"\":1}"));
+    check_texts("{\"type\":\"object\",\"propertyNames\":{\"enum\":[\"a\",\"b\",3]},\"minProperties\":2}",
+                TEXTS("{\"a\":1,\"b\":[]}"), TEXTS("{}", "{\"a\":1}", "{\"a\":1,\"a\":1}", "{\"a\":1,\"c\":1}"));
     check_refused("{\"minProperties\":2}", TOLA_E_UNSUPPORTED,
                   "#/minProperties: a grammar cannot tell that names differ");
     check_refused("{\"type\":\"object\",\"minProperties\":2,\"additionalProperties\":false}", TOLA_E_FORMAT,
