@@ -7,6 +7,17 @@
 
 #define MAX_DIFFERENT 10 /* values of unique items */
 
+/* Adds unevaluatedItems where this element is left to it. */
+static void add_left(compiler *c, const entry *e, size_t index, entry_list *l) {
+    const tola_value *left = tola_value_get(e->schema, "unevaluatedItems");
+    entry_list *sure = left ? mem_calloc(1, sizeof *sure) : NULL;
+    size_t first;
+    if (left && !sure) no_memory(c);
+    if (sure && schema_left(c, e, true, sure, &first) && index >= first)
+        schema_list_add(c, l, left, schema_path(c, e->path, "unevaluatedItems", 16), 0, SIZE_MAX);
+    mem_free(sure);
+}
+
 /* The rule of element `index`, RULE_NEVER where there may be none; of one that is `more`, too, unless that is NULL. */
 static uint32_t element_rule(compiler *c, const conjunction *k, size_t index, const tola_value *more,
                              const char *more_path) {
@@ -22,6 +33,7 @@ static uint32_t element_rule(compiler *c, const conjunction *k, size_t index, co
             schema_list_add(c, l, schema_items(c, prefix) + index, schema_path_at(c, e->path, "prefixItems", index), 0,
                             SIZE_MAX);
         else if (rest) schema_list_add(c, l, rest, schema_path(c, e->path, "items", 5), 0, SIZE_MAX);
+        if (ok(c)) add_left(c, e, index, l);
     }
     if (more && ok(c)) schema_list_add(c, l, more, more_path, 0, SIZE_MAX);
     uint32_t rule = ok(c) ? schema_rule_for(c, l) : 0;

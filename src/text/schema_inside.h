@@ -158,6 +158,8 @@ const char *schema_path_at(compiler *c, const char *path, const char *key, size_
 const tola_value *schema_items(compiler *c, const tola_value *array);
 const tola_value *schema_member(const tola_value *map, tola_string name);
 uint32_t schema_rule(compiler *c, const char *name);
+/* What $ref, "#/a~1b/0", leads to; NULL where that is nothing, which is said of `path`. */
+const tola_value *schema_follow(compiler *c, const char *ref_text, const char *path, const char **target_path);
 /* As JSON's values are: 1 is 1.0, and members have no order. Recurses as deep as JSON may nest. */
 bool schema_same_value(const tola_value *a, const tola_value *b);
 
@@ -184,6 +186,12 @@ const tola_value *schema_derived(compiler *c, const entry *e);
 const tola_value *schema_opposite(compiler *c, const tola_value *schema, const char *path);
 /* Whether a schema in `not` is enum, const or pattern alone, which schema_derived leaves to schema_read. */
 bool schema_excludes_values(const tola_value *schema);
+
+/* ---- schema_evaluated.c ---- */
+
+/* What is left to the unevaluatedProperties (or unevaluatedItems) of `e`: members of which none of the schemas that `l`
+ * gets says anything, elements from *first on. False where nothing is, or where that cannot be said (an error). */
+bool schema_left(compiler *c, const entry *e, bool items, entry_list *l, size_t *first);
 
 /* ---- schema_branches.c ---- */
 

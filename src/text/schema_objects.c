@@ -21,12 +21,20 @@ typedef struct property_list {
     size_t bucket_count;
 } property_list;
 
-/* What names may be, and which patterns they match. */
+/* The unevaluatedProperties of an entry, and which entries say something of members before it does. */
+typedef struct leftover {
+    size_t entry;
+    bool *before;
+} leftover;
+
+/* What names may be, which patterns they match, and what is left to unevaluatedProperties. */
 typedef struct name_sets {
     schema_sets *sets;      /* NULL: nothing is asked of names */
     uint64_t asked, wanted; /* behind patternProperties: the languages of propertyNames, and those that names are in */
     uint64_t listed;        /* the bit of names in the list */
     bool finite;            /* no name may be there but those that an enum names */
+    leftover *left;
+    size_t left_count;
 } name_sets;
 
 static uint64_t hash_name(tola_string s) {
@@ -131,11 +139,35 @@ static void make_sets(compiler *c, const conjunction *k, const property_list *l,
     if (ok(c)) names->sets = schema_sets_new(b, languages, n, k->entries[0].path);
 }
 
+static void find_left(compiler *c, const conjunction *k, name_sets *names) {
+    entry_list *sure = NULL;
+    size_t first;
+    for (size_t i = 0; i < k->count && ok(c); i++) {
+        if (!tola_value_get(k->entries[i].schema, "unevaluatedProperties")) continue;
+        if (!sure) sure = mem_calloc(1, sizeof *sure);
+        if (!names->left) names->left = arena_alloc_array(&c->memory, k->count, sizeof *names->left);
+        bool *before = arena_alloc_array(&c->memory, k->count, sizeof *before);
+        if (!sure || !names->left || !before) {
+            no_memory(c);
+            break;
+        }
+        if (!schema_left(c, &k->entries[i], false, sure, &first)) continue;
+        for (size_t e = 0; e < k->count; e++) {
+            before[e] = false;
+            for (size_t s = 0; s < sure->count; s++) before[e] |= sure->items[s].schema == k->entries[e].schema;
+        }
+        names->left[names->left_count++] = (leftover){ i, before };
+    }
+    mem_free(sure);
+}
+
 /* Of each schema what it says of this property, or of further ones where `name` is NULL; bits of `matched` are patterns
  * of all schemas, one after the other, that its name matches. */
-static uint32_t property_rule(compiler *c, const conjunction *k, const tola_string *name, uint64_t matched) {
+static uint32_t property_rule(compiler *c, const conjunction *k, const name_sets *names, const tola_string *name,
+                              uint64_t matched) {
     entry_list *l = mem_calloc(1, sizeof *l);
     size_t pattern = 0;
+    bool said[MAX_ENTRIES] = { false };
     if (!l) {
         no_memory(c);
         return 0;
@@ -149,17 +181,31 @@ static uint32_t property_rule(compiler *c, const conjunction *k, const tola_stri
             const char *path = schema_path(c, schema_path(c, e->path, "properties", 10), name->data, name->length);
             schema_list_add(c, l, own, path, 0, SIZE_MAX);
             further = NULL;
+            said[i] = true;
         }
-        if (map && c->comparing) further = NULL; /* whether one matches is not known then: less is said, not more */
+        if (map && c->comparing) { /* whether one matches is not known then: less is said, not more */
+            further = NULL;
+            said[i] = true;
+        }
         for (size_t p = 0; map && !c->comparing && p < map->as.map.count && ok(c); p++, pattern++) {
             const tola_member *m = &map->as.map.members[p];
             if (!(matched >> pattern & 1)) continue;
             const char *path = schema_path(c, e->path, "patternProperties", 17);
             schema_list_add(c, l, &m->value, schema_path(c, path, m->key.data, m->key.length), 0, SIZE_MAX);
             further = NULL;
+            said[i] = true;
         }
         if (further)
             schema_list_add(c, l, further, schema_path(c, e->path, "additionalProperties", 20), 0, SIZE_MAX);
+    }
+    for (size_t i = 0; i < names->left_count && ok(c); i++) {
+        const leftover *left = &names->left[i];
+        const entry *e = &k->entries[left->entry];
+        bool evaluated = false;
+        for (size_t other = 0; other < k->count; other++) evaluated |= left->before[other] && said[other];
+        if (!evaluated)
+            schema_list_add(c, l, tola_value_get(e->schema, "unevaluatedProperties"),
+                            schema_path(c, e->path, "unevaluatedProperties", 21), 0, SIZE_MAX);
     }
     uint32_t rule = ok(c) ? schema_rule_for(c, l) : 0;
     mem_free(l);
@@ -192,7 +238,7 @@ static void rule_properties(compiler *c, const conjunction *k, property_list *l,
         part text = names->sets ? schema_string_text(&c->b, p->name.data, p->name.length) : 0;
         uint64_t matched = names->sets && ok(c) ? schema_sets_of(names->sets, text) : 0;
         bool taken = names->finite ? p->named : (matched & names->asked) == names->wanted;
-        p->rule = !taken || (c->comparing && !p->required) ? RULE_NEVER : property_rule(c, k, &p->name, matched);
+        p->rule = !taken || (c->comparing && !p->required) ? RULE_NEVER : property_rule(c, k, names, &p->name, matched);
     }
 }
 
@@ -209,7 +255,7 @@ static part matched_member(compiler *c, const conjunction *k, const name_sets *n
     uint64_t mask;
     while (ok(c) && schema_sets_next(names->sets, &at, &mask)) {
         if (mask & names->listed || (mask & names->asked) != names->wanted) continue;
-        uint32_t rule = property_rule(c, k, NULL, mask);
+        uint32_t rule = property_rule(c, k, names, NULL, mask);
         if (!ok(c) || rule == RULE_NEVER) continue;
         char name[320];
         snprintf(name, sizeof name, "%.240s, names %llx (%zu)", k->entries[0].path, (unsigned long long)mask, c->done);
@@ -223,17 +269,17 @@ static part matched_member(compiler *c, const conjunction *k, const name_sets *n
 }
 
 /* A further member, with a name that none of the list has. PART_NONE: there is none. */
-static part further_member(compiler *c, const conjunction *k, const property_list *l) {
-    uint32_t rule = property_rule(c, k, NULL, 0);
+static part further_member(compiler *c, const conjunction *k, const property_list *l, const name_sets *names) {
+    uint32_t rule = property_rule(c, k, names, NULL, 0);
     if (!ok(c) || rule == RULE_NEVER) return PART_NONE;
     part key = ref(c, c->string);
-    tola_string *names = mem_alloc(l->count * sizeof *names);
-    if (!names) no_memory(c);
-    for (size_t i = 0; names && i < l->count; i++) names[i] = l->items[i].name;
+    tola_string *list = mem_alloc(l->count * sizeof *list);
+    if (!list) no_memory(c);
+    for (size_t i = 0; list && i < l->count; i++) list[i] = l->items[i].name;
     char name[320];
     snprintf(name, sizeof name, "%.280s (%zu)", k->entries[0].path, c->done);
-    if (ok(c) && l->count) key = schema_other_string(&c->b, names, l->count, name);
-    mem_free(names);
+    if (ok(c) && l->count) key = schema_other_string(&c->b, list, l->count, name);
+    mem_free(list);
     return schema_seq(&c->b, key, colon(c), ref(c, rule), PART_NONE);
 }
 
@@ -330,9 +376,10 @@ part schema_object(compiler *c, const conjunction *k, const meaning *m) {
     bool asked = ok(c) && !c->comparing && read_names(c, k, &said, &l, &names);
     collect_required(c, k, &l);
     if (ok(c) && !c->comparing) make_sets(c, k, &l, asked ? &said : NULL, &names);
+    if (ok(c)) find_left(c, k, &names);
     rule_properties(c, k, &l, &names);
     if (ok(c) && !c->comparing && !names.finite)
-        further = names.sets ? matched_member(c, k, &names) : further_member(c, k, &l);
+        further = names.sets ? matched_member(c, k, &names) : further_member(c, k, &l, &names);
     if (ok(c) && count_members(c, m, &l, further != PART_NONE, &count, &last))
         result = chain_part(c, k, &l, further, &count, last);
     schema_sets_free(names.sets);

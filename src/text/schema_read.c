@@ -63,8 +63,7 @@ static int hex_digit(int c) {
     return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
 
-/* "#/a~1b/0" from the root; NULL where it leads nowhere (the failure is set). */
-static const tola_value *follow_ref(compiler *c, const char *ref_text, const char *path, const char **target_path) {
+const tola_value *schema_follow(compiler *c, const char *ref_text, const char *path, const char **target_path) {
     const tola_value *v = &c->root;
     const char *p = ref_text;
     *target_path = "#";
@@ -118,7 +117,7 @@ typedef enum keyword {
     KEY_MINIMUM, KEY_MAXIMUM, KEY_EXCLUSIVE_MINIMUM, KEY_EXCLUSIVE_MAXIMUM, KEY_PROPERTIES, KEY_REQUIRED,
     KEY_ADDITIONAL, KEY_ITEMS, KEY_PREFIX_ITEMS, KEY_MIN_ITEMS, KEY_MAX_ITEMS, KEY_UNIQUE_ITEMS, KEY_MULTIPLE,
     KEY_MIN_PROPERTIES, KEY_MAX_PROPERTIES, KEY_CONTAINS, KEY_MIN_CONTAINS, KEY_MAX_CONTAINS, KEY_PATTERN_PROPERTIES,
-    KEY_PROPERTY_NAMES,
+    KEY_PROPERTY_NAMES, KEY_UNEVALUATED_PROPERTIES, KEY_UNEVALUATED_ITEMS,
     KEY_UNKNOWN
 } keyword;
 
@@ -143,7 +142,8 @@ static const struct {
     { "uniqueItems", KEY_UNIQUE_ITEMS }, { "multipleOf", KEY_MULTIPLE }, { "minProperties", KEY_MIN_PROPERTIES },
     { "maxProperties", KEY_MAX_PROPERTIES }, { "contains", KEY_CONTAINS }, { "minContains", KEY_MIN_CONTAINS },
     { "maxContains", KEY_MAX_CONTAINS }, { "patternProperties", KEY_PATTERN_PROPERTIES },
-    { "propertyNames", KEY_PROPERTY_NAMES },
+    { "propertyNames", KEY_PROPERTY_NAMES }, { "unevaluatedProperties", KEY_UNEVALUATED_PROPERTIES },
+    { "unevaluatedItems", KEY_UNEVALUATED_ITEMS },
 };
 
 /* KEY_UNKNOWN where there is none of this name. */
@@ -184,7 +184,7 @@ void schema_expand(compiler *c, entry_list *l) {
         const tola_value *r = tola_value_get(e.schema, "$ref"), *all = tola_value_get(e.schema, "allOf");
         if (r) {
             const char *target_path, *path = schema_path(c, e.path, "$ref", 4);
-            const tola_value *target = follow_ref(c, string_of(r), path, &target_path);
+            const tola_value *target = schema_follow(c, string_of(r), path, &target_path);
             if (target) schema_list_add(c, l, target, target_path, 0, i);
         }
         const tola_value *derived = ok(c) ? schema_derived(c, &e) : NULL;
@@ -550,7 +550,9 @@ static void take_keyword(compiler *c, const entry *e, size_t index, keyword key,
         if (!is_array(v)) wrong(c, path, "must be an array of names");
         return;
     case KEY_PROPERTY_NAMES:
+    case KEY_UNEVALUATED_PROPERTIES:
     case KEY_ADDITIONAL: m->objects = true; return;
+    case KEY_UNEVALUATED_ITEMS: m->elements = true; return;
     case KEY_ITEMS:
         m->elements = true;
         if (is_array(v)) unsupported(c, path, "an array of schemas; that is prefixItems now");

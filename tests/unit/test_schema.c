@@ -232,7 +232,10 @@ static void test_arrays(void **state) {
     check_refused("{\"contains\":{\"format\":\"date\"},\"maxContains\":1}", TOLA_E_UNSUPPORTED,
                   "#/contains/format: has no opposite");
     check_refused("{\"type\":\"array\",\"contains\":false}", TOLA_E_FORMAT, "#/contains: no value fits");
-    check_refused("{\"unevaluatedItems\":{}}", TOLA_E_UNSUPPORTED, "#/unevaluatedItems: a keyword");
+    check_texts("{\"type\":\"array\",\"prefixItems\":[{}],\"unevaluatedItems\":false}", TEXTS("[]", "[1]"),
+                TEXTS("[1,2]"));
+    check_refused("{\"contains\":{},\"unevaluatedItems\":{}}", TOLA_E_UNSUPPORTED,
+                  "#/unevaluatedItems: beside contains");
 }
 
 static void test_objects(void **state) {
@@ -258,6 +261,11 @@ static void test_objects(void **state) {
                 TEXTS("{\"ab\":2}", "{\"d\":1}", "{\"abc\":1}", "{\"ac\":1}", "{\"\":1}"));
     check_texts("{\"type\":\"object\",\"propertyNames\":{\"enum\":[\"a\",\"b\",3]},\"minProperties\":2}",
                 TEXTS("{\"a\":1,\"b\":[]}"), TEXTS("{}", "{\"a\":1}", "{\"a\":1,\"a\":1}", "{\"a\":1,\"c\":1}"));
+    check_texts("{\"$defs\":{\"b\":{\"properties\":{\"a\":{}},\"patternProperties\":{\"^x\":{}}}},\"type\":\"object\","
+                "\"$ref\":\"#/$defs/b\",\"properties\":{\"c\":{}},\"unevaluatedProperties\":false}",
+                TEXTS("{}", "{\"a\":1}", "{\"c\":1,\"a\":1,\"x1\":2}"), TEXTS("{\"b\":1}", "{\"c\":1,\"ax\":2}"));
+    check_refused("{\"anyOf\":[{\"properties\":{\"a\":{}}},{}],\"unevaluatedProperties\":false}", TOLA_E_UNSUPPORTED,
+                  "#/unevaluatedProperties: what is left to it depends on branches");
     check_refused("{\"minProperties\":2}", TOLA_E_UNSUPPORTED,
                   "#/minProperties: a grammar cannot tell that names differ");
     check_refused("{\"type\":\"object\",\"minProperties\":2,\"additionalProperties\":false}", TOLA_E_FORMAT,
@@ -371,27 +379,34 @@ static void test_one_of(void **state) {
 
 static void test_faults(void **state) {
     (void)state;
-    static const char schema[] = 
-                "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,[\"x\"]]},\"b\":{\"pattern\":\"^[^a]|b$\"},"
-                                 "\"c\":{\"anyOf\":[{\"type\":\"number\",\"minimum\":1.5},{\"$ref\":\"#\"}]},"
-                                 "\"d\":{\"oneOf\":[{\"type\":\"object\",\"required\":[\"x\"]},"
-                                 "{\"type\":\"object\",\"required\":[\"y\"]}]},"
-                                 "\"e\":{\"allOf\":[{\"enum\":[{\"k\":[1]},2]},{\"enum\":[3,{\"k\":[1.0]}]}]},"
-                                 "\"f\":{\"multipleOf\":1.5,\"contains\":{\"const\":1},\"minProperties\":1},"
-                                 "\"g\":{\"items\":{\"enum\":[1,2]},\"uniqueItems\":true},"
-                                 "\"i\":{\"pattern\":\"^ab+$\",\"maxLength\":3},"
-                                 "\"j\":{\"patternProperties\":{\"^a\":{}},\"properties\":{\"a\":{}}},"
-                                 "\"h\":{\"not\":{\"const\":\"a\"}}},"
-                                 "\"if\":{\"required\":[\"a\"]},\"then\":{\"required\":[\"b\"]}}";
-    for (uint64_t n = 0;; n++) {
-        grammar *g = NULL;
-        fault_arm(FAULT_ALLOC, n, true);
-        tola_status status = grammar_from_schema(schema, strlen(schema), &g, NULL);
-        fault_disarm();
-        grammar_free(g);
-        if (status == TOLA_OK) break;
-        assert_int_equal(status, TOLA_E_NOMEM);
-    }
+    static const char *const schemas[] = {
+        "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,[\"x\"]]},\"b\":{\"pattern\":\"^[^a]|b$\"},"
+        "\"c\":{\"anyOf\":[{\"type\":\"number\",\"minimum\":1.5},{\"$ref\":\"#\"}]},"
+        "\"d\":{\"oneOf\":[{\"type\":\"object\",\"required\":[\"x\"]},"
+        "{\"type\":\"object\",\"required\":[\"y\"]}]},"
+        "\"e\":{\"allOf\":[{\"enum\":[{\"k\":[1]},2]},{\"enum\":[3,{\"k\":[1.0]}]}]},"
+        "\"f\":{\"multipleOf\":1.5,\"contains\":{\"const\":1},\"minProperties\":1},"
+        "\"g\":{\"items\":{\"enum\":[1,2]},\"uniqueItems\":true},"
+        "\"i\":{\"pattern\":\"^ab+$\",\"maxLength\":3},"
+        "\"j\":{\"patternProperties\":{\"^a\":{}},\"properties\":{\"a\":{}}},"
+        "\"h\":{\"not\":{\"const\":\"a\"}}},"
+        "\"if\":{\"required\":[\"a\"]},\"then\":{\"required\":[\"b\"]}}",
+        "{\"propertyNames\":{\"pattern\":\"a\",\"not\":{\"const\":\"a\"}},\"contains\":{\"const\":1},"
+        "\"maxContains\":1}",
+        "{\"type\":\"object\",\"propertyNames\":{\"enum\":[\"a\",\"b\"],\"pattern\":\"a\"}}",
+        "{\"allOf\":[{\"properties\":{\"a\":{}}}],\"anyOf\":[{\"required\":[\"a\"]}],"
+        "\"unevaluatedProperties\":false,\"unevaluatedItems\":false}",
+    };
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++)
+        for (uint64_t n = 0;; n++) {
+            grammar *g = NULL;
+            fault_arm(FAULT_ALLOC, n, true);
+            tola_status status = grammar_from_schema(schemas[i], strlen(schemas[i]), &g, NULL);
+            fault_disarm();
+            grammar_free(g);
+            if (status == TOLA_OK) break;
+            assert_int_equal(status, TOLA_E_NOMEM);
+        }
 }
 
 int main(void) {
