@@ -5,7 +5,9 @@
  * tokenizer.json of each model; names are those of llama.cpp (src/llama-vocab.cpp). */
 #include "families/tokens.h"
 
+#include "base/err.h"
 #include "base/hash.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -355,6 +357,13 @@ void token_table_add(token_table *t, const char *text, size_t length, uint32_t i
 uint32_t token_table_find(const token_table *t, const char *text, size_t length) {
     const struct token_slot *slot = slot_of(t, text, length);
     return slot->text != NULL ? slot->id : UINT32_MAX;
+}
+
+tola_status token_id_twice(const char *of, uint64_t id, tola_string first, tola_string second, tola_error *err) {
+    char a[60], b[60];
+    return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%sid %llu is that of '%s' and of '%s'", of,
+                   (unsigned long long)id, text_quote(a, sizeof a, first.data, first.length),
+                   text_quote(b, sizeof b, second.data, second.length));
 }
 
 static int hex_digit(char c) {

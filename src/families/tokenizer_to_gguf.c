@@ -85,6 +85,64 @@ static void add_token(vocab *v, uint64_t id, tola_string text, bool special) {
               control ? PIECE_CONTROL : PIECE_USER_DEFINED);
 }
 
+static bool is_map(const tola_value *v) {
+    return v != NULL && v->kind == TOLA_VALUE_MAP;
+}
+
+/* What of tokenizer.json's texts has which id. */
+typedef struct id_table {
+    token_table table;
+    tola_string *texts; /* by id, without one: none */
+    uint64_t *added;    /* the ids of added tokens */
+    size_t count;
+} id_table;
+
+static tola_status note_id(id_table *t, const char *of, uint64_t id, tola_string text, tola_error *err) {
+    if (id >= t->count) return TOLA_OK;
+    if (t->texts[id].data != NULL) return token_id_twice(of, id, t->texts[id], text, err);
+    t->texts[id] = text;
+    token_table_add(&t->table, text.data, text.length, (uint32_t)id);
+    return TOLA_OK;
+}
+
+/* As where a model runs (text/load_json.c): no id has two texts, and an added token keeps the id that its text has. */
+static tola_status note_ids(id_table *t, const tola_value *vocabulary, const tola_value *list, tola_error *err) {
+    char of[60];
+    for (size_t i = 0; is_map(vocabulary) && i < vocabulary->as.map.count; i++) {
+        const tola_member *m = &vocabulary->as.map.members[i];
+        TRY(note_id(t, "tokenizer.json: ", tola_value_u64(&m->value, UINT64_MAX), m->key, err));
+    }
+    for (size_t i = 0; i < list->as.array.count; i++) {
+        tola_value token = tola_value_at(list, i);
+        tola_string text = text_of(&token);
+        t->added[i] = tola_value_u64(tola_value_get(&token, "id"), UINT64_MAX);
+        uint32_t known = text.data != NULL ? token_table_find(&t->table, text.data, text.length) : UINT32_MAX;
+        if (known != UINT32_MAX) t->added[i] = known;
+        if (text.data == NULL || known != UINT32_MAX) continue;
+        (void)snprintf(of, sizeof of, "tokenizer.json: added token %zu: ", i);
+        TRY(note_id(t, of, t->added[i], text, err));
+    }
+    return TOLA_OK;
+}
+
+static tola_status add_listed(vocab *v, const tola_value *list, tola_error *err) {
+    const tola_value *vocabulary = tola_value_get(tola_value_get(&v->tokenizer, "model"), "vocab");
+    size_t words = is_map(vocabulary) ? vocabulary->as.map.count : 0, n = list->as.array.count;
+    id_table t = { .count = v->count };
+    t.texts = mem_calloc(v->count + 1, sizeof *t.texts);
+    t.added = mem_calloc(n + 1, sizeof *t.added);
+    bool room = token_table_init(&t.table, words + n) && t.texts != NULL && t.added != NULL;
+    tola_status status = room ? note_ids(&t, vocabulary, list, err) : err_nomem(err, "the vocabulary");
+    for (size_t i = 0; i < n && status == TOLA_OK; i++) {
+        tola_value token = tola_value_at(list, i);
+        add_token(v, t.added[i], text_of(&token), tola_value_bool(tola_value_get(&token, "special"), false));
+    }
+    token_table_free(&t.table);
+    mem_free(t.texts);
+    mem_free(t.added);
+    return status;
+}
+
 /* added_tokens.json, added_tokens_decoder of tokenizer_config.json, added_tokens of tokenizer.json. */
 static tola_status read_added(vocab *v, tola_error *err) {
     tola_value added;
@@ -104,13 +162,8 @@ static tola_status read_added(vocab *v, tola_error *err) {
                            m->key.data);
         add_token(v, id, text_of(&m->value), tola_value_bool(tola_value_get(&m->value, "special"), false));
     }
-    const tola_value *list = tola_value_get(&v->tokenizer, "added_tokens");
-    for (size_t i = 0; list != NULL && list->kind == TOLA_VALUE_ARRAY && i < list->as.array.count; i++) {
-        tola_value t = tola_value_at(list, i);
-        add_token(v, tola_value_u64(tola_value_get(&t, "id"), UINT64_MAX), text_of(&t),
-                  tola_value_bool(tola_value_get(&t, "special"), false));
-    }
-    return TOLA_OK;
+    const tola_value *list = tola_value_get(&v->tokenizer, "added_tokens"), none = { .kind = TOLA_VALUE_ARRAY };
+    return add_listed(v, list != NULL && list->kind == TOLA_VALUE_ARRAY ? list : &none, err);
 }
 
 /* ---- vocabularies ---- */

@@ -19,6 +19,9 @@ void token_table_free(token_table *t);
 void token_table_add(token_table *t, const char *text, size_t length, uint32_t id); /* the first of equal texts stays */
 uint32_t token_table_find(const token_table *t, const char *text, size_t length);   /* UINT32_MAX: not there */
 
+/* TOLA_E_FORMAT: an id that two texts have. `of` begins the message: "", "added token 3: ". */
+tola_status token_id_twice(const char *of, uint64_t id, tola_string first, tola_string second, tola_error *err);
+
 /* GGUF's tokenizer.ggml.pre for a byte-level BPE tokenizer.json, judged by its pre_tokenizer; NULL: not known. False
  * when out of memory. */
 bool pre_from_tokenizer(const tola_value *tokenizer, const char **pre);

@@ -288,12 +288,8 @@ static tola_status read_map(tola_tokenizer *t, const tola_value *vocab, tola_err
     for (size_t i = 0; i < vocab->as.map.count; i++) {
         const tola_member *m = &vocab->as.map.members[i];
         uint64_t id = tola_value_u64(&m->value, UINT64_MAX);
-        if (id < t->count && !(t->tokens[id].flags & TOLA_TOKEN_UNUSED)) {
-            char first[60], second[60];
-            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "id %" PRIu64 " is that of '%s' and of '%s'", id,
-                           text_quote(first, sizeof first, t->tokens[id].text, t->tokens[id].length),
-                           text_quote(second, sizeof second, m->key.data, m->key.length));
-        }
+        if (id < t->count && !(t->tokens[id].flags & TOLA_TOKEN_UNUSED))
+            return token_id_twice("", id, (tola_string){ t->tokens[id].text, t->tokens[id].length }, m->key, err);
         TRY(tk_set_token(t, id, m->key.data, m->key.length, err));
     }
     return TOLA_OK;
@@ -387,13 +383,12 @@ tola_status tk_load_merges(tola_tokenizer *t, const tola_value *merges, tola_err
 /* The id of an added token: as tokenizers does it, a text that is there already keeps the id it has, whatever is said
  * here. An id that another text has is an error (tokenizers counts on from the last one, against what the file says). */
 static tola_status added_id(const tola_tokenizer *t, size_t i, tola_string text, uint64_t *id, tola_error *err) {
-    char first[60], second[60];
+    char of[60];
     uint32_t known = token_table_find(&t->table, text.data, text.length);
     if (known != TOLA_NO_TOKEN) *id = known;
     if (known != TOLA_NO_TOKEN || *id >= t->count || (t->tokens[*id].flags & TOLA_TOKEN_UNUSED)) return TOLA_OK;
-    return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "added token %zu: id %" PRIu64 " is that of '%s' and of '%s'", i,
-                   *id, text_quote(first, sizeof first, t->tokens[*id].text, t->tokens[*id].length),
-                   text_quote(second, sizeof second, text.data, text.length));
+    (void)snprintf(of, sizeof of, "added token %zu: ", i);
+    return token_id_twice(of, *id, (tola_string){ t->tokens[*id].text, t->tokens[*id].length }, text, err);
 }
 
 static tola_status read_added(tola_tokenizer *t, const tola_value *list, tola_error *err) {

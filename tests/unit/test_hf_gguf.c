@@ -268,6 +268,14 @@ static void bad_tokenizers_are_refused(void **state) {
             TOLA_E_FORMAT, "merge 0 is no pair");
     refused(NULL, "tokenizer.json", "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"merges\":[]}}",
             TOLA_E_FORMAT, "no vocabulary");
+    refused(NULL, "tokenizer.json",
+            "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}",
+            TOLA_E_FORMAT, "tokenizer.json: id 0 is that of 'a' and of 'b'");
+    refused(NULL, "tokenizer.json",
+            "{\"added_tokens\":[{\"id\":1,\"content\":\"<x>\"},{\"id\":7,\"content\":\"a\"},"
+            "{\"id\":1,\"content\":\"<y>\"}],"
+            "\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+            TOLA_E_FORMAT, "tokenizer.json: added token 2: id 1 is that of '<x>' and of '<y>'");
     refused(NULL, "tokenizer_config.json", "{\"added_tokens_decoder\":{\"x\":{\"content\":\"y\"}}}", TOLA_E_FORMAT,
             "has the key 'x'");
 }
