@@ -444,6 +444,7 @@ static json_token read_number(json_reader *r) {
         v.kind = TOLA_VALUE_FLOAT;
         v.dtype = TOLA_DTYPE_F64;
         v.as.f64 = x;
+        if (d.whole && r->pos < UINT32_MAX) v.reserved = (uint32_t)r->pos + 1;
     }
     r->number = v;
     r->pos = end;

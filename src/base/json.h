@@ -34,7 +34,8 @@ typedef struct json_reader {
      * `scratch`; valid until the next call. */
     const char *text;
     size_t text_length;
-    /* JSON_NUMBER: kind TOLA_VALUE_UINT (no sign, fits u64), _INT (negative, fits i64), else _FLOAT */
+    /* JSON_NUMBER: kind TOLA_VALUE_UINT (no sign, fits u64), _INT (negative, fits i64), else _FLOAT; `reserved` of a
+     * whole number that no 64 bits hold is one more than its offset in data (0 beyond 4 GB) */
     tola_value number;
     buf scratch;
     int depth;

@@ -78,6 +78,9 @@ static unsigned type_of_value(const tola_value *v) {
 part schema_value_text(compiler *c, const tola_value *v) {
     grammar_builder *b = &c->b;
     if (v->kind == TOLA_VALUE_STRING) return schema_string_literal(b, v->as.string.data, v->as.string.length);
+    size_t length;
+    const char *whole = schema_long_number(c->source, v, &length);
+    if (whole) return build_literal(b, whole, length);
     bool array = v->kind == TOLA_VALUE_ARRAY, map = v->kind == TOLA_VALUE_MAP;
     if (v->kind == TOLA_VALUE_FLOAT && !isfinite(v->as.f64)) wrong(c, "#", "a value that JSON has not");
     if (!array && !map) {
@@ -123,9 +126,9 @@ static uint64_t characters_of(tola_string s) {
 
 static bool counts(const limits *l, uint64_t n) { return n >= l->low && n <= l->high; }
 
-static bool is_excluded(const meaning *m, const tola_value *v) {
+static bool is_excluded(const compiler *c, const meaning *m, const tola_value *v) {
     for (size_t i = 0; i < m->excluded_count; i++)
-        if (schema_same_value(m->excluded[i], v)) return true;
+        if (schema_same_value(c, m->excluded[i], v)) return true;
     return false;
 }
 
@@ -177,13 +180,13 @@ size_t schema_languages(compiler *c, const meaning *m, const char *path, const t
 /* Whether a value is within what stands beside it; `sets` tells strings by the patterns: those of `wanted` are. */
 static bool allows(compiler *c, const meaning *m, const schema_sets *sets, uint64_t wanted, const tola_value *v) {
     unsigned type = type_of_value(v);
-    if (!(type & m->types) || is_excluded(m, v)) return false;
+    if (!(type & m->types) || is_excluded(c, m, v)) return false;
     bool text = type == TYPE_STRING, number = (type & (TYPE_INTEGER | TYPE_NUMBER)) != 0;
     bool beside = (text && m->format) || (type == TYPE_OBJECT && m->objects) ||
                   (type == TYPE_ARRAY && (m->elements || m->unique || m->contains));
     __int128 n = 0;
     if (number && (m->low.there || m->high.there || m->multiple.there)) {
-        beside = !schema_bound_of(v, &n);
+        beside = !schema_bound_of(c->source, v, &n);
         if (!beside && ((m->low.there && n < m->low.value) || (m->high.there && n > m->high.value))) return false;
         if (!beside && m->multiple.there && n % m->multiple.value != 0) return false;
     }
@@ -310,7 +313,7 @@ static part number_part(compiler *c, const meaning *m) {
     for (size_t i = 0; ok(c) && !c->comparing && i < m->excluded_count; i++) {
         if (!is_number(m->excluded[i])) continue;
         out[count].there = true;
-        if (!schema_bound_of(m->excluded[i], &out[count++].value))
+        if (!schema_bound_of(c->source, m->excluded[i], &out[count++].value))
             unsupported(c, m->excluded_path, "excluded numbers have at most 15 decimals and 20 digits before them");
     }
     if (ok(c) && count) qsort(out, count, sizeof *out, compare_numbers);
@@ -342,7 +345,7 @@ static part typed(compiler *c, const conjunction *k, const meaning *m) {
     if (m->types & TYPE_STRING) ways[n++] = string_part(c, k, m);
     if (m->types & TYPE_INTEGER) ways[n++] = number_part(c, m);
     for (size_t i = 0; i < 3; i++)
-        if (m->types & (i < 2 ? TYPE_BOOLEAN : TYPE_NULL) && !is_excluded(m, &words[i]))
+        if (m->types & (i < 2 ? TYPE_BOOLEAN : TYPE_NULL) && !is_excluded(c, m, &words[i]))
             ways[n++] = text(c, i == 0 ? "true" : i == 1 ? "false" : "null");
     for (size_t i = 0; i < m->excluded_count && !c->comparing; i++)
         if (m->excluded[i]->kind >= TOLA_VALUE_ARRAY && type_of_value(m->excluded[i]) & m->types)
@@ -413,6 +416,7 @@ tola_status grammar_from_schema(const char *schema, size_t length, grammar **out
                        MAX_SCHEMA_BYTES);
     compiler c;
     schema_begin(&c, false);
+    c.source = schema;
     tola_error parse_error = TOLA_ERROR_INIT;
     tola_status status = json_parse(schema, length, &c.memory, &c.root, &parse_error);
     if (status != TOLA_OK) build_fail(&c.b, status, parse_error.offset, "schema: %s", parse_error.message);

@@ -69,7 +69,7 @@ static size_t finite_items(compiler *c, const conjunction *k, const tola_value *
         const tola_value **values = m.group || !ok(c) ? NULL : schema_allowed(c, &m, &count);
         for (size_t v = 0; ok(c) && v < count; v++) {
             bool known = false;
-            for (size_t other = 0; other < n && !known; other++) known = schema_same_value(out[other], values[v]);
+            for (size_t other = 0; other < n && !known; other++) known = schema_same_value(c, out[other], values[v]);
             if (!known && n == MAX_DIFFERENT) return 0;
             if (!known) out[n++] = values[v];
         }

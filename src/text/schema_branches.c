@@ -38,6 +38,7 @@ static compiler *look_begin(compiler *c) {
         return NULL;
     }
     schema_begin(look, true);
+    look->source = c->source;
     look->root = c->root;
     look->outer = c;
     return look;

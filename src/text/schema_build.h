@@ -56,8 +56,10 @@ typedef struct schema_bound {
     __int128 value;
 } schema_bound;
 #define SCHEMA_UNIT ((__int128)1000000000000000)
-/* False where the number has more than 15 decimals or digits before them. */
-bool schema_bound_of(const tola_value *number, __int128 *out);
+/* A whole number that no 64 bits hold, as it stands in the text of the schema; NULL for any other value. */
+const char *schema_long_number(const char *source, const tola_value *number, size_t *length);
+/* False where the number has more than 15 decimals or 20 digits before them. */
+bool schema_bound_of(const char *source, const tola_value *number, __int128 *out);
 part schema_any_number(grammar_builder *b, bool integer);
 /* Numbers without an exponent within the bounds, which are inclusive. PART_NONE: there is none. */
 part schema_number_within(grammar_builder *b, bool integer, schema_bound low, schema_bound high);

@@ -56,6 +56,7 @@ typedef struct derived_schema {
 typedef struct compiler {
     grammar_builder b;
     arena memory;
+    const char *source; /* the text of the schema */
     tola_value root;
     conjunction *known;
     size_t known_count, known_cap, done; /* those before `done` are defined */
@@ -161,7 +162,7 @@ uint32_t schema_rule(compiler *c, const char *name);
 /* What $ref, "#/a~1b/0", leads to; NULL where that is nothing, which is said of `path`. */
 const tola_value *schema_follow(compiler *c, const char *ref_text, const char *path, const char **target_path);
 /* As JSON's values are: 1 is 1.0, and members have no order. Recurses as deep as JSON may nest. */
-bool schema_same_value(const tola_value *a, const tola_value *b);
+bool schema_same_value(const compiler *c, const tola_value *a, const tola_value *b);
 
 void schema_list_add(compiler *c, entry_list *l, const tola_value *schema, const char *path, unsigned done,
                      size_t parent);

@@ -20,12 +20,21 @@ static bool append(void *user, const char *more, size_t length) {
     return true;
 }
 
-bool schema_bound_of(const tola_value *number, __int128 *out) {
+const char *schema_long_number(const char *source, const tola_value *number, size_t *length) {
+    if (number->kind != TOLA_VALUE_FLOAT || number->reserved == 0) return NULL;
+    const char *text = source + number->reserved - 1;
+    *length = strspn(text, "-0123456789");
+    return text;
+}
+
+bool schema_bound_of(const char *source, const tola_value *number, __int128 *out) {
     number_text written = { { 0 }, 0 };
+    size_t length;
+    const char *text = schema_long_number(source, number, &length);
     tola_json j;
     tola_json_init(&j, append, &written, 0);
-    tola_json_value(&j, number);
-    bool good = tola_json_finish(&j) && written.length > 0;
+    if (!text) tola_json_value(&j, number);
+    bool good = (text ? append(&written, text, length) : tola_json_finish(&j)) && written.length > 0;
     /* sign, digits, perhaps a point and more, perhaps an exponent */
     const char *p = written.text;
     bool negative = *p == '-';

@@ -349,7 +349,7 @@ static void narrow_bound(compiler *c, const tola_value *v, const char *path, boo
         wrong(c, path, "must be a number");
         return;
     }
-    if (!schema_bound_of(v, &n)) {
+    if (!schema_bound_of(c->source, v, &n)) {
         unsupported(c, path, "bounds have at most 15 decimals and 20 digits before them");
         return;
     }
@@ -359,13 +359,19 @@ static void narrow_bound(compiler *c, const tola_value *v, const char *path, boo
     m->number_path = path;
 }
 
-bool schema_same_value(const tola_value *a, const tola_value *b) {
-    if (is_number(a) && is_number(b)) {
-        __int128 x, y;
-        bool exact = schema_bound_of(a, &x), other = schema_bound_of(b, &y);
-        if (exact != other) return false;
-        return exact ? x == y : tola_value_f64(a, NAN) == tola_value_f64(b, NAN);
-    }
+static bool same_number(const compiler *c, const tola_value *a, const tola_value *b) {
+    __int128 x, y;
+    tola_string long_a, long_b;
+    bool exact = schema_bound_of(c->source, a, &x), other = schema_bound_of(c->source, b, &y);
+    if (exact || other) return exact && other && x == y;
+    long_a.data = schema_long_number(c->source, a, &long_a.length);
+    long_b.data = schema_long_number(c->source, b, &long_b.length);
+    if (long_a.data && long_b.data) return same_string(long_a, long_b);
+    return tola_value_f64(a, NAN) == tola_value_f64(b, NAN);
+}
+
+bool schema_same_value(const compiler *c, const tola_value *a, const tola_value *b) {
+    if (is_number(a) && is_number(b)) return same_number(c, a, b);
     if (a->kind != b->kind) return false;
     switch ((tola_value_kind)a->kind) {
     case TOLA_VALUE_BOOL: return a->as.boolean == b->as.boolean;
@@ -374,7 +380,7 @@ bool schema_same_value(const tola_value *a, const tola_value *b) {
         if (a->as.array.count != b->as.array.count) return false;
         for (size_t i = 0; i < a->as.array.count; i++) {
             tola_value x = tola_value_at(a, i), y = tola_value_at(b, i);
-            if (!schema_same_value(&x, &y)) return false;
+            if (!schema_same_value(c, &x, &y)) return false;
         }
         return true;
     case TOLA_VALUE_MAP:
@@ -382,7 +388,7 @@ bool schema_same_value(const tola_value *a, const tola_value *b) {
         for (size_t i = 0; i < a->as.map.count; i++) {
             const tola_member *m = &a->as.map.members[i];
             const tola_value *other = schema_member(b, m->key);
-            if (!other || !schema_same_value(&m->value, other)) return false;
+            if (!other || !schema_same_value(c, &m->value, other)) return false;
         }
         return true;
     default: return true;
@@ -395,7 +401,7 @@ static void take_multiple(compiler *c, const tola_value *v, const char *path, me
         wrong(c, path, "must be a number above 0");
         return;
     }
-    if (!schema_bound_of(v, &n)) {
+    if (!schema_bound_of(c->source, v, &n)) {
         unsupported(c, path, "a step has at most 15 decimals and 20 digits before them");
         return;
     }
@@ -440,7 +446,7 @@ static void take_choices(compiler *c, const tola_value *v, const char *path, boo
     if (!both) no_memory(c);
     for (size_t i = 0; both && i < m->choice_count; i++)
         for (size_t k = 0; k < count; k++)
-            if (schema_same_value(&m->choices[i], values + k)) {
+            if (schema_same_value(c, &m->choices[i], values + k)) {
                 both[n++] = m->choices[i];
                 break;
             }

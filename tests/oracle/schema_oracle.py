@@ -370,6 +370,16 @@ NUMBERS = [json.loads(sign + text) for text in
                              999999999999999, 2**53, 365 * 7, 10**17 + 3)] +
            ["0.001", "0.005", "0.125", "0.0625", "12.345", "1000.5", "99.95", "19.99", "2.675"] for sign in ("", "-")]
 NUMBERS = [n for n in NUMBERS if "e" not in repr(n)]
+LONG = [sign * (n + d) for sign in (1, -1) for n in (2**63, 2**64, 10**20 - 9, 10**25) for d in (-2, -1, 0, 1, 2)]
+FEW = [2**64 - 1, 2**64, 2**64 + 1, -(2**63) - 1, 10**25, 10**25 + 1]
+long_numbers = [{"const": n} for n in LONG] + [{"enum": FEW}, {"enum": [[n, {"k": n}] for n in FEW]}] + \
+    [{"type": "integer", "not": {"const": n}} for n in FEW[:4]] + \
+    [{"type": "integer", word: n} for n in FEW[:4] for word in ("minimum", "maximum", "exclusiveMinimum",
+                                                                "exclusiveMaximum")] + \
+    [{"allOf": [{"enum": FEW}, {"enum": [2**64 + 1, 10**25 + 1, 10**25 - 1]}]}, {"enum": FEW[:4], "minimum": 2**64},
+     {"enum": FEW[:4], "maximum": 2**64}, {"enum": FEW, "not": {"const": 10**25}},
+     {"type": "array", "items": {"enum": FEW}, "uniqueItems": True, "maxItems": 2}]
+LONG += [[n, {"k": n}] for n in FEW] + [[n, m] for n in FEW for m in FEW]
 OBJECTS = [dict(zip(names, values)) for n in range(5) for names in itertools.combinations("abcxy", n)
            for values in itertools.product([1, "s"], repeat=n)]
 ARRAYS = [list(items) for n in range(5) for items in itertools.product([1, 2, "a", None], repeat=n)]
@@ -533,8 +543,9 @@ worded += [{"const": "ab", "pattern": p} for p in ("^a", "^b", "[^a]$", "^.b")] 
     [{"type": "array", "items": {"enum": ["a", "ab", "b", "bb"], "pattern": "b$"}, "uniqueItems": True}]
 exhausted = refused = 0
 turned = []
-for schemas, world in [(numeric, NUMBERS), (counting, OBJECTS), (containing, ARRAYS), (unique, ARRAYS),
-                       (opposed, ANY), (keyed, KEYED), (left, KEYED), (rest_items, ARRAYS), (worded, TEXTS)]:
+for schemas, world in [(numeric, NUMBERS), (long_numbers, LONG), (counting, OBJECTS), (containing, ARRAYS),
+                       (unique, ARRAYS), (opposed, ANY), (keyed, KEYED), (left, KEYED), (rest_items, ARRAYS),
+                       (worded, TEXTS)]:
     texts = [json.dumps(v, ensure_ascii=False).encode() for v in world]
     number = decimal.Decimal if world is NUMBERS else float
     for s, answer in zip(schemas, ask([("schema", json.dumps(s), texts, 5, SEED) for s in schemas])):

@@ -243,7 +243,10 @@ static void test_whole_numbers(void **state) {
     assert_int_equal(parse("-9223372036854775809", &a, &v, NULL), TOLA_OK);
     assert_true(v.kind == TOLA_VALUE_FLOAT && v.as.f64 == -0x1p63);
     assert_int_equal(parse("-0", &a, &v, NULL), TOLA_OK);
-    assert_true(v.kind == TOLA_VALUE_INT && v.as.i64 == 0);
+    assert_true(v.kind == TOLA_VALUE_INT && v.as.i64 == 0 && v.reserved == 0);
+    assert_int_equal(parse("[ -18446744073709551617, 1e30]", &a, &v, NULL), TOLA_OK);
+    tola_value first = tola_value_at(&v, 0), second = tola_value_at(&v, 1);
+    assert_true(first.reserved == 3 && second.reserved == 0);
     arena_free(&a);
 }
 

@@ -113,6 +113,9 @@ static void test_numbers(void **state) {
     check_refused("{\"maximum\":1e30}", TOLA_E_UNSUPPORTED, "#/maximum: bounds have");
     check_refused("{\"maximum\":0.1234567890123456789}", TOLA_E_UNSUPPORTED, "#/maximum: bounds have");
     check_refused("{\"maximum\":\"1\"}", TOLA_E_FORMAT, "#/maximum: must be a number");
+    check_texts("{\"enum\":[18446744073709551617,[-100000000000000000000000001]]}",
+                TEXTS("18446744073709551617", "[-100000000000000000000000001]"),
+                TEXTS("18446744073709551616", "18446744073709551617.0", "[-1e26]"));
 }
 
 static void test_strings(void **state) {
