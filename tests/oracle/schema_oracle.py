@@ -95,6 +95,8 @@ def schema(r, depth, defs):
             s["additionalProperties"] = schema(r, depth - 1, defs)
         if s.get("additionalProperties") is False and "more" in s.get("required", []):
             s["required"].remove("more")
+        if "additionalProperties" in s and r.random() < 0.2:  # the same where nothing else is said
+            s["unevaluatedProperties"] = s.pop("additionalProperties")
         return s
     if x < 0.8:
         s = {"type": "array"}
@@ -108,6 +110,8 @@ def schema(r, depth, defs):
             s["minItems"] = r.randint(0, len(s.get("prefixItems", [1, 2])))
         if r.random() < 0.4:
             s["maxItems"] = s.get("minItems", 0) + r.randint(0, 4)
+        if "items" in s and r.random() < 0.2:
+            s["unevaluatedItems"] = s.pop("items")
         return s
     if x < 0.87:
         return {r.choice(["anyOf"]): [schema(r, depth - 1, defs) for _ in range(r.randint(1, 3))]}
@@ -186,7 +190,7 @@ def instance(r, s, root, depth=6):
         for n, part in s.get("properties", {}).items():
             if n in s.get("required", []) or r.random() < 0.6:
                 out[n] = instance(r, part, root, depth - 1)
-        further = s.get("additionalProperties", True)
+        further = s.get("additionalProperties", s.get("unevaluatedProperties", True))
         if further is not False or r.random() < 0.1:
             for n in s.get("required", []):
                 if n not in s.get("properties", {}):
@@ -196,9 +200,9 @@ def instance(r, s, root, depth=6):
                     out[n] = instance(r, further, root, depth - 1)
         return out
     if kind == "array":
-        prefix = s.get("prefixItems", [])
+        prefix, rest = s.get("prefixItems", []), s.get("items", s.get("unevaluatedItems", {}))
         n = r.randint(s.get("minItems", 0), min(s.get("maxItems", 5), s.get("minItems", 0) + 5))
-        return [instance(r, prefix[i] if i < len(prefix) else s.get("items", {}), root, depth - 1) for i in range(n)]
+        return [instance(r, prefix[i] if i < len(prefix) else rest, root, depth - 1) for i in range(n)]
     if kind == "string":
         if "pattern" in s:
             return r.choice(MATCHES + WORDS)
