@@ -23,6 +23,9 @@
 #define TEMP_MARK ".tola-"
 #define TEMP_RANDOM 6 /* letters and digits behind the mark */
 #define LARGE_PAGE ((uint64_t)2 << 20)
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
 
 struct output_file {
     int fd;
@@ -245,7 +248,7 @@ static tola_status create_locked(output_file *f, tola_error *err) {
 /* A local file system whose files may be cached in large pages. */
 static bool has_large_pages(int fd) {
     struct statfs fs;
-    return fstatfs(fd, &fs) == 0 &&
+    return sysconf(_SC_PAGESIZE) == 4096 && fstatfs(fd, &fs) == 0 &&
            (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC);
 }
 
@@ -362,18 +365,16 @@ static tola_status grow(output_file *f, uint64_t offset, uint64_t bytes) {
  * pages as long as they are cached: in small ones reading weights takes up to half as long again. So where a piece is
  * less than a large page, the page is brought into the cache first, by reading what was reserved. */
 static void begin_large_pages(const output_file *f, uint64_t offset, size_t bytes) {
-    if (!f->begun || (f->direct >= 0 && !f->unable)) return;
+    if (bytes == 0 || !f->begun || f->direct >= 0) return;
     for (uint64_t at = offset / LARGE_PAGE; at * LARGE_PAGE < offset + bytes; at++) {
         const uint64_t first = at * LARGE_PAGE, bit = (uint64_t)1 << at % 64;
         if (first + LARGE_PAGE > f->reserved || (atomic_fetch_or(&f->begun[at / 64], bit) & bit)) continue;
         if (offset <= first && offset + bytes >= first + LARGE_PAGE) continue;
-        uint8_t *place = mmap(NULL, 2 * LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (place == MAP_FAILED) return;
-        uint8_t *page = place + -(uintptr_t)place % LARGE_PAGE;
-        if (mmap(page, LARGE_PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, f->fd, (off_t)first) != MAP_FAILED &&
-            madvise(page, LARGE_PAGE, MADV_HUGEPAGE) == 0)
+        void *page = mmap(NULL, LARGE_PAGE, PROT_READ, MAP_SHARED, f->fd, (off_t)first);
+        if (page == MAP_FAILED) return;
+        if (madvise(page, LARGE_PAGE, MADV_HUGEPAGE) == 0)
             (void)madvise(page, 1, MADV_POPULATE_READ); /* a hint, as all of this */
-        munmap(place, 2 * LARGE_PAGE);
+        munmap(page, LARGE_PAGE);
     }
 }
 

@@ -126,7 +126,8 @@ tola_status device_measure(const devices *table, uint64_t read_bytes, unsigned t
     d.threads = threads ? threads : online > 0 ? (unsigned)online : 1;
     d.bandwidth = median[TOLA_LIMIT_READ];
     d.peaks[DEVICE_F32] = d.peaks[DEVICE_F16] = median[TOLA_LIMIT_F32];
-    d.peaks[DEVICE_BF16] = median[TOLA_LIMIT_BF16];
+    /* not where f32 is faster, which products of bf16 then go through */
+    d.peaks[DEVICE_BF16] = median[TOLA_LIMIT_BF16] > median[TOLA_LIMIT_F32] ? median[TOLA_LIMIT_BF16] : 0;
     d.peaks[DEVICE_I8] = median[TOLA_LIMIT_INT8];
     d.tiles_bf16 = median[TOLA_LIMIT_BF16_TILES];
     d.tiles_i8 = median[TOLA_LIMIT_INT8_TILES];

@@ -114,7 +114,7 @@ static const char *const dangerous_modules[] = {
     "nose",
     "pytest",
     "_pytest",
-   
+
     /* gadgets: calls of calls */
     "functools",
     "_functools",

@@ -173,6 +173,59 @@ static void test_output(void **state) {
     unit_remove(folder);
 }
 
+enum { LARGE_BYTES = (5 << 20) + 12345, PIECE = 10007 };
+
+typedef struct pieces {
+    output_file *file;
+    const uint8_t *bytes;
+} pieces;
+
+/* Every eighth piece from `task` on, the last one first. */
+static tola_status write_pieces(void *context, size_t task, unsigned worker, tola_error *err) {
+    const pieces *p = context;
+    (void)worker;
+    for (size_t at = LARGE_BYTES / PIECE + 1; at-- > 0;) {
+        const size_t left = LARGE_BYTES - at * PIECE;
+        if (at % 8 != task) continue;
+        TRY(output_write(p->file, at * PIECE, p->bytes + at * PIECE, left < PIECE ? left : PIECE, err));
+    }
+    return TOLA_OK;
+}
+
+/* Small pieces of large pages, by several threads at once. */
+static void test_output_large(void **state) {
+    (void)state;
+    const char *folder = unit_folder();
+    char path[512];
+    snprintf(path, sizeof path, "%s/large", folder);
+    uint8_t *bytes = malloc(LARGE_BYTES), *got = malloc(LARGE_BYTES + 1);
+    tola_error err = TOLA_ERROR_INIT;
+    output_set *set;
+    pool *threads;
+    pieces p = { NULL, bytes };
+    if (!bytes || !got) abort();
+    for (size_t i = 0; i < LARGE_BYTES; i++) bytes[i] = (uint8_t)(i * 2654435761u >> 13);
+    assert_int_equal(pool_create(4, &threads, &err), TOLA_OK);
+    for (int shorter = 0; shorter < 2; shorter++) {
+        const size_t length = shorter ? LARGE_BYTES - (3 << 20) : LARGE_BYTES;
+        assert_int_equal(output_set_open(true, &set, &err), TOLA_OK);
+        assert_int_equal(output_add(set, path, LARGE_BYTES, &p.file, &err), TOLA_OK);
+        if (shorter) assert_int_equal(output_truncate(p.file, 1 << 20, &err), TOLA_OK);
+        assert_int_equal(pool_run(threads, 8, write_pieces, &p, &err), TOLA_OK);
+        if (shorter) assert_int_equal(output_truncate(p.file, length, &err), TOLA_OK);
+        assert_int_equal(output_commit(set, &err), TOLA_OK);
+        FILE *f = fopen(path, "rb");
+        assert_non_null(f);
+        assert_int_equal(fread(got, 1, LARGE_BYTES + 1, f), length);
+        fclose(f);
+        assert_memory_equal(got, bytes, length);
+    }
+    pool_free(threads);
+    free(got);
+    free(bytes);
+    unit_remove(folder);
+}
+
 /* Past the cache, whatever the place: whole blocks go one way, what is before and behind them the other. */
 static void test_output_direct(void **state) {
     (void)state;
@@ -364,6 +417,7 @@ int main(void) {
         cmocka_unit_test(test_pool),   cmocka_unit_test(test_output),         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_source_kinds), cmocka_unit_test(test_glob),     cmocka_unit_test(test_text),
         cmocka_unit_test(test_dtype), cmocka_unit_test(test_barrier),       cmocka_unit_test(test_output_direct),
+        cmocka_unit_test(test_output_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

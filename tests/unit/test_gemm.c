@@ -330,6 +330,10 @@ static void test_avx512vnni(void **state) {
     (void)state;
     assert_true(in_process("avx512vnni") == expected);
 }
+static void test_avx512bf16(void **state) {
+    (void)state;
+    assert_true(in_process("avx512bf16") == expected);
+}
 #endif
 static void test_this_processor(void **state) {
     (void)state;
@@ -343,6 +347,7 @@ int main(void) {
         cmocka_unit_test(test_avx2),
         cmocka_unit_test(test_avx512),
         cmocka_unit_test(test_avx512vnni),
+        cmocka_unit_test(test_avx512bf16),
 #endif
         cmocka_unit_test(test_this_processor),
     };

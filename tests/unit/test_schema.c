@@ -243,7 +243,7 @@ static void test_arrays(void **state) {
 
 static void test_objects(void **state) {
     (void)state;
-    static const char closed[] = 
+    static const char closed[] =
                 "{\"type\":\"object\",\"properties\":{\"a\":{\"const\":1},\"b\":{\"const\":2},\"c\":{\"const\":3}},"
                                  "\"required\":[\"b\"],\"additionalProperties\":false}";
     check_texts(closed, TEXTS("{\"b\":2}", "{\"a\":1,\"b\":2}", "{\"b\":2,\"c\":3}",

@@ -159,9 +159,11 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
         float *to = (float *)x->d_across + g * x->across + first;
         for (size_t t = 0; t < count; t++) to[t] = d[t * x->d_stride + g];
     }
-    int32_t *to_first = (int32_t *)(x->first ? x->first + first * x->first_stride : x->first_across + first);
+    int32_t *to_first = x->first                       ? (int32_t *)x->first + first * x->first_stride
+                        : x->first_across && !x->q_woven ? (int32_t *)x->first_across + first
+                                                         : NULL;
     const size_t from_token = x->first ? x->first_stride : 1, from_group = x->first ? 1 : x->across;
-    for (size_t g = 0; (x->first || (x->first_across && !x->q_woven)) && g < groups; g++)
+    for (size_t g = 0; to_first && g < groups; g++)
         for (size_t t = 0; t < count; t++) {
             const int16_t *s = sums + t * apart + wide * g;
             to_first[g * from_group + t * from_token] = -type->offset * (wide == 2 ? s[0] + s[1] : s[0]);
@@ -281,12 +283,12 @@ size_t matmul_paths(matmul_path *out) {
                             (products_of_bf16() ? 0 : 1u << MATMUL_BF16);
     if (tiles_of_bf16())
         out[n++] = (matmul_path){ "amx", 1u << MATMUL_F16 | 1u << MATMUL_BF16, &matmul_floats_amx };
-    if (cpu->avx512_bf16 && products_of_bf16())
+    if (products_of_bf16())
         out[n++] = (matmul_path){ "avx512bf16", 1u << MATMUL_BF16, &matmul_floats_avx512bf16 };
     if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
-    if (cpu->avx512_vnni && !tiles_of_int8()) /* the ways in which activations are prepared differ */
+    if (cpu->avx512_vnni && !tiles_of_int8()) /* with AMX nothing is woven */
         out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };

@@ -34,11 +34,11 @@
  * acc. The same bits everywhere (f16: where there is no AMX). bf16, f8_e4m3 and f8_e5m2 (exactly bf16) multiply with
  * activations rounded to bf16, by the processor's own bf16 product where it has a fast one (AMD: vdpbf16ps with 16 sums
  * as above, two elements to a lane; AMX: TDPBF16PS over 32 elements after 32), whose inner order and flushing of
- * denormals is the processor's; else as f32 above. f16 with AMX: w = w1 + w2, its upper 8 bits and the others, and x = x1 + x2 to within
- * 2^-17 of it, x1 = bf16(x), x2 = bf16(x - x1), ties away from zero; TDPBF16PS adds w2 x1, w1 x1 and w1 x2 of 32
- * elements after 32. What a term lacks is below 2^-14 of it, where none of these is denormal; infinities become NaN.
- * Bits of these hold within one instruction set only; within it one token has those of many, since it takes the same
- * instruction: where there is AMX, one token is a product of tiles, too. */
+ * denormals is the processor's; else as f32 above. f16 with AMX: w = w1 + w2, its upper 8 bits and the others, and x =
+ * x1 + x2 to within 2^-17 of it, x1 = bf16(x), x2 = bf16(x - x1), ties away from zero; TDPBF16PS adds w2 x1, w1 x1 and
+ * w1 x2 of 32 elements after 32. What a term lacks is below 2^-14 of it, where none of these is denormal; infinities
+ * become NaN. Bits of these hold within one instruction set only; within it one token has those of many, since it takes
+ * the same instruction: where there is AMX, one token is a product of tiles, too. */
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
 

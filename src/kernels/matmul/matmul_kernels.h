@@ -9,7 +9,7 @@
  *   q    int8, k of them a token, zero-padded to q_stride
  *   d    f32, one for each d_block elements (32, 128 or 256, see matmul.h)
  *   sums int16, sums of q over each 16 elements (over 32: add two neighbours; |sum| <= 2032)
- * Of float types: x, f32 or bf16 (rounded to bf16 and kept as f32 where the processor has no product of bf16),
+ * Of float types: x, f32 or bf16 (rounded to bf16 and kept as f32 where the processor has no fast product of bf16),
  * row-major, zero-padded to x_stride; q, d and sums are NULL. For f16 with AMX two bf16 an element, the number rounded
  * and what that leaves: [k / 32][rounded, left][32 elements in the order 0, 16, 1, 17, and so on].
  * The tile path may keep more behind them. */

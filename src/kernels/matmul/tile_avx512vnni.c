@@ -1,4 +1,5 @@
-/* Many tokens with AVX-512 VNNI: a register tile of 32 rows x up to 6 tokens over a step of an unpacked panel.
+/* Many tokens with AVX-512 VNNI: a register tile of 32 rows x up to 6 tokens over a step of an unpacked panel; most
+ * super-blocks have tiles of their own in woven_avx512vnni.c.
  *
  * Codes with an offset are unsigned, as vpdpbusd wants, and their sums begin at -offset x the sum of the activations.
  * Floats are kept in scratch, [token][64 rows], from step to step. */
@@ -95,7 +96,7 @@ ALWAYS void super_tile(const place *p, size_t strip, how h, size_t tokens) {
         }
         codes += h.size * 16;
         sc += PANEL_ROWS;
-        first += p->across;
+        first += h.offset ? p->across : 0;
     }
     for (size_t s = 0; s < STRIPS; s++)
         for (size_t t = 0; t < tokens; t++)
@@ -177,7 +178,7 @@ static void rows(tola_dtype weights, const uint8_t *w, size_t row_bytes, const m
     const bool whole = PANEL_ROWS * row_bytes <= LITTLE, woven = x->q_woven != NULL;
     const tiles_fn all_tiles = tiles_of(weights);
     panel_ahead next_step, next_panel = { .rows = 0 };
-    place p = { .panel = scratch, 
+    place p = { .panel = scratch,
                 .stride = woven ? x->k : x->q_stride, .across = x->across, .y_stride = y_stride };
     p.acc = (float *)((matmul_panel *)scratch + 1); /* [tokens][PANEL_ROWS] */
     p.next_step = &next_step;

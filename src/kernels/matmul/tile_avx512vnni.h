@@ -19,7 +19,7 @@ typedef struct place {
     const int32_t *first, *pairs, *most;
     float *acc;     /* [token][PANEL_ROWS] */
     __mmask16 kept; /* 0 at the first step: acc is anything */
-    float *y;   /* NULL until the last step */
+    float *y;       /* NULL until the last step */
     size_t y_stride;
     panel_ahead *next_step, *next_panel; /* the panel where it is not large, and for the first one the steps, too */
 } place;

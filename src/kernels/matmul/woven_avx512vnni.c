@@ -55,7 +55,7 @@ ALWAYS __m512i eight_of(const void *p) {
     return _mm512_set1_epi64(v);
 }
 
-/* a and b: two rows of each lane's four, both groups; times the scales. */
+/* a and b: two rows of each lane's four, both groups; times the scales. `large`: a sum may need over 16 bits. */
 ALWAYS __m512i scaled(__m512i sum, __m512i a, __m512i b, __m512i scales, bool large) {
     if (!large) return _mm512_dpwssd_epi32(sum, _mm512_packs_epi32(a, b), scales);
     const __m512i a_scales = _mm512_srai_epi32(_mm512_unpacklo_epi16(scales, scales), 16);
@@ -93,7 +93,7 @@ ALWAYS void woven_tile(const place *p, size_t strip, how h, size_t tokens, unsig
         codes += steps * 128;
         q += steps * 8 * TOKENS;
         scales += h.parts == 1 || part % 2 ? PANEL_ROWS : 0;
-        first += 2 * p->across;
+        first += h.offset ? 2 * p->across : 0;
     }
     for (size_t t = 0; t < tokens; t++)
         add_block(p, 16 * strip, t, _mm512_cvtepi32_ps(sum[t]), h.minima ? PANEL_STEP / h.size / 2 : 0);
@@ -146,14 +146,15 @@ ALWAYS void tiles(place p, size_t tokens, how h) {
 #define TILES(name, offset, minima, size, parts, largest) \
     static void name(place p, size_t tokens) { tiles(p, tokens, (how){ offset, minima, size, parts, largest }); }
 
-TILES(tiles_of_ones, true, false, 32, 1, 1) /* tq1_0, tq2_0, q1_0 */
+TILES(tiles_of_ones, true, false, 32, 1, 2) /* tq1_0, tq2_0, q1_0: 2 is a code that no encoder writes */
 TILES(tiles_of_q2_k, false, true, 16, 1, 3)
 TILES(tiles_of_q3_k, true, false, 16, 1, 4)
 TILES(tiles_of_q4_k, false, true, 32, 1, 15)
 TILES(tiles_of_q5_k, false, true, 32, 2, 31)
 TILES(tiles_of_q6_k, true, false, 16, 1, 32)
-TILES(tiles_of_iq1_m, true, false, 16, 1, 16)
-TILES(tiles_of_sixteens, true, false, 32, 1, 16) /* iq1_s, iq3_s */
+TILES(tiles_of_iq1_s, true, false, 32, 1, 9)
+TILES(tiles_of_iq1_m, true, false, 16, 1, 9)
+TILES(tiles_of_iq3_s, true, false, 32, 1, 15)
 
 tiles_fn matmul_woven_avx512vnni(tola_dtype weights) {
     switch (weights) {
@@ -162,8 +163,10 @@ tiles_fn matmul_woven_avx512vnni(tola_dtype weights) {
     case TOLA_DTYPE_Q4_K: return tiles_of_q4_k;
     case TOLA_DTYPE_Q5_K: return tiles_of_q5_k;
     case TOLA_DTYPE_Q6_K: return tiles_of_q6_k;
+    case TOLA_DTYPE_IQ1_S: return tiles_of_iq1_s;
     case TOLA_DTYPE_IQ1_M: return tiles_of_iq1_m;
-    default: return matmul_type_get(weights)->offset == 1 ? tiles_of_ones : tiles_of_sixteens;
+    case TOLA_DTYPE_IQ3_S: return tiles_of_iq3_s;
+    default: return tiles_of_ones;
     }
 }
 
