@@ -23,7 +23,9 @@ static bool append(void *user, const char *more, size_t length) {
 const char *schema_long_number(const char *source, const tola_value *number, size_t *length) {
     if (number->kind != TOLA_VALUE_FLOAT || number->reserved == 0) return NULL;
     const char *text = source + number->reserved - 1;
-    *length = strspn(text, "-0123456789");
+    size_t n = 1; /* the sign, or a digit; behind a number within a schema there is more, but perhaps no NUL at the end */
+    while (text[n] >= '0' && text[n] <= '9') n++;
+    *length = n;
     return text;
 }
 
