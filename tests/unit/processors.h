@@ -5,8 +5,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Is this the one that differs from another in its products of bf16 alone? */
+static inline bool unit_only_bf16(void) {
+    const char *name = getenv("TOLA_CPU");
+    return name && strcmp(name, "avx512bf16") == 0;
+}
 
 /* Returns in each of these processes, with TOLA_CPU set, and in the first one at the end: how many of the others
  * failed. To be called before anything asks for the processor; nothing happens where TOLA_CPU is set. */

@@ -131,11 +131,16 @@ static void check(tola_dtype type, const set *s, size_t k, size_t rows, size_t p
     free(w);
 }
 
+/* Types with products of their own on this processor. */
+static bool tested(tola_dtype type) {
+    return matmul_supports(type) && (!unit_only_bf16() || matmul_type_get(type)->kind == MATMUL_BF16);
+}
+
 static void each(size_t blocks, size_t rows, size_t pad, bytes_kind kind) {
     set sets[8];
     size_t n = sets_here(sets);
     for (int type = 1; type < TOLA_DTYPE_COUNT; type++)
-        for (size_t i = 0; i < n && matmul_supports((tola_dtype)type); i++)
+        for (size_t i = 0; i < n && tested((tola_dtype)type); i++)
             check((tola_dtype)type, &sets[i], blocks * tola_dtype_block_elements((tola_dtype)type), rows, pad, kind);
 }
 
@@ -172,7 +177,7 @@ static void floats_of_any_length(void **unused) {
     for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
         for (int type = 1; type < TOLA_DTYPE_COUNT; type++)
             for (size_t i = 0; i < n && tola_dtype_block_elements((tola_dtype)type) == 1; i++)
-                for (int kind = ORDINARY; kind <= ANY && matmul_supports((tola_dtype)type); kind++)
+                for (int kind = ORDINARY; kind <= ANY && tested((tola_dtype)type); kind++)
                     check((tola_dtype)type, &sets[i], lengths[l], 1 + l * 5, l % 3, (bytes_kind)kind);
 }
 
