@@ -45,14 +45,14 @@ class Failed(Exception):
 
 
 def run(command, folder=None):
-    """stdout, seconds and peak resident bytes of one run."""
+    """stdout, seconds and peak resident bytes of one run, in a folder of its own: some programs leave logs behind."""
     environment = dict(os.environ)
     if folder:
         environment["LD_LIBRARY_PATH"] = f"{folder}:{environment.get('LD_LIBRARY_PATH', '')}"
     begin = time.perf_counter()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryDirectory() as where:
         child = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                 env=environment)
+                                 env=environment, cwd=where)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - begin
@@ -251,7 +251,7 @@ def main():
     if not peers(args):
         print("no llama.cpp: --llama says where it is; tola alone", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # gigabytes of models are removed in any case
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tola-bench-", dir=args.folder))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tola-bench-", dir=args.folder)).resolve()
     report = []
     try:
         for shape in args.shapes.split(","):
