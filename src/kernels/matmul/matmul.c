@@ -51,9 +51,8 @@ bool matmul_wide(const matmul_type *type) {
     return matmul_floats(type) && !matmul_split(type) && !(type->kind == MATMUL_BF16 && products_of_bf16());
 }
 
-/* Codes of at most 32 in magnitude: then a group's sum usually fits 16 bits. */
-bool matmul_woven(const matmul_type *type) {
-    return type->kind == MATMUL_SUPER && type->offset <= 32 && cpu_get()->avx512_vnni && !tiles_of_int8();
+static bool fours(void) {
+    return cpu_get()->avx512_vnni && !tiles_of_int8();
 }
 
 typedef struct layout {
@@ -107,9 +106,9 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     if (!tiles) return x;
     x.across = across(l);
     if (tiles_of_int8()) x.q_tiles = take_across(l, (k + 63) / 64 * 16);
-    if (matmul_woven(type)) {
-        x.q_woven = take_across(l, k / 4);
-        x.most = take_across(l, k / x.d_block);
+    if (fours()) {
+        x.q_fours = take_across(l, k / 4);
+        if (super) x.most = take_across(l, k / x.d_block);
     }
     if (cpu_get()->neon_i8mm) x.q_pairs = take_across(l, x.q_stride / 4);
     x.d_across = take_across(l, k / x.d_block);
@@ -159,8 +158,8 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
         float *to = (float *)x->d_across + g * x->across + first;
         for (size_t t = 0; t < count; t++) to[t] = d[t * x->d_stride + g];
     }
-    int32_t *to_first = x->first                       ? (int32_t *)x->first + first * x->first_stride
-                        : x->first_across && !x->q_woven ? (int32_t *)x->first_across + first
+    int32_t *to_first = x->first                         ? (int32_t *)x->first + first * x->first_stride
+                        : x->first_across && !x->q_fours ? (int32_t *)x->first_across + first
                                                          : NULL;
     const size_t from_token = x->first ? x->first_stride : 1, from_group = x->first ? 1 : x->across;
     for (size_t g = 0; to_first && g < groups; g++)
@@ -186,7 +185,7 @@ static void add_ups(const matmul_type *type, const matmul_acts *x, size_t first,
         for (size_t t = 0; t < count; t++) memcpy(to + 64 * t, x->q + (first + t) * x->q_stride + i, 64);
     }
 #if defined(__x86_64__)
-    if (x->q_woven) matmul_weave_avx512vnni(type, x, first, count);
+    if (x->q_fours) matmul_fours_avx512(type, x, first, count);
 #endif
     for (size_t t = first; x->q_pairs && t < first + count; t++) {
         int8_t *to = (int8_t *)x->q_pairs + t / 2 * 2 * x->q_stride + t % 2 * 8;
@@ -288,8 +287,7 @@ size_t matmul_paths(matmul_path *out) {
     if (cpu->level == CPU_AVX512) out[n++] = (matmul_path){ "avx512", floats, &matmul_floats_avx512 };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", floats, &matmul_floats_avx2 };
-    if (cpu->avx512_vnni && !tiles_of_int8()) /* with AMX nothing is woven */
-        out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
+    if (fours()) out[n++] = (matmul_path){ "avx512vnni", blocks, &matmul_tile_avx512vnni };
     if (cpu->level == CPU_AVX512 || cpu->level == CPU_AVX2)
         out[n++] = (matmul_path){ "avx2", blocks, &matmul_tile_avx2 };
 #elif defined(__aarch64__)

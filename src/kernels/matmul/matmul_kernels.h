@@ -33,9 +33,9 @@ typedef struct matmul_acts {
     /* Block types with ARM's i8mm: q of two tokens side by side, [tokens / 2][k / 8][2 tokens][8 elements], 2 *
      * q_stride from pair to pair; a missing token is anything */
     const int8_t *q_pairs;
-    /* Super-blocks with AVX-512 VNNI (matmul_woven): q of eight tokens side by side, [tokens / 8][k / 64][8][8 tokens]
-     * [4 elements from 4 i on, 4 from 32 + 4 i on]; missing tokens are anything */
-    const int8_t *q_woven;
+    /* Block types with AVX-512 VNNI and no AMX: q of the tokens of a tile (matmul_fours_begin) side by side,
+     * [tiles][k / 4][tokens of the tile][4 elements] */
+    const int32_t *q_fours;
     /* -offset times the sum of q of each group: where sums of codes with an offset begin. NULL where the type has no
      * use and where tokens go through the tile path. */
     const int32_t *first;
@@ -44,10 +44,10 @@ typedef struct matmul_acts {
      * and as the tiles and pairs above where tokens are taken one after the other (matmul_vector_for). */
     size_t across; /* a multiple of 16 */
     const float *d_across;       /* d */
-    const int32_t *first_across; /* first; where q is woven [groups / 2][tokens][2], those woven into each other */
-    const int32_t *most; /* where q is woven: of each d_block, the largest sum of 16 magnitudes of q */
-    const float *d_sums;   /* small blocks with minima: d_x * (float)sum_x of each 32 */
-    const int32_t *pairs;  /* super-blocks with minima: sums of q of groups 2 i and 2 i + 1 as two int16 */
+    const int32_t *first_across; /* first */
+    const int32_t *most;         /* super-blocks with q_fours: of each d_block, the largest sum of 16 magnitudes */
+    const float *d_sums;         /* small blocks with minima: d_x * (float)sum_x of each 32 */
+    const int32_t *pairs;        /* super-blocks with minima: sums of q of groups 2 i and 2 i + 1 as two int16 */
 } matmul_acts;
 
 /* One block of weights as integers and scales: its code of element i is q[i]. */
@@ -117,10 +117,20 @@ matmul_convert_fn matmul_to_bf16(tola_dtype weights); /* of f8; NULL for bf16 */
 bool matmul_floats(const matmul_type *type);          /* a type of floats? */
 bool matmul_wide(const matmul_type *type);            /* are its activations kept as f32? */
 bool matmul_split(const matmul_type *type);           /* as two bf16? */
-bool matmul_woven(const matmul_type *type);           /* as matmul_acts.q_woven, for many tokens? */
-/* q_woven, most and first_across of tokens [first, first + count), from a multiple of 8 on. */
-void matmul_weave_avx512vnni(const matmul_type *type, const matmul_acts *x, size_t first, size_t count);
-#define MATMUL_WOVEN 8 /* tokens side by side */
+/* q_fours, most and first_across of tokens [first, first + count), at most 16 from a multiple of 16 on. */
+void matmul_fours_avx512(const matmul_type *type, const matmul_acts *x, size_t first, size_t count);
+
+#define MATMUL_FOURS 14 /* tokens of a tile of q_fours, at most */
+
+static inline size_t matmul_fours_tiles(size_t tokens) {
+    return (tokens + MATMUL_FOURS - 1) / MATMUL_FOURS;
+}
+
+/* The first token of tile i; all have as many, or one more. */
+static inline size_t matmul_fours_begin(size_t tokens, size_t i) {
+    return i * tokens / matmul_fours_tiles(tokens);
+}
+
 /* Elements as two bf16 each, as matmul_acts lays them out; (n + 31) / 32 * 64 numbers. */
 void matmul_split_amx(const float *x, size_t n, uint16_t *out);
 

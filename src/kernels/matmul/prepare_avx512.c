@@ -98,4 +98,91 @@ void matmul_quantize_avx512(const float *x, size_t n, unsigned block, int8_t *q,
     }
 }
 
+/* Sixteen rows of sixteen dwords, transposed. */
+static inline void transpose(__m512i v[16]) {
+    __m512i two[16], four[16];
+    for (int i = 0; i < 16; i += 2) {
+        two[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+        two[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) /* four[i + c]: column c of each lane's four, of rows i to i + 3 */
+        for (int c = 0; c < 4; c += 2) {
+            four[i + c] = _mm512_unpacklo_epi64(two[i + c / 2], two[i + 2 + c / 2]);
+            four[i + c + 1] = _mm512_unpackhi_epi64(two[i + c / 2], two[i + 2 + c / 2]);
+        }
+    for (int c = 0; c < 4; c++) {
+        const __m512i a = _mm512_shuffle_i32x4(four[c], four[4 + c], 0x88);
+        const __m512i b = _mm512_shuffle_i32x4(four[8 + c], four[12 + c], 0x88);
+        const __m512i e = _mm512_shuffle_i32x4(four[c], four[4 + c], 0xdd);
+        const __m512i f = _mm512_shuffle_i32x4(four[8 + c], four[12 + c], 0xdd);
+        v[c] = _mm512_shuffle_i32x4(a, b, 0x88);
+        v[8 + c] = _mm512_shuffle_i32x4(a, b, 0xdd);
+        v[4 + c] = _mm512_shuffle_i32x4(e, f, 0x88);
+        v[12 + c] = _mm512_shuffle_i32x4(e, f, 0xdd);
+    }
+}
+
+/* The part of 16 tokens that lies in one tile: where element 0 of the first of them would be, and its lanes. */
+typedef struct share {
+    int32_t *to;
+    size_t stride; /* from four elements to the next four */
+    __mmask16 lanes;
+} share;
+
+/* The tiles that tokens [first, first + count), at most 16, lie in. */
+static size_t shares_of(const matmul_acts *x, size_t first, size_t count, share out[4]) {
+    size_t n = 0, i = ((first + 1) * matmul_fours_tiles(x->tokens) - 1) / x->tokens;
+    for (size_t t = first; t < first + count; i++) {
+        const size_t begin = matmul_fours_begin(x->tokens, i), end = matmul_fours_begin(x->tokens, i + 1);
+        const size_t to = end < first + count ? end : first + count;
+        const unsigned lanes = (1u << (to - first)) - (1u << (t - first));
+        int32_t *tile = (int32_t *)x->q_fours + begin * x->k / 4 + (t - begin);
+        out[n++] = (share){ tile - (t - first), end - begin, (__mmask16)lanes };
+        t = to;
+    }
+    return n;
+}
+
+/* The largest sum of 16 magnitudes of a block. */
+static int32_t most_of(const int8_t *q, size_t block) {
+    __m512i most = _mm512_setzero_si512();
+    for (size_t i = 0; i < block; i += 64) {
+        const __m512i magnitude = _mm512_abs_epi8(_mm512_loadu_si512(q + i));
+        const __m512i sums = _mm512_sad_epu8(magnitude, _mm512_setzero_si512());
+        most = _mm512_max_epu32(most, _mm512_add_epi64(sums, _mm512_shuffle_epi32(sums, 0x4e)));
+    }
+    return (int32_t)_mm512_reduce_max_epu32(most);
+}
+
+void matmul_fours_avx512(const matmul_type *type, const matmul_acts *x, size_t first, size_t count) {
+    share shares[4];
+    const size_t n = shares_of(x, first, count, shares), width = type->group / 16, groups = x->k / type->group;
+    __m512i v[16];
+    for (size_t at = 0; at < x->k; at += 64) { /* rows are padded to 64 elements */
+        for (size_t t = 0; t < 16; t++)
+            v[t] = _mm512_loadu_si512(x->q + (first + (t < count ? t : 0)) * x->q_stride + at);
+        transpose(v);
+        for (size_t i = 0; i < 16 && at + 4 * i < x->k; i++)
+            for (size_t s = 0; s < n; s++)
+                _mm512_mask_storeu_epi32(shares[s].to + (at / 4 + i) * shares[s].stride, shares[s].lanes, v[i]);
+    }
+    for (size_t b = 0; x->most && b < x->k / x->d_block; b++)
+        for (size_t t = 0; t < count; t++)
+            ((int32_t *)x->most)[b * x->across + first + t] =
+                most_of(x->q + (first + t) * x->q_stride + b * x->d_block, x->d_block);
+    for (size_t g = 0; x->first_across && g < groups; g += 16 / width) { /* 16 sums of 16 elements at a time */
+        const size_t left = (groups - g) * width;
+        const __mmask16 some = left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff;
+        for (size_t t = 0; t < 16; t++) {
+            const int16_t *row = x->sums + (first + (t < count ? t : 0)) * x->sums_stride + g * width;
+            v[t] = _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(some, row));
+            if (width == 2) v[t] = _mm512_add_epi32(v[t], _mm512_srli_epi64(v[t], 32)); /* in even lanes */
+            v[t] = _mm512_mullo_epi32(v[t], _mm512_set1_epi32(-type->offset));
+        }
+        transpose(v);
+        for (size_t i = 0; i < 16 / width && g + i < groups; i++)
+            _mm512_storeu_si512((int32_t *)x->first_across + (g + i) * x->across + first, v[width * i]);
+    }
+}
+
 #endif
