@@ -72,13 +72,16 @@ static size_t across(const layout *l) {
     return (l->tokens + 15) / 16 * 16;
 }
 
-/* [groups][tokens] of four bytes. */
-static const void *take_across(layout *l, size_t groups) {
+/* So many rows of lines of 64 bytes. */
+static const void *take_lines(layout *l, size_t rows, size_t lines) {
     size_t all, at = l->bytes;
-    l->overflow |= l->tokens > SIZE_MAX / 8 || __builtin_mul_overflow(groups, across(l) * 4, &all) ||
+    l->overflow |= lines > SIZE_MAX / 64 || __builtin_mul_overflow(rows, lines * 64, &all) ||
                    __builtin_add_overflow(at, all, &l->bytes);
     return l->base && !l->overflow ? l->base + at : NULL;
 }
+
+/* [groups][tokens] of four bytes. */
+static const void *take_across(layout *l, size_t groups) { return take_lines(l, groups, across(l) / 16); }
 
 /* That an activation's row is kept in. */
 static size_t numbers_of(const matmul_acts *x) {
@@ -107,7 +110,7 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     x.across = across(l);
     if (tiles_of_int8()) x.q_tiles = take_across(l, (k + 63) / 64 * 16);
     if (fours()) {
-        x.q_fours = take_across(l, k / 4);
+        x.q_fours = take_lines(l, k / 4, matmul_fours_tiles(l->tokens));
         if (super) x.most = take_across(l, k / x.d_block);
     }
     if (cpu_get()->neon_i8mm) x.q_pairs = take_across(l, x.q_stride / 4);

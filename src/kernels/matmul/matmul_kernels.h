@@ -33,8 +33,8 @@ typedef struct matmul_acts {
     /* Block types with ARM's i8mm: q of two tokens side by side, [tokens / 2][k / 8][2 tokens][8 elements], 2 *
      * q_stride from pair to pair; a missing token is anything */
     const int8_t *q_pairs;
-    /* Block types with AVX-512 VNNI and no AMX: q of the tokens of a tile (matmul_fours_begin) side by side,
-     * [tiles][k / 4][tokens of the tile][4 elements] */
+    /* Block types with AVX-512 VNNI and no AMX: q of the tokens of a tile (matmul_fours_begin) side by side, [tiles]
+     * [k / 4][16 tokens][4 elements]; missing tokens are anything */
     const int32_t *q_fours;
     /* -offset times the sum of q of each group: where sums of codes with an offset begin. NULL where the type has no
      * use and where tokens go through the tile path. */

@@ -125,7 +125,6 @@ static inline void transpose(__m512i v[16]) {
 /* The part of 16 tokens that lies in one tile: where element 0 of the first of them would be, and its lanes. */
 typedef struct share {
     int32_t *to;
-    size_t stride; /* from four elements to the next four */
     __mmask16 lanes;
 } share;
 
@@ -136,8 +135,7 @@ static size_t shares_of(const matmul_acts *x, size_t first, size_t count, share 
         const size_t begin = matmul_fours_begin(x->tokens, i), end = matmul_fours_begin(x->tokens, i + 1);
         const size_t to = end < first + count ? end : first + count;
         const unsigned lanes = (1u << (to - first)) - (1u << (t - first));
-        int32_t *tile = (int32_t *)x->q_fours + begin * x->k / 4 + (t - begin);
-        out[n++] = (share){ tile - (t - first), end - begin, (__mmask16)lanes };
+        out[n++] = (share){ (int32_t *)x->q_fours + i * x->k * 4 + first - begin, (__mmask16)lanes };
         t = to;
     }
     return n;
@@ -164,7 +162,7 @@ void matmul_fours_avx512(const matmul_type *type, const matmul_acts *x, size_t f
         transpose(v);
         for (size_t i = 0; i < 16 && at + 4 * i < x->k; i++)
             for (size_t s = 0; s < n; s++)
-                _mm512_mask_storeu_epi32(shares[s].to + (at / 4 + i) * shares[s].stride, shares[s].lanes, v[i]);
+                _mm512_mask_storeu_epi32(shares[s].to + (at / 4 + i) * 16, shares[s].lanes, v[i]);
     }
     for (size_t b = 0; x->most && b < x->k / x->d_block; b++)
         for (size_t t = 0; t < count; t++)

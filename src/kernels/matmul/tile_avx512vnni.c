@@ -30,7 +30,7 @@ typedef struct place {
     const matmul_panel *panel;
     size_t rows, groups; /* of the panel; of the step */
     size_t across;       /* from group to group of the following */
-    const int32_t *q;    /* of four elements of one token after the other */
+    const int32_t *q;    /* four elements of 16 tokens after the other */
     const float *d, *d_sums;
     const int32_t *first, *pairs, *most;
     float *acc;     /* [token][PANEL_ROWS] */
@@ -98,7 +98,7 @@ ALWAYS void group_sums(const uint8_t *codes, const int32_t *q, const int32_t *fi
 #pragma GCC unroll 8
     for (size_t i = 1; i < size / 4; i++) {
         const __m512i v = _mm512_load_si512(codes + 64 * i);
-        for (size_t t = 0; t < tokens; t++) isum[t] = dot(isum[t], v, q + tokens * i + t);
+        for (size_t t = 0; t < tokens; t++) isum[t] = dot(isum[t], v, q + 16 * i + t);
     }
 }
 
@@ -121,7 +121,7 @@ ALWAYS void small_tile(const place *p, size_t row, how h, size_t tokens) {
             for (size_t t = 0; t < tokens; t++) acc[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(d_sums[t]), acc[t]);
         }
         codes += h.size * 16;
-        q += h.size / 4 * tokens;
+        q += h.size / 4 * 16;
         d_w += PANEL_ROWS;
         min += PANEL_ROWS;
         first += h.offset ? across : 0;
@@ -172,22 +172,22 @@ ALWAYS void super_tile(const place *p, size_t row, how h, size_t tokens, bool ex
             sum[t] = exact ? _mm512_add_epi32(sum[t], _mm512_mullo_epi32(isum[t], scale))
                            : scaled(sum[t], isum[t], lower);
         codes += size * 16;
-        q += size / 4 * tokens;
+        q += size / 4 * 16;
         sc += part % parts == parts - 1 ? PANEL_ROWS : 0;
         first += h.offset ? p->across : 0;
     }
     add_blocks(p, row, h.minima ? PANEL_STEP / h.size / 2 : 0, tokens, sum);
 }
 
-/* What acc of all rows becomes with token t, of a tile of so many, whose sums may need more than 16 bits. */
-static __attribute__((noinline)) void large_token(const place *p, how h, size_t tokens, size_t t, float *out) {
+/* What acc of all rows becomes with token t, whose sums may need more than 16 bits. */
+static __attribute__((noinline)) void large_token(const place *p, how h, size_t t, float *out) {
     const int32_t *first = p->first, *q = p->q + t;
     __m512i sum[PANEL_STRIPS];
     for (size_t s = 0; s < PANEL_STRIPS; s++) sum[s] = _mm512_setzero_si512();
     for (size_t g = 0; g < p->groups; g++) {
         __m512i isum[PANEL_STRIPS];
         for (size_t s = 0; s < PANEL_STRIPS; s++) isum[s] = _mm512_set1_epi32(h.offset ? first[t] : 0);
-        for (size_t i = g * h.size / 4; i < (g + 1) * h.size / 4; i++, q += tokens)
+        for (size_t i = g * h.size / 4; i < (g + 1) * h.size / 4; i++, q += 16)
             for (size_t s = 0; s < PANEL_STRIPS; s++)
                 isum[s] = dot(isum[s], _mm512_load_si512(p->panel->q[s][i]), q);
         for (size_t s = 0; s < PANEL_STRIPS; s++) {
@@ -218,7 +218,7 @@ ALWAYS void tile(const place *p, how h, size_t tokens) {
     const unsigned large = h.largest ? large_of(p, h, tokens) : 0;
     _Alignas(64) float exact[TOKENS][PANEL_ROWS];
     for (size_t t = 0; large >> t; t++)
-        if (large >> t & 1) large_token(p, h, tokens, t, exact[t]);
+        if (large >> t & 1) large_token(p, h, t, exact[t]);
     for (size_t row = 0; row < p->rows; row += 16) {
         if (p->y) ask_for_y(p, row, tokens);
         ask_for_weights(p);
@@ -236,7 +236,7 @@ ALWAYS void tiles(const place *start, const matmul_acts *x, size_t at, how h) {
     for (size_t i = 0; i < count; i++) {
         const size_t t = matmul_fours_begin(x->tokens, i), tokens = matmul_fours_begin(x->tokens, i + 1) - t;
         place p = *start;
-        p.q = x->q_fours + (t * x->k + tokens * at) / 4;
+        p.q = x->q_fours + (i * x->k + at) * 4;
         p.d += t;
         p.acc += t * PANEL_ROWS;
         if (h.offset) p.first += t;
