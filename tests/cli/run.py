@@ -18,10 +18,12 @@ with a backslash before it. "*" and "?" in an expected line that ends in " (glob
 any number of lines.
 "# needs: data" in a file skips it where $TOLA_DATA is absent; "# needs: PROGRAM" where that program is absent.
 
-Every command is one test. --update writes what was printed into the files; read the difference before you commit it.
+Every command is one test. Files run side by side, one for each processor. --update writes what was printed into the
+files; read the difference before you commit it.
 The standard library is enough.
 """
 import argparse
+import concurrent.futures
 import fnmatch
 import glob
 import os
@@ -114,15 +116,18 @@ def show(case, code, out, err):
 
 
 class Runner:
-    def __init__(self, tola, fixtures, data, update):
-        self.tola, self.fixtures, self.data, self.update = tola, fixtures, data, update
+    """Of one file."""
+
+    def __init__(self, programs, fixtures, data, update):
+        self.programs, self.fixtures, self.data, self.update = programs, fixtures, data, update
         self.passed = self.failed = self.skipped = 0
+        self.said = []
 
     def environment(self, folder):
         keep = {k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "UBSAN_", "LSAN_", "TSAN_", "TOLA_CPU"))}
         # fontconfig, which cairo loads for the letters of a PNG, keeps what it has read until the process ends
         keep.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions=" + os.path.join(ROOT, "tests/cli/leaks.supp"))
-        return {**keep, "PATH": self.bin + ":" + os.environ.get("PATH", "/usr/bin:/bin"), "HOME": folder,
+        return {**keep, "PATH": self.programs + ":" + os.environ.get("PATH", "/usr/bin:/bin"), "HOME": folder,
                 "LC_ALL": "C.UTF-8", "TERM": "dumb", "TZ": "UTC", "FIXTURES": self.fixtures,
                 "DATA": self.data or "", "DIR": folder, "ROOT": ROOT, "PYTHON": sys.executable}
 
@@ -153,21 +158,20 @@ class Runner:
                 ["2> " + e if e else "2>" for e in case.err] + ([f"[exit {case.exit}]"] if case.exit else [])
         self.failed += 1
         if not self.update:
-            print(f"{os.path.relpath(path)}:{case.line}: $ " + case.command[0])
+            self.said.append(f"{os.path.relpath(path)}:{case.line}: $ " + case.command[0])
             for sign, lines in (("expected", case.out + ["2> " + e for e in case.err] + [f"[exit {case.exit}]"]),
                                 ("got", out + ["2> " + e for e in err] + [f"[exit {code}]"])):
-                print(f"  {sign}:")
-                for line in lines[:40]:
-                    print("    " + line)
+                self.said.append(f"  {sign}:")
+                self.said += ["    " + line for line in lines[:40]]
         return show(case, code, out, err)
 
     def run_file(self, path):
         head, cases = parse(path)
         absent = self.needs(head)
         if absent:
-            print(f"{os.path.relpath(path)}: {len(cases)} skipped, {absent} is absent")
+            self.said.append(f"{os.path.relpath(path)}: {len(cases)} skipped, {absent} is absent")
             self.skipped += len(cases)
-            return
+            return self
         folder = tempfile.mkdtemp(prefix="tola-cli-")
         lines = list(head)
         try:
@@ -179,6 +183,7 @@ class Runner:
         if self.update:
             with open(path, "w", encoding="utf-8") as f:
                 f.write("\n".join(lines))
+        return self
 
 
 def find_data():
@@ -192,22 +197,25 @@ def main():
     parser.add_argument("--update", action="store_true", help="write what was printed into the files")
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
-    files = args.files or sorted(glob.glob(os.path.join(ROOT, "tests", "cli", "*.t")))
+    files = args.files or glob.glob(os.path.join(ROOT, "tests", "cli", "*.t"))
+    files = sorted(files, key=os.path.getsize, reverse=True) # what takes long not at the end, alone
     work = tempfile.mkdtemp(prefix="tola-cli-fixtures-")
     try:
         fixtures = os.path.join(work, "fixtures")
         make = os.path.join(ROOT, "tests", "fixtures", "make_fixtures.py")
         subprocess.run([sys.executable, make, fixtures], check=True)
-        runner = Runner(args.tola, fixtures, find_data(), args.update)
-        runner.bin = os.path.join(work, "bin")
-        os.mkdir(runner.bin)
-        os.symlink(os.path.abspath(args.tola), os.path.join(runner.bin, "tola"))
-        for path in files:
-            runner.run_file(path)
+        programs, data = os.path.join(work, "bin"), find_data()
+        os.mkdir(programs)
+        os.symlink(os.path.abspath(args.tola), os.path.join(programs, "tola"))
+        passed = failed = skipped = 0
+        with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            for done in pool.map(lambda path: Runner(programs, fixtures, data, args.update).run_file(path), files):
+                print("\n".join(done.said), end="\n" if done.said else "", flush=True)
+                passed, failed, skipped = passed + done.passed, failed + done.failed, skipped + done.skipped
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    print(f"{runner.passed} passed, {runner.failed} failed, {runner.skipped} skipped")
-    return 1 if runner.failed or not runner.passed + runner.skipped else 0
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or not passed + skipped else 0
 
 
 if __name__ == "__main__":
