@@ -118,7 +118,8 @@ static void scene_free(scene *c) {
     for (size_t p = 0; p < PAGES; p++) free(c->keys[p]), free(c->values[p]);
 }
 
-static void run(const attention_set *set, const scene *c, size_t from, size_t n, bool sinks, float *y) {
+/* y: without sinks; behind it, with them. */
+static void run(const attention_set *set, const scene *c, size_t from, size_t n, float *y) {
     const size_t scratch_bytes = attention_scratch(&c->h, n) * sizeof(float);
     const size_t room_bytes = attention_room(&c->h, n) * sizeof(float);
     float *state_room = room(room_bytes), *scratch = room(scratch_bytes);
@@ -136,7 +137,8 @@ static void run(const attention_set *set, const scene *c, size_t from, size_t n,
         const attention_pages pages = { c->keys[p], c->values[p], p == 0 ? NULL : c->keys[next], c->values[next] };
         attention_page_by(set, &c->h, &pages, c->first[p] + from, c->last[p] + from, &s, scratch);
     }
-    attention_end_by(set, &c->h, &s, 0, n, sinks ? c->sink + from : NULL, y, c->h.value_dim);
+    attention_end_by(set, &c->h, &s, 0, n, NULL, y, c->h.value_dim);
+    attention_end_by(set, &c->h, &s, 0, n, c->sink + from, y + n * c->h.value_dim, c->h.value_dim);
     free(state_room);
     free(scratch);
     free(x);
@@ -207,7 +209,8 @@ static float sum_of(const scene *c, bool tiles, float o, const float *p, const f
     return o;
 }
 
-static void define(const scene *c, bool tiles, size_t i, bool sinks, float *y) {
+/* y as above. */
+static void define(const scene *c, bool tiles, size_t i, float *y) {
     const size_t key_dim = c->h.key_dim, value_dim = c->h.value_dim;
     float m = -INFINITY, l = 0, o[600] = { 0 };
     for (size_t page = 0; page < PAGES; page++) {
@@ -233,34 +236,38 @@ static void define(const scene *c, bool tiles, size_t i, bool sinks, float *y) {
         l += sum[0];
         m = most;
     }
-    float by = 1;
+    const float most = c->sink[i] > m ? c->sink[i] : m, by = w(m - most);
     const bool nothing = l == 0;
-    if (sinks) {
-        const float most = c->sink[i] > m ? c->sink[i] : m;
-        by = w(m - most);
-        l *= by;
-        l += w(c->sink[i] - most);
+    for (size_t d = 0; d < value_dim; d++) {
+        y[d] = nothing ? 0 : o[d] / l;
+        y[value_dim + d] = nothing ? 0 : o[d] * by / (l * by + w(c->sink[i] - most));
     }
-    for (size_t d = 0; d < value_dim; d++) y[d] = nothing ? 0 : o[d] * by / l;
 }
 
 /* Of many queries every fifth is held against the definition, which takes its time. */
 static void check(const scene *c, const char *what) {
     const attention_set *sets[5];
-    const size_t count = sets_here(sets), dim = c->h.value_dim, every = c->n > 9 ? 5 : 1, from = c->n / 3;
-    float *want = room(dim * sizeof(float)), *got = room(c->n * dim * sizeof(float));
-    float *again = room(c->n * dim * sizeof(float));
-    for (int sinks = 0; sinks < 2; sinks++)
+    const size_t n = c->n, count = sets_here(sets), dim = c->h.value_dim, every = n > 9 ? 5 : 1, from = n / 3;
+    float *want = room(2 * n * dim * sizeof(float)), *got = room(2 * n * dim * sizeof(float));
+    float *again = room(2 * n * dim * sizeof(float));
+    for (int tiles = 0; tiles < 2; tiles++) {
+        const size_t first = unit_any() % every;
+        bool defined = false;
         for (size_t s = 0; s < count; s++) {
-            run(sets[s], c, 0, c->n, sinks, got);
-            for (size_t i = unit_any() % every; i < c->n; i += every) {
-                define(c, tiled(sets[s], c), i, sinks, want);
-                if (!same(want, got + i * dim, dim))
-                    fail_msg("%s: set %zu, query %zu of %zu, dimensions %zu %zu", what, s, i, c->n, c->h.key_dim, dim);
+            if (tiled(sets[s], c) != (bool)tiles) continue;
+            for (size_t i = first; !defined && i < n; i += every) define(c, tiles, i, want + 2 * i * dim);
+            defined = true;
+            run(sets[s], c, 0, n, got);
+            run(sets[s], c, from, n - from, again); /* other company */
+            for (size_t sinks = 0; sinks < 2; sinks++) {
+                for (size_t i = first; i < n; i += every)
+                    if (!same(want + (2 * i + sinks) * dim, got + (sinks * n + i) * dim, dim))
+                        fail_msg("%s: set %zu, query %zu of %zu, dimensions %zu %zu", what, s, i, n, c->h.key_dim, dim);
+                if (!same(got + (sinks * n + from) * dim, again + sinks * (n - from) * dim, (n - from) * dim))
+                    fail_msg("%s: company matters", what);
             }
-            run(sets[s], c, from, c->n - from, sinks, again); /* other company */
-            if (!same(got + from * dim, again, (c->n - from) * dim)) fail_msg("%s: company matters", what);
         }
+    }
     free(want), free(got), free(again);
 }
 
@@ -351,8 +358,8 @@ static void test_not_finite(void **unused) {
             else
                 attention_put_values(type, 32, c.values[1], 11, 1, row, 0);
             check(&c, "not finite");
-            float y[24 * 32];
-            run(&attention_scalar, &c, 0, 24, false, y);
+            float y[2 * 24 * 32];
+            run(&attention_scalar, &c, 0, 24, y);
             for (size_t i = 0; i < 24; i++) {
                 bool finite = true;
                 for (size_t d = 0; d < 32; d++) finite = finite && isfinite(y[i * 32 + d]);
@@ -369,8 +376,8 @@ static void test_not_finite(void **unused) {
  * most, some 20 here, which is 3e-4, and so are weights; rounding goes up and down, and a tenth of it is measured. */
 static void close_to_softmax(const attention_set *set, tola_dtype type, double within) {
     scene c = scene_make(type, type, 40, 24, 12, 5);
-    float y[12 * 24];
-    run(set, &c, 0, 12, true, y);
+    float both[2 * 12 * 24], *const y = both + 12 * 24;
+    run(set, &c, 0, 12, both);
     for (size_t i = 0; i < 12; i++) {
         double sum = exp((double)c.sink[i]), o[24] = { 0 };
         bool nothing = true;
