@@ -247,7 +247,8 @@ static void smaller_batches(void) {
                         p.b.data = b, p.b.row_bytes = (p.b.transposed ? K : N) * sizeof *b;
                         p.c = c, p.c_stride = N;
                         const size_t bytes = gemm_scratch_bytes(&p, threads);
-                        run(&p, threads, false);
+                        /* each number of threads with each m and each k */
+                        if ((m / 170 + k / 280) % 3 == threads - 1) run(&p, threads, false);
                         gemm_problem all = p;
                         all.m = M, all.k = K;
                         if (bytes > gemm_scratch_bytes(&all, threads)) wrong("%zu rows want more scratch than %d", m, M);

@@ -468,17 +468,26 @@ static double largest_of_all(const net *n) {
     return most;
 }
 
+/* Elements that are looked at in each weight: fewer where a sanitizer makes them slow. */
+static size_t looked_at(const net *n) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return n->tokens > 100 ? 2 : 4;
+#else
+    return n->tokens > 100 ? 6 : 20;
+#endif
+}
+
 /* A bias of keys has no gradient (softmax does not see it), hence the floor. Three layers round more than one
  * operation. */
 static void compare_weight(const net *n, size_t which, size_t i) {
     const double step = 1e-5, most = largest(n, i), floor = 1e-6 * largest_of_all(n);
     const double tolerance = cases[which].build == layers ? 2e-4 : 5e-5;
-    const size_t all = elements(n, i), looked_at = n->tokens > 100 ? 6 : 20;
+    const size_t all = elements(n, i), some = looked_at(n);
     const float *gradient = n->gradient[i][0];
     assert_true(isfinite(most));
     if (most == 0 && rounds_of(which) == 1) fail_msg("%s: weight %zu has no gradient", cases[which].name, i);
-    for (size_t k = 0; k < all && k < looked_at; k++) {
-        const size_t at = all <= looked_at ? k : unit_random() % all;
+    for (size_t k = 0; k < all && k < some; k++) {
+        const size_t at = all <= some ? k : unit_random() % all;
         const float *x = &n->numbers[i][at];
         const double more = reference_run(n->g, &n->b, x, step), less = reference_run(n->g, &n->b, x, -step);
         const double expected = (more - less) / (2 * step);

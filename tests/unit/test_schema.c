@@ -380,20 +380,20 @@ static void test_one_of(void **state) {
                 TEXTS("\"a\"", "4.5"));
 }
 
+/* Small schemas, as each is compiled once for each of its allocations. */
 static void test_faults(void **state) {
     (void)state;
     static const char *const schemas[] = {
-        "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,[\"x\"]]},\"b\":{\"pattern\":\"^[^a]|b$\"},"
-        "\"c\":{\"anyOf\":[{\"type\":\"number\",\"minimum\":1.5},{\"$ref\":\"#\"}]},"
-        "\"d\":{\"oneOf\":[{\"type\":\"object\",\"required\":[\"x\"]},"
-        "{\"type\":\"object\",\"required\":[\"y\"]}]},"
-        "\"e\":{\"allOf\":[{\"enum\":[{\"k\":[1]},2]},{\"enum\":[3,{\"k\":[1.0]}]}]},"
-        "\"f\":{\"multipleOf\":1.5,\"contains\":{\"const\":1},\"minProperties\":1},"
-        "\"g\":{\"items\":{\"enum\":[1,2]},\"uniqueItems\":true},"
-        "\"i\":{\"pattern\":\"^ab+$\",\"maxLength\":3},"
-        "\"j\":{\"patternProperties\":{\"^a\":{}},\"properties\":{\"a\":{}}},"
-        "\"h\":{\"not\":{\"const\":\"a\"}}},"
+        "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,[\"x\"]]},\"b\":{\"pattern\":\"^[^a]|b$\"}},"
         "\"if\":{\"required\":[\"a\"]},\"then\":{\"required\":[\"b\"]}}",
+        "{\"type\":\"object\",\"properties\":{\"c\":{\"anyOf\":[{\"type\":\"number\",\"minimum\":1.5},"
+        "{\"$ref\":\"#\"}]},\"h\":{\"not\":{\"const\":\"a\"}}}}",
+        "{\"oneOf\":[{\"type\":\"object\",\"required\":[\"x\"]},{\"type\":\"object\",\"required\":[\"y\"]}]}",
+        "{\"allOf\":[{\"enum\":[{\"k\":[1]},2]},{\"enum\":[3,{\"k\":[1.0]}]}]}",
+        "{\"multipleOf\":1.5,\"contains\":{\"const\":1},\"minProperties\":1}",
+        "{\"type\":\"object\",\"properties\":{\"g\":{\"items\":{\"enum\":[1,2]},\"uniqueItems\":true},"
+        "\"i\":{\"pattern\":\"^ab+$\",\"maxLength\":3}}}",
+        "{\"patternProperties\":{\"^a\":{}},\"properties\":{\"a\":{}}}",
         "{\"propertyNames\":{\"pattern\":\"a\",\"not\":{\"const\":\"a\"}},\"contains\":{\"const\":1},"
         "\"maxContains\":1}",
         "{\"type\":\"object\",\"propertyNames\":{\"enum\":[\"a\",\"b\"],\"pattern\":\"a\"}}",
