@@ -14,7 +14,7 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-enum { TOKENS = MATMUL_FOURS, STRIP_BYTES = PANEL_STEP * 16 };
+enum { TOKENS = MATMUL_FOURS };
 enum { LITTLE = 256 << 10 /* bytes of a panel that stay in the second cache until they are unpacked */ };
 
 /* What kind of weights. */
