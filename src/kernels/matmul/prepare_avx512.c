@@ -3,6 +3,7 @@
 #include "kernels/matmul/matmul_kernels.h"
 
 #if defined(__x86_64__)
+#include "kernels/matmul/transpose_avx512.h"
 #include <immintrin.h>
 
 /* Lane i: the largest lane of m[i]. */
@@ -95,30 +96,6 @@ void matmul_quantize_avx512(const float *x, size_t n, unsigned block, int8_t *q,
             sums[i / 16] = (int16_t)_mm256_extract_epi16(fours, 0);
             sums[i / 16 + 1] = (int16_t)_mm256_extract_epi16(fours, 8);
         }
-    }
-}
-
-/* Sixteen rows of sixteen dwords, transposed. */
-static inline void transpose(__m512i v[16]) {
-    __m512i two[16], four[16];
-    for (int i = 0; i < 16; i += 2) {
-        two[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        two[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) /* four[i + c]: column c of each lane's four, of rows i to i + 3 */
-        for (int c = 0; c < 4; c += 2) {
-            four[i + c] = _mm512_unpacklo_epi64(two[i + c / 2], two[i + 2 + c / 2]);
-            four[i + c + 1] = _mm512_unpackhi_epi64(two[i + c / 2], two[i + 2 + c / 2]);
-        }
-    for (int c = 0; c < 4; c++) {
-        const __m512i a = _mm512_shuffle_i32x4(four[c], four[4 + c], 0x88);
-        const __m512i b = _mm512_shuffle_i32x4(four[8 + c], four[12 + c], 0x88);
-        const __m512i e = _mm512_shuffle_i32x4(four[c], four[4 + c], 0xdd);
-        const __m512i f = _mm512_shuffle_i32x4(four[8 + c], four[12 + c], 0xdd);
-        v[c] = _mm512_shuffle_i32x4(a, b, 0x88);
-        v[8 + c] = _mm512_shuffle_i32x4(a, b, 0xdd);
-        v[4 + c] = _mm512_shuffle_i32x4(e, f, 0x88);
-        v[12 + c] = _mm512_shuffle_i32x4(e, f, 0xdd);
     }
 }
 

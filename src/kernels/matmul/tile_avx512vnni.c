@@ -83,7 +83,7 @@ ALWAYS __m512i scaled(__m512i sum, __m512i isum, __m512i scale) {
     return sum;
 }
 
-/* sum + the products of minima of two groups with the sums of *q. */
+/* sum + the products of minima of two groups with *sums. */
 ALWAYS __m512i minima_dot(__m512i sum, __m512i minima, const int32_t *sums) {
     __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(minima), "m"(*sums));
     return sum;
