@@ -124,8 +124,8 @@ ALWAYS void small_tile(const place *p, size_t row, how h, size_t tokens) {
         q += h.size / 4 * 16;
         d_w += PANEL_ROWS;
         min += PANEL_ROWS;
-        first += h.offset ? across : 0;
-        d_sums += h.minima ? across : 0;
+        if (h.offset) first += across;
+        if (h.minima) d_sums += across;
         d += h.size == 32 ? across : g % 2 * across; /* two groups of 16 share the activations' scale */
     }
     for (size_t t = 0; t < tokens; t++) _mm512_store_ps(p->acc + PANEL_ROWS * t + row, acc[t]);
@@ -174,7 +174,7 @@ ALWAYS void super_tile(const place *p, size_t row, how h, size_t tokens, bool ex
         codes += size * 16;
         q += size / 4 * 16;
         sc += part % parts == parts - 1 ? PANEL_ROWS : 0;
-        first += h.offset ? p->across : 0;
+        if (h.offset) first += p->across;
     }
     add_blocks(p, row, h.minima ? PANEL_STEP / h.size / 2 : 0, tokens, sum);
 }
@@ -194,7 +194,7 @@ static __attribute__((noinline)) void large_token(const place *p, how h, size_t 
             const __m512i scale = _mm512_load_si512(p->panel->sc[g] + 16 * s);
             sum[s] = _mm512_add_epi32(sum[s], _mm512_mullo_epi32(isum[s], scale));
         }
-        first += h.offset ? p->across : 0;
+        if (h.offset) first += p->across;
     }
     place one = *p;
     one.acc = out;
