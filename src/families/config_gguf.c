@@ -144,7 +144,7 @@ static tola_status keep_config(builder *b, tola_error *err) {
 }
 
 /* What no key of GGUF says: the function of feed-forward layers, which belongs to the architecture there; LongRoPE
- * beyond the two that llama.cpp has factors for; a scaling of Gemma 3's layers with a window. */
+ * beyond the two that llama.cpp has factors for; a scaling of Gemma 3's layers with a window; Gemma 2 without caps. */
 static tola_status check_words(const builder *b, tola_error *err) {
     const family_hyper *h = &b->hyper;
     family_map map = b->plan->family->map;
@@ -165,6 +165,13 @@ static tola_status check_words(const builder *b, tola_error *err) {
         return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                        "config.json: rope_parameters.sliding_attention: GGUF's %s has no %.60s scaling of layers with "
                        "a window", b->arch, word);
+    static const char *const caps[] = { "attn_logit_softcapping", "final_logit_softcapping" };
+    for (size_t i = 0; map == FAMILY_MAP_GEMMA2 && i < sizeof caps / sizeof *caps; i++) {
+        const tola_value *cap = tola_value_get(h->text, caps[i]);
+        if (cap != NULL && cap->kind == TOLA_VALUE_NULL)
+            return err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET, "config.json: GGUF's %s has %s, not null", b->arch,
+                           caps[i]);
+    }
     return TOLA_OK;
 }
 
@@ -217,6 +224,8 @@ tola_status config_to_gguf(builder *b, tola_error *err) {
         build_f32(b, ".attn_logit_softcapping", tola_value_f64(member(b, "attn_logit_softcapping"), 50));
         build_f32(b, ".final_logit_softcapping", tola_value_f64(member(b, "final_logit_softcapping"), 30));
     }
+    double cap = tola_value_f64(member(b, "final_logit_softcapping"), 0);
+    if (map == FAMILY_MAP_GEMMA3 && cap > 0) build_f32(b, ".final_logit_softcapping", cap);
     return keep_config(b, err);
 }
 

@@ -73,8 +73,8 @@ static family_rope rope_kind(const char *word) {
 /* rope_scaling (until transformers 4) or rope_parameters (from 5), where layers of two kinds may have one each. */
 static void rope_from_hf(const tola_value *c, family_hyper *out) {
     const tola_value *rope = families_find(c, "rope_parameters.full_attention rope_parameters rope_scaling");
-    const tola_value *theta = families_find(c, "rope_theta rotary_emb_base rope_base rotary_base");
-    if (theta == NULL) theta = families_find(rope, "rope_theta");
+    const tola_value *theta = families_find(rope, "rope_theta");
+    if (theta == NULL) theta = families_find(c, "rope_theta rotary_emb_base rope_base rotary_base");
     if (theta == NULL) theta = families_find(c, "attn_config.rope_theta");
     out->rope_theta = tola_value_f64(theta, 0);
     out->rope_local_theta =
@@ -93,7 +93,13 @@ static void rope_from_hf(const tola_value *c, family_hyper *out) {
     out->rope_attn_factor = tola_value_f64(families_find(rope, "attention_factor"), 0);
     out->rope_beta_fast = tola_value_f64(families_find(rope, "beta_fast"), 0);
     out->rope_beta_slow = tola_value_f64(families_find(rope, "beta_slow"), 0);
-    out->rope_original_context = find_count(rope, "original_max_position_embeddings");
+    /* transformers prefers the one outside, which Phi-3 has, for each scaling that knows it */
+    const bool reads = out->rope == FAMILY_ROPE_LLAMA3 || out->rope == FAMILY_ROPE_YARN ||
+                       out->rope == FAMILY_ROPE_LONGROPE;
+    if (reads && families_find(c, "rope_parameters.full_attention") == NULL)
+        out->rope_original_context = find_count(c, "original_max_position_embeddings");
+    if (out->rope_original_context == 0)
+        out->rope_original_context = find_count(rope, "original_max_position_embeddings");
     out->rope_short = families_find(rope, "short_factor");
     out->rope_long = families_find(rope, "long_factor");
 }

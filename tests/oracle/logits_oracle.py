@@ -35,8 +35,8 @@ LIMIT = 1e-4
 # dynamic scaling, yarn without whole steps)
 CONVERTED = ["llama", "llama-3.1", "llama-3.1-whole", "llama-biased", "llama-linear", "llama-mscale", "llama-long",
              "mistral", "mistral-full", "mixtral", "qwen2", "qwen2_moe-all", "qwen2_moe-normal", "qwen3", "qwen3_moe",
-             "qwen3_moe-raw", "gemma", "gemma2", "gemma2-gguf", "gemma3", "gemma3-wide", "phi3", "phi3-long",
-             "phi3-short", "phi3-told"]
+             "qwen3_moe-raw", "gemma", "gemma2", "gemma2-gguf", "gemma3", "gemma3-capped", "gemma3-wide", "phi3",
+             "phi3-long", "phi3-short", "phi3-told"]
 WRITTEN = ["gpt2", "olmoe", "deepseek_v2", "deepseek_v2-gguf", "deepseek_v3", "llama4-gguf", "gpt_oss", "bert",
            "roberta", "smollm3"]
 # longer than trained: the number of positions decides the frequencies
@@ -252,6 +252,28 @@ def otherwise(folder):
         tally.check("a family with Llama's names is refused", False)
     except common.Refused as error:
         tally.check("a family with Llama's names is refused", "models of type xyz are not known" in str(error), error)
+
+
+def outside(folder):
+    """Words of rotary positions beside their scaling: where both places have one, transformers says which counts."""
+    where = folder / "outside"
+    where.mkdir()
+    for name in ("llama-3.1", "qwen3"):
+        cls = getattr(transformers, make_models.MODELS[name][0])
+        state = safetensors.torch.load_file(folder / name / "model.safetensors")
+        safetensors.torch.save_file(state, where / "model.safetensors", metadata={"format": "pt"})
+        config = json.loads((folder / name / "config.json").read_text())
+        rope = config.pop("rope_parameters")
+        less = {k: v for k, v in rope.items() if k != "original_max_position_embeddings"}
+        for what, words in (("no context inside", dict(rope_scaling=less, original_max_position_embeddings=32)),
+                            ("another context", dict(rope_scaling=rope, original_max_position_embeddings=16)),
+                            ("another base", dict(rope_scaling=rope, rope_theta=777.0))):
+            (where / "config.json").write_text(json.dumps(dict(config, **words)))
+            model = cls.from_pretrained(where, attn_implementation="eager")
+            ids = torch.tensor([[int(line) for line in (folder / f"{name}.ids").read_text().split()]])
+            with torch.no_grad():
+                expected = model(ids).logits[0].numpy()
+            compare(f"{name} with {what}", expected, ours(where, folder / f"{name}.ids"))
 
 
 def configurations(folder):
@@ -610,7 +632,7 @@ with common.folder() as temporary:
             tally.check(model_name, False, str(error))
     if len(wanted) == len(make_models.MODELS):
         for part in (wrapped, hidden, containers,
-                     unsaid, otherwise, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
+                     unsaid, otherwise, outside, configurations, adapters, rounded, fp8, narrow, stories, tiny_gpt2):
             try:
                 part(base)
             except common.Refused as error:

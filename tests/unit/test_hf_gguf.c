@@ -238,6 +238,8 @@ static void bad_configurations_are_refused(void **state) {
     refused("{\"model_type\":\"gemma3_text\"," SHAPE "\"num_hidden_layers\":2,\"rope_parameters\":{\"full_attention\":{},"
             "\"sliding_attention\":{\"rope_type\":\"linear\",\"factor\":2.0}}}", NULL, NULL, TOLA_E_UNSUPPORTED,
             "sliding_attention: GGUF's gemma3 has no linear scaling of layers with a window");
+    refused("{\"model_type\":\"gemma2\"," SHAPE "\"num_hidden_layers\":2,\"attn_logit_softcapping\":null}", NULL, NULL,
+            TOLA_E_UNSUPPORTED, "GGUF's gemma2 has attn_logit_softcapping, not null");
     refused("{\"model_type\":\"gpt2\"}", NULL, NULL, TOLA_E_UNSUPPORTED, "gpt2 has no mapping to GGUF");
 }
 
