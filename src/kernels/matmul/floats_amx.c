@@ -10,6 +10,7 @@
 
 #if defined(__x86_64__)
 #include "kernels/matmul/floats_f8_avx512.h"
+#include "kernels/matmul/transpose_avx512.h"
 #include "kernels/tiles_amx.h"
 #include "kernels/two_bf16_avx512.h"
 #include <immintrin.h>
@@ -142,41 +143,17 @@ ALWAYS void multiply_step(space *s, size_t rows, size_t turns, bool split, const
     _tile_stored(3, late[1], 64);
 }
 
-ALWAYS void transpose(__m512 v[16]) {
-    __m512 a[16];
-    for (int i = 0; i < 16; i += 2) {
-        a[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
-        a[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) { /* v[i + c]: element c of each lane of rows i .. i + 3 */
-        v[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
-        v[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
-        v[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
-        v[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
-    }
-    for (int c = 0; c < 4; c++) {
-        __m512 even = _mm512_shuffle_f32x4(v[c], v[4 + c], 0x88), odd = _mm512_shuffle_f32x4(v[c], v[4 + c], 0xdd);
-        __m512 even2 = _mm512_shuffle_f32x4(v[8 + c], v[12 + c], 0x88);
-        __m512 odd2 = _mm512_shuffle_f32x4(v[8 + c], v[12 + c], 0xdd);
-        a[c] = _mm512_shuffle_f32x4(even, even2, 0x88);
-        a[8 + c] = _mm512_shuffle_f32x4(even, even2, 0xdd);
-        a[4 + c] = _mm512_shuffle_f32x4(odd, odd2, 0x88);
-        a[12 + c] = _mm512_shuffle_f32x4(odd, odd2, 0xdd);
-    }
-    memcpy(v, a, sizeof a);
-}
-
 static void store(const space *s, float *y, size_t y_stride, size_t rows, size_t tokens) {
     for (size_t t = 0; t < tokens; t += 16)
         for (size_t strip = 0; 16 * strip < rows; strip++) {
             float (*const sums)[2][16][16] = (float (*)[2][16][16])s->sums + strip / 2 * ((tokens + 15) / 16);
             const size_t left = rows - 16 * strip, some = tokens - t < 16 ? tokens - t : 16;
             const __mmask16 mask = left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff;
-            __m512 v[16];
-            for (int r = 0; r < 16; r++) v[r] = _mm512_load_ps(sums[t / 16][strip % 2][r]);
+            __m512i v[16];
+            for (int r = 0; r < 16; r++) v[r] = _mm512_load_si512(sums[t / 16][strip % 2][r]);
             transpose(v);
             for (size_t i = 0; i < 16 && i < some; i++)
-                _mm512_mask_storeu_ps(y + (t + i) * y_stride + 16 * strip, mask, v[i]);
+                _mm512_mask_storeu_epi32(y + (t + i) * y_stride + 16 * strip, mask, v[i]);
         }
 }
 
