@@ -111,7 +111,7 @@ static matmul_acts lay_out(tola_dtype weights, size_t k, layout *l) {
     if (tiles_of_int8()) x.q_tiles = take_across(l, (k + 63) / 64 * 16);
     if (fours()) {
         x.q_fours = take_lines(l, k / 4, matmul_fours_tiles(l->tokens));
-        if (super) x.most = take_across(l, k / x.d_block);
+        if (super && type->offset <= 32) x.most = take_across(l, k / x.d_block); /* others are never taken to fit */
     }
     if (cpu_get()->neon_i8mm) x.q_pairs = take_across(l, x.q_stride / 4);
     x.d_across = take_across(l, k / x.d_block);

@@ -45,7 +45,8 @@ typedef struct matmul_acts {
     size_t across; /* a multiple of 16 */
     const float *d_across;       /* d */
     const int32_t *first_across; /* first */
-    const int32_t *most;         /* super-blocks with q_fours: of each d_block, the largest sum of 16 magnitudes */
+    const int32_t *most;         /* super-blocks with an offset up to 32, beside q_fours: of the sums of
+                                  * 16 magnitudes in each d_block the largest */
     const float *d_sums;         /* small blocks with minima: d_x * (float)sum_x of each 32 */
     const int32_t *pairs;        /* super-blocks with minima: sums of q of groups 2 i and 2 i + 1 as two int16 */
 } matmul_acts;
