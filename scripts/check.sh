@@ -50,7 +50,14 @@ build() { # PRESET TARGET...
 finish() {
     wait
     echo "the whole took $((SECONDS - started)) s"
-    local passed failed skipped
+    local passed failed skipped file
+    for file in "$logs"/*.counts; do # what failed, once more, where a reader of the end sees it
+        read -r _ failed _ <"$file"
+        if [ "$failed" -gt 0 ]; then
+            grep -Ev '\[[0-9]+/[0-9]+\]|^skipped: ' "${file%.counts}.log" | tail -n 8 | cut -c 1-300 |
+                sed "s/^/$(basename "$file" .counts): /"
+        fi
+    done
     read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 } END { print p, f, s }' "$logs"/*.counts)
     local total="$passed passed, $failed failed"
     if [ "$skipped" -gt 0 ]; then total="$total, $skipped skipped"; fi

@@ -3,6 +3,7 @@
 Outputs appear whole or not at all: after a signal that can be caught nothing is left; after SIGKILL at most hidden
 temporary files, which the next run removes. Needs no packages."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -63,7 +64,15 @@ def check_caught(folder, out, whole, seconds):
     tally.check("some runs were interrupted", stopped > 0)
 
 
-def check_killed(folder, seconds):
+def digest(path):
+    """Of a file, or of the one weights file in a folder."""
+    file = next(path.glob("*.safetensors")) if path.is_dir() else path
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def check_killed(folder, seconds, whole):
+    """`whole`: the digest of an output that is done, which a late signal finds in place: the last thing that a run
+    waits for, its folder's way to the disk, comes after."""
     (folder / "small").mkdir()
     make_model(folder / "small/in.safetensors", 1)
     for out in ("out.safetensors", "out/"):
@@ -73,9 +82,11 @@ def check_killed(folder, seconds):
             process.kill()
             process.communicate()
             left = [p.name for p in folder.iterdir() if p.name not in ("in.safetensors", "small")]
-            if process.returncode == 0:
+            if (folder / out).exists():
+                tally.equal(f"killed late, or too late: {out} is whole", digest(folder / out), whole)
+                left.remove(out.rstrip("/"))
                 subprocess.run(["rm", "-rf", str(folder / out)], check=True)
-            else:
+            if process.returncode != 0:
                 tally.check("killed: at most a hidden temporary is left", all(n.startswith(".out") for n in left), str(left))
         done = start(folder / "small/in.safetensors", f"{folder}/{out}")
         done.communicate()
@@ -123,12 +134,13 @@ with common.folder() as name:
     began = time.monotonic()
     tally.equal("undisturbed", start(here / "in.safetensors", here / "out.safetensors", "--dtype=f32").wait(), 0)
     duration = time.monotonic() - began
+    undisturbed = digest(here / "out.safetensors")
     os.unlink(here / "out.safetensors")
     random.seed(os.environ.get("TOLA_SEED", "7"))
     shards = [f"out-{i + 1:05d}-of-00004.safetensors" for i in range(4)] + ["out.safetensors.index.json"]
     check_caught(here, "out.safetensors", shards, duration)
     check_caught(here, "out/", ["out"], duration)
-    check_killed(here, duration)
+    check_killed(here, duration, undisturbed)
 with common.folder() as name:
     here = pathlib.Path(name)
     make_model(here / "in.safetensors", 32)

@@ -3,6 +3,7 @@
 Editing keys, several lines, paste, history, /commands, Ctrl-C while an answer comes and at the prompt, a session kept
 and gone on with. Needs no packages but the small model among the data."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -29,7 +30,7 @@ class Screen:
     """Lines of text and a cursor. A line that is full waits with the break until another character comes."""
 
     def __init__(self):
-        self.lines, self.row, self.column = [""], 0, 0
+        self.lines, self.row, self.column, self.rest = [""], 0, 0, ""
 
     def put(self, c):
         if self.column == WIDTH:
@@ -52,7 +53,9 @@ class Screen:
                 del self.lines[self.row + 1:]
 
     def feed(self, text):
-        for part in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|.", text, re.S):
+        text = self.rest + text
+        self.rest = re.search(r"(\x1b(\[[?0-9;]*)?)?\Z", text).group()  # a sequence whose end is still to come
+        for part in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|.", text[:len(text) - len(self.rest)], re.S):
             if part[0] == "\x1b" and len(part) > 1:
                 self.control(part[2:-1], part[-1])
             elif part == "\r":
@@ -68,27 +71,31 @@ class Screen:
 class Chat:
     def __init__(self, *arguments):
         self.screen = Screen()
-        self.raw = ""
+        self.raw, self.decoder = "", codecs.getincrementaldecoder("utf-8")("replace")
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm", NO_COLOR="1")
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
             os.execv(TOLA, [TOLA, "run", *map(str, arguments)])
 
+    def read(self, end):
+        """Reads what there is, or what comes until then; False where nothing comes."""
+        ready, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
+        try:
+            data = os.read(self.fd, 65536) if ready else b""
+        except OSError:  # the program has ended
+            data = b""
+        text = self.decoder.decode(data)
+        self.raw += text
+        self.screen.feed(text)
+        return data != b""
+
     def wait(self, what, seconds=60):
         """Reads until `what` (a pattern) is in what came since the last call; False where it does not come."""
         end = time.monotonic() + seconds
         while not re.search(what, self.raw, re.S):
-            ready, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
-            try:
-                data = os.read(self.fd, 65536) if ready else b""
-            except OSError:
-                data = b""
-            if not data:
+            if not self.read(end):
                 return False
-            text = data.decode("utf-8", "replace")
-            self.raw += text
-            self.screen.feed(text)
         return True
 
     def prompt(self):
@@ -108,11 +115,8 @@ class Chat:
         """The exit code once it has ended."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            select.select([self.fd], [], [], 0.05)
-            try:
-                self.screen.feed(os.read(self.fd, 65536).decode("utf-8", "replace"))
-            except OSError:
-                pass
+            if not self.read(time.monotonic() + 0.05):
+                time.sleep(0.01)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 os.close(self.fd)
@@ -121,14 +125,15 @@ class Chat:
         os.waitpid(self.pid, 0)
         return None
 
-    def settled(self, seconds=0.4):
-        """Reads what comes until nothing comes for a while."""
-        while select.select([self.fd], [], [], seconds)[0]:
-            try:
-                self.screen.feed(os.read(self.fd, 65536).decode("utf-8", "replace"))
-            except OSError:
+    def shows(self, what, lines, cursor, seconds=60):
+        """Checks that these come to be the last lines, and the cursor there: rows from the last, column."""
+        end = time.monotonic() + seconds
+        while True:
+            s = self.screen
+            there = [line.rstrip() for line in s.lines[-len(lines):]], (len(s.lines) - 1 - s.row, s.column)
+            if there == (lines, cursor) or not self.read(end):
                 break
-        return self.screen
+        tally.equal(what, there, (lines, cursor))
 
 
 def edits(chat_model):
@@ -193,22 +198,13 @@ def drawing(chat_model):
     c.prompt()
     long = "abcdefghij" * 12
     c.type(long)
-    s = c.settled()
-    tally.equal("long lines are broken", [line.rstrip() for line in s.lines[-3:]],
-                ["> " + long[:48], long[48:98], long[98:]])
-    tally.equal("cursor behind them", (len(s.lines) - 1 - s.row, s.column), (0, 22))
+    c.shows("long lines are broken", ["> " + long[:48], long[48:98], long[98:]], (0, 22))
     c.type("\x01X")
-    s = c.settled()
-    tally.equal("inserted in front", s.lines[-3].rstrip(), "> X" + long[:47])
-    tally.equal("cursor in front", (len(s.lines) - 1 - s.row, s.column), (2, 3))
+    c.shows("inserted in front", ["> X" + long[:47], long[47:97], long[97:]], (2, 3))
     c.type("\x05" + "\x7f" * 121 + "x" * 48)
-    s = c.settled()
-    tally.equal("a line that is just full", [line.rstrip() for line in s.lines[-2:]], ["> " + "x" * 48, ""])
-    tally.equal("cursor on the next", s.column, 0)
+    c.shows("a line that is just full", ["> " + "x" * 48, ""], (0, 0))
     c.type("\x15日本\nzwei\tdrei")
-    s = c.settled()
-    tally.equal("wide characters, lines, tabs", [line.rstrip() for line in s.lines[-2:]],
-                ["> 日本", "  zwei    drei"])
+    c.shows("wide characters, lines, tabs", ["> 日本", "  zwei    drei"], (0, 14))
     c.type("\x03")
     c.prompt()
     c.type("\x04")
@@ -314,7 +310,7 @@ def sessions(chat_model):
             c.prompt()
             c.say("Go on")
             c.type("half a messa")
-            c.settled()
+            c.shows(f"typed before signal {number}", ["> half a messa"], (0, 14))
             os.kill(c.pid, number)
             tally.equal(f"signal {number} at the prompt ends it", c.end(), -number)
             c = Chat(chat_model, "-q", "--session", path)
