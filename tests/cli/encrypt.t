@@ -57,7 +57,7 @@ $ tola decrypt m.enc no --passphrase-file wrong 2>&1 | grep -c "no key that was 
 1
 2> tola: alice.pub: this is a public key, a secret one is wanted here
 
-$ sed -i '2s/.$/x/' bob; tola inspect m.enc --identity bob; echo hello > junk; tola inspect m.enc --identity junk; : > none; tola inspect m.enc --passphrase-file none
+$ sed -i '2{s/q$/p/;t;s/.$/q/}' bob; tola inspect m.enc --identity bob; echo hello > junk; tola inspect m.enc --identity junk; : > none; tola inspect m.enc --passphrase-file none
 2> tola: bob: the key is mistyped or damaged: its checksum is wrong
 2> tola: junk: holds no key of tola keygen, which begins with tola-secret-1:
 2> tola: none: the first line is empty: it should be the passphrase
@@ -101,7 +101,7 @@ $ tola encrypt m.enc twice.enc -r alice.pub; tola encrypt c.json c.json -r alice
 [exit 2]
 
 # What was cut off or changed leaves nothing.
-$ head -c -1 m.enc > cut.enc; cp m.enc bad.enc; printf X | dd of=bad.enc bs=1 seek=$(($(stat -c %s m.enc) - 5)) conv=notrunc 2>/dev/null; tola decrypt cut.enc cut --identity carol; tola decrypt bad.enc bad --identity carol; ls -d cut bad .bad* .cut* 2>/dev/null
+$ head -c -1 m.enc > cut.enc; cp m.enc bad.enc; printf XXXX | dd of=bad.enc bs=1 seek=$(($(stat -c %s m.enc) - 5)) conv=notrunc 2>/dev/null; tola decrypt cut.enc cut --identity carol; tola decrypt bad.enc bad --identity carol; ls -d cut bad .bad* .cut* 2>/dev/null
 2> tola: cut.enc: offset 55964: truncated: 1 bytes are missing at its end
 2> tola: bad.enc: offset 55782: what is encrypted here was changed or damaged
 [exit 2]

@@ -200,7 +200,7 @@ missing  encryption  m.enc: tola-public-1:* cannot open it (glob)
 missing  encryption  m.enc: is encrypted: --identity KEY opens it
                      > tola release closed.yaml --identity KEY
 ready
-$ . ./lib; echo 'identity: anna.key' >> closed.yaml; cp c/m.enc e; printf '\1' | dd of=c/m.enc bs=1 seek=90000 conv=notrunc status=none; closed; cp e c/m.enc; chmod 640 anna.key; chmod 755 c; closed; chmod 600 anna.key; chmod 700 c; cp key.pem c/; closed; rm c/key.pem
+$ . ./lib; echo 'identity: anna.key' >> closed.yaml; cp c/m.enc e; printf '\1\1\1\1' | dd of=c/m.enc bs=1 seek=90000 conv=notrunc status=none; closed; cp e c/m.enc; chmod 640 anna.key; chmod 755 c; closed; chmod 600 anna.key; chmod 700 c; cp key.pem c/; closed; rm c/key.pem
 missing  encryption  m.enc: what is encrypted here was changed or damaged
 missing  access      mode 755 lets others read
                      > chmod -R go= c
