@@ -77,6 +77,7 @@ fi
 
 stage build-gcc build check-gcc all || finish
 stage unit-gcc tests/run_tests.py unit build/check-gcc
+stage amx tests/checks/amx.sh build/check-gcc
 stage cli-gcc tests/cli/run.py --tola build/check-gcc/tola
 stage bad-input-gcc tests/cli/bad_input.py build/check-gcc/tola
 beside symbols tests/checks/symbols.py build/check-gcc
