@@ -144,6 +144,13 @@ bool build_vector(graph *g, const char *op, const graph_weight *w, uint64_t cols
     return false;
 }
 
+/* Has v a row for each token of the batch, or of those that it asks outputs for? */
+static bool one_a_token(graph *g, const char *op, graph_value v) {
+    if (!g->nodes[v].by_expert && g->nodes[v].per_token == 1) return true;
+    graph_fail(g, TOLA_E_ARG, "%s: its input has not one row a token", op);
+    return false;
+}
+
 /* Has v a row for each token of the batch? */
 bool build_tokens(graph *g, const char *op, graph_value v) {
     if (g->nodes[v].rows == ROWS_TOKENS && !g->nodes[v].by_expert) return true;
@@ -308,7 +315,7 @@ graph_value graph_position_scale(graph *g, float beta, float span, graph_value x
     if (!build_given(g, "scale by position", x)) return GRAPH_NONE;
     if (!(span >= 1) || !isfinite(beta)) graph_fail(g, TOLA_E_FORMAT, "scale by position: span %g", (double)span);
     graph_node n = build_over(g, OP_POSITION_SCALE, g->nodes[x].cols, x);
-    if (!build_tokens(g, "scale by position", x)) return GRAPH_NONE;
+    if (!one_a_token(g, "scale by position", x)) return GRAPH_NONE;
     n.u.position.beta = beta;
     n.u.position.span = span;
     return build_add(g, &n);
@@ -352,6 +359,8 @@ graph_value graph_output_rows(graph *g, graph_value x) {
     return build_add(g, &n);
 }
 
+bool graph_has_output_rows(const graph *g, graph_value v) { return v < g->count && g->nodes[v].rows == ROWS_OUTPUTS; }
+
 /* ---- attention ---- */
 
 /* [tokens, rotated / 2 cosines then sines] */
@@ -389,8 +398,9 @@ graph_value graph_rotate(graph *g, const graph_rope *rope, uint32_t head_dim, gr
         return GRAPH_NONE;
     if (!isfinite(rope->magnitude)) graph_fail(g, TOLA_E_FORMAT, "rotation: magnitude %g", (double)rope->magnitude);
     graph_node n = build_over(g, OP_ROTATE, cols, x);
-    if (!build_tokens(g, "rotation", x)) return GRAPH_NONE;
+    if (!one_a_token(g, "rotation", x)) return GRAPH_NONE;
     n.in[1] = build_turns(g, rope);
+    if (n.rows == ROWS_OUTPUTS) n.in[1] = graph_output_rows(g, n.in[1]);
     n.u.rope.rotated = rope->rotated;
     n.u.rope.first = rope->first;
     n.u.rope.head_dim = head_dim;
@@ -410,7 +420,8 @@ graph_value graph_attend(graph *g, const graph_attention *a, graph_value q, grap
     if (!build_expect(g, g->nodes[k].cols == ks, op, "columns of keys", g->nodes[k].cols, ks)) return GRAPH_NONE;
     if (!build_expect(g, g->nodes[v].cols == vs, op, "columns of values", g->nodes[v].cols, vs)) return GRAPH_NONE;
     if (!build_expect(g, out < UINT32_MAX, op, "columns", out, UINT32_MAX)) return GRAPH_NONE;
-    if (!build_tokens(g, op, q) || !build_tokens(g, op, k) || !build_tokens(g, op, v)) return GRAPH_NONE;
+    if (!one_a_token(g, op, q) || !build_tokens(g, op, k) || !build_tokens(g, op, v)) return GRAPH_NONE;
+    if ((a->bidirectional || g->training) && !build_tokens(g, op, q)) return GRAPH_NONE;
     if (a->sinks && !build_vector(g, op, a->sinks, a->heads)) return GRAPH_NONE;
     if (!isfinite(a->scale) || !(a->softcap >= 0)) graph_fail(g, TOLA_E_FORMAT, "attention: scale %g", (double)a->scale);
     if (g->training) return train_attend(g, a, q, k, v);
@@ -420,6 +431,7 @@ graph_value graph_attend(graph *g, const graph_attention *a, graph_value q, grap
     n.u.attend.layer = g->attention_calls;
     const graph_value stored = build_add(g, &n);
     n.op = OP_ATTEND;
+    n.rows = g->nodes[q].rows;
     n.cols = (uint32_t)out;
     n.in[0] = q;
     n.in[1] = stored;

@@ -93,6 +93,8 @@ graph_value graph_columns(graph *g, graph_value x, uint32_t group, uint32_t firs
 graph_value graph_join(graph *g, uint32_t heads, graph_value a, graph_value b, bool b_shared);
 /* The rows that the batch asks outputs for (graph_batch.outputs), in that order. */
 graph_value graph_output_rows(graph *g, graph_value x);
+/* Has v no other rows than those? */
+bool graph_has_output_rows(const graph *g, graph_value v);
 
 /* ---- attention ---- */
 
@@ -117,7 +119,8 @@ typedef struct graph_attention {
     const graph_weight *sinks; /* a logit for each head that takes its share and gives nothing (gpt-oss); NULL */
 } graph_attention;
 /* q [heads * key_dim], k [kv_heads * key_dim], v [kv_heads * value_dim] -> [heads * value_dim]. Keys and values of the
- * batch go into the sequences' cache first (kv.h); the layers of the cache are the calls in order. */
+ * batch go into the sequences' cache first (kv.h); the layers of the cache are the calls in order. Queries may be of
+ * graph_output_rows alone, unless they are bidirectional or learned. */
 graph_value graph_attend(graph *g, const graph_attention *a, graph_value q, graph_value k, graph_value v);
 
 /* ---- mixture of experts ---- */

@@ -161,6 +161,10 @@ struct graph_plan {
 static inline size_t node_rows(const graph_node *n, size_t tokens, size_t outputs) {
     return (n->rows == ROWS_OUTPUTS ? outputs : tokens) * n->per_token;
 }
+/* The token of the batch that row r of a value with one row a token is of. */
+static inline size_t row_token(const op_call *c, size_t r) {
+    return c->node->rows == ROWS_OUTPUTS ? c->batch->outputs[r] : r;
+}
 /* Row `row` of an input that is in memory. */
 static inline const float *in_row(const op_call *c, int input, size_t row) {
     return (const float *)c->in[input] + row * c->in_cols[input];

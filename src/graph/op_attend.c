@@ -1,4 +1,5 @@
-/* Attention: keys and values of the batch into the cache, then every query over the pages that it sees.
+/* Attention: keys and values of the batch into the cache, then every query over the pages that it sees. Queries have a
+ * row for each token of the batch, or for those that it asks outputs for.
  *
  * A task of OP_ATTEND is one kv head with a block of consecutive tokens of one sequence: the tokens' queries of all
  * heads that share the kv head go through the pages together. Where that makes fewer tasks than there are threads, as
@@ -71,14 +72,19 @@ static size_t group_of(const graph_attention *a) { return a->heads / a->kv_heads
 
 static size_t tokens_of(const graph_attention *a, size_t queries) { return at_least_one(queries / group_of(a)); }
 
-/* Tokens from `first` on that belong to one sequence: they follow one another, so that a search by halves finds their
+static const kv_sequence *sequence_of(const op_call *c, size_t row) { return c->batch->sequences[row_token(c, row)]; }
+
+static uint32_t position_of(const op_call *c, size_t row) { return c->batch->positions[row_token(c, row)]; }
+
+/* Rows from `first` on that belong to one sequence: they follow one another, so that a search by halves finds their
  * end. */
-static size_t run_end(const graph_batch *b, size_t first) {
-    size_t low = first + 1, high = b->tokens; /* the end is within */
-    if (b->sequences[high - 1] == b->sequences[first]) return high;
+static size_t run_end(const op_call *c, size_t first) {
+    size_t low = first + 1, high = c->rows; /* the end is within */
+    const kv_sequence *s = sequence_of(c, first);
+    if (sequence_of(c, high - 1) == s) return high;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (b->sequences[middle] == b->sequences[first])
+        if (sequence_of(c, middle) == s)
             low = middle + 1;
         else
             high = middle;
@@ -86,18 +92,18 @@ static size_t run_end(const graph_batch *b, size_t first) {
     return low;
 }
 
-/* What a task does: query heads `head` and on, which share `kv_head`, for a block of a run of tokens. */
+/* What a task does: query heads `head` and on, which share `kv_head`, for a block of a run of rows. */
 typedef struct share {
-    size_t first, count, run_end; /* tokens of the batch */
+    size_t first, count, run_end; /* rows */
     size_t kv_head, head, heads;
 } share;
 
-/* How many blocks of so many tokens the batch has; of the one that is `index`, where there is one, the tokens. The last
+/* How many blocks of so many rows there are; of the one that is `index`, where there is one, the rows. The last
  * blocks of a run, which see the most, go first. */
 static size_t blocks_of(const op_call *c, size_t tokens, size_t index, share *out) {
     size_t count = 0;
-    for (size_t first = 0; first < c->batch->tokens;) {
-        const size_t end = run_end(c->batch, first), here = (end - first + tokens - 1) / tokens;
+    for (size_t first = 0; first < c->rows;) {
+        const size_t end = run_end(c, first), here = (end - first + tokens - 1) / tokens;
         if (index >= count && index - count < here) {
             const size_t at = first + (here - 1 - (index - count)) * tokens;
             *out = (share){ .first = at, .count = end - at < tokens ? end - at : tokens, .run_end = end };
@@ -175,14 +181,14 @@ static void see(size_t from, size_t end, size_t base, uint8_t *first, uint8_t *l
     *last = (uint8_t)(b < KV_PAGE ? b : KV_PAGE);
 }
 
-/* Query i of a task is that of token i / heads and head i % heads. */
+/* Query i of a task is that of row i / heads and head i % heads. */
 static void attend_run(const op_call *c, size_t task, void *scratch) {
     const graph_attention *a = &c->node->u.attend.a;
     const layout l = layout_of(a);
     const share w = share_of(c, task);
     const size_t n = w.count * w.heads;
-    const kv_sequence *s = c->batch->sequences[w.first];
-    const uint32_t *positions = c->batch->positions + w.first, layer = c->node->u.attend.layer;
+    const kv_sequence *s = sequence_of(c, w.first);
+    const uint32_t layer = c->node->u.attend.layer;
     const kv_layer sees = { .window = a->bidirectional ? 0 : a->window, .chunk = a->bidirectional ? 0 : a->chunk };
     float *const room = scratch;
     attention_head h = kv_head(s, layer);
@@ -191,16 +197,17 @@ static void attend_run(const op_call *c, size_t task, void *scratch) {
     const attention_queries q = { .x = x, .n = n, .heads = w.heads, .stride = c->in_cols[0], .scale = a->scale };
     const attention_state state = attention_begin(&h, &q, room);
     uint8_t *const first = (uint8_t *)(room + l.sees), *const last = first + n;
-    const size_t end = (size_t)(a->bidirectional ? c->batch->positions[w.run_end - 1] : positions[w.count - 1]) + 1;
-    for (size_t page = kv_visible_from(&sees, positions[0]) / KV_PAGE; page * KV_PAGE < end; page++) {
+    const size_t end = (size_t)position_of(c, (a->bidirectional ? w.run_end : w.first + w.count) - 1) + 1;
+    for (size_t page = kv_visible_from(&sees, position_of(c, w.first)) / KV_PAGE; page * KV_PAGE < end; page++) {
         const kv_place p = kv_at(s, layer, (uint32_t)w.kv_head, page);
         if (!p.keys) continue; /* given back: nothing of it is seen */
         const kv_place next = kv_at(s, layer, (uint32_t)w.kv_head, page + 1);
         const bool more = (page + 1) * KV_PAGE < end;
         const attention_pages pages = { p.keys, p.values, more ? next.keys : NULL, more ? next.values : NULL };
         for (size_t t = 0, i = 0; t < w.count; t++, i += w.heads) {
-            see(kv_visible_from(&sees, positions[t]), a->bidirectional ? end : positions[t] + 1, page * KV_PAGE,
-                first + i, last + i);
+            const size_t position = position_of(c, w.first + t);
+            see(kv_visible_from(&sees, position), a->bidirectional ? end : position + 1, page * KV_PAGE, first + i,
+                last + i);
             memset(first + i, first[i], w.heads);
             memset(last + i, last[i], w.heads);
         }

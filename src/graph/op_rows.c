@@ -72,7 +72,7 @@ const graph_op_row op_softcap = { .name = "soft cap", .row = softcap, .in_place 
 
 static void position_scale(const op_call *c, size_t r, float *y) {
     const float beta = c->node->u.position.beta, span = c->node->u.position.span;
-    const double steps = floor(((double)c->batch->positions[r] + 1) / (double)span);
+    const double steps = floor(((double)c->batch->positions[row_token(c, r)] + 1) / (double)span);
     rows_get()->scale((float)(1 + (double)beta * log1p(steps)), in_row(c, 0, r), y, c->cols);
 }
 const graph_op_row op_position_scale = { .name = "scale by position", .row = position_scale, .in_place = 1 };

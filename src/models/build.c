@@ -17,7 +17,6 @@ typedef struct build {
     model_adapter *const *adapters;
     size_t adapter_count;
     uint32_t layer;
-    bool outputs; /* values have the output rows alone by now */
 } build;
 
 /* Which rows of a fused matrix a product takes, where the file has that one. */
@@ -99,7 +98,7 @@ static graph_value change_of(build *b, model_adapter *adapter, const model_pair 
     if (status != TOLA_OK) graph_fail(b->g, status, "%s", err.message);
     if (status != TOLA_OK) return GRAPH_NONE;
     graph_value c = graph_embed_constant(b->g, lengths, 0);
-    if (b->outputs) c = graph_output_rows(b->g, c);
+    if (graph_has_output_rows(b->g, y)) c = graph_output_rows(b->g, c);
     change = graph_multiply(b->g, graph_add(b->g, y, change), c);
     return graph_add(b->g, change, graph_scale(b->g, -1, y));
 }
@@ -187,11 +186,12 @@ static graph_value attend(build *b, graph_value q, graph_value k, graph_value v)
     return linear(b, "attn_output", alone, d->width, d->output_bias, y);
 }
 
-static graph_value attention(build *b, graph_value x) {
+/* y: what queries are made of, x or the outputs' rows of it. */
+static graph_value attention(build *b, graph_value y, graph_value x) {
     const model_description *d = b->d;
     uint64_t q_rows = (uint64_t)d->heads * d->key_dim, k_rows = (uint64_t)d->kv_heads * d->key_dim;
     uint64_t v_rows = (uint64_t)d->kv_heads * d->value_dim, all = q_rows + k_rows + v_rows;
-    graph_value q = linear(b, "attn_q", (part){ "attn_qkv", 0, all }, q_rows, d->qkv_bias, x);
+    graph_value q = linear(b, "attn_q", (part){ "attn_qkv", 0, all }, q_rows, d->qkv_bias, y);
     graph_value k = linear(b, "attn_k", (part){ "attn_qkv", q_rows, all }, k_rows, d->qkv_bias, x);
     graph_value v = linear(b, "attn_v", (part){ "attn_qkv", q_rows + k_rows, all }, v_rows, d->qkv_bias, x);
     return attend(b, prepared(b, "attn_q_norm", q), prepared(b, "attn_k_norm", k), v);
@@ -204,12 +204,12 @@ static graph_value rank_norm(build *b, const char *name, graph_value x) {
 
 /* Multi-head latent attention, arXiv 2405.04434 section 2.1: keys and values of all heads unfold from one row of
  * kv_rank columns; rope_dim columns of the key are common to all heads and are the only ones that turn. */
-static graph_value latent_attention(build *b, graph_value x) {
+static graph_value latent_attention(build *b, graph_value y, graph_value x) {
     const model_description *d = b->d;
     uint64_t q_rows = (uint64_t)d->heads * d->key_dim;
-    graph_value q = x;
+    graph_value q = y;
     if (d->query_rank != 0)
-        q = rank_norm(b, "attn_q_a_norm", linear(b, "attn_q_a", alone, d->query_rank, d->qkv_bias, x));
+        q = rank_norm(b, "attn_q_a_norm", linear(b, "attn_q_a", alone, d->query_rank, d->qkv_bias, y));
     q = linear(b, d->query_rank != 0 ? "attn_q_b" : "attn_q", alone, q_rows, MODEL_BIAS_NONE, q);
     q = turned(b, d->key_dim, d->nope_dim, q);
     graph_value both = linear(b, "attn_kv_a_mqa", alone, (uint64_t)d->kv_rank + d->rope_dim, d->qkv_bias, x);
@@ -309,15 +309,18 @@ static graph_value embedding(build *b, const graph_weight **table) {
     return d->embedding_norm ? norm(b, "token_embd_norm", x) : x;
 }
 
-/* `last`: nothing behind it needs other rows than the outputs. */
+/* `last`: nothing behind it needs other rows than the outputs, and so nothing of itself but keys and values does; in
+ * training, whose attention is over the batch's own rows, nothing behind attention. */
 static graph_value one_layer(build *b, bool last, graph_value x) {
     const model_description *d = b->d;
-    graph_value y = d->norm_after ? x : norm(b, "attn_norm", x);
-    y = d->mixer == MODEL_LATENT_ATTENTION ? latent_attention(b, y) : attention(b, y);
+    const bool early = last && !graph_is_training(b->g);
+    const graph_value all = d->norm_after ? x : norm(b, "attn_norm", x);
+    graph_value y = early ? graph_output_rows(b->g, all) : all;
+    y = d->mixer == MODEL_LATENT_ATTENTION ? latent_attention(b, y, all) : attention(b, y, all);
     if (d->norm_both) y = norm(b, "post_attention_norm", y);
+    if (early) x = graph_output_rows(b->g, x);
     x = graph_add(b->g, x, y);
-    if (last) x = graph_output_rows(b->g, x);
-    b->outputs = last;
+    if (last && !early) x = graph_output_rows(b->g, x);
     if (d->norm_after) x = norm(b, "attn_output_norm", x);
     y = d->norm_after ? x : norm(b, d->feed_forward_norm, x);
     uint32_t width = d->layers[b->layer].feed_forward;

@@ -94,7 +94,7 @@ uint64_t memory_trained(const model_shape *shape, const memory_training *o);
 /* ---- work ---- */
 
 /* Operations (a multiplication and an addition are two) of reading `tokens` (at least 1) tokens of one sequence from its
- * first on; behind the last layer's attention of the last token alone. Of other models: of `tokens` examples. */
+ * first on; in the last layer of all but the last one keys and values alone. Of other models: of `tokens` examples. */
 double memory_prefill_operations(const model_shape *shape, uint64_t tokens);
 /* Of the token behind `context` others, logits included. */
 double memory_decode_operations(const model_shape *shape, uint64_t context);

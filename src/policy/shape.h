@@ -33,6 +33,7 @@ typedef struct shape_layers {
     uint64_t head_key, head_value;   /* of the products of scores and of values, a head */
     uint64_t state_elements;         /* STATE, a sequence and layer, kept in f32 */
     uint64_t attention;              /* parameters: projections (and convolutions, state matrices) */
+    uint64_t queries;                /* of them, what makes queries and takes up what they found; else 0 */
     uint64_t dense;                  /* feed-forward, shared experts and router included */
     uint64_t expert;                 /* of one routed expert */
     uint32_t experts, experts_used;

@@ -25,7 +25,8 @@ static void add_rows(shape_build *b, uint64_t layers, uint64_t width, uint64_t r
     l.kv_heads = l.heads % KV_HEADS == 0 && l.heads > KV_HEADS ? KV_HEADS : l.heads;
     l.key_width = l.value_width = l.kv_heads * HEAD;
     l.head_key = l.head_value = HEAD;
-    l.attention = 2 * width * width + 2 * width * l.key_width;
+    l.queries = 2 * width * width;
+    l.attention = l.queries + 2 * width * l.key_width;
     l.norms = 2 * width;
     const uint64_t fixed = layers * (l.attention + l.norms);
     const uint64_t ffn = rest > fixed ? (rest - fixed) / layers : 0;

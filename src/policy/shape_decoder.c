@@ -160,6 +160,7 @@ void part_attention(shape_build *b, const decoder *d, uint32_t layer) {
     if (d->r->flags & DIFFERENTIAL) piece_plain(b, PIECE_ATTENTION, 4 * d->head_dim);
     if (d->r->flags & LEARNED_ACTIVATION) piece_plain(b, PIECE_DENSE, 2);
     if (d->r->flags & SINKS) piece_plain(b, PIECE_ATTENTION, d->heads);
+    b->now.queries = shape_times(b, d->width, shape_plus(b, shape_times(b, q, gate), o));
     part_memory(b, d, layer, d->heads, d->kv_heads, d->head_dim, d->value_dim);
     part_blocks_index(b, d, layer);
 }
@@ -199,6 +200,9 @@ void part_latent_attention(shape_build *b, const decoder *d) {
     piece(b, PIECE_ATTENTION, "self_attn.kv_b_proj", 1, shape_times(b, d->heads, shape_plus(b, plain, value)), rank);
     matrix(b, PIECE_ATTENTION, "self_attn.o_proj", 1, d->width, shape_times(b, d->heads, value), d->out_bias);
     shape_layers *l = &b->now;
+    l->queries = shape_plus(b, query_rank > 0 ? shape_times(b, query_rank, shape_plus(b, d->width, q))
+                                              : shape_times(b, d->width, q),
+                            shape_times(b, d->width, shape_times(b, d->heads, value)));
     l->memory = SHAPE_MEMORY_LATENT;
     l->heads = l->kv_heads = d->heads;
     l->head_key = key;

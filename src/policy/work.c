@@ -21,11 +21,6 @@ static double head_weights(const model_shape *s) {
     return s->output > 0 ? (double)s->output : s->tied ? (double)s->width * (double)s->vocabulary : 0;
 }
 
-/* Of the last layer. */
-static double last_feed_forward(const model_shape *s) {
-    return s->layer_rows > 0 ? feed_forward_weights(&s->layers[s->layer_rows - 1]) : 0;
-}
-
 /* Keys that the queries of positions [0, n) see in all. */
 static double seen(const shape_layers *l, double n) {
     const double w = (double)l->window;
@@ -35,12 +30,18 @@ static double seen(const shape_layers *l, double n) {
 
 static double pairs_of(const shape_layers *l) { return 2 * (double)l->heads * (double)(l->head_key + l->head_value); }
 
+/* What the last layer need not do for a prompt of n tokens: of all but the last token keys and values are enough. */
+static double needless(const shape_layers *l, double n) {
+    const bool keys = l->memory != SHAPE_MEMORY_STATE && l->memory != SHAPE_MEMORY_NONE;
+    return 2 * (n - 1) * (feed_forward_weights(l) + (double)l->queries) + (keys ? pairs_of(l) * seen(l, n - 1) : 0);
+}
+
 double memory_prefill_operations(const model_shape *s, uint64_t tokens) {
     const double n = (double)tokens;
     if (!s->language && s->example_operations > 0) return n * (double)s->example_operations;
     double all = 2 * n * layer_weights(s);
-    /* only the last token's row is needed behind the last layer's attention */
-    if (s->language) all += 2 * head_weights(s) - 2 * (n - 1) * last_feed_forward(s);
+    if (s->language) all += 2 * head_weights(s);
+    if (s->language && s->layer_rows > 0) all -= needless(&s->layers[s->layer_rows - 1], n);
     for (size_t i = 0; i < s->layer_rows; i++) {
         const shape_layers *l = &s->layers[i];
         if (l->memory == SHAPE_MEMORY_STATE)

@@ -13,10 +13,10 @@ $ tola bench "$FIXTURES/llama" --prompt 0 --generate 3 --depth 20 --rounds 2 --t
   "complete": true,
       "threads": 1,
       "threads": 2,
-# 2 operations a weight: 8 tokens x (2 layers of 192 in attention, 1 of 384 behind it), 1 x (384 and the head's 96); 2 layers x
-# 2 heads x 4 x 4 for each of 36 pairs of tokens
+# 2 operations a weight: 8 tokens x (192 of a layer in attention, 384 behind it, 64 for keys and values of the last layer),
+# 1 x (the last layer's other 128, 384 and the head's 96); 2 heads x 4 x 4 for each of 36 pairs of tokens, 8 in the last layer
 $ tola bench "$FIXTURES/llama" --prompt 8 --generate 0 --rounds 1 --threads 1 --json | grep prompt_operations
-  "prompt_operations": 15552.0,
+  "prompt_operations": 12864.0,
 $ tola bench "$FIXTURES/llama" --prompt 0 --generate 0
 2> tola: --prompt 0 and --generate 0 leave nothing to measure
 [exit 2]

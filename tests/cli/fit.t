@@ -131,14 +131,14 @@ type                   bits       total      shed    2xshed
   # weights  k kv cache  b buffers  | shed 20.00 GB  | 2xshed 40.00 GB
 \
 device  fits  needed  each holds        of  decode t/s  prefill t/s  bound by   USD/h
-shed    yes        1     9.93 GB  20.00 GB        81.6         3573  bandwidth   1.00
-2xshed  yes        1     5.53 GB  20.00 GB         112         4982  bandwidth   2.00
+shed    yes        1     9.93 GB  20.00 GB        81.6         3591  bandwidth   1.00
+2xshed  yes        1     5.53 GB  20.00 GB         112         5003  bandwidth   2.00
   shed: best type that fits bf16 (16 bits); longest context 78848
   2 x shed: best type that fits bf16 (16 bits); longest context 131072 (the model's own)
   prefill: 512 tokens at once; decode: behind 2048 tokens
   rates are estimates: shares of bandwidth and peak that devices of a kind reach
-  1 x shed: 0.16 USD per million tokens read, 6.81 written, batch 1, busy 50 % of the time; never cheaper than the API (1.25 for 3 read to 1 written): at most 401.33 M tokens a month, at 1.82 per million
-  2 x shed: 0.22 USD per million tokens read, 9.93 written, batch 1, busy 50 % of the time; never cheaper than the API (1.25 for 3 read to 1 written): at most 551.00 M tokens a month, at 2.65 per million
+  1 x shed: 0.15 USD per million tokens read, 6.81 written, batch 1, busy 50 % of the time; never cheaper than the API (1.25 for 3 read to 1 written): at most 401.46 M tokens a month, at 1.82 per million
+  2 x shed: 0.22 USD per million tokens read, 9.93 written, batch 1, busy 50 % of the time; never cheaper than the API (1.25 for 3 read to 1 written): at most 551.15 M tokens a month, at 2.65 per million
 
 # The picture: parts stacked, a line for each device.
 $ tola fit --params 7B --on rtx4090,2xrtx3060 --plot p.svg -q; grep -c '<rect' p.svg | awk '$1 > 40 { print "rectangles" }'; grep -o -E '>(rtx4090|2 x rtx3060-12|fp16, 16 bits|kv cache|GB \(1e9 bytes\))[^<]*' p.svg | sort

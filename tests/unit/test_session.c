@@ -131,6 +131,26 @@ static void windows(void **state) {
     free(rows);
 }
 
+/* Whatever else a step gives, in the last layer too, which computes queries for these tokens alone. */
+static void some_outputs(void **state) {
+    (void)state;
+    tola_error err = TOLA_ERROR_INIT;
+    const tola_model *const models[] = { model, window_model };
+    for (size_t m = 0; m < 2; m++) {
+        float *rows = reference(models[m], 60, 60, TOLA_DTYPE_F16);
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            tola_session *s = open_session(models[m], 0, 2, 32, threads, TOLA_DTYPE_F16);
+            tola_step_token tokens[120];
+            for (size_t i = 0; i < 120; i++) tokens[i] = (tola_step_token){ id_at(i % 60), i >= 60, i % 7 == 3 };
+            if (tola_session_step(s, tokens, 120, NULL, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
+            for (size_t i = 3, n = 0; i < 120; i += 7, n++)
+                assert_memory_equal(tola_session_output(s, n), rows + i % 60 * TINY_VOCABULARY, ROW);
+            tola_session_free(s);
+        }
+        free(rows);
+    }
+}
+
 static void other_sequences(void **state) {
     (void)state;
     tola_error err = TOLA_ERROR_INIT;
@@ -463,6 +483,7 @@ int main(void) {
         cmocka_unit_test(about),
         cmocka_unit_test(batches_and_threads),
         cmocka_unit_test(windows),
+        cmocka_unit_test(some_outputs),
         cmocka_unit_test(other_sequences),
         cmocka_unit_test(truncating_and_copying),
         cmocka_unit_test(going_back_beyond_a_window),

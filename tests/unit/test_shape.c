@@ -312,8 +312,10 @@ static void test_work(void **state) {
     model_shape s = shape(LLAMA_405B);
     const double matrices = (double)s.parameters - (double)s.embedding - 126 * 2 * 16384.0 - 16384;
     assert_near(memory_decode_operations(&s, 0) / (2 * matrices + 126.0 * 2 * 128 * 256), 1, 1e-12);
-    const double n = 1000, attention = 126.0 * 2 * 128 * 256 * n * (n + 1) / 2, head = 2.0 * (double)s.output;
-    const double last = 3.0 * 16384 * 53248; /* the last layer's feed-forward matrices: of the last token alone */
+    /* The last layer's queries, their output and the feed-forward matrices: of the last token alone. */
+    const double last = 2.0 * 16384 * 16384 + 3.0 * 16384 * 53248;
+    const double n = 1000, head = 2.0 * (double)s.output;
+    const double attention = 2.0 * 128 * 256 * (125 * n * (n + 1) / 2 + n);
     const double expected = 2 * n * (matrices - head / 2 - last) + 2 * last + head + attention;
     assert_near(memory_prefill_operations(&s, 1000) / expected, 1, 1e-12);
     double weights, kv;
