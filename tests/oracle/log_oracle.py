@@ -553,7 +553,7 @@ def killed(folder):
             break
         running = [subprocess.Popen([HELPER, "append", log, "1000000"], stdout=subprocess.PIPE, text=True)
                    for _ in range(3)]
-        time.sleep(rng.uniform(0, 0.2))
+        time.sleep(rng.uniform(0, 0.2 + 0.005 * max(0, i - least)))
         for p in running:
             p.send_signal(signal.SIGKILL)
         for p in running:
