@@ -261,7 +261,11 @@ void families_hyper_defaults(const family *f, family_hyper *h) {
     if (row == rows) return;
     default_heads(row, h);
     if (families_find(h->text, context_words) == NULL) h->context = class_defaults[row].context;
-    if (h->norm_eps == 0) h->norm_eps = class_defaults[row].norm_eps;
+    /* the one that the class reads: others may stand there, too */
+    const char *eps = "rms_norm_eps";
+    if (strcmp(f->name, "bert") == 0 || strcmp(f->name, "roberta") == 0) eps = "layer_norm_eps";
+    if (strcmp(f->name, "gpt2") == 0) eps = "layer_norm_epsilon";
+    h->norm_eps = tola_value_f64(families_find(h->text, eps), class_defaults[row].norm_eps);
     if (h->rope_theta == 0) h->rope_theta = class_defaults[row].rope_theta;
     if (class_defaults[row].window != 0 && is_silent(h, "sliding_window"))
         h->sliding_window = class_defaults[row].window;
@@ -270,6 +274,10 @@ void families_hyper_defaults(const family *f, family_hyper *h) {
     if (h->experts != 0 && is_silent(h, "shared_expert_intermediate_size") && h->shared_feed_forward == 0)
         h->shared_feed_forward = class_defaults[row].shared_feed_forward;
     if (strcmp(f->name, "gpt_oss") == 0) default_gpt_oss_rope(h);
+    /* Phi3Config's own, which comes before the one within the scaling */
+    if (strcmp(f->name, "phi3") == 0 && h->rope == FAMILY_ROPE_LONGROPE &&
+        families_find(h->text, "original_max_position_embeddings") == NULL)
+        h->rope_original_context = 4096;
     /* Qwen and SmolLM3 name a window that only use_sliding_window makes one */
     const bool chosen = f->map == FAMILY_MAP_QWEN2 || f->map == FAMILY_MAP_QWEN3 || f->map == FAMILY_MAP_READ_QWEN2 ||
                         f->map == FAMILY_MAP_READ_QWEN3 || strcmp(f->name, "smollm3") == 0;

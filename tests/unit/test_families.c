@@ -282,6 +282,39 @@ static void configurations_are_read(void **state) {
     arena_free(&a);
 }
 
+static void classes_read_their_own_words(void **state) {
+    (void)state;
+    static const struct {
+        const char *config;
+        double eps;
+        uint64_t original;
+    } rows[] = {
+        { "{\"model_type\":\"bert\",\"rms_norm_eps\":0.5,\"layer_norm_epsilon\":0.25}", 1e-12, 0 },
+        { "{\"model_type\":\"bert\",\"rms_norm_eps\":0.5,\"layer_norm_eps\":0.25}", 0.25, 0 },
+        { "{\"model_type\":\"gpt2\",\"layer_norm_eps\":0.5,\"layer_norm_epsilon\":0.25}", 0.25, 0 },
+        { "{\"model_type\":\"llama\",\"layer_norm_eps\":0.5}", 1e-6, 0 },
+        { "{\"model_type\":\"llama\",\"layer_norm_eps\":0.5,\"rms_norm_eps\":0.25}", 0.25, 0 },
+        { "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\"}}", 1e-5, 4096 },
+        { "{\"model_type\":\"phi3\",\"rope_parameters\":{\"rope_type\":\"longrope\","
+          "\"original_max_position_embeddings\":64}}",
+          1e-5, 4096 },
+        { "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\"},"
+          "\"original_max_position_embeddings\":64}",
+          1e-5, 64 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        arena a;
+        tola_value v;
+        family_hyper h;
+        read_config(rows[i].config, &a, &v);
+        families_hyper_hf(&v, &h);
+        families_hyper_defaults(families_by_config(&v), &h);
+        if (h.norm_eps != rows[i].eps || h.rope_original_context != rows[i].original)
+            fail_msg("%s: %g, %llu", rows[i].config, h.norm_eps, (unsigned long long)h.rope_original_context);
+        arena_free(&a);
+    }
+}
+
 static void odd_configurations_do_no_harm(void **state) {
     (void)state;
     static const char *const odd[] = {
@@ -416,6 +449,7 @@ int main(void) {
         cmocka_unit_test(layers_are_found),
         cmocka_unit_test(names_have_roles),
         cmocka_unit_test(configurations_are_read),
+        cmocka_unit_test(classes_read_their_own_words),
         cmocka_unit_test(odd_configurations_do_no_harm),
         cmocka_unit_test(pre_tokenizers_go_both_ways),
         cmocka_unit_test(tokens_are_found),
