@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "text/tokenizer.h"
 
 #define PROMPT_TAIL 8 /* tokens of the prompt that may matter to what follows: a character of single bytes has 4 */
 
@@ -41,7 +42,8 @@ static tola_status prime(text_flow *f, const uint32_t *prompt, size_t count, siz
     return TOLA_OK;
 }
 
-static tola_status begin(text_flow *f, bool keep_special, const uint32_t *prompt, size_t count, tola_error *err) {
+static tola_status begin(text_flow *f, bool keep_special, bool bound, const uint32_t *prompt, size_t count,
+                         tola_error *err) {
     unsigned flags = keep_special ? 0 : TOLA_DETOKENIZE_SKIP_SPECIAL;
     size_t bytes;
     TRY(check_stops(f, err));
@@ -52,14 +54,16 @@ static tola_status begin(text_flow *f, bool keep_special, const uint32_t *prompt
     /* Nothing but special tokens: a text begins. Or a decoder that needs the whole text: the prompt is none of it. */
     tola_detokenizer_free(f->detokenizer);
     f->detokenizer = NULL;
-    return tola_detokenizer_create(f->tokenizer, flags, &f->detokenizer, err);
+    TRY(tola_detokenizer_create(f->tokenizer, flags, &f->detokenizer, err));
+    if (bound) tk_stream_goes_on(f->detokenizer);
+    return TOLA_OK;
 }
 
-tola_status flow_open(text_flow *f, const tola_tokenizer *tokenizer, bool keep_special, const char *const *stop,
-                      const uint32_t *prompt, size_t count, tola_error *err) {
+tola_status flow_open(text_flow *f, const tola_tokenizer *tokenizer, bool keep_special, bool bound,
+                      const char *const *stop, const uint32_t *prompt, size_t count, tola_error *err) {
     *f = (text_flow){ .tokenizer = tokenizer, .stop = stop, .stopped_by = SIZE_MAX };
     buf_init(&f->text, 0);
-    tola_status status = begin(f, keep_special, prompt, count, err);
+    tola_status status = begin(f, keep_special, bound, prompt, count, err);
     if (status != TOLA_OK) flow_close(f);
     return status;
 }

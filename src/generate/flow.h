@@ -15,9 +15,10 @@ typedef struct text_flow {
     size_t stopped_by;       /* index; SIZE_MAX: not stopped */
 } text_flow;
 
-/* `prompt`: the ids before the text, whose end decides whether a space begins a word or the text. */
-tola_status flow_open(text_flow *f, const tola_tokenizer *tokenizer, bool keep_special, const char *const *stop,
-                      const uint32_t *prompt, size_t count, tola_error *err);
+/* `prompt`: the ids before the text, whose end decides whether a space begins a word or the text; a text that follows a
+ * grammar (`bound`) has the space in either case, as the grammar has seen it. */
+tola_status flow_open(text_flow *f, const tola_tokenizer *tokenizer, bool keep_special, bool bound,
+                      const char *const *stop, const uint32_t *prompt, size_t count, tola_error *err);
 void flow_close(text_flow *f);
 /* Adds a token; what may be shown now is `*length` bytes at *text, borrowed until the next call. */
 tola_status flow_push(text_flow *f, uint32_t id, const char **text, size_t *length, tola_error *err);

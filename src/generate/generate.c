@@ -76,7 +76,7 @@ static tola_status set_up(generation *g, const uint32_t *prompt, size_t count, t
         g->constraint = g->s->constraint;
     }
     TRY(draft_open(&g->drafter, m, g->o, &g->sampling, err));
-    TRY(flow_open(&g->flow, t, g->o->keep_special, g->o->stop, prompt, count, err));
+    TRY(flow_open(&g->flow, t, g->o->keep_special, g->constraint != NULL, g->o->stop, prompt, count, err));
     if (!mem_grow(&g->ids, &g->cap, count + 1, sizeof *g->ids)) return err_nomem(err, "generating");
     memcpy(g->ids, prompt, count * sizeof *g->ids);
     g->count = g->prompt = count;

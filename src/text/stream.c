@@ -143,6 +143,11 @@ tola_status tola_detokenizer_create(const tola_tokenizer *t, unsigned flags, tol
     return TOLA_OK;
 }
 
+void tk_stream_goes_on(tola_detokenizer *d) {
+    d->begun = d->written = true;
+    d->to_strip = 0;
+}
+
 void tola_detokenizer_free(tola_detokenizer *d) {
     if (!d) return;
     buf_free(&d->held);

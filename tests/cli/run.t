@@ -130,6 +130,12 @@ $ tola run s.gguf --raw -p 'Once' -n 3 --temp 0 -v
 # what the model may say
 $ printf 'root ::= " " [a-c] [a-c]? "!"\n' > g.gbnf; tola run s.gguf --raw -p 'Once' --seed 1 --grammar g.gbnf | grep -c '^ [abc]*!$'
 1
+# at the beginning of a text, too, where a space before a word is none otherwise
+$ for m in s.gguf chat; do tola run $m --raw -p '' --seed 1 --grammar g.gbnf | grep -c '^ [abc]*!$'; tola run $m --raw -p '' --temp 0 -n 2; done
+1
+Once upon
+1
+Once upon
 $ echo '{"type": "object", "properties": {"name": {"enum": ["Lily", "Tim"]}, "age": {"enum": [3, 4]}}, "required": ["name", "age"], "additionalProperties": false}' > s.json; tola run s.gguf --raw -p 'Once' --seed 1 --context 2000 --json-schema s.json | "$PYTHON" -c "import json, sys; d = json.load(sys.stdin); print(sorted(d), d['name'] in ('Lily', 'Tim'))"
 ['age', 'name'] True
 2> tola: warning: the model was made for 128 tokens; what is beyond them it may not follow

@@ -239,7 +239,7 @@ static void flow(const char *const *stop, const uint32_t *ids, size_t count, con
     char all[512] = "";
     const char *text;
     size_t n, used = 0;
-    assert_int_equal(flow_open(&f, tola_model_tokenizer(model), false, stop, prompt, PROMPT, &err), TOLA_OK);
+    assert_int_equal(flow_open(&f, tola_model_tokenizer(model), false, false, stop, prompt, PROMPT, &err), TOLA_OK);
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(flow_push(&f, ids[i], &text, &n, &err), TOLA_OK);
         used += (size_t)snprintf(all + used, sizeof all - used, "%.*s|", (int)n, text);
