@@ -319,6 +319,8 @@ uint32_t match_resume(grammar_matcher *m, uint32_t frame) {
 
 /* ---- the matcher ---- */
 
+static bool has_bit(const uint32_t *mask, uint32_t id) { return mask[id / 32] >> (id % 32) & 1; }
+
 static tola_status resolve_tokens(grammar_matcher *m, tola_error *err) {
     const grammar *g = m->g;
     const grammar_vocabulary *v = m->v;
@@ -339,6 +341,10 @@ static tola_status resolve_tokens(grammar_matcher *m, tola_error *err) {
         if (id >= v->count)
             return err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET,
                            "grammar: there is no token %u in the vocabulary, which has %u", id, v->count);
+        if (!g->tokens[t].negated && has_bit(v->end_mask, id))
+            return err_set(err, TOLA_E_ARG, TOLA_NO_OFFSET,
+                           "grammar: token %u ends a text: it comes where the grammar ends, and no rule can name it",
+                           id);
         m->token_ids[t] = id;
     }
     return TOLA_OK;
@@ -522,8 +528,6 @@ tola_status grammar_state_bytes(grammar_state *s, const void *bytes, size_t leng
     }
     return end(m, err);
 }
-
-static bool has_bit(const uint32_t *mask, uint32_t id) { return mask[id / 32] >> (id % 32) & 1; }
 
 /* The token's text, or the token itself where the grammar names it. */
 static uint32_t follow_token(grammar_matcher *m, uint32_t from, uint32_t id) {

@@ -307,6 +307,14 @@ static void test_ends(void **state) {
     g = parse("root ::= <[100000]>");
     assert_int_equal(grammar_matcher_create(g, vocabulary, 0, &m, &err), TOLA_E_NOT_FOUND);
     grammar_free(g);
+    g = parse("root ::= \"a\" (</s> \"b\")?");
+    assert_int_equal(grammar_matcher_create(g, vocabulary, 0, &m, &err), TOLA_E_ARG);
+    assert_non_null(strstr(err.message, "token 0 ends a text"));
+    grammar_free(g);
+    g = parse("root ::= !</s>+");
+    assert_int_equal(grammar_matcher_create(g, vocabulary, 0, &m, &err), TOLA_OK);
+    grammar_matcher_free(m);
+    grammar_free(g);
     grammar_vocabulary *v;
     assert_int_equal(grammar_vocabulary_create(tokens, 5, &(uint32_t){ 5 }, 1, &v, &err), TOLA_E_ARG);
     assert_int_equal(grammar_vocabulary_create(tokens, 0, NULL, 0, &v, &err), TOLA_OK);
