@@ -37,6 +37,73 @@ static tola_status get_text(tola_tokenizer *t, const tola_value *map, const char
     return TOLA_OK;
 }
 
+/* Words whose values are of one kind wherever they stand: one of another kind would count as absent. */
+static tola_status check_kinds(const tola_value *v, tola_error *err) {
+    static const struct {
+        const char *word;
+        tola_value_kind kind;
+    } words[] = {
+        { "type", TOLA_VALUE_STRING },
+        { "content", TOLA_VALUE_STRING },
+        { "String", TOLA_VALUE_STRING },
+        { "Regex", TOLA_VALUE_STRING },
+        { "prepend", TOLA_VALUE_STRING },
+        { "prepend_scheme", TOLA_VALUE_STRING },
+        { "replacement", TOLA_VALUE_STRING },
+        { "behavior", TOLA_VALUE_STRING },
+        { "delimiter", TOLA_VALUE_STRING },
+        { "prefix", TOLA_VALUE_STRING },
+        { "suffix", TOLA_VALUE_STRING },
+        { "unk_token", TOLA_VALUE_STRING },
+        { "continuing_subword_prefix", TOLA_VALUE_STRING },
+        { "end_of_word_suffix", TOLA_VALUE_STRING },
+        { "precompiled_charsmap", TOLA_VALUE_STRING },
+        { "special", TOLA_VALUE_BOOL },
+        { "single_word", TOLA_VALUE_BOOL },
+        { "lstrip", TOLA_VALUE_BOOL },
+        { "rstrip", TOLA_VALUE_BOOL },
+        { "normalized", TOLA_VALUE_BOOL },
+        { "strip_left", TOLA_VALUE_BOOL },
+        { "strip_right", TOLA_VALUE_BOOL },
+        { "clean_text", TOLA_VALUE_BOOL },
+        { "handle_chinese_chars", TOLA_VALUE_BOOL },
+        { "strip_accents", TOLA_VALUE_BOOL },
+        { "lowercase", TOLA_VALUE_BOOL },
+        { "add_prefix_space", TOLA_VALUE_BOOL },
+        { "use_regex", TOLA_VALUE_BOOL },
+        { "split", TOLA_VALUE_BOOL },
+        { "invert", TOLA_VALUE_BOOL },
+        { "individual_digits", TOLA_VALUE_BOOL },
+        { "cleanup", TOLA_VALUE_BOOL },
+        { "byte_fallback", TOLA_VALUE_BOOL },
+        { "fuse_unk", TOLA_VALUE_BOOL },
+        { "ignore_merges", TOLA_VALUE_BOOL },
+        { "added_tokens", TOLA_VALUE_ARRAY },
+        { "normalizers", TOLA_VALUE_ARRAY },
+        { "pretokenizers", TOLA_VALUE_ARRAY },
+        { "decoders", TOLA_VALUE_ARRAY },
+        { "processors", TOLA_VALUE_ARRAY },
+        { "single", TOLA_VALUE_ARRAY },
+        { "pattern", TOLA_VALUE_MAP },
+        { "special_tokens", TOLA_VALUE_MAP },
+    };
+    for (size_t i = 0; i < length_of(v); i++) {
+        tola_value item = tola_value_at(v, i);
+        TRY(check_kinds(&item, err));
+    }
+    for (size_t i = 0; v->kind == TOLA_VALUE_MAP && i < v->as.map.count; i++) {
+        const tola_member *m = &v->as.map.members[i];
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            if (strcmp(m->key.data, words[k].word) == 0 && m->value.kind != TOLA_VALUE_NULL &&
+                m->value.kind != words[k].kind)
+                return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "%s is of the wrong kind", words[k].word);
+        bool names = strcmp(m->key.data, "vocab") == 0 || strcmp(m->key.data, "merges") == 0 ||
+                     strcmp(m->key.data, "special_tokens") == 0; /* whose words are tokens */
+        if (!names) TRY(check_kinds(&m->value, err));
+    }
+    return TOLA_OK;
+}
+
 static tola_status unknown(tola_error *err, const char *what, const tola_value *step) {
     char quoted[80];
     const char *type = type_of(step);
@@ -50,8 +117,8 @@ static tola_status get_pattern(tola_tokenizer *t, const tola_value *step, tola_s
     const tola_value *p = get(step, "pattern"), *r = get(p, "Regex");
     *pattern = NULL;
     if (r && r->kind == TOLA_VALUE_STRING) return tk_regex(t, r->as.string.data, r->as.string.length, pattern, err);
-    TRY(get_text(t, p, "String", literal, err));
-    return TOLA_OK;
+    if (!get(p, "String")) return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "a %s has no pattern", type_of(step));
+    return get_text(t, p, "String", literal, err);
 }
 
 /* Steps of a Sequence (its member `key`), or the step itself; NULL gives none. Sequences may be nested. */
@@ -401,6 +468,8 @@ static tola_status read_added(tola_tokenizer *t, const tola_value *list, tola_er
         uint64_t id = tola_value_u64(get(&item, "id"), UINT64_MAX);
         if (!content || content->kind != TOLA_VALUE_STRING)
             return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "added token %zu has no text", i);
+        if (get(&item, "id") && id == UINT64_MAX)
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the id of added token %zu is no whole number", i);
         tola_string text = content->as.string;
         TRY(added_id(t, i, text, &id, err));
         bool known = id < t->count && !(t->tokens[id].flags & TOLA_TOKEN_UNUSED); /* else the model does not know it */
@@ -515,6 +584,8 @@ static tola_status read_template(tola_tokenizer *t, const tola_value *step, tola
         }
         const char *name = tola_value_str(get(get(&item, "SpecialToken"), "id"), "");
         const tola_value *ids = get(get(specials, name), "ids");
+        if (!ids || ids->kind != TOLA_VALUE_ARRAY)
+            return err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "the post-processor's token '%.60s' has no ids", name);
         for (size_t k = 0; k < length_of(ids); k++) {
             tola_value id = tola_value_at(ids, k);
             TRY(put_around(t, after, tola_value_u64(&id, UINT64_MAX), err));
@@ -549,6 +620,7 @@ static tola_status add_post(tola_tokenizer *t, const tola_value *step, tola_erro
 }
 
 tola_status tk_load_steps(tola_tokenizer *t, const tola_value *json, tola_error *err) {
+    TRY(check_kinds(json, err));
     TRY(each_step(t, get(json, "normalizer"), "normalizers", 0, add_normal, err));
     TRY(each_step(t, get(json, "pre_tokenizer"), "pretokenizers", 0, add_pre, err));
     return each_step(t, get(json, "decoder"), "decoders", 0, add_decode, err);

@@ -230,6 +230,27 @@ static void test_refused(void **state) {
         { "{\"added_tokens\":[{\"id\":1,\"content\":\"<x>\"},{\"id\":1,\"content\":\"<y>\"}],"
           "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
           "added token 1: id 1 is that of '<x>' and of '<y>'" },
+        { "{\"added_tokens\":[{\"id\":\"0\",\"content\":\"a\"}],\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "the id of added token 0 is no whole number" },
+        /* words of another kind than theirs, which would else count as absent */
+        { "{\"added_tokens\":{\"a\":0},\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "added_tokens is of the wrong kind" },
+        { "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":\"NFC\"},"
+          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "normalizers is of the wrong kind" },
+        { "{\"normalizer\":{\"type\":\"Prepend\",\"prepend\":1},\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "prepend is of the wrong kind" },
+        { "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"a\":1},\"content\":\"\"},"
+          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "a Replace has no pattern" },
+        { "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"byte_fallback\":\"yes\"}}",
+          "byte_fallback is of the wrong kind" },
+        { "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],"
+          "\"special_tokens\":{}},\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "token '<s>' has no ids" },
+        { "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":\"<s> $A\"},"
+          "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
+          "single is of the wrong kind" },
         { "{\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",0]]}}", "unk_id 7" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
