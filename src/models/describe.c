@@ -5,6 +5,7 @@
  * configuration class, since configurations leave those out. Every number is checked for range here; shapes of tensors
  * against them in weights.c. */
 #include "base/err.h"
+#include "base/json.h"
 #include "base/path.h"
 #include "models/models.h"
 
@@ -476,6 +477,8 @@ static tola_status common(conf *c) {
     if (d->tied && !d->gguf) TRY(names_tied_in_fact(c->ck, d->family->map, &d->tied, c->err));
     d->qkv_bias = d->output_bias = d->feed_forward_bias = d->gguf ? MODEL_BIAS_IF_THERE : MODEL_BIAS_NONE;
     TRY(finite_positive(c, "epsilon of norms", h->norm_eps != 0 ? h->norm_eps : 1e-6, &d->norm_eps));
+    if (d->norm_eps > 1)
+        return FAIL(c, TOLA_E_FORMAT, "configuration: epsilon of norms is %g, expected 1 at most", (double)d->norm_eps);
     return activation_of(c, "silu");
 }
 
@@ -892,6 +895,24 @@ static tola_status of_file(const tola_checkpoint *ck, bool beside, tola_status s
     return status;
 }
 
+/* A config.json that cannot be read was a warning when the checkpoint was opened; here nothing goes on without it. */
+static tola_status without_config(const tola_checkpoint *ck, const family *f, tola_error *err) {
+    void *text;
+    size_t bytes;
+    tola_status status = tola_checkpoint_companion(ck, "config.json", &text, &bytes, err);
+    if (status == TOLA_E_NOT_FOUND)
+        return of_file(ck, false, err_set(err, status, TOLA_NO_OFFSET, "%s without a config.json", f->name), err);
+    if (status != TOLA_OK) return status;
+    arena room;
+    tola_value value;
+    arena_init(&room, MAX_ARENA);
+    status = json_parse(text, bytes, &room, &value, err);
+    arena_free(&room);
+    mem_free(text);
+    if (status == TOLA_OK) status = err_set(err, TOLA_E_FORMAT, TOLA_NO_OFFSET, "configuration: no JSON object");
+    return of_file(ck, true, status, err);
+}
+
 tola_status model_describe(const tola_checkpoint *ck, size_t context, model_description **out, tola_error *err) {
     const family *f = families_detect(ck);
     const mapper *m = mapper_of(f);
@@ -914,8 +935,7 @@ tola_status model_describe(const tola_checkpoint *ck, size_t context, model_desc
         return of_file(ck, true, err_set(err, TOLA_E_UNSUPPORTED, TOLA_NO_OFFSET,
                                   "configuration: models of type %.60s are not known", type), err);
     if (!families_hyper_of(ck, &c.h))
-        return of_file(ck, false,
-                       err_set(err, TOLA_E_NOT_FOUND, TOLA_NO_OFFSET, "%s without a config.json", f->name), err);
+        return without_config(ck, f, err);
     model_description *d = mem_calloc(1, sizeof *d);
     if (d == NULL) return err_nomem(err, "describing a model");
     arena_init(&d->arena, MAX_ARENA);
@@ -926,7 +946,7 @@ tola_status model_describe(const tola_checkpoint *ck, size_t context, model_desc
     tola_status status = describe(&c, m);
     if (status != TOLA_OK) {
         model_description_free(d);
-        return of_file(ck, c.arch == NULL, status, err);
+        return of_file(ck, config != NULL, status, err);
     }
     *out = d;
     return TOLA_OK;

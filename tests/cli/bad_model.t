@@ -9,6 +9,16 @@ $ sed 's/"model_type": *"llama"/"model_type":"helium"/; s/LlamaForCausalLM/Heliu
 $ tola run m -p a -n 1 --raw
 2> tola: m/config.json: configuration: models of type helium are not known
 [exit 2]
+# one that cannot be read says why
+$ head -c 20 good.json > m/config.json; tola run m --raw -p a
+2> tola: m/config.json: offset * (glob)
+[exit 2]
+$ echo null > m/config.json; tola run m --raw -p a
+2> tola: m/config.json: configuration: no JSON object
+[exit 2]
+$ rm m/config.json; tola run m --raw -p a
+2> tola: m/model.safetensors: llama without a config.json
+[exit 2]
 $ cp good.json m/config.json
 
 # whole numbers where weights are wanted

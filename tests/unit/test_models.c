@@ -189,6 +189,7 @@ static const bad contradictions[] = {
     { { { "max_position_embeddings", "0" } }, { 0 }, TOLA_E_FORMAT, "context is 0" },
     { { { "rms_norm_eps", "-1" } }, { 0 }, TOLA_E_FORMAT, "rms_norm_eps is -1, expected a positive" },
     { { { "rms_norm_eps", "1e300" } }, { 0 }, TOLA_E_FORMAT, "epsilon of norms is 1e+300" },
+    { { { "rms_norm_eps", "1.5" } }, { 0 }, TOLA_E_FORMAT, "epsilon of norms is 1.5, expected 1 at most" },
     { { { "hidden_act", "\"snake\"" } }, { 0 }, TOLA_E_UNSUPPORTED, "activation snake is not known" },
     { { { "intermediate_size", "0" } }, { 0 }, TOLA_E_FORMAT, "width of feed-forward layers is 0" },
     /* words of the wrong kind: what they stand for is not guessed */
