@@ -153,6 +153,7 @@ static void insert(line_editor *e, const char *text, size_t length) {
 }
 
 static void erase(line_editor *e, size_t from, size_t to) {
+    if (from == to) return; /* nothing was typed yet, perhaps */
     memmove(e->text + from, e->text + to, e->length - to);
     e->length -= to - from;
     e->cursor = from;

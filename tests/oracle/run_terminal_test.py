@@ -139,6 +139,7 @@ class Chat:
 def edits(chat_model):
     """Keys, and the message that they make: the session's note keeps it."""
     cases = [
+        ("nothing to erase", "\x15\x17\x0b\x7f\x1b[3~Hello", "Hello"),
         ("plain", "Hello", "Hello"),
         ("left and insert", "Helo\x1b[Dl", "Hello"),
         ("an escape twice", "Helo\x1b\x1b[Dl", "Hello"),
