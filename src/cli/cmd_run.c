@@ -91,7 +91,8 @@ static int check_range(const char *name, uint64_t value) {
  * by a new one, which needs its folder, too. */
 static int check_session_place(const char *path) {
     struct stat st;
-    bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+    bool there = lstat(path, &st) == 0, link = there && S_ISLNK(st.st_mode);
+    if (!there && errno == ENAMETOOLONG) return cli_fail("--session '%.40s...': %s", path, strerror(errno));
     char *file = link ? realpath(path, NULL) : NULL;
     if (link && !file) return cli_fail("--session '%s': a link that leads nowhere", path);
     const char *at = file ? file : path, *slash = strrchr(at, '/');

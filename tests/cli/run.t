@@ -83,6 +83,9 @@ hello
 $ tola run s.gguf --raw -p Once --session nowhere/s.tola
 2> tola: --session 'nowhere/s.tola': No such file or directory
 [exit 2]
+$ tola run s.gguf --raw -p Once --session "$(printf '%0300d' 0)"
+2> tola: --session '0000000000000000000000000000000000000000...': File name too long
+[exit 2]
 $ tola run s.gguf --raw -p Once --session ''
 2> tola: --session '': No such file or directory
 [exit 2]
