@@ -361,6 +361,7 @@ static void add_keyword(jinja_run *e, call_list *c, jv key, jv value) {
 }
 
 static jargs eval_arguments(jinja_run *e, jframe *f, const jnode *n, call_list *c) {
+    e->line = n->line;
     for (uint32_t i = 1; i < n->n; i++) {
         const jnode *k = n->kid[i];
         if (k->type == JN_KEYWORD) {
