@@ -140,8 +140,8 @@ TOLA_API void tola_fit_free(tola_fit *fit); /* NULL is fine */
 /* The table of devices alone: devices with name, title, kind, source, memory, usable, overhead, bandwidth, watts and
  * prices. `file` as options.devices. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_fit_devices(const char *file, tola_fit **out, tola_error *err);
-/* Operations (a multiplication and an addition are two) of reading a prompt of `tokens` tokens, at least 1; behind the
- * last layer's attention those of the last token alone. TOLA_E_UNSUPPORTED where the model reads no text. */
+/* Operations (a multiplication and an addition are two) of reading a prompt of `tokens` tokens, at least 1; in the last
+ * layer of all but the last token those of keys and values alone. TOLA_E_UNSUPPORTED where the model reads no text. */
 TOLA_API TOLA_MUST_CHECK tola_status tola_fit_prompt(const tola_checkpoint *model, uint64_t tokens, double *operations,
                                                      tola_error *err);
 

@@ -393,8 +393,8 @@ const cli_verb cmd_bench = {
         "\n"
         "Decode is held against reading: tokens per second times the bytes of weights that a token reads. Prefill "
         "is held against each arithmetic limit: its multiplications and additions, those of attention included; in "
-        "the last layer all but keys and values is computed, and counted, for the last token alone. Shares are medians over the rounds. Other "
-        "work on the machine slows model and limits alike; the shares suffer less.",
+        "the last layer all but keys and values is computed, and counted, for the last token alone. Shares are "
+        "medians over the rounds. Other work on the machine slows model and limits alike; the shares suffer less.",
     .examples = "tola bench model.gguf\tprefill of 512 tokens, decode of 64\n"
                 "tola bench model/ --thread-counts 1,2,4 --rounds 9\thow it scales\n"
                 "tola bench model.gguf --prompt 0 --depth 8192 --json\tdecode behind a long text",

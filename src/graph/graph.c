@@ -400,7 +400,6 @@ graph_value graph_rotate(graph *g, const graph_rope *rope, uint32_t head_dim, gr
     graph_node n = build_over(g, OP_ROTATE, cols, x);
     if (!one_a_token(g, "rotation", x)) return GRAPH_NONE;
     n.in[1] = build_turns(g, rope);
-    if (n.rows == ROWS_OUTPUTS) n.in[1] = graph_output_rows(g, n.in[1]);
     n.u.rope.rotated = rope->rotated;
     n.u.rope.first = rope->first;
     n.u.rope.head_dim = head_dim;

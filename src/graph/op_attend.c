@@ -1,10 +1,11 @@
 /* Attention: keys and values of the batch into the cache, then every query over the pages that it sees. Queries have a
  * row for each token of the batch, or for those that it asks outputs for.
  *
- * A task of OP_ATTEND is one kv head with a block of consecutive tokens of one sequence: the tokens' queries of all
- * heads that share the kv head go through the pages together. Where that makes fewer tasks than there are threads, as
- * with one token and few kv heads, the heads that share one are dealt out, too: each task then reads the same pages.
- * Neither changes a bit of any query (kernels/attention); cutting the pages of a query in parts would. */
+ * A task of OP_ATTEND is one kv head with a block of rows of one sequence, whose tokens need not be neighbours: the
+ * rows' queries of all heads that share the kv head go through the pages together. Where that makes fewer tasks than
+ * there are threads, as with one token and few kv heads, the heads that share one are dealt out, too: each task then
+ * reads the same pages. Neither changes a bit of any query (kernels/attention); cutting the pages of a query in parts
+ * would. */
 #include "graph/kv_pages.h"
 #include "graph/op.h"
 
@@ -70,7 +71,7 @@ const graph_op_row op_kv_store = {
 
 static size_t group_of(const graph_attention *a) { return a->heads / a->kv_heads; }
 
-static size_t tokens_of(const graph_attention *a, size_t queries) { return at_least_one(queries / group_of(a)); }
+static size_t rows_of(const graph_attention *a, size_t queries) { return at_least_one(queries / group_of(a)); }
 
 static const kv_sequence *sequence_of(const op_call *c, size_t row) { return c->batch->sequences[row_token(c, row)]; }
 
@@ -100,13 +101,13 @@ typedef struct share {
 
 /* How many blocks of so many rows there are; of the one that is `index`, where there is one, the rows. The last
  * blocks of a run, which see the most, go first. */
-static size_t blocks_of(const op_call *c, size_t tokens, size_t index, share *out) {
+static size_t blocks_of(const op_call *c, size_t rows, size_t index, share *out) {
     size_t count = 0;
     for (size_t first = 0; first < c->rows;) {
-        const size_t end = run_end(c, first), here = (end - first + tokens - 1) / tokens;
+        const size_t end = run_end(c, first), here = (end - first + rows - 1) / rows;
         if (index >= count && index - count < here) {
-            const size_t at = first + (here - 1 - (index - count)) * tokens;
-            *out = (share){ .first = at, .count = end - at < tokens ? end - at : tokens, .run_end = end };
+            const size_t at = first + (here - 1 - (index - count)) * rows;
+            *out = (share){ .first = at, .count = end - at < rows ? end - at : rows, .run_end = end };
         }
         count += here;
         first = end;
@@ -114,10 +115,10 @@ static size_t blocks_of(const op_call *c, size_t tokens, size_t index, share *ou
     return count;
 }
 
-/* How the work is cut: blocks of so many tokens, and in how many parts the heads go that share a kv head. The same for
+/* How the work is cut: blocks of so many rows, and in how many parts the heads go that share a kv head. The same for
  * every thread. */
 typedef struct cut {
-    size_t tokens, blocks, parts;
+    size_t rows, blocks, parts;
 } cut;
 
 static cut cut_of(const op_call *c) {
@@ -125,8 +126,8 @@ static cut cut_of(const op_call *c) {
     const size_t threads = c->plan->threads;
     cut u;
     for (size_t queries = QUERIES_MOST;; queries /= 2) {
-        u.tokens = tokens_of(a, queries);
-        u.blocks = blocks_of(c, u.tokens, SIZE_MAX, NULL);
+        u.rows = rows_of(a, queries);
+        u.blocks = blocks_of(c, u.rows, SIZE_MAX, NULL);
         if (queries == QUERIES_LEAST || u.blocks * a->kv_heads >= TASKS_A_THREAD * threads) break;
     }
     const size_t tasks = at_least_one(u.blocks * a->kv_heads), parts = (threads + tasks - 1) / tasks;
@@ -144,7 +145,7 @@ static share share_of(const op_call *c, size_t task) {
     const cut u = cut_of(c);
     const size_t group = group_of(a), parts = u.parts, part = task % parts;
     share s;
-    blocks_of(c, u.tokens, task / parts / a->kv_heads, &s);
+    blocks_of(c, u.rows, task / parts / a->kv_heads, &s);
     s.kv_head = task / parts % a->kv_heads;
     s.head = s.kv_head * group + part * group / parts;
     s.heads = (part + 1) * group / parts - part * group / parts;
@@ -160,7 +161,7 @@ static size_t up16(size_t n) { return (n + 15) / 16 * 16; }
 
 static layout layout_of(const graph_attention *a) {
     const attention_head h = { .key_dim = a->key_dim, .value_dim = a->value_dim };
-    const size_t n = tokens_of(a, QUERIES_MOST) * group_of(a);
+    const size_t n = rows_of(a, QUERIES_MOST) * group_of(a);
     layout l = { .kernel = up16(attention_room(&h, n)) };
     l.sees = l.kernel + up16(attention_scratch(&h, n));
     l.all = l.sees + up16(2 * n);

@@ -122,7 +122,7 @@ static void rotate(const op_call *c, size_t r, float *y) {
     const graph_node *n = c->node;
     const size_t first = n->u.rope.first, rotated = n->u.rope.rotated, dim = n->u.rope.head_dim;
     const size_t after = first + rotated;
-    const float *turn = in_row(c, 1, r);
+    const float *turn = in_row(c, 1, row_token(c, r));
     for (size_t h = 0; h < c->cols; h += dim, y += dim) {
         const float *x = in_row(c, 0, r) + h;
         memcpy(y, x, first * sizeof *y);

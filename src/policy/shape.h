@@ -60,6 +60,7 @@ typedef struct model_shape {
     bool tied;
     size_t layer_rows;
     shape_layers *layers;
+    size_t last_row; /* the kind of the last layer */
     uint64_t layer_count;
     /* of models that see whole examples, not tokens (images); 0: unknown, or a model of texts */
     uint64_t example_values;     /* elements that convolutions and sums of one example give */

@@ -74,6 +74,7 @@ void layer_end(shape_build *b) {
     for (size_t i = 0; i < s->layer_rows; i++)
         if (alike(&s->layers[i], &b->now)) {
             s->layers[i].count++;
+            s->last_row = i;
             return;
         }
     if (s->layer_rows == SHAPE_MAX_LAYERS) {
@@ -91,7 +92,8 @@ void layer_end(shape_build *b) {
         s->layers = more;
         b->row_cap = cap;
     }
-    s->layers[s->layer_rows++] = b->now;
+    s->last_row = s->layer_rows++;
+    s->layers[s->last_row] = b->now;
 }
 
 static void add_to(shape_build *b, uint64_t *sum, uint64_t n) { *sum = shape_plus(b, *sum, n); }

@@ -198,6 +198,7 @@ static void scale_rows(model_shape *s, double by) {
     for (size_t i = 0; i < s->layer_rows; i++) {
         shape_layers *l = &s->layers[i];
         l->attention = (uint64_t)((double)l->attention * by);
+        l->queries = (uint64_t)((double)l->queries * by);
         l->dense = (uint64_t)((double)l->dense * by);
         l->expert = (uint64_t)((double)l->expert * by);
         l->norms = (uint64_t)((double)l->norms * by);

@@ -41,7 +41,7 @@ double memory_prefill_operations(const model_shape *s, uint64_t tokens) {
     if (!s->language && s->example_operations > 0) return n * (double)s->example_operations;
     double all = 2 * n * layer_weights(s);
     if (s->language) all += 2 * head_weights(s);
-    if (s->language && s->layer_rows > 0) all -= needless(&s->layers[s->layer_rows - 1], n);
+    if (s->language && s->layer_rows > 0) all -= needless(&s->layers[s->last_row], n);
     for (size_t i = 0; i < s->layer_rows; i++) {
         const shape_layers *l = &s->layers[i];
         if (l->memory == SHAPE_MEMORY_STATE)

@@ -50,7 +50,8 @@ typedef struct grammar_state grammar_state;
 
 /* `g` and `v` are borrowed until grammar_matcher_free. `memory` bounds, in bytes, what is remembered between calls (0:
  * 256 MiB); what it holds no longer is worked out again. All functions here may be called by several threads at once;
- * a matcher works for one at a time. TOLA_E_NOT_FOUND: the grammar names a token that the vocabulary lacks. */
+ * a matcher works for one at a time. TOLA_E_NOT_FOUND: the grammar names a token that the vocabulary lacks;
+ * TOLA_E_ARG: one that ends texts. */
 tola_status grammar_matcher_create(const grammar *g, const grammar_vocabulary *v, size_t memory, grammar_matcher **out,
                                    tola_error *err);
 void grammar_matcher_free(grammar_matcher *m); /* after all of its states */

@@ -288,7 +288,8 @@ void tk_replace(const char *text, size_t length, tola_string from, tola_string t
 /* What one token becomes by a step that looks at no other. */
 tola_status tk_decode_one(const tk_decode *d, bool first, bool last, const char *text, size_t n, buf *out,
                           tola_error *err);
-/* What comes is not the beginning of a text: each token adds the bytes of tola_token_bytes. */
+/* What comes is not the beginning of a text: each token adds the bytes of tola_token_bytes, where the decoder looks at
+ * one token after the other. */
 void tk_stream_goes_on(tola_detokenizer *d);
 /* Appends the text of all tokens together. */
 tola_status tk_decode_list(const tola_tokenizer *t, const uint32_t *ids, size_t count, unsigned flags, buf *out,

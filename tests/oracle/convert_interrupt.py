@@ -86,6 +86,8 @@ def check_killed(folder, seconds, whole):
                 tally.equal(f"killed late, or too late: {out} is whole", digest(folder / out), whole)
                 left.remove(out.rstrip("/"))
                 subprocess.run(["rm", "-rf", str(folder / out)], check=True)
+            else:
+                tally.check("no end without an output", process.returncode != 0)
             if process.returncode != 0:
                 tally.check("killed: at most a hidden temporary is left", all(n.startswith(".out") for n in left), str(left))
         done = start(folder / "small/in.safetensors", f"{folder}/{out}")

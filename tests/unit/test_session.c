@@ -131,24 +131,28 @@ static void windows(void **state) {
     free(rows);
 }
 
-/* Whatever else a step gives, in the last layer too, which computes queries for these tokens alone. */
+/* Whatever else a step gives, in the last layer too, which computes queries for these tokens alone: neighbours, in
+ * several pages, with pages between them that nobody sees. */
 static void some_outputs(void **state) {
     (void)state;
+    enum { LENGTH = 300 };
+    static const size_t apart[] = { 13, 130 };
     tola_error err = TOLA_ERROR_INIT;
     const tola_model *const models[] = { model, window_model };
-    for (size_t m = 0; m < 2; m++) {
-        float *rows = reference(models[m], 60, 60, TOLA_DTYPE_F16);
-        for (unsigned threads = 1; threads <= 3; threads++) {
-            tola_session *s = open_session(models[m], 0, 2, 32, threads, TOLA_DTYPE_F16);
-            tola_step_token tokens[120];
-            for (size_t i = 0; i < 120; i++) tokens[i] = (tola_step_token){ id_at(i % 60), i >= 60, i % 7 == 3 };
-            if (tola_session_step(s, tokens, 120, NULL, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
-            for (size_t i = 3, n = 0; i < 120; i += 7, n++)
-                assert_memory_equal(tola_session_output(s, n), rows + i % 60 * TINY_VOCABULARY, ROW);
+    for (size_t m = 0; m < 2; m++)
+        for (size_t k = 0; k < 2; k++) {
+            tola_session *s = open_session(models[m], 0, 2, 512, (unsigned)(1 + k), TOLA_DTYPE_F16);
+            tola_step_token tokens[2 * LENGTH];
+            for (size_t i = 0; i < 2 * LENGTH; i++)
+                tokens[i] = (tola_step_token){ id_at(i % LENGTH), i >= LENGTH, i % apart[k] == 3 };
+            if (tola_session_step(s, tokens, 2 * LENGTH, NULL, NULL, &err) != TOLA_OK) fail_msg("%s", err.message);
+            for (size_t i = 3, n = 0; i < 2 * LENGTH; i += apart[k], n++) {
+                float *row = reference(models[m], i % LENGTH + 1, 1, TOLA_DTYPE_F16);
+                assert_memory_equal(tola_session_output(s, n), row, ROW);
+                free(row);
+            }
             tola_session_free(s);
         }
-        free(rows);
-    }
 }
 
 static void other_sequences(void **state) {

@@ -318,6 +318,10 @@ static void test_work(void **state) {
     const double attention = 2.0 * 128 * 256 * (125 * n * (n + 1) / 2 + n);
     const double expected = 2 * n * (matrices - head / 2 - last) + 2 * last + head + attention;
     assert_near(memory_prefill_operations(&s, 1000) / expected, 1, 1e-12);
+    model_shape mixed = shape(GEMMA3); /* the last kind that began is not that of the last layer */
+    assert_int_equal(mixed.layers[mixed.last_row].memory, SHAPE_MEMORY_WINDOW);
+    assert_int_equal(mixed.layers[mixed.layer_rows - 1].memory, SHAPE_MEMORY_FULL);
+    shape_dispose(&mixed);
     double weights, kv;
     memory_inference o = { .weights = word("fp16") };
     assert_int_equal(memory_decode_bytes(&s, &o, 1000, &weights, &kv, NULL), TOLA_OK);
