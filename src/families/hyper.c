@@ -265,9 +265,9 @@ void families_hyper_defaults(const family *f, family_hyper *h) {
     const char *eps = "rms_norm_eps";
     if (strcmp(f->name, "bert") == 0 || strcmp(f->name, "roberta") == 0) eps = "layer_norm_eps";
     if (strcmp(f->name, "gpt2") == 0) eps = "layer_norm_epsilon";
-    const bool named = families_find(h->text, "model_type architectures") != NULL;
-    if (named || h->norm_eps == 0 || families_find(h->text, eps) != NULL)
-        h->norm_eps = tola_value_f64(families_find(h->text, eps), class_defaults[row].norm_eps);
+    const tola_value *own = families_find(h->text, eps);
+    if (own != NULL || h->norm_eps == 0 || families_find(h->text, "model_type architectures") != NULL)
+        h->norm_eps = tola_value_f64(own, class_defaults[row].norm_eps);
     if (h->rope_theta == 0) h->rope_theta = class_defaults[row].rope_theta;
     if (class_defaults[row].window != 0 && is_silent(h, "sliding_window"))
         h->sliding_window = class_defaults[row].window;
